@@ -1,0 +1,145 @@
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/utf8.h"
+
+#define DEFAULT_LIMIT ((size_t)1 << 30)
+#define FIRST_SIZE    256
+
+struct text text_fixed(char *data, size_t capacity)
+{
+    return (struct text){.data = data, .capacity = capacity};
+}
+
+struct text text_growing(size_t limit)
+{
+    return (struct text){.limit = limit ? limit : DEFAULT_LIMIT};
+}
+
+void text_release(struct text *text)
+{
+    if (text->limit)
+        free(text->data);
+    *text = (struct text){.limit = text->limit};
+}
+
+bool text_reserve(struct text *text, size_t more)
+{
+    size_t need;
+    if (text->failed)
+        return false;
+    if (__builtin_add_overflow(text->size, more, &need) || need > text->limit) {
+        text->failed = true;
+        return false;
+    }
+    if (need <= text->capacity)
+        return true;
+    size_t capacity = text->capacity ? text->capacity * 2 : FIRST_SIZE;
+    if (capacity < need)
+        capacity = need;
+    if (capacity > text->limit)
+        capacity = text->limit;
+    char *data = realloc(text->data, capacity);
+    if (!data) {
+        text->failed = true;
+        return false;
+    }
+    text->data = data;
+    text->capacity = capacity;
+    return true;
+}
+
+void text_add_u64(struct text *text, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while (value /= 10);
+    text_add(text, slice_of(digits + at, sizeof digits - at));
+}
+
+void text_add_i64(struct text *text, int64_t value)
+{
+    if (value < 0)
+        text_add_char(text, '-');
+    text_add_u64(text, value < 0 ? -(uint64_t)value : (uint64_t)value);
+}
+
+void text_add_hex(struct text *text, uint64_t value)
+{
+    char digits[16];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = "0123456789abcdef"[value & 15];
+    while (value >>= 4);
+    text_add(text, slice_of(digits + at, sizeof digits - at));
+}
+
+void text_format(struct text *text, const char *format, ...)
+{
+    char line[512];
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (size < 0)
+        return;
+    if ((size_t)size < sizeof line) {
+        text_add(text, slice_of(line, (size_t)size));
+        return;
+    }
+    char *whole = malloc((size_t)size + 1);
+    if (!whole) {
+        text->failed = true;
+        return;
+    }
+    va_start(args, format);
+    vsnprintf(whole, (size_t)size + 1, format, args);
+    va_end(args);
+    text_add(text, slice_of(whole, (size_t)size));
+    free(whole);
+}
+
+static bool is_plain_json(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+static void add_json_escape(struct text *text, unsigned char c)
+{
+    static const char shorthand[128] = {
+        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    if (shorthand[c]) {
+        text_add(text, slice_of((char[]){'\\', shorthand[c]}, 2));
+        return;
+    }
+    text_add_literal(text, "\\u00");
+    text_add_char(text, "0123456789abcdef"[c >> 4]);
+    text_add_char(text, "0123456789abcdef"[c & 15]);
+}
+
+void text_add_json(struct text *text, struct slice s)
+{
+    for (size_t i = 0; i < s.size;) {
+        size_t run = i;
+        while (run < s.size && is_plain_json((unsigned char)s.data[run]))
+            run++;
+        text_add(text, slice_of(s.data + i, run - i));
+        i = run;
+        if (i == s.size)
+            break;
+        unsigned char c = (unsigned char)s.data[i];
+        size_t size = c < 0x80 ? 1 : utf8_size(slice_from(s, i));
+        if (c < 0x80)
+            add_json_escape(text, c);
+        else if (size)
+            text_add(text, slice_of(s.data + i, size));
+        else
+            text_add_literal(text, "\xef\xbf\xbd");
+        i += size ? size : 1;
+    }
+}
