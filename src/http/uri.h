@@ -1,0 +1,30 @@
+/* Paths, queries and authorities (RFC 3986), made one way before anybody looks at them. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/status.h"
+
+enum encoded_slash { ENCODED_SLASH_REFUSE, ENCODED_SLASH_KEEP, ENCODED_SLASH_DECODE };
+
+/* Normalises a path: %XX of unreserved characters decoded, other %XX in upper-case hexadecimal, dot segments resolved (also
+ * when written as %2E), empty segments kept. BAD_PATH for: malformed %, %00, control bytes, bytes outside ASCII, a backslash (also
+ * encoded), "#", ".." above the root, and %2F when refused. A path that is normal already is returned as it is, without
+ * a copy. */
+enum status uri_normalise_path(
+    struct arena *arena, struct slice path, enum encoded_slash slashes, struct slice *ret_path);
+
+/* "host", "host:port", "[::1]:port" into a lower-case host (brackets off) and a port (0: none). BAD_HOST otherwise. */
+enum status uri_parse_authority(
+    struct arena *arena, struct slice authority, struct slice *ret_host, uint16_t *ret_port);
+
+/* Walks "a=1&b=2": raw (still encoded) names and values. */
+bool uri_query_next(struct slice *rest, struct slice *ret_name, struct slice *ret_value);
+
+/* The first parameter of that name, decoded ("+" is a blank); null data when there is none. */
+struct slice uri_query_value(struct arena *arena, struct slice query, struct slice name);
+
+/* Decodes %XX (and "+" if `plus`); INVALID for malformed ones. Without any, no copy. */
+enum status uri_decode(struct arena *arena, struct slice s, bool plus, struct slice *ret_decoded);
+
+/* Encodes everything but unreserved characters (and "/" if `keep_slash`). */
+struct slice uri_encode(struct arena *arena, struct slice s, bool keep_slash);
