@@ -1,40 +1,47 @@
 /*
- * The service behind the proxies: HTTP/1.1 over keep-alive on one thread, with as little work a request
- * as it can do, so that what is measured is the proxy.
+ * The service behind the proxies: HTTP/1.1 over keep-alive on one thread, with as little work a
+ * request as it can do, so that what is measured is the proxy.
  *
  *     backend PORT
  *
- * The end of the path says what is wanted; what stands before it is free, so that every route of a proxy
- * may lead here:
+ * The end of the path says what is wanted; what stands before it is free, so that every route of a
+ * proxy may lead here:
  *
  *     …/size/N      N bytes
  *     …/delay/MS    128 bytes, MS milliseconds later
  *     …/count       the number of requests so far (without this one), in decimal
  *     anything      128 bytes
  *
- * Request bodies with a Content-Length are read and dropped; pipelined requests are answered in order.
+ * Request bodies with a Content-Length are read and dropped; pipelined requests are answered in
+ * order.
  */
 #include "net.h"
 
 #include <sys/uio.h>
 
-enum { BODY_BLOCK = 1 << 20, READ_SIZE = 64 << 10, EARLY_MOST = 64 << 10, HEAD_ROOM = 128, EVENTS = 512 };
+enum {
+    BODY_BLOCK = 1 << 20,
+    READ_SIZE = 64 << 10,
+    EARLY_MOST = 64 << 10,
+    HEAD_ROOM = 128,
+    EVENTS = 512
+};
 
 static const size_t small_body = 128;
 
 struct client {
     int fd;
-    bool readable;         /* an edge came that was not read to its end */
-    bool waiting;          /* for its delay to pass */
-    char *early;           /* owned: bytes of later requests, or of a head that is not complete */
-    size_t early_length;   /* its length */
-    uint64_t skip;         /* bytes of a request body still to drop */
-    const char *head;      /* the unsent rest of the head, in `own` or in the backend's ready answer */
-    size_t head_left;      /* its length */
-    uint64_t body_left;    /* unsent bytes of the body */
-    uint64_t due;          /* when a delayed answer is to go */
-    struct client *next;   /* in the list of delayed ones, by due time, or of the dead */
-    char own[HEAD_ROOM];   /* a head made for this answer */
+    bool readable;       /* an edge came that was not read to its end */
+    bool waiting;        /* for its delay to pass */
+    char *early;         /* owned: bytes of later requests, or of a head that is not complete */
+    size_t early_length; /* its length */
+    uint64_t skip;       /* bytes of a request body still to drop */
+    const char *head;   /* the unsent rest of the head, in `own` or in the backend's ready answer */
+    size_t head_left;   /* its length */
+    uint64_t body_left; /* unsent bytes of the body */
+    uint64_t due;       /* when a delayed answer is to go */
+    struct client *next; /* in the list of delayed ones, by due time, or of the dead */
+    char own[HEAD_ROOM]; /* a head made for this answer */
 };
 
 struct backend {
@@ -77,7 +84,8 @@ static void bury_dead(struct backend *b)
     }
 }
 
-/* Sends what is due. Returns true when all of it is gone; false if it waits for room or is closed. */
+/* Sends what is due. Returns true when all of it is gone; false if it waits for room or is closed.
+ */
 static bool send_answer(struct backend *b, struct client *c)
 {
     while (c->head_left + c->body_left > 0) {
@@ -151,7 +159,8 @@ static bool path_asks(const char *path, size_t length, const char *word, uint64_
 static void start_answer(struct backend *b, struct client *c, const char *head, size_t length)
 {
     const char *path = memchr(head, ' ', length);
-    const char *stop = path == NULL ? NULL : memchr(path + 1, ' ', length - (size_t)(path + 1 - head));
+    const char *stop =
+        path == NULL ? NULL : memchr(path + 1, ' ', length - (size_t)(path + 1 - head));
     uint64_t value = 0;
     b->requests++;
     if (stop == NULL) {
@@ -237,7 +246,8 @@ static void read_client(struct backend *b, struct client *c)
     }
 }
 
-/* Goes on after an answer is out: first with requests that were read early, then from the socket. */
+/* Goes on after an answer is out: first with requests that were read early, then from the socket.
+ */
 static void resume(struct backend *b, struct client *c)
 {
     if (c->early != NULL)

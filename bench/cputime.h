@@ -1,7 +1,8 @@
 /*
- * How much processor time other processes have used, from the scheduler's own account in nanoseconds
- * (/proc/PID/task/TID/schedstat), summed over their threads. The load generator reads it at the very moments
- * when its measurement begins and ends, so that both cover the same requests.
+ * How much processor time other processes have used, from the scheduler's own account in
+ * nanoseconds
+ * (/proc/PID/task/TID/schedstat), summed over their threads. The load generator reads it at the
+ * very moments when its measurement begins and ends, so that both cover the same requests.
  */
 #pragma once
 

@@ -4,14 +4,15 @@
  *     forwarder PORT BACKEND-PORT [WORKERS]
  *
  * It moves messages between clients and a pool of kept upstream connections and knows of HTTP only
- * where a message ends. What makes it fast is what it leaves out: one recv and one send a message, no
- * read that finds nothing, one edge-triggered registration a socket, no copy but into and out of the
- * kernel. Its loop has two phases: first everything that is ready is read into one scratch buffer, then
- * everything that is due is sent, so that the receivers wake once a round.
+ * where a message ends. What makes it fast is what it leaves out: one recv and one send a message,
+ * no read that finds nothing, one edge-triggered registration a socket, no copy but into and out of
+ * the kernel. Its loop has two phases: first everything that is ready is read into one scratch
+ * buffer, then everything that is due is sent, so that the receivers wake once a round.
  *
- * An `end` is one socket. While an exchange is under way, the client's end and the upstream's are each
- * other's peer. Bytes read from an end go straight to its peer; what does not fit into the peer's
- * socket waits in the peer's `rest`, and meanwhile nothing is read for it: that is the back-pressure.
+ * An `end` is one socket. While an exchange is under way, the client's end and the upstream's are
+ * each other's peer. Bytes read from an end go straight to its peer; what does not fit into the
+ * peer's socket waits in the peer's `rest`, and meanwhile nothing is read for it: that is the
+ * back-pressure.
  *
  * Messages without Content-Length have no body here; chunked ones are beyond this program.
  */
@@ -26,29 +27,29 @@ enum { SCRATCH_SIZE = 256 << 10, SMALL = 16 << 10, HEAD_MOST = 64 << 10, EVENTS 
 struct end {
     int fd;
     bool is_client;
-    bool readable;       /* an edge came that was not read to its end */
-    bool ended;          /* the other side sends no more: read on until recv says so */
-    bool in_message;     /* its head was passed on, its last byte not yet */
-    uint64_t body_left;  /* of that message, still to read */
-    struct end *peer;    /* the other end of the exchange under way, or NULL */
-    struct end *next;    /* in the pool, or among the dead */
-    const char *due;     /* to send in phase two: borrowed from the scratch buffer, or NULL */
-    size_t due_length;   /* its length */
-    char *rest;          /* owned: what the socket did not take, or NULL */
-    size_t rest_at;      /* the first byte of it that is still unsent */
-    size_t rest_length;  /* its length */
-    char *early;         /* owned: read, but part of a head that is not complete, or of a later request */
+    bool readable;      /* an edge came that was not read to its end */
+    bool ended;         /* the other side sends no more: read on until recv says so */
+    bool in_message;    /* its head was passed on, its last byte not yet */
+    uint64_t body_left; /* of that message, still to read */
+    struct end *peer;   /* the other end of the exchange under way, or NULL */
+    struct end *next;   /* in the pool, or among the dead */
+    const char *due;    /* to send in phase two: borrowed from the scratch buffer, or NULL */
+    size_t due_length;  /* its length */
+    char *rest;         /* owned: what the socket did not take, or NULL */
+    size_t rest_at;     /* the first byte of it that is still unsent */
+    size_t rest_length; /* its length */
+    char *early; /* owned: read, but part of a head that is not complete, or of a later request */
     size_t early_length; /* its length */
 };
 
 struct worker {
     int epoll;
     uint16_t upstream_port;
-    struct end *pool;          /* owned: idle upstream connections, the warmest first */
-    struct end *dead;          /* owned, freed once no event can name them */
-    char *scratch;             /* owned: SCRATCH_SIZE bytes */
-    size_t used;               /* how much of it is promised to phase two */
-    size_t sends;              /* entries in `send_to` */
+    struct end *pool;                /* owned: idle upstream connections, the warmest first */
+    struct end *dead;                /* owned, freed once no event can name them */
+    char *scratch;                   /* owned: SCRATCH_SIZE bytes */
+    size_t used;                     /* how much of it is promised to phase two */
+    size_t sends;                    /* entries in `send_to` */
     struct end *send_to[2 * EVENTS]; /* ends with something due */
 };
 
@@ -143,8 +144,8 @@ static void send_all_due(struct worker *w)
     w->used = 0;
 }
 
-/* Takes bytes of the scratch buffer for an end: small ones wait for phase two, large ones go at once, so
- * that the receiver begins while the next piece is read. */
+/* Takes bytes of the scratch buffer for an end: small ones wait for phase two, large ones go at
+ * once, so that the receiver begins while the next piece is read. */
 static void pass_on(struct worker *w, struct end *to, const char *bytes, size_t length)
 {
     bool in_scratch = bytes >= w->scratch && bytes < w->scratch + SCRATCH_SIZE;
@@ -168,8 +169,8 @@ static bool is_blocked(const struct end *e)
     return e->rest != NULL;
 }
 
-/* Ends the exchange when the answer's last byte is on its way. An upstream that has closed, said too
- * much, or answered before it had heard all is not used again. */
+/* Ends the exchange when the answer's last byte is on its way. An upstream that has closed, said
+ * too much, or answered before it had heard all is not used again. */
 static void finish_exchange(struct worker *w, struct end *upstream)
 {
     struct end *client = upstream->peer;
@@ -188,8 +189,8 @@ static void finish_exchange(struct worker *w, struct end *upstream)
 }
 
 /* Begins a message at its head. Returns false if the head is not complete or there is no way on. */
-static bool begin_message(struct worker *w, struct end *from, const char *bytes, size_t length,
-    uint64_t *ret_size)
+static bool begin_message(
+    struct worker *w, struct end *from, const char *bytes, size_t length, uint64_t *ret_size)
 {
     struct head head;
     if (!head_parse(bytes, length, &head)) {
@@ -210,7 +211,8 @@ static bool begin_message(struct worker *w, struct end *from, const char *bytes,
     return true;
 }
 
-/* Passes one message, or the part of it that is here, to the peer. Returns how many bytes that took. */
+/* Passes one message, or the part of it that is here, to the peer. Returns how many bytes that
+ * took. */
 static size_t move_message(struct worker *w, struct end *from, const char *bytes, size_t length)
 {
     uint64_t size = from->body_left;
@@ -291,7 +293,8 @@ static void resume_client(struct worker *w, struct end *client)
 
 static void send_rest(struct worker *w, struct end *to)
 {
-    ssize_t sent = send(to->fd, to->rest + to->rest_at, to->rest_length - to->rest_at, MSG_NOSIGNAL);
+    ssize_t sent =
+        send(to->fd, to->rest + to->rest_at, to->rest_length - to->rest_at, MSG_NOSIGNAL);
     if (sent < 0) {
         if (errno != EAGAIN)
             close_end(w, to);

@@ -1,6 +1,6 @@
 /*
- * A log-linear histogram of nanoseconds: every power of two is cut into 64 equal cells, so a value is
- * known to within 1.6 per cent, in constant space and with a few instructions a sample.
+ * A log-linear histogram of nanoseconds: every power of two is cut into 64 equal cells, so a value
+ * is known to within 1.6 per cent, in constant space and with a few instructions a sample.
  */
 #pragma once
 
@@ -28,7 +28,8 @@ static inline double histogram_value(unsigned cell)
     if (cell < (1u << HISTOGRAM_BITS))
         return cell;
     unsigned shift = (cell >> HISTOGRAM_BITS) - 1;
-    uint64_t low = (uint64_t)((1u << HISTOGRAM_BITS) + (cell & ((1u << HISTOGRAM_BITS) - 1))) << shift;
+    uint64_t low = (uint64_t)((1u << HISTOGRAM_BITS) + (cell & ((1u << HISTOGRAM_BITS) - 1)))
+                   << shift;
     return (double)low + (double)(1ULL << shift) / 2;
 }
 

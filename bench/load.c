@@ -1,7 +1,8 @@
 /*
- * The load generator: one thread, N keep-alive connections, every answer's status and length checked.
- * It must cost less than what it measures, so it reads large bodies without copying them (MSG_TRUNC),
- * handles everything that is ready before it sends anything, and formats nothing while it runs.
+ * The load generator: one thread, N keep-alive connections, every answer's status and length
+ * checked. It must cost less than what it measures, so it reads large bodies without copying them
+ * (MSG_TRUNC), handles everything that is ready before it sends anything, and formats nothing while
+ * it runs.
  *
  *     load --port P [options]
  *
@@ -15,10 +16,10 @@
  *       --watch PID        add up the processor time of this process; may be given several times
  *       --idle             one request on each connection; then wait for a line on stdin
  *
- * Without --rate the loop is closed: a connection asks again as soon as it is answered, which finds the
- * most that a proxy can do. With --rate a request's latency runs from the moment it was due, not from
- * the moment a connection was free for it, so that a stall is felt by everyone who would have come in the
- * meantime (Gil Tene's "coordinated omission").
+ * Without --rate the loop is closed: a connection asks again as soon as it is answered, which finds
+ * the most that a proxy can do. With --rate a request's latency runs from the moment it was due,
+ * not from the moment a connection was free for it, so that a stall is felt by everyone who would
+ * have come in the meantime (Gil Tene's "coordinated omission").
  *
  * Prints one JSON object.
  */
@@ -30,7 +31,13 @@
 #include <getopt.h>
 #include <sys/prctl.h>
 
-enum { PATHS_MOST = 64, READ_SIZE = 4096, UPLOAD_BLOCK = 1 << 20, EARLY_MOST = 2 * READ_SIZE, EVENTS = 512 };
+enum {
+    PATHS_MOST = 64,
+    READ_SIZE = 4096,
+    UPLOAD_BLOCK = 1 << 20,
+    EARLY_MOST = 2 * READ_SIZE,
+    EVENTS = 512
+};
 
 struct options {
     uint16_t port;
@@ -180,7 +187,7 @@ static void start_request(struct run *r, struct conn *c, uint64_t started)
 static bool is_expected(const struct run *r, const char *head, const struct head *parsed)
 {
     return parsed->length > 12 && memcmp(head, "HTTP/1.1 200", 12) == 0 &&
-        parsed->body == r->options.length;
+           parsed->body == r->options.length;
 }
 
 /* Takes bytes of an answer's head and what follows it. Returns false if the answer is wrong. */
@@ -211,7 +218,8 @@ static bool take_head(struct run *r, struct conn *c, const char *bytes, size_t l
     return true;
 }
 
-/* Takes bytes that were read into the scratch buffer. Returns false if they are not what is owed. */
+/* Takes bytes that were read into the scratch buffer. Returns false if they are not what is owed.
+ */
 static bool take_answer(struct run *r, struct conn *c, size_t length)
 {
     if (c->stage == STAGE_HEAD)
@@ -252,8 +260,8 @@ static void handle_event(struct run *r, struct conn *c, uint32_t events)
         reconnect(r, c);
 }
 
-/* Sends what the round has made ready: in the closed loop everything that was answered, in the open one
- * everything that has fallen due. */
+/* Sends what the round has made ready: in the closed loop everything that was answered, in the open
+ * one everything that has fallen due. */
 static void send_ready(struct run *r, bool may_start)
 {
     struct queue now = r->ready;
@@ -290,12 +298,15 @@ static void run_until(struct run *r, uint64_t until)
     }
 }
 
-/* Lets what was asked be answered, for at most two seconds, so that slow answers are counted too. */
+/* Lets what was asked be answered, for at most two seconds, so that slow answers are counted too.
+ */
 static void drain(struct run *r)
 {
     uint64_t until = now_ns() + 2 * SECOND_NS;
     if (r->options.rate > 0)
-        r->late = r->next_due < r->end ? (uint64_t)((double)(r->end - r->next_due) / 1e9 * r->options.rate) : 0;
+        r->late = r->next_due < r->end
+                      ? (uint64_t)((double)(r->end - r->next_due) / 1e9 * r->options.rate)
+                      : 0;
     while (r->in_flight > 0 && now_ns() < until) {
         wait_round(r, until);
         send_ready(r, false);
@@ -319,16 +330,16 @@ static void print_result(const struct run *r, uint64_t measured, uint64_t errors
     struct rusage own;
     getrusage(RUSAGE_SELF, &own);
     double own_us = 1e6 * (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) +
-        (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec);
+                    (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec);
     printf("{\"requests\": %llu, \"errors\": %llu, \"reconnects\": %llu, \"late\": %llu, "
            "\"seconds\": %.6f, \"cpu_ns\": %llu, \"load_cpu_us_per_request\": %.3f, "
            "\"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, "
            "\"max_us\": %.1f}\n",
-        (unsigned long long)measured, (unsigned long long)errors,
-        (unsigned long long)r->reconnects, (unsigned long long)r->late, seconds,
-        (unsigned long long)r->cpu_used, r->completed == 0 ? 0 : own_us / (double)r->completed,
-        histogram_at(h, 0.5) / 1e3, histogram_at(h, 0.9) / 1e3, histogram_at(h, 0.99) / 1e3,
-        histogram_at(h, 0.999) / 1e3, (double)h->most / 1e3);
+        (unsigned long long)measured, (unsigned long long)errors, (unsigned long long)r->reconnects,
+        (unsigned long long)r->late, seconds, (unsigned long long)r->cpu_used,
+        r->completed == 0 ? 0 : own_us / (double)r->completed, histogram_at(h, 0.5) / 1e3,
+        histogram_at(h, 0.9) / 1e3, histogram_at(h, 0.99) / 1e3, histogram_at(h, 0.999) / 1e3,
+        (double)h->most / 1e3);
 }
 
 static void run_timed(struct run *r)
@@ -359,7 +370,8 @@ static void run_idle(struct run *r)
         while (r->in_flight > 0 && now_ns() < until)
             wait_round(r, until);
     }
-    printf("{\"open\": %zu, \"errors\": %llu}\n", r->options.connections, (unsigned long long)r->errors);
+    printf("{\"open\": %zu, \"errors\": %llu}\n", r->options.connections,
+        (unsigned long long)r->errors);
     fflush(stdout);
     char line;
     while (read(STDIN_FILENO, &line, 1) == 1 && line != '\n')
@@ -375,7 +387,8 @@ static void make_requests(struct run *r)
     for (size_t i = 0; i < o->path_count; i++) {
         char length[64] = "";
         if (o->upload > 0)
-            snprintf(length, sizeof length, "Content-Length: %llu\r\n", (unsigned long long)o->upload);
+            snprintf(
+                length, sizeof length, "Content-Length: %llu\r\n", (unsigned long long)o->upload);
         int size = asprintf(&r->requests[i].head,
             "%s %s HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: load/1\r\nAccept: */*\r\n%s\r\n",
             o->upload > 0 ? "POST" : "GET", o->paths[i], length);

@@ -103,8 +103,8 @@ static inline int listen_on(uint16_t port)
     return fd;
 }
 
-/* A connected, non-blocking socket to 127.0.0.1, or -1. Loopback connects at once, so waiting for it
- * costs nothing and saves a state. */
+/* A connected, non-blocking socket to 127.0.0.1, or -1. Loopback connects at once, so waiting for
+ * it costs nothing and saves a state. */
 static inline int connect_to(uint16_t port)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -161,8 +161,8 @@ static inline uint64_t head_digits(const char *at, const char *end)
     return value;
 }
 
-/* Finds the end of a head and its Content-Length in one walk over the lines. Returns false, and leaves
- * ret_head alone, if the head is not complete. */
+/* Finds the end of a head and its Content-Length in one walk over the lines. Returns false, and
+ * leaves ret_head alone, if the head is not complete. */
 static inline bool head_parse(const char *bytes, size_t length, struct head *ret_head)
 {
     static const char name[] = "content-length:";
