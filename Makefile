@@ -7,6 +7,7 @@
 #   make tsan       the same under ThreadSanitizer
 #   make fuzz       each fuzz target for five minutes (tools/fuzz takes names and other times)
 #   make lint       clang-format, clang-tidy, cppcheck
+#   make format     lays all sources out as .clang-format says
 #   make bench      against nginx and HAProxy; writes docs/benchmarks.md
 #   make install    into PREFIX (/usr/local), below DESTDIR
 #   make clean      removes build/
@@ -16,7 +17,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: all run test asan tsan fuzz lint bench install clean help
+.PHONY: all run test asan tsan fuzz lint format bench install clean help
 
 all:
 	@tools/setup build
@@ -42,14 +43,17 @@ lint:
 	@tools/setup build lint
 	@tools/lint
 
+format:
+	@tools/setup lint
+	@tools/lint --format
+
 bench: all
 	@tools/setup bench
 	@tools/build release bench-programs
 	bench/run
 
-# The unit names the program's folder, so it is written for this PREFIX.
 install: all
-	install -D -m 755 build/weir $(DESTDIR)$(PREFIX)/bin/weir
+	@tools/install "$(DESTDIR)" "$(PREFIX)"
 
 clean:
 	rm -rf build
