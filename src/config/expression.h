@@ -1,0 +1,62 @@
+/* Expressions: what a configuration may ask of an exchange. Total, typed, checked when loaded, no loops.
+ *
+ *     client.ip   peer.ip   method   host   path   query   scheme   request.id   listener   route   service
+ *     header.NAME   cookie.NAME   query.NAME   path.NAME (a parameter of the route)   claims.a.b (when an `auth` brings them)
+ *     response.status   response.header.NAME
+ *     "text"  12  true        ==  !=  <  <=  >  >=   and  or  not   ( )
+ *     a in ["x", "y"]   claims.roles has buyer   a matches "regex"   a starts "x"   a ends "x"
+ *     a else b (b when a is missing)   lower(a)   upper(a)   hash(a)
+ *
+ * A bare word on the right of `has`, `==`, `!=` and in lists is text. A missing value is neither equal to nor less than anything, and false.
+ *
+ * A template is text with `${expression}` in it. */
+#pragma once
+
+#include "config/option.h"
+#include "http/exchange.h"
+
+struct expression;
+struct template;
+
+enum value_kind { VALUE_MISSING, VALUE_TEXT, VALUE_NUMBER, VALUE_FLAG, VALUE_LIST };
+
+struct value {
+    enum value_kind kind;
+    struct slice text;   /* valid as long as the exchange */
+    double number;
+    bool flag;
+    const struct value *items; /* of a list */
+    size_t count;
+};
+
+/* When an expression is used: before the response exists, `response.*` is an error at load. */
+enum expression_phase { PHASE_REQUEST, PHASE_RESPONSE };
+
+/* Compiles a scalar node; complains to reader->diagnostics with the place inside the text. */
+enum status expression_compile(struct reader *reader, const struct node *node,
+    enum expression_phase phase, struct expression **ret_expression);
+
+/* Compiles text that is `offset` bytes inside a scalar (the tail of a phrase: "hash cookie.session"). */
+enum status expression_compile_part(struct reader *reader, const struct node *node, size_t offset,
+    size_t size, enum expression_phase phase, struct expression **ret_expression);
+
+void expression_evaluate(
+    const struct expression *expression, struct exchange *x, struct value *ret_value);
+
+/* As a condition: missing, false, empty text, 0 and the empty list are false. */
+bool expression_is_true(const struct expression *expression, struct exchange *x);
+
+/* As text; null data when it is missing. */
+struct slice expression_text(const struct expression *expression, struct exchange *x);
+
+enum status template_compile(struct reader *reader, const struct node *node,
+    enum expression_phase phase, struct template **ret_template);
+
+/* Missing parts are empty. Null data only without memory. A template without ${} costs nothing. */
+struct slice template_render(const struct template *template, struct exchange *x);
+
+/* True when it is text alone. */
+bool template_is_constant(const struct template *template);
+
+/* The text as written, for `fmt`, logs and keys. */
+struct slice expression_source(const struct expression *expression);
