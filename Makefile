@@ -6,7 +6,7 @@
 #   make asan       the unit and end-to-end tests under AddressSanitizer and UBSan
 #   make tsan       the same under ThreadSanitizer
 #   make fuzz       each fuzz target for five minutes (tools/fuzz takes names and other times)
-#   make lint       clang-format, clang-tidy, cppcheck
+#   make lint       clang-format, clang-tidy, cppcheck, shellcheck
 #   make format     lays all sources out as .clang-format says
 #   make bench      against nginx and HAProxy; writes docs/benchmarks.md
 #   make install    into PREFIX (/usr/local), below DESTDIR
