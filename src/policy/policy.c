@@ -1,0 +1,38 @@
+#include "policy/policy.h"
+
+#define POLICY(name) extern const struct policy_type name##_policy;
+#include "policy/policies.def"
+#undef POLICY
+
+const struct policy_type *const policy_types[] = {
+#define POLICY(name) &name##_policy,
+#include "policy/policies.def"
+#undef POLICY
+    NULL};
+
+const struct policy_type *policy_type_of(struct slice name)
+{
+    for (size_t i = 0; policy_types[i]; i++)
+        if (slice_equal(name, slice_of_text(policy_types[i]->name)))
+            return policy_types[i];
+    return NULL;
+}
+
+const struct policy_type *policy_type_of_plural(struct slice plural)
+{
+    for (size_t i = 0; policy_types[i]; i++)
+        if (slice_equal(plural, slice_of_text(policy_types[i]->plural)))
+            return policy_types[i];
+    return NULL;
+}
+
+static enum status serve_link(const void *state, struct exchange *x)
+{
+    const struct policy_link *link = state;
+    return link->type->serve(link->config, x, &link->next);
+}
+
+struct handler policy_handler(const struct policy_link *link)
+{
+    return (struct handler){serve_link, link};
+}

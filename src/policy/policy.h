@@ -1,0 +1,58 @@
+/* Policies: what changes a request or an answer, or decides that there is none. One file a policy, listed in policies.def, whose order of lines is the
+ * order in which they run, always.
+ *
+ *     enum status serve(const void *config, struct exchange *x, const struct handler *next)
+ *     {
+ *         ... look at or change x->request; return a failure to refuse ...
+ *         enum status e = handler_serve(next, x);
+ *         ... look at or change x->response ...
+ *         return e;
+ *     }
+ *
+ * On a route a policy is written under its name (`limit: 60/min`); with a name of its own, at the top of the file under
+ * its plural (`limits: {login: 5/min}`), and a route refers to it by `use: [limits.login]`. */
+#pragma once
+
+#include "base/metrics.h"
+#include "base/registry.h"
+#include "config/option.h"
+#include "http/exchange.h"
+
+/* What a policy or handler may use while it is prepared. All borrowed. */
+struct prepare {
+    struct reader *reader;     /* arena of the snapshot, diagnostics */
+    struct registry *registry; /* runtime state that survives reloads */
+    struct metrics *metrics;
+    struct metrics_shard *const *shards; /* one a worker: index by x->worker */
+    unsigned workers;
+    struct slice name;         /* "limits.login", or "limit of GET /x" for one written on a route: unique in the file */
+    struct place place;
+    const struct service *(*find_service)(struct prepare *prepare, struct slice name); /* NULL: there is none */
+    void *loader;
+};
+
+struct policy_type {
+    const char *name;     /* the key on a route: "limit" */
+    const char *plural;   /* the key at the top: "limits" */
+    const struct option_table *options;
+    /* Once, on the control thread, after the options were read. Complains through the reader. NULL: nothing to do. */
+    enum status (*prepare)(struct prepare *prepare, void *config);
+    enum status (*serve)(const void *config, struct exchange *x, const struct handler *next);
+    /* For `weir explain`: what it would do, as a short text; may look at the request only. NULL: only its name is shown. */
+    void (*explain)(const void *config, struct exchange *x, struct text *text);
+};
+
+/* All of policies.def in order, ends with NULL. */
+extern const struct policy_type *const policy_types[];
+
+/* The type of that name or plural, or NULL. */
+const struct policy_type *policy_type_of(struct slice name);
+const struct policy_type *policy_type_of_plural(struct slice plural);
+
+/* One in a chain: makes a handler of a policy and the one behind it. */
+struct policy_link {
+    const struct policy_type *type;
+    const void *config;   /* borrowed from the snapshot */
+    struct handler next;
+};
+struct handler policy_handler(const struct policy_link *link);
