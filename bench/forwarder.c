@@ -12,7 +12,8 @@
  * An `end` is one socket. While an exchange is under way, the client's end and the upstream's are
  * each other's peer. Bytes read from an end go straight to its peer; what does not fit into the
  * peer's socket waits in the peer's `rest`, and meanwhile nothing is read for it: that is the
- * back-pressure.
+ * back-pressure. A long body does not come into this process at all after its first part: a pipe
+ * takes it from one socket to the other (splice).
  *
  * Messages without Content-Length have no body here; chunked ones are beyond this program.
  */
@@ -22,7 +23,20 @@
 
 #include <signal.h>
 
-enum { SCRATCH_SIZE = 256 << 10, SMALL = 16 << 10, HEAD_MOST = 64 << 10, EVENTS = 512 };
+enum {
+    SCRATCH_SIZE = 256 << 10,
+    SMALL = 16 << 10,        /* messages up to this wait for phase two */
+    FIRST_MOST = 8 << 10,    /* read with a head, so that most of a long body can be spliced */
+    SPLICE_LEAST = 16 << 10, /* below this copying costs less than two more system calls */
+    PIPE_SIZE = 1 << 20,
+    EVENTS = 512
+};
+
+/* A pipe that is empty while it is nobody's. */
+struct pipe {
+    int from, to;
+    struct pipe *next;
+};
 
 struct end {
     int fd;
@@ -40,6 +54,8 @@ struct end {
     size_t rest_length; /* its length */
     char *early; /* owned: read, but part of a head that is not complete, or of a later request */
     size_t early_length; /* its length */
+    struct pipe *pipe;   /* owned: what this end's long body goes through, or NULL */
+    size_t in_pipe;      /* bytes that the peer's socket did not take yet */
 };
 
 struct worker {
@@ -47,6 +63,7 @@ struct worker {
     uint16_t upstream_port;
     struct end *pool;                /* owned: idle upstream connections, the warmest first */
     struct end *dead;                /* owned, freed once no event can name them */
+    struct pipe *pipes;              /* owned: the idle ones */
     char *scratch;                   /* owned: SCRATCH_SIZE bytes */
     size_t used;                     /* how much of it is promised to phase two */
     size_t sends;                    /* entries in `send_to` */
@@ -73,6 +90,15 @@ static void close_end(struct worker *w, struct end *e)
         close_end(w, e->peer);
 }
 
+static void free_pipe(struct pipe *p)
+{
+    if (p == NULL)
+        return;
+    close(p->from);
+    close(p->to);
+    free(p);
+}
+
 static void bury_dead(struct worker *w)
 {
     while (w->dead != NULL) {
@@ -80,6 +106,7 @@ static void bury_dead(struct worker *w)
         w->dead = e->next;
         free(e->rest);
         free(e->early);
+        free_pipe(e->pipe);
         free(e);
     }
 }
@@ -194,7 +221,7 @@ static bool begin_message(
 {
     struct head head;
     if (!head_parse(bytes, length, &head)) {
-        if (length > HEAD_MOST)
+        if (length > SMALL)
             close_end(w, from);
         return false;
     }
@@ -236,6 +263,76 @@ static void keep_early(struct end *e, const char *bytes, size_t length)
     e->early_length = length;
 }
 
+static struct pipe *take_pipe(struct worker *w)
+{
+    struct pipe *p = w->pipes;
+    int ends[2];
+    if (p != NULL) {
+        w->pipes = p->next;
+        return p;
+    }
+    if ((p = malloc(sizeof *p)) == NULL || pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
+        die("pipe");
+    fcntl(ends[1], F_SETPIPE_SZ, PIPE_SIZE);
+    *p = (struct pipe){.from = ends[0], .to = ends[1]};
+    return p;
+}
+
+/* Moves what the pipe holds into the peer's socket. Returns false if some of it stays. */
+static bool empty_pipe(struct worker *w, struct end *from)
+{
+    while (from->in_pipe > 0) {
+        ssize_t moved = splice(from->pipe->from, NULL, from->peer->fd, NULL, from->in_pipe,
+            SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (moved < 0) {
+            if (errno != EAGAIN)
+                close_end(w, from);
+            return false;
+        }
+        from->in_pipe -= (size_t)moved;
+    }
+    return true;
+}
+
+/* Gives the pipe back at the end of a body. */
+static void end_splicing(struct worker *w, struct end *from)
+{
+    from->pipe->next = w->pipes;
+    w->pipes = from->pipe;
+    from->pipe = NULL;
+    from->in_message = false;
+    if (!from->is_client)
+        finish_exchange(w, from);
+}
+
+/* Moves a body through the pipe for as long as both sockets go along. */
+static void splice_body(struct worker *w, struct end *from)
+{
+    if (from->peer->due != NULL)
+        send_all_due(w);
+    if (from->fd < 0 || is_blocked(from->peer))
+        return;
+    if (from->pipe == NULL)
+        from->pipe = take_pipe(w);
+    while (empty_pipe(w, from) && from->body_left > 0) {
+        size_t most = from->body_left < PIPE_SIZE ? (size_t)from->body_left : PIPE_SIZE;
+        ssize_t moved =
+            splice(from->fd, NULL, from->pipe->to, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (moved <= 0) {
+            from->readable = false;
+            if (moved == 0 || errno != EAGAIN)
+                close_end(w, from);
+            return;
+        }
+        from->in_pipe = (size_t)moved;
+        from->body_left -= (uint64_t)moved;
+    }
+    if (from->fd >= 0 && from->in_pipe == 0) {
+        from->readable = from->ended;
+        end_splicing(w, from);
+    }
+}
+
 /* True if the next bytes of this end have somewhere to go. */
 static bool may_read(const struct end *e)
 {
@@ -243,7 +340,8 @@ static bool may_read(const struct end *e)
         return false;
     if (e->is_client && e->peer == NULL)
         return !is_blocked(e);
-    return e->peer != NULL && !is_blocked(e->peer) && (!e->is_client || e->in_message);
+    return e->peer != NULL && !is_blocked(e->peer) && e->in_pipe == 0 &&
+           (!e->is_client || e->in_message);
 }
 
 static void take_bytes(struct worker *w, struct end *from, const char *bytes, size_t length)
@@ -270,7 +368,11 @@ static void read_from(struct worker *w, struct end *from)
     while (from->readable && may_read(from)) {
         if (w->used > SCRATCH_SIZE - SMALL)
             send_all_due(w);
-        size_t room = SCRATCH_SIZE - w->used;
+        if (from->body_left >= SPLICE_LEAST || from->pipe != NULL) {
+            splice_body(w, from);
+            continue;
+        }
+        size_t room = from->in_message ? SCRATCH_SIZE - w->used : FIRST_MOST;
         ssize_t got = recv(from->fd, w->scratch + w->used, room, 0);
         if (got <= 0) {
             from->readable = false;
@@ -291,6 +393,16 @@ static void resume_client(struct worker *w, struct end *client)
     read_from(w, client);
 }
 
+/* There is room in this end's socket again, or its exchange is over. */
+static void resume_both(struct worker *w, struct end *to)
+{
+    if (to->peer != NULL)
+        read_from(w, to->peer);
+    if (to->is_client)
+        resume_client(w, to);
+}
+
+/* Sends what the socket did not take before. */
 static void send_rest(struct worker *w, struct end *to)
 {
     ssize_t sent =
@@ -305,16 +417,26 @@ static void send_rest(struct worker *w, struct end *to)
         return;
     free(to->rest);
     to->rest = NULL;
-    if (to->peer != NULL)
-        read_from(w, to->peer);
-    if (to->is_client)
-        resume_client(w, to);
+    resume_both(w, to);
+}
+
+/* A socket can be written to again. */
+static void go_on_sending(struct worker *w, struct end *to)
+{
+    struct end *from = to->peer;
+    if (is_blocked(to)) {
+        send_rest(w, to);
+    } else if (from != NULL && from->in_pipe > 0) {
+        splice_body(w, from);
+        if (to->fd >= 0)
+            resume_both(w, to);
+    }
 }
 
 static void handle_event(struct worker *w, struct end *e, uint32_t events)
 {
-    if (e->fd >= 0 && (events & EPOLLOUT) && is_blocked(e))
-        send_rest(w, e);
+    if (e->fd >= 0 && (events & EPOLLOUT))
+        go_on_sending(w, e);
     if (e->fd < 0 || !(events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
         return;
     e->readable = true;
