@@ -26,30 +26,30 @@ void text_release(struct text *text)
     *text = (struct text){.limit = text->limit};
 }
 
-static bool grow(struct text *text, size_t need)
+bool text_reserve(struct text *text, size_t more)
 {
+    size_t need;
+    if (text->failed)
+        return false;
+    if (__builtin_add_overflow(text->size, more, &need) || need > text->limit) {
+        text->failed = true;
+        return false;
+    }
+    if (need <= text->capacity)
+        return true;
     size_t capacity = text->capacity ? text->capacity * 2 : FIRST_SIZE;
     if (capacity < need)
         capacity = need;
     if (capacity > text->limit)
         capacity = text->limit;
-    char *data = need <= text->limit ? realloc(text->data, capacity) : NULL;
-    if (!data)
+    char *data = realloc(text->data, capacity);
+    if (!data) {
+        text->failed = true;
         return false;
+    }
     text->data = data;
     text->capacity = capacity;
     return true;
-}
-
-bool text_reserve(struct text *text, size_t more)
-{
-    if (text->failed)
-        return false;
-    if (more <= text->capacity - text->size)
-        return true;
-    size_t need;
-    text->failed = __builtin_add_overflow(text->size, more, &need) || !grow(text, need);
-    return !text->failed;
 }
 
 void text_add_u64(struct text *text, uint64_t value)
@@ -86,10 +86,8 @@ void text_format(struct text *text, const char *format, ...)
     va_start(args, format);
     int size = vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    if (size < 0) {
-        text->failed = true;
+    if (size < 0)
         return;
-    }
     if ((size_t)size < sizeof line) {
         text_add(text, slice_of(line, (size_t)size));
         return;
@@ -113,13 +111,8 @@ static bool is_plain_json(unsigned char c)
 
 static void add_json_escape(struct text *text, unsigned char c)
 {
-    static const char shorthand[128] = {['"'] = '"',
-        ['\\'] = '\\',
-        ['\b'] = 'b',
-        ['\f'] = 'f',
-        ['\n'] = 'n',
-        ['\r'] = 'r',
-        ['\t'] = 't'};
+    static const char shorthand[128] = {
+        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     if (shorthand[c]) {
         text_add(text, slice_of((char[]){'\\', shorthand[c]}, 2));
         return;

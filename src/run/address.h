@@ -20,8 +20,8 @@ struct address {
     };
 };
 
-/* "127.0.0.1:80", "[::1]:80", ":80" (every address: [::]:80 with v4 too), "unix:/run/x.sock", "unix:@abstract". No names.
- * INVALID otherwise. */
+/* "127.0.0.1:80", "[::1]:80", ":80" (every address: [::]:80 with v4 too), "unix:/run/x.sock",
+ * "unix:@abstract". No names. INVALID otherwise. */
 enum status address_parse(struct slice text, struct address *ret_address);
 
 /* An address without a port ("10.0.0.1", "::1"), or INVALID. */
@@ -30,7 +30,8 @@ enum status address_parse_ip(struct slice text, uint16_t port, struct address *r
 /* "10.0.0.1:80", "[::1]:80", "unix:/path". */
 void address_format(const struct address *address, struct text *text);
 
-/* The same without the port: "10.0.0.1", "::1", "unix". An IPv4 address mapped into IPv6 is shown as IPv4. */
+/* The same without the port: "10.0.0.1", "::1", "unix". An IPv4 address mapped into IPv6 is shown
+ * as IPv4. */
 void address_format_ip(const struct address *address, struct text *text);
 #define ADDRESS_TEXT_MAX 128 /* room that always suffices for either */
 
@@ -38,11 +39,12 @@ uint16_t address_port(const struct address *address);
 void address_set_port(struct address *address, uint16_t port);
 bool address_equal(const struct address *a, const struct address *b);
 
-/* 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; all zero for unix. For CIDR matching, hashing and limits. */
+/* 16 bytes in network order, IPv4 as ::ffff:a.b.c.d; all zero for unix. For CIDR matching, hashing
+ * and limits. */
 void address_ip_bytes(const struct address *address, unsigned char ret_bytes[16]);
 
-/* A network "10.0.0.0/8", "::1", "fd00::/8"; also the words "private" (RFC 1918, RFC 4193, link-local) and "loopback" are for the option
- * reader to expand. */
+/* A network "10.0.0.0/8", "::1", "fd00::/8"; also the words "private" (RFC 1918, RFC 4193,
+ * link-local) and "loopback" are for the option reader to expand. */
 struct network {
     unsigned char bytes[16];
     unsigned bits; /* of the 128 */

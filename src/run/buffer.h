@@ -1,9 +1,10 @@
-/* Buffers for bytes on the move, from the loop's pool, most recently used first, so that a busy loop keeps working in
- * the same warm memory. Take one only when there are bytes to put into it, give it back as soon as they are gone:
- * whoever waits for a peer to speak holds none.
+/* Buffers for bytes on the move, from the loop's pool, most recently used first, so that a busy
+ * loop keeps working in the same warm memory. Take one only when there are bytes to put into it,
+ * give it back as soon as they are gone: whoever waits for a peer to speak holds none.
  *
  * A large one has 256 KiB, since bytes per system call decide what a body costs. When more than
- * loop_options.buffers_large_max are out, small ones of 16 KiB are lent, so that many slow peers stay cheap. */
+ * loop_options.buffers_large_max are out, small ones of 16 KiB are lent, so that many slow peers
+ * stay cheap. */
 #pragma once
 
 #include <stddef.h>

@@ -1,14 +1,16 @@
 /* Fibers: small stacks that a loop switches between, so that code which waits reads top to bottom.
  *
- * A fiber belongs to the loop (thread) on which it was started and never moves. It runs until it waits; nothing
- * preempts it, so data of one loop needs no locks. It is started in a *scope* (run/scope.h), which owns it.
+ * A fiber belongs to the loop (thread) on which it was started and never moves. It runs until it
+ * waits; nothing preempts it, so data of one loop needs no locks. It is started in a *scope*
+ * (run/scope.h), which owns it.
  *
- * Every call that can wait takes a deadline and may return TIMEOUT or CANCELLED. Cancellation is sticky: once
- * a fiber is cancelled, every later wait returns CANCELLED at once, except inside fiber_shield/unshield, which
- * clean-up code uses when it must wait.
+ * Every call that can wait takes a deadline and may return TIMEOUT or CANCELLED. Cancellation is
+ * sticky: once a fiber is cancelled, every later wait returns CANCELLED at once, except inside
+ * fiber_shield/unshield, which clean-up code uses when it must wait.
  *
- * Stacks come from the loop's pool, most recently used first, with a guard page below: an overflow is a clear
- * crash that names the fiber. AddressSanitizer, ThreadSanitizer and valgrind are told of each switch. */
+ * Stacks come from the loop's pool, most recently used first, with a guard page below: an overflow
+ * is a clear crash that names the fiber. AddressSanitizer, ThreadSanitizer and valgrind are told of
+ * each switch. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,14 +22,17 @@ struct fiber;
 
 typedef void fiber_function(void *argument);
 
-/* The running fiber; NULL when the loop itself runs (a callback of a timer, a mailbox, an idle stream). */
+/* The running fiber; NULL when the loop itself runs (a callback of a timer, a mailbox, an idle
+ * stream). */
 struct fiber *fiber_current(void);
 
-/* Parks the running fiber until fiber_wake, the deadline (TIMEOUT) or cancellation (CANCELLED). The primitive that
- * all other waits are made of; OK may be spurious only if the caller's own wakers are. */
+/* Parks the running fiber until fiber_wake, the deadline (TIMEOUT) or cancellation (CANCELLED). The
+ * primitive that all other waits are made of; OK may be spurious only if the caller's own wakers
+ * are. */
 enum status fiber_wait(instant deadline);
 
-/* Lets a parked fiber of this loop run again (its wait returns OK). No effect on one that is not parked or already woken. */
+/* Lets a parked fiber of this loop run again (its wait returns OK). No effect on one that is not
+ * parked or already woken. */
 void fiber_wake(struct fiber *fiber);
 
 /* Asks a fiber of this loop to end: its present wait and all later ones return CANCELLED. */

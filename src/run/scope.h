@@ -1,5 +1,5 @@
-/* Scopes: structured concurrency. A scope owns the fibers that were started in it, and whoever owns the scope does
- * not return before they have ended.
+/* Scopes: structured concurrency. A scope owns the fibers that were started in it, and whoever owns
+ * the scope does not return before they have ended.
  *
  *     struct scope scope;
  *     scope_init(&scope);
@@ -14,16 +14,17 @@
 #include "run/fiber.h"
 
 struct scope {
-    struct list fibers;   /* running in this scope */
-    struct list waiters;  /* fibers in scope_wait */
+    struct list fibers;  /* running in this scope */
+    struct list waiters; /* fibers in scope_wait */
     unsigned running;
     bool cancelled;
 };
 
 void scope_init(struct scope *scope);
 
-/* Starts `run(argument)` on a new fiber. It runs when the caller next waits (scope_start itself does not switch).
- * NO_MEMORY when there is no stack to be had, CANCELLED when the scope is being ended. */
+/* Starts `run(argument)` on a new fiber. It runs when the caller next waits (scope_start itself
+ * does not switch). NO_MEMORY when there is no stack to be had, CANCELLED when the scope is being
+ * ended. */
 enum status scope_start(struct scope *scope, fiber_function *run, void *argument);
 
 /* Waits until all fibers of the scope have ended. */

@@ -4,29 +4,31 @@
 #include "run/stream.h"
 
 struct socket_options {
-    bool no_delay;       /* TCP_NODELAY; on for every stream here */
-    int receive_buffer;  /* SO_RCVBUF, bytes; 0: the kernel's own */
-    int send_buffer;     /* SO_SNDBUF */
+    bool no_delay;      /* TCP_NODELAY; on for every stream here */
+    int receive_buffer; /* SO_RCVBUF, bytes; 0: the kernel's own */
+    int send_buffer;    /* SO_SNDBUF */
 };
 
-/* Connects without blocking the loop. REFUSED, UNREACHABLE, TIMEOUT, CANCELLED, IO_ERROR, NO_MEMORY. */
+/* Connects without blocking the loop. REFUSED, UNREACHABLE, TIMEOUT, CANCELLED, IO_ERROR,
+ * NO_MEMORY. */
 enum status socket_connect(const struct address *address, const struct socket_options *options,
     instant deadline, struct stream **ret_stream);
 
-/* Makes a stream of a connected, non-blocking descriptor, which it owns from then on (also on failure: closed). `peer` may be NULL: asked
- * of the kernel when needed. */
+/* Makes a stream of a connected, non-blocking descriptor, which it owns from then on (also on
+ * failure: closed). `peer` may be NULL: asked of the kernel when needed. */
 enum status socket_adopt(int descriptor, const struct address *peer, struct stream **ret_stream);
 
 /* Two connected streams, for tests. */
 enum status socket_pair(struct stream **ret_a, struct stream **ret_b);
 
-/* A listening descriptor, non-blocking, close-on-exec; not bound to a loop, so that every worker can watch it. EXISTS when the address is in
- * use. A unix path that nobody listens on any more is removed first. */
+/* A listening descriptor, non-blocking, close-on-exec; not bound to a loop, so that every worker
+ * can watch it. EXISTS when the address is in use. A unix path that nobody listens on any more is
+ * removed first. */
 enum status socket_listen(const struct address *address, int backlog, int *ret_descriptor);
 
-/* Watches a listening descriptor on the calling thread's loop and calls `accepted` for every connection, outside any
- * fiber. The descriptor itself stays the caller's. With several loops on one descriptor the kernel wakes one of
- * them for each arrival. */
+/* Watches a listening descriptor on the calling thread's loop and calls `accepted` for every
+ * connection, outside any fiber. The descriptor itself stays the caller's. With several loops on
+ * one descriptor the kernel wakes one of them for each arrival. */
 struct acceptor;
 typedef void accept_callback(void *argument, int descriptor, const struct address *peer);
 enum status acceptor_new(
@@ -35,5 +37,6 @@ enum status acceptor_new(
 /* Stops watching. Connections that wait in the descriptor's queue stay there. */
 void acceptor_free(struct acceptor *acceptor);
 
-/* Accepts whatever waits in the queue now (before the last watcher closes the descriptor, so that nobody who connected is lost). */
+/* Accepts whatever waits in the queue now (before the last watcher closes the descriptor, so that
+ * nobody who connected is lost). The callback is called from where the caller is, be it a fiber. */
 void acceptor_drain(struct acceptor *acceptor);

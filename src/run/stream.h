@@ -1,10 +1,12 @@
 /* Streams: bytes to and from a peer. Sockets are streams; TLS will be one on top of another.
  *
- * A stream belongs to one loop. At most one fiber reads and at most one (other) fiber writes at a time. The calls
- * wait: the running fiber parks until the peer lets it go on, the deadline passes (TIMEOUT) or it is cancelled (CANCELLED).
+ * A stream belongs to one loop. At most one fiber reads and at most one (other) fiber writes at a
+ * time. The calls wait: the running fiber parks until the peer lets it go on, the deadline passes
+ * (TIMEOUT) or it is cancelled (CANCELLED).
  *
- * Between messages a stream can be *parked*: no fiber waits on it, and a callback is called, outside any fiber, when
- * there is something to read or the peer has gone. A parked stream costs its own struct and nothing else. */
+ * Between messages a stream can be *parked*: no fiber waits on it, and a callback is called,
+ * outside any fiber, when there is something to read or the peer has gone. A parked stream costs
+ * its own struct and nothing else. */
 #pragma once
 
 #include <stdbool.h>
@@ -23,8 +25,8 @@ struct stream_ops {
     enum status (*wait_readable)(struct stream *stream, instant deadline);
     enum status (*read)(
         struct stream *stream, void *data, size_t capacity, instant deadline, size_t *ret_size);
-    enum status (*writev)(struct stream *stream, const struct iovec *parts, int count, instant deadline,
-        size_t *ret_size);
+    enum status (*writev)(struct stream *stream, const struct iovec *parts, int count,
+        instant deadline, size_t *ret_size);
     enum status (*shutdown)(struct stream *stream);
     bool (*is_quiet)(struct stream *stream);
     void (*park)(struct stream *stream, stream_callback *call, void *argument);
@@ -39,23 +41,26 @@ struct stream {
     const struct stream_ops *ops;
 };
 
-/* Until bytes can be read (also the end or an error counts): so that a buffer is taken only then. */
+/* Until bytes can be read (also the end or an error counts): so that a buffer is taken only then.
+ */
 static inline enum status stream_wait_readable(struct stream *stream, instant deadline)
 {
     return stream->ops->wait_readable(stream, deadline);
 }
 
-/* At least one byte, at most `capacity`. END when the peer has finished sending; CLOSED when the connection broke. */
+/* At least one byte, at most `capacity`. END when the peer has finished sending; CLOSED when the
+ * connection broke. */
 static inline enum status stream_read(
     struct stream *stream, void *data, size_t capacity, instant deadline, size_t *ret_size)
 {
     return stream->ops->read(stream, data, capacity, deadline, ret_size);
 }
 
-/* Writes all of it, waiting as often as needed. On failure `*ret_size` (may be NULL) still says how many bytes
- * were handed to the kernel: a caller must know whether the peer can have seen anything. */
-static inline enum status stream_writev(struct stream *stream, const struct iovec *parts, int count,
-    instant deadline, size_t *ret_size)
+/* Writes all of it, waiting as often as needed. On failure `*ret_size` (may be NULL) still says how
+ * many bytes were handed to the kernel: a caller must know whether the peer can have seen anything.
+ */
+static inline enum status stream_writev(
+    struct stream *stream, const struct iovec *parts, int count, instant deadline, size_t *ret_size)
 {
     return stream->ops->writev(stream, parts, count, deadline, ret_size);
 }
@@ -69,8 +74,8 @@ static inline enum status stream_shutdown(struct stream *stream)
     return stream->ops->shutdown(stream);
 }
 
-/* True when nothing has arrived and the peer has not gone, as far as is known without waiting: an idle
- * connection that may be used again. */
+/* True when nothing has arrived and the peer has not gone, as far as is known without waiting: an
+ * idle connection that may be used again. */
 static inline bool stream_is_quiet(struct stream *stream)
 {
     return stream->ops->is_quiet(stream);
@@ -99,8 +104,8 @@ static inline const struct address *stream_local(const struct stream *stream)
     return stream->ops->local(stream);
 }
 
-/* Gives up the descriptor to the caller (to move the connection to another loop) and frees the stream; -1 when the stream
- * has state that cannot move, in which case it is left as it was. */
+/* Gives up the descriptor to the caller (to move the connection to another loop) and frees the
+ * stream; -1 when the stream has state that cannot move, in which case it is left as it was. */
 static inline int stream_release(struct stream *stream)
 {
     return stream->ops->release(stream);

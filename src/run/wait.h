@@ -17,8 +17,8 @@ enum status wait_queue_wait(struct wait_queue *queue, instant deadline);
 bool wait_queue_wake_one(struct wait_queue *queue);
 void wait_queue_wake_all(struct wait_queue *queue);
 
-/* A channel carries at most `capacity` pointers that have not been received yet. After channel_close, sending fails
- * with CLOSED, and receiving yields what is left, then END. */
+/* A channel carries at most `capacity` pointers that have not been received yet. After
+ * channel_close, sending fails with CLOSED, and receiving yields what is left, then END. */
 struct channel;
 
 struct channel *channel_new(size_t capacity); /* NULL: no memory */

@@ -1,0 +1,92 @@
+/* The seam between this floor and the kernel: descriptors that a loop watches. For the run floor
+ * only.
+ *
+ * It speaks of operations that wait (read, write, connect), not of readiness, so that a loop made
+ * of completions (io_uring) can stand in for io_epoll.c: struct io and the functions here are all
+ * that the rest sees.
+ *
+ * With epoll a descriptor is added once, edge-triggered. What the kernel has reported is kept in
+ * `state`, so that a read is tried only when there may be something to read. EPOLLOUT is asked for
+ * the first time that a write finds the buffer full: most connections never get there, and each new
+ * one would otherwise begin with a useless event. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/status.h"
+
+struct loop;
+struct fiber;
+
+/* For a watch: what happened, IO_READ or IO_WRITE or both. Outside any fiber. */
+typedef void io_watcher(void *argument, unsigned ready);
+typedef void io_callback(void *argument);
+
+enum {
+    IO_READ = 1,
+    IO_WRITE = 2,
+    IO_EDGE = 4,      /* told once for each arrival; else again and again until it is dealt with */
+    IO_EXCLUSIVE = 8, /* of several loops that watch it, one is told (not with IO_WRITE) */
+};
+
+struct io {
+    int descriptor; /* the owner closes it; -1: not added */
+    uint32_t state; /* bits of io_epoll.c */
+    union {
+        struct {
+            struct fiber *reader, *writer; /* who waits, or NULL */
+        };
+        struct list due; /* parked: the callback is about to be called */
+    };
+    union {
+        io_callback *parked;
+        io_watcher *watcher;
+    };
+    void *argument;
+};
+
+/* What a loop has of it. */
+struct io_loop {
+    int epoll;
+    struct list due; /* parked ones that had something to read already */
+    void *events;    /* struct epoll_event[] while they are being dealt with, else NULL */
+    int event_count;
+};
+
+enum status io_loop_init(struct io_loop *loop);
+void io_loop_release(struct io_loop *loop);
+
+/* Waits up to `timeout` milliseconds (-1: for ever) and deals with what happened. */
+void io_loop_poll(struct io_loop *loop, int timeout);
+
+/* Adds a connected (or connecting) non-blocking stream socket to the calling thread's loop. */
+enum status io_add(struct io *io, int descriptor, bool is_connecting);
+
+/* Takes it off. Nobody may wait on it. The descriptor is left open. Harmless when it was not added.
+ */
+void io_remove(struct io *io);
+
+/* The ways to wait. They are those of run/stream.h. */
+enum status io_wait_readable(struct io *io, instant deadline);
+enum status io_wait_writable(struct io *io, instant deadline);
+enum status io_read(struct io *io, void *data, size_t capacity, instant deadline, size_t *ret_size);
+enum status io_writev(
+    struct io *io, const struct iovec *parts, int count, instant deadline, size_t *ret_size);
+
+/* True when nothing to read and no end has been reported. */
+bool io_is_quiet(const struct io *io);
+
+/* Calls once when something can be read (also the end); at the loop's next round when that is so
+ * already. */
+void io_park(struct io *io, io_callback *call, void *argument);
+void io_unpark(struct io *io);
+
+/* Watches any descriptor that can be polled; the watcher is called until io_remove. */
+enum status io_watch(
+    struct io *io, int descriptor, unsigned interest, io_watcher *watcher, void *argument);
+enum status io_watch_change(struct io *io, unsigned interest);

@@ -1,0 +1,321 @@
+#include "run/socket.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "run/loop.h"
+#include "support/unit.h"
+
+static void in_a_fiber(fiber_function *run)
+{
+    assert_ok(loop_run_main(NULL, run, NULL));
+}
+
+static void send_hello(void *argument)
+{
+    fiber_yield();
+    struct iovec parts[] = {{"hel", 3}, {"", 0}, {"lo", 2}};
+    size_t sent = 0;
+    assert_ok(stream_writev(argument, parts, 3, NEVER, &sent));
+    assert_int_equal(sent, 5);
+    assert_ok(stream_shutdown(argument));
+}
+
+static void exchange(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    struct scope scope;
+    char room[16];
+    size_t size = 99;
+    scope_init(&scope);
+    assert_ok(socket_pair(&a, &b));
+    assert_true(stream_is_quiet(b));
+    assert_status(stream_read(b, room, sizeof room, loop_now() + MILLISECOND, &size), TIMEOUT);
+    assert_int_equal(size, 99);
+    assert_ok(scope_start(&scope, send_hello, a));
+    assert_ok(stream_wait_readable(b, NEVER));
+    assert_false(stream_is_quiet(b));
+    assert_ok(stream_read(b, room, 2, NEVER, &size));
+    assert_int_equal(size, 2);
+    assert_ok(stream_read(b, room + 2, sizeof room - 2, NEVER, &size));
+    assert_int_equal(size, 3);
+    assert_memory_equal(room, "hello", 5);
+    assert_status(stream_read(b, room, sizeof room, NEVER, &size), END);
+    assert_status(stream_read(b, room, sizeof room, NEVER, &size), END);
+    assert_ok(stream_write(b, "still", 5, NEVER, NULL));
+    assert_ok(stream_read(a, room, sizeof room, NEVER, &size));
+    assert_int_equal(size, 5);
+    scope_end(&scope);
+    stream_close(a);
+    fiber_yield();
+    assert_status(stream_write(b, "x", 1, NEVER, &size), CLOSED);
+    assert_int_equal(size, 0);
+    stream_close(b);
+    stream_close(NULL);
+}
+
+static void bytes_travel_and_end(void **state)
+{
+    (void)state;
+    in_a_fiber(exchange);
+}
+
+#define LONG ((size_t)5 * 1024 * 1024)
+
+static void send_long(void *argument)
+{
+    enum { PARTS = 50 };
+    char *data = malloc(LONG);
+    size_t sent;
+    struct iovec parts[PARTS];
+    for (size_t i = 0; i < LONG; i++)
+        data[i] = (char)(i % 251);
+    for (size_t i = 0; i < PARTS; i++)
+        parts[i] = (struct iovec){data + i * (LONG / PARTS), LONG / PARTS};
+    assert_ok(stream_writev(argument, parts, PARTS, NEVER, &sent));
+    assert_int_equal(sent, LONG / PARTS * PARTS);
+    assert_ok(stream_write(argument, data + sent, LONG - sent, NEVER, NULL));
+    assert_ok(stream_shutdown(argument));
+    free(data);
+}
+
+static void receive_long(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    struct scope scope;
+    char *room = malloc(100000);
+    size_t total = 0, size;
+    scope_init(&scope);
+    assert_ok(socket_pair(&a, &b));
+    assert_ok(scope_start(&scope, send_long, a));
+    enum status e;
+    while ((e = stream_read(b, room, 100000, NEVER, &size)) == OK)
+        for (size_t i = 0; i < size; i++, total++)
+            if (room[i] != (char)(total % 251))
+                fail_msg("byte %zu is wrong", total);
+    assert_status(e, END);
+    assert_int_equal(total, LONG);
+    scope_end(&scope);
+    stream_close(a);
+    stream_close(b);
+    free(room);
+}
+
+static void long_messages_wait_for_room(void **state)
+{
+    (void)state;
+    in_a_fiber(receive_long);
+}
+
+static void write_into_the_void(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    size_t sent = 0;
+    char *data = calloc(1, LONG);
+    assert_ok(socket_pair(&a, &b));
+    assert_status(stream_write(a, data, LONG, loop_now() + 5 * MILLISECOND, &sent), TIMEOUT);
+    assert_in_range(sent, 1, LONG - 1);
+    stream_close(a);
+    stream_close(b);
+    free(data);
+}
+
+static void a_write_tells_how_far_it_came(void **state)
+{
+    (void)state;
+    in_a_fiber(write_into_the_void);
+}
+
+static void note_call(void *argument)
+{
+    assert_null(fiber_current());
+    ++*(int *)argument;
+}
+
+static void park_it(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    int calls = 0;
+    char room[8];
+    size_t size;
+    assert_ok(socket_pair(&a, &b));
+    stream_park(b, note_call, &calls);
+    fiber_yield();
+    assert_int_equal(calls, 0);
+    assert_ok(stream_write(a, "x", 1, NEVER, NULL));
+    assert_ok(fiber_sleep_until(loop_now() + 2 * MILLISECOND));
+    assert_int_equal(calls, 1);
+    /* Parked again with the byte unread: called from the next round. */
+    stream_park(b, note_call, &calls);
+    assert_int_equal(calls, 1);
+    assert_ok(fiber_sleep_until(loop_now() + 2 * MILLISECOND));
+    assert_int_equal(calls, 2);
+    stream_park(b, note_call, &calls);
+    stream_unpark(b);
+    stream_unpark(b);
+    assert_ok(fiber_sleep_until(loop_now() + 2 * MILLISECOND));
+    assert_int_equal(calls, 2);
+    assert_ok(stream_read(b, room, sizeof room, NEVER, &size));
+    assert_true(stream_is_quiet(b));
+    stream_park(b, note_call, &calls);
+    stream_close(a); /* the peer goes */
+    assert_ok(fiber_sleep_until(loop_now() + 2 * MILLISECOND));
+    assert_int_equal(calls, 3);
+    assert_status(stream_read(b, room, sizeof room, NEVER, &size), END);
+    stream_park(b, note_call, &calls);
+    stream_close(b); /* parked and due */
+}
+
+static void parked_streams_call_back(void **state)
+{
+    (void)state;
+    in_a_fiber(park_it);
+}
+
+struct two {
+    struct stream *mine, *other;
+    int *calls;
+};
+
+static void close_both(void *argument)
+{
+    struct two *two = argument;
+    ++*two->calls;
+    stream_close(two->mine);
+    stream_close(two->other);
+}
+
+/* Two parked streams become readable in one round; the first callback closes both. */
+static void close_in_callback(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b, *c, *d;
+    int calls = 0;
+    assert_ok(socket_pair(&a, &b));
+    assert_ok(socket_pair(&c, &d));
+    struct two first = {b, d, &calls}, second = {d, b, &calls};
+    stream_park(b, close_both, &first);
+    stream_park(d, close_both, &second);
+    assert_ok(stream_write(a, "x", 1, NEVER, NULL));
+    assert_ok(stream_write(c, "x", 1, NEVER, NULL));
+    assert_ok(fiber_sleep_until(loop_now() + 2 * MILLISECOND));
+    assert_int_equal(calls, 1);
+    stream_close(a);
+    stream_close(c);
+}
+
+static void a_callback_may_close_any_stream(void **state)
+{
+    (void)state;
+    in_a_fiber(close_in_callback);
+}
+
+static void read_for_ever(void *argument)
+{
+    char room[8];
+    size_t size;
+    assert_status(stream_read(argument, room, sizeof room, NEVER, &size), CANCELLED);
+    assert_status(stream_write(argument, "x", 1, NEVER, &size), CANCELLED);
+}
+
+static void cancel_reader(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    struct scope scope;
+    scope_init(&scope);
+    assert_ok(socket_pair(&a, &b));
+    assert_ok(scope_start(&scope, read_for_ever, b));
+    fiber_yield();
+    scope_end(&scope);
+    stream_close(a);
+    stream_close(b);
+}
+
+static void waits_can_be_cancelled(void **state)
+{
+    (void)state;
+    in_a_fiber(cancel_reader);
+}
+
+static void count_turns(void *argument)
+{
+    for (;;) {
+        if (fiber_sleep_until(loop_now() + MILLISECOND))
+            return;
+        ++*(int *)argument;
+    }
+}
+
+/* A fiber that always finds something to read and room to write still lets the others live. */
+static void be_greedy(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    struct scope scope;
+    int turns = 0;
+    char room[1] = {0};
+    size_t size;
+    scope_init(&scope);
+    assert_ok(socket_pair(&a, &b));
+    assert_ok(scope_start(&scope, count_turns, &turns));
+    instant end = clock_now() + 30 * MILLISECOND;
+    while (clock_now() < end) {
+        assert_ok(stream_write(b, room, 1, NEVER, NULL));
+        assert_ok(stream_read(a, room, 1, NEVER, &size));
+    }
+    assert_true(turns > 5);
+    scope_end(&scope);
+    stream_close(a);
+    stream_close(b);
+}
+
+static void nobody_starves(void **state)
+{
+    (void)state;
+    in_a_fiber(be_greedy);
+}
+
+static void give_up_descriptor(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b, *again;
+    char room[4];
+    size_t size;
+    assert_ok(socket_pair(&a, &b));
+    int descriptor = stream_release(a);
+    assert_true(descriptor >= 0);
+    assert_ok(stream_write(b, "x", 1, NEVER, NULL));
+    assert_ok(socket_adopt(descriptor, NULL, &again));
+    assert_ok(stream_read(again, room, sizeof room, NEVER, &size));
+    assert_int_equal(size, 1);
+    assert_int_equal(stream_peer(again)->any.sa_family, AF_UNIX);
+    stream_close(again);
+    stream_close(b);
+}
+
+static void a_descriptor_moves(void **state)
+{
+    (void)state;
+    in_a_fiber(give_up_descriptor);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_travel_and_end),
+        cmocka_unit_test(long_messages_wait_for_room),
+        cmocka_unit_test(a_write_tells_how_far_it_came),
+        cmocka_unit_test(parked_streams_call_back),
+        cmocka_unit_test(a_callback_may_close_any_stream),
+        cmocka_unit_test(waits_can_be_cancelled),
+        cmocka_unit_test(nobody_starves),
+        cmocka_unit_test(a_descriptor_moves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
