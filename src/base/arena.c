@@ -12,18 +12,23 @@
 #endif
 #endif
 
+/* Under AddressSanitizer a poisoned gap follows each allocation, so that a write too far is seen.
+ */
 #ifdef HAS_ASAN
 #include <sanitizer/asan_interface.h>
 #define POISON(p, n)   __asan_poison_memory_region((p), (n))
 #define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
+#define GAP            ((size_t)16)
 #else
 #define POISON(p, n)   ((void)0)
 #define UNPOISON(p, n) ((void)0)
+#define GAP            ((size_t)0)
 #endif
 
-#define ALIGNMENT          _Alignof(max_align_t)
-#define USUAL_BLOCK_SIZE   4096
-#define LARGE_SHARE        4 /* what is over a fourth of a block gets a block of its own */
+#define ALIGNMENT        _Alignof(max_align_t)
+#define USUAL_BLOCK_SIZE 4096
+#define LEAST_BLOCK_SIZE 256
+#define LARGE_SHARE      4 /* what is over a fourth of a block gets a block of its own */
 
 struct arena_block {
     struct arena_block *older;
@@ -40,8 +45,11 @@ struct arena_deferred {
 
 void arena_init(struct arena *arena, size_t block_size, size_t limit)
 {
-    *arena = (struct arena){.block_size = block_size ? block_size : USUAL_BLOCK_SIZE,
-        .limit = limit ? limit : SIZE_MAX};
+    if (!block_size)
+        block_size = USUAL_BLOCK_SIZE;
+    *arena =
+        (struct arena){.block_size = block_size < LEAST_BLOCK_SIZE ? LEAST_BLOCK_SIZE : block_size,
+            .limit = limit ? limit : SIZE_MAX};
 }
 
 static void open_block(struct arena *arena, struct arena_block *block)
@@ -55,10 +63,11 @@ static void open_block(struct arena *arena, struct arena_block *block)
 
 void arena_lend(struct arena *arena, void *memory, size_t size)
 {
-    struct arena_block *block = memory;
-    if (size < sizeof *block + ALIGNMENT)
+    size_t padding = -(uintptr_t)memory % ALIGNMENT;
+    struct arena_block *block = (struct arena_block *)((char *)memory + padding);
+    if (size < padding + sizeof *block + ALIGNMENT)
         return;
-    block->size = size;
+    block->size = size - padding;
     block->lent = true;
     open_block(arena, block);
 }
@@ -95,7 +104,8 @@ static struct arena_block *new_block(struct arena *arena, size_t data_size)
     return block;
 }
 
-/* A block that serves one allocation, put behind the newest so that the newest goes on being filled. */
+/* A block that serves one allocation, put behind the newest so that the newest goes on being
+ * filled. */
 static char *alloc_alone(struct arena *arena, size_t size)
 {
     struct arena_block *block = new_block(arena, size);
@@ -112,25 +122,32 @@ static char *alloc_alone(struct arena *arena, size_t size)
     return block->data;
 }
 
+/* From the newest block, or NULL when it has no room. */
+static char *take_here(struct arena *arena, size_t size, size_t alignment)
+{
+    size_t padding = -(uintptr_t)arena->next % alignment;
+    size_t room = (size_t)(arena->end - arena->next);
+    if (!arena->next || padding > room || size > room - padding)
+        return NULL;
+    char *p = arena->next + padding;
+    room -= padding + size;
+    arena->next = p + size + (GAP < room ? GAP : room);
+    UNPOISON(p, size);
+    return p;
+}
+
 static char *take(struct arena *arena, size_t size, size_t alignment)
 {
-    size_t padding = (alignment - (uintptr_t)arena->next % alignment) % alignment;
-    size_t room = (size_t)(arena->end - arena->next);
-    if (arena->next && padding <= room && size <= room - padding) {
-        char *p = arena->next + padding;
-        arena->next = p + size;
-        UNPOISON(p, size);
+    char *p = take_here(arena, size, alignment);
+    if (p)
         return p;
-    }
-    if (size > arena->block_size / LARGE_SHARE)
+    struct arena_block *block = NULL;
+    if (size <= arena->block_size / LARGE_SHARE)
+        block = new_block(arena, arena->block_size - sizeof(struct arena_block));
+    if (!block) /* too large for one, or so near the limit that only its own size may still fit */
         return alloc_alone(arena, size);
-    struct arena_block *block = new_block(arena, arena->block_size - sizeof(struct arena_block));
-    if (!block)
-        return NULL;
     open_block(arena, block);
-    arena->next += size;
-    UNPOISON(block->data, size);
-    return block->data;
+    return take_here(arena, size, alignment);
 }
 
 void *arena_alloc(struct arena *arena, size_t size)

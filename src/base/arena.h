@@ -1,10 +1,12 @@
-/* Arenas: memory that lives exactly as long as something else (the process, a snapshot, an exchange).
+/* Arenas: memory that lives exactly as long as something else (the process, a snapshot, an
+ * exchange).
  *
- * Allocation bumps a pointer; nothing is freed by itself; `arena_release` frees all at once, after running
- * what was deferred, last first. One thread at a time. Under AddressSanitizer unused space is poisoned.
+ * Allocation bumps a pointer; nothing is freed by itself; `arena_release` frees all at once, after
+ * running what was deferred, last first. One thread at a time. Under AddressSanitizer unused space
+ * is poisoned.
  *
- * An arena has a limit, so that one request cannot take all memory: past it, and when the system has none,
- * allocation returns NULL and the caller answers NO_MEMORY. */
+ * An arena has a limit, so that one request cannot take all memory: past it, and when the system
+ * has none, allocation returns NULL and the caller answers NO_MEMORY. */
 #pragma once
 
 #include <stdarg.h>
@@ -23,13 +25,16 @@ struct arena {
     size_t used, limit;              /* bytes taken from the system, and how many may be */
 };
 
-/* `block_size` is how much is taken from the system at a time; 0 means 4 KiB. `limit` 0 means none. Takes no memory yet. */
+/* `block_size` is how much is taken from the system at a time, at least 256 bytes; 0 means 4 KiB.
+ * `limit` 0 means none. Takes no memory yet. */
 void arena_init(struct arena *arena, size_t block_size, size_t limit);
 
-/* Lends the arena a first block that the caller owns and keeps until after arena_release. */
+/* Lends the arena a first block that the caller owns and keeps until after arena_release, which
+ * forgets it. It does not count towards the limit. Too small a one is not used. */
 void arena_lend(struct arena *arena, void *memory, size_t size);
 
-/* Runs what was deferred, then frees everything. The arena can be used again. */
+/* Runs what was deferred, last first (it may still allocate and defer), then frees everything. The
+ * arena can be used again, with the same block size and limit. */
 void arena_release(struct arena *arena);
 
 /* `size` bytes, not cleared, aligned for anything; NULL when there are none. */
@@ -44,7 +49,8 @@ void *arena_array(struct arena *arena, size_t count, size_t item_size);
 /* Bytes without alignment, for text. */
 char *arena_bytes(struct arena *arena, size_t size);
 
-/* A copy that lives as long as the arena. On failure the slice's data is NULL (also for an empty one it is not). */
+/* A copy that lives as long as the arena. On failure the slice's data is NULL (also for an empty
+ * one it is not). */
 struct slice arena_copy(struct arena *arena, struct slice s);
 
 /* A copy with a NUL behind it; NULL on failure. */
@@ -57,8 +63,8 @@ struct slice arena_format(struct arena *arena, const char *format, ...)
 /* Several slices as one. */
 struct slice arena_join(struct arena *arena, const struct slice *parts, size_t count);
 
-/* Calls `run(argument)` when the arena is released; false when there is no memory for the note (nothing was
- * registered then: the caller still owns the resource). */
+/* Calls `run(argument)` when the arena is released; false when there is no memory for the note
+ * (nothing was registered then: the caller still owns the resource). */
 bool arena_defer(struct arena *arena, void (*run)(void *argument), void *argument);
 
 #define arena_new(arena, type) ((type *)arena_zalloc((arena), sizeof(type)))

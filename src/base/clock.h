@@ -1,5 +1,5 @@
-/* Time. Durations are int64_t nanoseconds; an instant is nanoseconds on the monotonic clock. A deadline is an
- * instant. Wall-clock time is only for people and for HTTP dates. */
+/* Time. Durations are int64_t nanoseconds; an instant is nanoseconds on the monotonic clock. A
+ * deadline is an instant. Wall-clock time is only for people and for HTTP dates. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+#include <endian.h>
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -40,12 +42,12 @@ static void sip_absorb(uint64_t v[4], uint64_t word)
     v[0] ^= word;
 }
 
-static uint64_t load_little_endian(const char *p, size_t size)
+/* Up to eight bytes, the first in the lowest place. */
+static uint64_t load(const char *p, size_t size)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < size; i++)
-        word |= (uint64_t)(unsigned char)p[i] << (8 * i);
-    return word;
+    memcpy(&word, p, size);
+    return le64toh(word);
 }
 
 /* SipHash-2-4 (Aumasson and Bernstein, 2012). */
@@ -55,8 +57,8 @@ uint64_t hash_keyed(struct slice s, struct hash_key key)
         key.words[0] ^ 0x6c7967656e657261u, key.words[1] ^ 0x7465646279746573u};
     size_t whole = s.size / 8 * 8;
     for (size_t i = 0; i < whole; i += 8)
-        sip_absorb(v, load_little_endian(s.data + i, 8));
-    uint64_t rest = s.size - whole ? load_little_endian(s.data + whole, s.size - whole) : 0;
+        sip_absorb(v, load(s.data + i, 8));
+    uint64_t rest = s.size - whole ? load(s.data + whole, s.size - whole) : 0;
     sip_absorb(v, rest | (uint64_t)s.size << 56);
     v[2] ^= 0xff;
     for (int i = 0; i < 4; i++)

@@ -1,5 +1,6 @@
-/* Hashes. `hash_bytes` (xxHash, XXH3) is for keys that we choose; `hash_keyed` (SipHash-2-4) for keys that an
- * attacker may choose, with a key drawn at start, so that nobody can make a table degenerate. */
+/* Hashes. `hash_bytes` (xxHash, XXH3) is for keys that we choose; `hash_keyed` (SipHash-2-4) for
+ * keys that an attacker may choose, with a key drawn at start, so that nobody can make a table
+ * degenerate. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* Intrusive doubly linked lists: a node is a member of what is listed, so linking allocates nothing.
- * A list is a ring through its head; a node that is in no list points at itself. */
+/* Intrusive doubly linked lists: a node is a member of what is listed, so linking allocates
+ * nothing. A list is a ring through its head; a node that is in no list points at itself. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,11 +9,11 @@ struct list {
     struct list *next, *previous;
 };
 
-#define list_entry(node, type, member) ((type *)((char *)(node) - offsetof(type, member)))
+#define list_entry(node, type, member) ((type *)((char *)(node)-offsetof(type, member)))
 
 /* Walks from the first to the last; the body may remove the current node. */
-#define list_each(node, head)                                                                      \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);              \
+#define list_each(node, head)                                                         \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); \
          node = node##_next, node##_next = node->next)
 
 static inline void list_init(struct list *l)

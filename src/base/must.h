@@ -1,5 +1,5 @@
-/* `must(e)`: what has to be true unless the program itself is wrong. It stays on in release builds, and
- * is never used on what came from outside. */
+/* `must(e)`: what has to be true unless the program itself is wrong. It stays on in release builds,
+ * and is never used on what came from outside. */
 #pragma once
 
 #define must(e) (__builtin_expect(!(e), 0) ? must_failed(#e, __FILE__, __LINE__) : (void)0)

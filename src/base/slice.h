@@ -1,7 +1,7 @@
 /* Slices: a view of bytes that somebody else owns. Not terminated by NUL; may contain NUL.
  *
- * A slice is passed by value. It is valid as long as what it points to: each place that hands one out says
- * how long that is. The empty slice may have a null pointer. */
+ * A slice is passed by value. It is valid as long as what it points to: each place that hands one
+ * out says how long that is. The empty slice may have a null pointer. */
 #pragma once
 
 #include <stdbool.h>
@@ -15,9 +15,12 @@ struct slice {
 };
 
 /* A slice of a string literal, also in static initialisers through SLICE_INIT. */
-#define SLICE(literal)      ((struct slice){"" literal, sizeof(literal) - 1})
-#define SLICE_INIT(literal) {"" literal, sizeof(literal) - 1}
-#define SLICE_NONE          ((struct slice){NULL, 0})
+#define SLICE(literal) ((struct slice){"" literal, sizeof(literal) - 1})
+#define SLICE_INIT(literal)             \
+    {                                   \
+        "" literal, sizeof(literal) - 1 \
+    }
+#define SLICE_NONE ((struct slice){NULL, 0})
 
 /* For printf: printf("%.*s", SLICE_ARG(s)). */
 #define SLICE_ARG(s) (int)(s).size, (s).data
@@ -72,8 +75,10 @@ struct slice slice_trim(struct slice s);
  * "a,,b" has three parts; the empty slice has one, which is empty; a null pointer has none. */
 bool slice_split(struct slice *rest, char separator, struct slice *ret_part);
 
-/* Decimal digits only, no sign, no blanks; false on overflow, on the empty slice, on anything else. */
+/* Decimal digits only, no sign, no blanks; false on overflow, on the empty slice, on anything else.
+ */
 bool slice_to_u64(struct slice s, uint64_t *ret_value);
 
-/* Hexadecimal digits only; false on overflow (more than 16 significant digits), empty, or anything else. */
+/* Hexadecimal digits only; false on overflow (more than 16 significant digits), empty, or anything
+ * else. */
 bool slice_to_hex_u64(struct slice s, uint64_t *ret_value);

@@ -26,30 +26,30 @@ void text_release(struct text *text)
     *text = (struct text){.limit = text->limit};
 }
 
-bool text_reserve(struct text *text, size_t more)
+static bool grow(struct text *text, size_t need)
 {
-    size_t need;
-    if (text->failed)
-        return false;
-    if (__builtin_add_overflow(text->size, more, &need) || need > text->limit) {
-        text->failed = true;
-        return false;
-    }
-    if (need <= text->capacity)
-        return true;
     size_t capacity = text->capacity ? text->capacity * 2 : FIRST_SIZE;
     if (capacity < need)
         capacity = need;
     if (capacity > text->limit)
         capacity = text->limit;
-    char *data = realloc(text->data, capacity);
-    if (!data) {
-        text->failed = true;
+    char *data = need <= text->limit ? realloc(text->data, capacity) : NULL;
+    if (!data)
         return false;
-    }
     text->data = data;
     text->capacity = capacity;
     return true;
+}
+
+bool text_reserve(struct text *text, size_t more)
+{
+    if (text->failed)
+        return false;
+    if (more <= text->capacity - text->size)
+        return true;
+    size_t need;
+    text->failed = __builtin_add_overflow(text->size, more, &need) || !grow(text, need);
+    return !text->failed;
 }
 
 void text_add_u64(struct text *text, uint64_t value)
@@ -86,8 +86,10 @@ void text_format(struct text *text, const char *format, ...)
     va_start(args, format);
     int size = vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    if (size < 0)
+    if (size < 0) {
+        text->failed = true;
         return;
+    }
     if ((size_t)size < sizeof line) {
         text_add(text, slice_of(line, (size_t)size));
         return;
@@ -111,8 +113,13 @@ static bool is_plain_json(unsigned char c)
 
 static void add_json_escape(struct text *text, unsigned char c)
 {
-    static const char shorthand[128] = {
-        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+    static const char shorthand[128] = {['"'] = '"',
+        ['\\'] = '\\',
+        ['\b'] = 'b',
+        ['\f'] = 'f',
+        ['\n'] = 'n',
+        ['\r'] = 'r',
+        ['\t'] = 't'};
     if (shorthand[c]) {
         text_add(text, slice_of((char[]){'\\', shorthand[c]}, 2));
         return;

@@ -1,8 +1,8 @@
 /* Text under construction.
  *
- * A `struct text` appends into memory that it was given (fixed), or into memory that it owns and grows
- * (growing). Appending never fails in the middle: what does not fit sets `failed`, and everything after is
- * dropped; look once, at the end. */
+ * A `struct text` appends into memory that it was given (fixed), or into memory that it owns and
+ * grows (growing). Appending never fails in the middle: what does not fit sets `failed`, and
+ * everything after is dropped; look once, at the end. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,6 +29,7 @@ void text_release(struct text *text);
 /* Out of line part of appending: makes room for `more` bytes or sets `failed`. */
 bool text_reserve(struct text *text, size_t more);
 
+/* `s` does not lie in the text itself, which may move. */
 static inline void text_add(struct text *text, struct slice s)
 {
     if ((s.size <= text->capacity - text->size && !text->failed) || text_reserve(text, s.size)) {
@@ -50,7 +51,8 @@ void text_add_i64(struct text *text, int64_t value);
 void text_add_hex(struct text *text, uint64_t value);
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The inside of a JSON string: quotes, backslashes and control bytes escaped; bytes that are not UTF-8 become U+FFFD. */
+/* The inside of a JSON string: quotes, backslashes and control bytes escaped; bytes that are not
+ * UTF-8 become U+FFFD. */
 void text_add_json(struct text *text, struct slice s);
 
 static inline struct slice text_slice(const struct text *text)

@@ -1,6 +1,8 @@
-/* Bodies: bytes that are pulled as they are needed. Whoever reads decides the pace: not reading is back-pressure.
+/* Bodies: bytes that are pulled as they are needed. Whoever reads decides the pace: not reading is
+ * back-pressure.
  *
- * A body belongs to its exchange. Policies may put a body of their own in front of another, which it reads from. */
+ * A body belongs to its exchange. Policies may put a body of their own in front of another, which
+ * it reads from. */
 #pragma once
 
 #include "base/arena.h"
@@ -13,18 +15,21 @@ struct body;
 #define BODY_LENGTH_UNKNOWN ((int64_t)-1)
 
 struct body_ops {
-    /* The next bytes, at least one: they stay valid until the next read or drop. END after the last. Errors are sticky. */
+    /* The next bytes, at least one: they stay valid until the next read or drop. END after the
+     * last. Errors are sticky. */
     enum status (*read)(struct body *body, instant deadline, struct slice *ret_bytes);
 
-    /* Bytes that are here already, without waiting; empty when there are none or it is not known. `*ret_last` is true when
-     * the body ends with them. They stay valid until read, which yields the same bytes. NULL: never any. */
+    /* Bytes that are here already, without waiting; empty when there are none or it is not known.
+     * `*ret_last` is true when the body ends with them. They stay valid until read, which yields
+     * the same bytes. NULL: never any. */
     struct slice (*peek)(struct body *body, bool *ret_last);
 
-    /* The reader wants no more: releases what the body holds (buffers, connections). Called exactly once, also after END or an
-     * error. NULL: nothing to do. */
+    /* The reader wants no more: releases what the body holds (buffers, connections). Called exactly
+     * once, also after END or an error. NULL: nothing to do. */
     void (*drop)(struct body *body);
 
-    /* Begins anew from the first byte, for a second try; INVALID when that cannot be. NULL: cannot. */
+    /* Begins anew from the first byte, for a second try; INVALID when that cannot be. NULL: cannot.
+     */
     enum status (*rewind)(struct body *body);
 };
 
@@ -70,5 +75,5 @@ static inline bool body_is_empty(const struct body *body)
 }
 
 /* Reads all of it into the arena; TOO_LARGE past `limit`. */
-enum status body_read_all(
-    struct body *body, struct arena *arena, size_t limit, instant deadline, struct slice *ret_bytes);
+enum status body_read_all(struct body *body, struct arena *arena, size_t limit, instant deadline,
+    struct slice *ret_bytes);

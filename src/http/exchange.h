@@ -1,14 +1,15 @@
-/* The exchange: one request and its answer, from the first byte to the log line; and the handler, the one shape of
- * everything that answers.
+/* The exchange: one request and its answer, from the first byte to the log line; and the handler,
+ * the one shape of everything that answers.
  *
  *     answer = cors( limit( cache( forward )))
  *
- * `serve(state, x)` returns OK with the head of the answer in x->response and its body not yet read; or a failure, which the
- * outermost caller turns into the gateway's own answer (problem+json, Proxy-Status, the status word as reason). A
- * policy is a handler that holds the next one. All of it runs on the exchange's fiber, top to bottom.
+ * `serve(state, x)` returns OK with the head of the answer in x->response and its body not yet
+ * read; or a failure, which the outermost caller turns into the gateway's own answer (problem+json,
+ * Proxy-Status, the status word as reason). A policy is a handler that holds the next one. All of
+ * it runs on the exchange's fiber, top to bottom.
  *
- * Memory: everything that belongs to the exchange is in x->arena, gone at its end. Fibers that it starts live in x->scope, and have ended
- * before the exchange does. */
+ * Memory: everything that belongs to the exchange is in x->arena, gone at its end. Fibers that it
+ * starts live in x->scope, and have ended before the exchange does. */
 #pragma once
 
 #include "http/message.h"
@@ -34,15 +35,17 @@ struct path_parameter {
 };
 #define PATH_PARAMETERS_MAX 16
 
-/* What the log line and the metrics will say; filled by whoever knows it. Slices are borrowed from the snapshot or the arena. */
+/* What the log line and the metrics will say; filled by whoever knows it. Slices are borrowed from
+ * the snapshot or the arena. */
 struct exchange_facts {
     struct slice listener, route, service, endpoint;
-    enum status reason;         /* why the gateway answered by itself; OK when a handler answered */
+    enum status reason; /* why the gateway answered by itself; OK when a handler answered */
     instant started, first_byte_sent, ended;
-    int64_t upstream_time;      /* nanoseconds until the service's head was there, all tries; 0: none */
-    uint64_t received, sent;    /* body bytes from and to the client */
-    uint32_t tries;             /* how often a service was asked */
-    uint32_t route_id, service_id; /* numbers for the metrics' tables, stable while the process lives */
+    int64_t upstream_time; /* nanoseconds until the service's head was there, all tries; 0: none */
+    uint64_t received, sent; /* body bytes from and to the client */
+    uint32_t tries;          /* how often a service was asked */
+    uint32_t route_id,
+        service_id; /* numbers for the metrics' tables, stable while the process lives */
 };
 
 struct exchange_hooks {
@@ -51,33 +54,36 @@ struct exchange_hooks {
 };
 
 struct exchange {
-    struct arena arena;   /* owned */
-    struct scope scope;   /* owned: fibers of this exchange */
+    struct arena arena; /* owned */
+    struct scope scope; /* owned: fibers of this exchange */
     struct http_request request;
     struct http_response response;
-    instant deadline;     /* for the whole of it; NEVER when there is none */
-    struct address peer;  /* the connection's other end */
+    instant deadline;      /* for the whole of it; NEVER when there is none */
+    struct address peer;   /* the connection's other end */
     struct address client; /* whom it was forwarded for, if trusted; else the peer */
-    bool is_peer_trusted; /* the peer's Forwarded, X-Request-Id … may be believed */
-    bool is_secure;       /* TLS on the client's side */
+    bool is_peer_trusted;  /* the peer's Forwarded, X-Request-Id … may be believed */
+    bool is_secure;        /* TLS on the client's side */
     bool expects_continue; /* the client waits for 100 before it sends the body */
-    bool must_close;      /* close the client's connection after this answer */
-    unsigned worker;      /* which worker this is, from 0: an index into per-worker state */
-    uint64_t id_number;   /* of this exchange, unique in the process, for logs of bugs */
+    bool must_close;       /* close the client's connection after this answer */
+    unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
+    uint64_t id_number;    /* of this exchange, unique in the process, for logs of bugs */
     struct slice request_id;
     struct path_parameter parameters[PATH_PARAMETERS_MAX];
     unsigned parameter_count;
     struct exchange_facts facts;
+    struct body_slice answer;           /* the body of what the exchange answers by itself */
     const struct exchange_hooks *hooks; /* borrowed from the connection */
     void *connection;                   /* the hooks' own */
 };
 
-/* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and its type. Clears
- * fields that an earlier answer left. */
+/* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and
+ * its type (empty: none). Drops the body of an earlier answer and clears its fields. NO_MEMORY. */
 enum status exchange_respond(
     struct exchange *x, int status, struct slice content_type, struct slice body);
 
-/* The gateway's own answer for a failure: problem+json (RFC 9457) with type, title, status, detail, reason and request id;
- * Proxy-Status (RFC 9209). Sets facts.reason. Never fails: without memory it is a fixed text. Fields that a policy has put
- * into x->response.fields before (Retry-After, Allow …) stay. */
+/* The gateway's own answer for a failure: problem+json (RFC 9457) with type, title, status, detail,
+ * reason and request id; Proxy-Status (RFC 9209). Sets facts.reason. Never fails: without memory it
+ * is a fixed text. Fields that a policy has put into x->response.fields before (Retry-After, Allow
+ * …) stay; but when an answer was there already (response.status is not 0), it is given up with all
+ * its fields. An empty `detail` becomes the status' sentence. */
 void exchange_respond_problem(struct exchange *x, enum status reason, struct slice detail);

@@ -1,8 +1,8 @@
 /* Header and trailer fields of one message, in the order in which they came.
  *
- * Names and values are slices of the message's arena (or of static text); the list itself grows in the arena. A removed
- * field stays in its place with an empty name and is skipped: indices stay true while one walks.
- * Names keep the spelling that the peer used; comparing ignores case. */
+ * Names and values are slices of the message's arena (or of static text); the list itself grows in
+ * the arena. A removed field stays in its place with an empty name and is skipped: indices stay
+ * true while one walks. Names keep the spelling that the peer used; comparing ignores case. */
 #pragma once
 
 #include "base/arena.h"
@@ -23,10 +23,11 @@ struct field {
 };
 
 struct fields {
-    struct arena *arena;  /* borrowed: the exchange's */
-    struct field *items;  /* in the arena */
+    struct arena *arena; /* borrowed: the exchange's */
+    struct field *items; /* in the arena */
     uint32_t count, capacity;
-    uint64_t present[(FIELD_COUNT + 63) / 64]; /* a bit for each known id that (perhaps) occurs: a fast "no" */
+    uint64_t present[(FIELD_COUNT + 63) /
+                     64]; /* a bit for each known id that (perhaps) occurs: a fast "no" */
 };
 
 void fields_init(struct fields *fields, struct arena *arena);
@@ -37,13 +38,16 @@ enum field_id field_id_of(struct slice name);
 /* The lower-case name of a known id. */
 struct slice field_name(enum field_id id);
 
-/* Appends; NO_MEMORY. Name and value must live as long as the arena. */
-enum status fields_add(struct fields *fields, enum field_id id, struct slice name, struct slice value);
+/* Appends; NO_MEMORY; INVALID (and nothing is appended) when the name is no token or the value has
+ * control bytes, so that nobody can smuggle a line break into a head through a value that he had a
+ * say in. Blanks at the value's ends are cut off. Name and value must live as long as the arena. */
+enum status fields_add(
+    struct fields *fields, enum field_id id, struct slice name, struct slice value);
 
-/* Appends a known field under its usual name. */
+/* Appends a known field under its usual name; NO_MEMORY, INVALID. */
 enum status fields_add_known(struct fields *fields, enum field_id id, struct slice value);
 
-/* Removes every field of that name, then appends. */
+/* Removes every field of that name, then appends; NO_MEMORY, INVALID. */
 enum status fields_set(struct fields *fields, struct slice name, struct slice value);
 enum status fields_set_known(struct fields *fields, enum field_id id, struct slice value);
 
@@ -70,11 +74,12 @@ const struct field *fields_next_named(
 struct slice fields_value(const struct fields *fields, enum field_id id);
 struct slice fields_value_named(const struct fields *fields, struct slice name);
 
-/* All values of a list field as one, joined by ", " in the arena (RFC 9110 §5.3); a single one is not copied.
- * Null data when there is none (or no memory). */
+/* All values of a list field as one, joined by ", " in the arena (RFC 9110 §5.3); a single one is
+ * not copied. Null data when there is none (or no memory). */
 struct slice fields_combined(const struct fields *fields, struct slice name);
 
-/* Takes the next non-empty member off a comma-separated list (quoted strings respected, OWS trimmed). */
+/* Takes the next non-empty member off a comma-separated list (quoted strings respected, OWS
+ * trimmed). */
 bool field_list_next(struct slice *rest, struct slice *ret_member);
 
 /* True when a comma-separated list field has that token, without regard to case. */
@@ -86,6 +91,25 @@ bool field_name_is_valid(struct slice name);
 /* RFC 9110 §5.5: no control bytes but HTAB, no blanks at the ends. */
 bool field_value_is_valid(struct slice value);
 
-/* Removes Connection, every field that it names, and the other fields that mean one connection only
- * (RFC 9110 §7.6.1); of TE it keeps "trailers". */
+/* Removes Connection, every field that it names (but not Host and Content-Length), and the other
+ * fields that mean one connection only (RFC 9110 §7.6.1); of TE it keeps "trailers". To be called
+ * before the gateway adds fields of its own, so that a peer cannot name these. BAD_FIELD when
+ * Connection names more than 64; NO_MEMORY. */
 enum status fields_strip_hop_by_hop(struct fields *fields);
+
+/* --- for readers, which have looked at every byte already */
+
+/* Makes room for one more; NO_MEMORY. */
+enum status fields_reserve(struct fields *fields);
+
+/* Appends without looking at the bytes; NO_MEMORY. */
+static inline enum status fields_add_checked(
+    struct fields *fields, enum field_id id, struct slice name, struct slice value)
+{
+    if (fields->count == fields->capacity && fields_reserve(fields))
+        return NO_MEMORY;
+    fields->items[fields->count++] = (struct field){name, value, id};
+    if (id != FIELD_OTHER)
+        fields->present[id / 64] |= (uint64_t)1 << id % 64;
+    return OK;
+}

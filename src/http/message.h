@@ -26,10 +26,11 @@ struct http_request {
     struct slice method_text; /* as sent */
     struct slice target;      /* as sent: origin, absolute, authority or asterisk form */
     struct slice scheme;      /* "http" or "https" */
-    struct slice host;        /* lower case, without port, IPv6 without brackets; empty for HTTP/1.0 without Host */
-    struct slice authority;   /* the Host value to send on */
-    struct slice path;        /* normalised: begins with "/"; "*" for OPTIONS * */
-    struct slice query;       /* behind "?", without it; null data when there was no "?" */
+    struct slice
+        host; /* lower case, without port, IPv6 without brackets; empty for HTTP/1.0 without Host */
+    struct slice authority; /* the Host value to send on */
+    struct slice path;      /* normalised: begins with "/"; "*" for OPTIONS * */
+    struct slice query;     /* behind "?", without it; null data when there was no "?" */
     struct fields fields;
     struct body *body; /* never NULL */
 };
@@ -41,14 +42,15 @@ struct http_response {
 };
 
 enum http_method http_method_of(struct slice text);
-struct slice http_method_name(enum http_method method); /* "" for OTHER */
+struct slice http_method_name(enum http_method method);  /* "" for OTHER */
 bool http_method_is_safe(enum http_method method);       /* RFC 9110 §9.2.1 */
 bool http_method_is_idempotent(enum http_method method); /* RFC 9110 §9.2.2 */
 
 /* "Not Found"; "" for codes that have no registered phrase. */
 struct slice http_reason_phrase(int status);
 
-/* True when a response with that status, to that method, has no body whatever its fields say (RFC 9112 §6.3). */
+/* True when a response with that status, to that method, has no body whatever its fields say (RFC
+ * 9112 §6.3). */
 bool http_response_has_no_body(enum http_method method, int status);
 
 /* "HTTP/1.1" and so on. */

@@ -6,14 +6,22 @@
 
 enum encoded_slash { ENCODED_SLASH_REFUSE, ENCODED_SLASH_KEEP, ENCODED_SLASH_DECODE };
 
-/* Normalises a path: %XX of unreserved characters decoded, other %XX in upper-case hexadecimal, dot segments resolved (also
- * when written as %2E), empty segments kept. BAD_PATH for: malformed %, %00, control bytes, bytes outside ASCII, a backslash (also
- * encoded), "#", ".." above the root, and %2F when refused. A path that is normal already is returned as it is, without
- * a copy. */
+/* Normalises a path: %XX of unreserved characters decoded, other %XX in upper-case hexadecimal,
+ * visible characters that may not stand in a path (like "|") encoded, dot segments resolved (also
+ * when written as %2E), empty segments kept.
+ *
+ * BAD_PATH for: malformed %, control bytes (also encoded), bytes outside ASCII, a backslash (also
+ * encoded), "?", "#", ".." above the root, %2F when refused, and for what some servers take for a
+ * dot segment and others do not: "..;x", and ".." next to a %2F that is kept. NO_MEMORY. A path
+ * that is normal already is returned as it is, without a copy; normalising twice changes nothing.
+ */
 enum status uri_normalise_path(
     struct arena *arena, struct slice path, enum encoded_slash slashes, struct slice *ret_path);
 
-/* "host", "host:port", "[::1]:port" into a lower-case host (brackets off) and a port (0: none). BAD_HOST otherwise. */
+/* "host", "host:port", "[::1]:port" into a lower-case host (brackets off, IPv6 in its usual form)
+ * and a port (0: none). BAD_HOST otherwise: also for user information, an empty port, port 0, empty
+ * labels, and for what RFC 3986 allows in names but no host name has: percent-encoding and
+ * "!$&'()*+,;=". NO_MEMORY. */
 enum status uri_parse_authority(
     struct arena *arena, struct slice authority, struct slice *ret_host, uint16_t *ret_port);
 

@@ -1,0 +1,85 @@
+#include "http/exchange.h"
+
+#include "base/text.h"
+
+#define PROBLEM_SIZE 1024
+
+/* The exchange answers itself: whatever a handler had put there is given up. */
+static void set_answer(struct exchange *x, int status, struct slice content_type, struct slice body)
+{
+    if (x->response.body)
+        body_drop(x->response.body);
+    x->response.status = status;
+    x->response.body = body_init_slice(&x->answer, body);
+    fields_remove_known(&x->response.fields, FIELD_CONTENT_TYPE);
+    if (content_type.size)
+        (void)fields_add_known(&x->response.fields, FIELD_CONTENT_TYPE, content_type);
+}
+
+enum status exchange_respond(
+    struct exchange *x, int status, struct slice content_type, struct slice body)
+{
+    fields_init(&x->response.fields, &x->arena);
+    set_answer(x, status, content_type, body);
+    return content_type.size && !fields_has(&x->response.fields, FIELD_CONTENT_TYPE) ? NO_MEMORY
+                                                                                     : OK;
+}
+
+static void add_member(struct text *text, const char *name, struct slice value)
+{
+    text_add_literal(text, ",\"");
+    text_add(text, slice_of_text(name));
+    text_add_literal(text, "\":\"");
+    text_add_json(text, value);
+    text_add_char(text, '"');
+}
+
+/* The problem document in the arena; the fixed one when there is no room. */
+static struct slice problem(struct exchange *x, int status, enum status reason, struct slice detail)
+{
+    static const struct slice fixed =
+        SLICE_INIT("{\"type\":\"about:blank\",\"title\":\"The gateway failed\"}");
+    char room[PROBLEM_SIZE];
+    struct text text = text_fixed(room, sizeof room);
+    text_add_literal(&text, "{\"type\":\"about:blank\"");
+    add_member(&text, "title", http_reason_phrase(status));
+    text_add_literal(&text, ",\"status\":");
+    text_add_i64(&text, status);
+    add_member(&text, "reason", slice_of_text(status_word(reason)));
+    if (x->request_id.size)
+        add_member(&text, "request_id", x->request_id);
+    struct text without = text;
+    add_member(&text, "detail", detail);
+    if (text.failed)
+        text = without; /* a long detail is left out */
+    text_add_literal(&text, "}\n");
+    struct slice document = text.failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(&text));
+    return document.data ? document : fixed;
+}
+
+/* Proxy-Status (RFC 9209): who, and which of the registered errors. */
+static void add_proxy_status(struct exchange *x, enum status reason)
+{
+    const char *error = status_proxy_error(reason);
+    if (!*error)
+        return;
+    struct slice value = arena_format(&x->arena, "weir; error=%s", error);
+    if (value.data)
+        (void)fields_set_known(&x->response.fields, FIELD_PROXY_STATUS, value);
+}
+
+void exchange_respond_problem(struct exchange *x, enum status reason, struct slice detail)
+{
+    int status = status_http(reason);
+    if (!status)
+        status = status_http(INTERNAL);
+    if (!detail.size)
+        detail = slice_of_text(status_sentence(reason));
+    /* A status says that there was a head, whose fields describe another answer. Without one, the
+     * fields are what policies want to be said with the failure. */
+    if (x->response.status || !x->response.fields.arena)
+        fields_init(&x->response.fields, &x->arena);
+    set_answer(x, status, SLICE("application/problem+json"), problem(x, status, reason, detail));
+    add_proxy_status(x, reason);
+    x->facts.reason = reason;
+}

@@ -1,0 +1,119 @@
+#include "base/text.h"
+
+#include "support/unit.h"
+
+static void numbers_are_written(void **state)
+{
+    (void)state;
+    struct text text = text_growing(0);
+    text_add_u64(&text, UINT64_MAX);
+    text_add_char(&text, ' ');
+    text_add_u64(&text, 0);
+    text_add_char(&text, ' ');
+    text_add_i64(&text, INT64_MIN);
+    text_add_char(&text, ' ');
+    text_add_i64(&text, 17);
+    text_add_char(&text, ' ');
+    text_add_hex(&text, 0xdeadbeef);
+    text_add_char(&text, ' ');
+    text_add_hex(&text, 0);
+    assert_slice(text_slice(&text), "18446744073709551615 0 -9223372036854775808 17 deadbeef 0");
+    text_release(&text);
+}
+
+static void long_formats_fit(void **state)
+{
+    (void)state;
+    struct text text = text_growing(0);
+    for (int width = 505; width < 520; width++) {
+        text_clear(&text);
+        text_format(&text, "%*d|", width, 7);
+        assert_int_equal(text.size, width + 1);
+        assert_int_equal(text.data[width - 1], '7');
+        assert_int_equal(text.data[width], '|');
+    }
+    text_release(&text);
+}
+
+static void a_fixed_text_fills_to_the_brim(void **state)
+{
+    (void)state;
+    char memory[5] = "____";
+    struct text text = text_fixed(memory, 4);
+    assert_true(text_reserve(&text, 4));
+    text_add_literal(&text, "ab");
+    text_add_literal(&text, "cd");
+    text_add_literal(&text, "");
+    assert_true(text_reserve(&text, 0));
+    assert_false(text.failed);
+    assert_slice(text_slice(&text), "abcd");
+    text_add_char(&text, 'e');
+    assert_true(text.failed);
+    assert_int_equal(memory[4], '\0');
+    text_release(&text);
+}
+
+static void after_a_failure_all_is_dropped(void **state)
+{
+    (void)state;
+    char memory[4];
+    struct text text = text_fixed(memory, sizeof memory);
+    text_add_literal(&text, "a");
+    text_add_literal(&text, "too long");
+    text_add_literal(&text, "b");
+    text_add_literal(&text, "");
+    assert_true(text.failed);
+    assert_false(text_reserve(&text, 0));
+    assert_slice(text_slice(&text), "a");
+    text_clear(&text);
+    text_add_literal(&text, "b");
+    assert_false(text.failed);
+    assert_slice(text_slice(&text), "b");
+}
+
+static void a_growing_text_keeps_its_limit(void **state)
+{
+    (void)state;
+    struct text text = text_growing(1000);
+    for (int i = 0; i < 1000; i++)
+        text_add_char(&text, (char)i);
+    assert_false(text.failed);
+    assert_int_equal(text.data[999], (char)999);
+    text_add_char(&text, 'x');
+    assert_true(text.failed);
+    assert_int_equal(text.size, 1000);
+    text_release(&text);
+    assert_false(text_reserve(&text, SIZE_MAX));
+    text_clear(&text);
+    text_add_char(&text, 'x');
+    assert_slice(text_slice(&text), "x");
+    text_release(&text);
+}
+
+static void json_is_escaped(void **state)
+{
+    (void)state;
+    struct text text = text_growing(0);
+    text_add_json(&text, SLICE("\"\\/\b\f\n\r\t\0\x1f\x7f ~"));
+    assert_slice(text_slice(&text), "\\\"\\\\/\\b\\f\\n\\r\\t\\u0000\\u001f\\u007f ~");
+    text_clear(&text);
+    text_add_json(&text, SLICE("\xc3\xa9 \xf0\x9f\x98\x80 \xff \xc3"));
+    assert_slice(text_slice(&text), "\xc3\xa9 \xf0\x9f\x98\x80 \xef\xbf\xbd \xef\xbf\xbd");
+    text_clear(&text);
+    text_add_json(&text, SLICE("\xed\xa0\x80")); /* half a surrogate pair */
+    assert_slice(text_slice(&text), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+    text_release(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_written),
+        cmocka_unit_test(long_formats_fit),
+        cmocka_unit_test(a_fixed_text_fills_to_the_brim),
+        cmocka_unit_test(after_a_failure_all_is_dropped),
+        cmocka_unit_test(a_growing_text_keeps_its_limit),
+        cmocka_unit_test(json_is_escaped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,143 @@
+#include "http/exchange.h"
+
+#include "base/json.h"
+#include "support/unit.h"
+
+static int set_up(void **state)
+{
+    static struct exchange x;
+    memset(&x, 0, sizeof x);
+    arena_init(&x.arena, 0, 0);
+    *state = &x;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    arena_release(&((struct exchange *)*state)->arena);
+    return 0;
+}
+
+static struct slice body_of(struct exchange *x)
+{
+    bool last = false;
+    struct slice bytes = body_peek(x->response.body, &last);
+    assert_true(last);
+    return bytes;
+}
+
+static void note_drop(struct body *body)
+{
+    body->length++;
+}
+
+static const struct body_ops noting = {.drop = note_drop};
+
+static void an_answer_has_status_type_and_body(void **state)
+{
+    struct exchange *x = *state;
+    assert_ok(exchange_respond(x, 201, SLICE("text/plain"), SLICE("made")));
+    assert_int_equal(x->response.status, 201);
+    assert_slice(fields_value(&x->response.fields, FIELD_CONTENT_TYPE), "text/plain");
+    assert_int_equal(x->response.body->length, 4);
+    assert_slice(body_of(x), "made");
+    assert_ok(exchange_respond(x, 204, SLICE_NONE, SLICE_NONE));
+    assert_int_equal(x->response.fields.count, 0);
+    assert_true(body_is_empty(x->response.body));
+}
+
+static void an_earlier_answer_is_given_up(void **state)
+{
+    struct exchange *x = *state;
+    struct body old = {.ops = &noting};
+    x->response.status = 200;
+    x->response.body = &old;
+    fields_init(&x->response.fields, &x->arena);
+    fields_add_known(&x->response.fields, FIELD_ETAG, SLICE("\"x\""));
+    exchange_respond_problem(x, UPSTREAM_TIMEOUT, SLICE_NONE);
+    assert_int_equal(old.length, 1);
+    assert_int_equal(x->response.status, 504);
+    assert_false(fields_has(&x->response.fields, FIELD_ETAG));
+}
+
+static void a_problem_says_why(void **state)
+{
+    struct exchange *x = *state;
+    x->request_id = SLICE("id-7");
+    fields_init(&x->response.fields, &x->arena);
+    fields_add_known(&x->response.fields, FIELD_RETRY_AFTER, SLICE("3"));
+    exchange_respond_problem(x, LIMIT_EXCEEDED, SLICE("At most \"5\" a minute."));
+    assert_int_equal(x->response.status, 429);
+    assert_int_equal(x->facts.reason, LIMIT_EXCEEDED);
+    assert_slice(fields_value(&x->response.fields, FIELD_RETRY_AFTER), "3");
+    assert_slice(fields_value(&x->response.fields, FIELD_CONTENT_TYPE), "application/problem+json");
+    assert_slice(
+        fields_value(&x->response.fields, FIELD_PROXY_STATUS), "weir; error=http_request_denied");
+    struct json_value *root;
+    struct slice text;
+    int64_t status;
+    assert_ok(json_parse(&x->arena, body_of(x), NULL, &root, NULL));
+    assert_true(json_get_text(root, SLICE("type"), &text));
+    assert_slice(text, "about:blank");
+    assert_true(json_get_text(root, SLICE("title"), &text));
+    assert_slice(text, "Too Many Requests");
+    assert_true(json_get_i64(root, SLICE("status"), &status));
+    assert_int_equal(status, 429);
+    assert_true(json_get_text(root, SLICE("reason"), &text));
+    assert_slice(text, "limit-exceeded");
+    assert_true(json_get_text(root, SLICE("detail"), &text));
+    assert_slice(text, "At most \"5\" a minute.");
+    assert_true(json_get_text(root, SLICE("request_id"), &text));
+    assert_slice(text, "id-7");
+}
+
+static void every_reason_becomes_an_error(void **state)
+{
+    struct exchange *x = *state;
+    for (enum status e = OK; e < STATUS_COUNT; e++) {
+        x->response = (struct http_response){0};
+        exchange_respond_problem(x, e, SLICE_NONE);
+        assert_in_range(x->response.status, 400, 599);
+        assert_int_equal(
+            fields_has(&x->response.fields, FIELD_PROXY_STATUS), *status_proxy_error(e) != 0);
+        assert_true(body_of(x).size > 40);
+    }
+}
+
+static void a_long_detail_is_left_out(void **state)
+{
+    struct exchange *x = *state;
+    static char detail[2000];
+    struct json_value *root;
+    struct slice text;
+    memset(detail, 'x', sizeof detail);
+    exchange_respond_problem(x, NO_ROUTE, slice_of(detail, sizeof detail));
+    assert_ok(json_parse(&x->arena, body_of(x), NULL, &root, NULL));
+    assert_true(json_get_text(root, SLICE("reason"), &text));
+    assert_false(json_get_text(root, SLICE("detail"), &text));
+}
+
+static void a_problem_needs_no_memory(void **state)
+{
+    struct exchange *x = *state;
+    arena_release(&x->arena);
+    arena_init(&x->arena, 0, 1);
+    assert_status(exchange_respond(x, 200, SLICE("text/plain"), SLICE("a")), NO_MEMORY);
+    exchange_respond_problem(x, NO_MEMORY, SLICE_NONE);
+    assert_int_equal(x->response.status, 503);
+    assert_true(body_of(x).size > 10);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(an_answer_has_status_type_and_body),
+        TEST(an_earlier_answer_is_given_up),
+        TEST(a_problem_says_why),
+        TEST(every_reason_becomes_an_error),
+        TEST(a_long_detail_is_left_out),
+        TEST(a_problem_needs_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
