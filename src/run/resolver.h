@@ -1,5 +1,9 @@
 /* Names to addresses through c-ares, on the loop that owns the resolver (the control thread's),
- * without blocking it. */
+ * without blocking it.
+ *
+ * The hosts file is asked first, then the servers of /etc/resolv.conf with its search domains. An
+ * IP address is its own answer. Nothing is cached here: whoever asks keeps the answer for its TTL.
+ */
 #pragma once
 
 #include "base/arena.h"
@@ -9,15 +13,24 @@
 struct resolver;
 
 struct resolved {
-    struct address *addresses; /* owned by the caller's arena */
+    struct address *addresses; /* owned by the caller's arena, in the server's order */
     size_t count;
-    int64_t ttl; /* nanoseconds, the least of the records' */
+    int64_t ttl; /* nanoseconds, the least of the records', at least RESOLVED_TTL_LEAST */
 };
 
+/* What the hosts file says has no TTL, and some servers say 0: both are good for so long. */
+#define RESOLVED_TTL_LEAST SECOND
+
 enum status resolver_new(struct resolver **ret_resolver);
+
+/* Questions that are still open end with CANCELLED. */
 void resolver_free(struct resolver *resolver);
 
-/* A and AAAA of `name` (/etc/hosts included). NOT_FOUND: the name has no address; TIMEOUT;
- * CANCELLED; IO_ERROR: no server answered. */
+/* Asks these servers instead of those of /etc/resolv.conf: "10.0.0.1,10.0.0.2:5353,[::1]:53".
+ * INVALID, NO_MEMORY. No question may be open. */
+enum status resolver_use_servers(struct resolver *resolver, struct slice servers);
+
+/* A and AAAA of `name`, each with `port`. NOT_FOUND: the name has no address; TIMEOUT; CANCELLED;
+ * IO_ERROR: no server answered; NO_MEMORY. */
 enum status resolver_resolve(struct resolver *resolver, struct slice name, uint16_t port,
     struct arena *arena, instant deadline, struct resolved *ret_resolved);

@@ -1,0 +1,228 @@
+#include "run/resolver.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "run/loop.h"
+#include "support/unit.h"
+
+/* A DNS server of our own, on a thread: the first label of the question says what it answers. */
+struct server {
+    pthread_t thread;
+    int descriptor;
+    char where[32];
+};
+
+struct reply {
+    unsigned char bytes[512];
+    size_t size;
+};
+
+static void add(struct reply *reply, const void *bytes, size_t size)
+{
+    memcpy(reply->bytes + reply->size, bytes, size);
+    reply->size += size;
+}
+
+/* A record for the name in the question (a pointer to offset 12), class IN. */
+static void add_record(struct reply *reply, unsigned char type, unsigned char ttl, const void *data,
+    unsigned char size)
+{
+    const unsigned char head[] = {0xc0, 12, 0, type, 0, 1, 0, 0, 0, ttl, 0, size};
+    add(reply, head, sizeof head);
+    add(reply, data, size);
+    reply->bytes[7]++; /* answers */
+}
+
+#define A    1
+#define AAAA 28
+
+static bool answer(struct reply *reply, unsigned char type)
+{
+    const char *label = (const char *)reply->bytes + 13;
+    reply->bytes[2] |= 0x80; /* an answer */
+    if (strncmp(label, "mute", 4) == 0)
+        return false;
+    if (strncmp(label, "none", 4) == 0)
+        reply->bytes[3] = 3;
+    if (strncmp(label, "broken", 6) == 0)
+        reply->bytes[3] = 2;
+    if (strncmp(label, "two", 3) == 0 && type == A) {
+        add_record(reply, A, 30, "\x0a\0\0\1", 4);
+        add_record(reply, A, 60, "\x0a\0\0\2", 4);
+    }
+    if (strncmp(label, "two", 3) == 0 && type == AAAA)
+        add_record(reply, AAAA, 20, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+    if (strncmp(label, "hasty", 5) == 0 && type == A)
+        add_record(reply, A, 0, "\x0a\0\0\3", 4);
+    return true;
+}
+
+static void *serve(void *argument)
+{
+    struct server *server = argument;
+    for (;;) {
+        struct reply reply = {.size = 0};
+        struct sockaddr_in from;
+        socklen_t from_size = sizeof from;
+        ssize_t size = recvfrom(server->descriptor, reply.bytes, sizeof reply.bytes, 0,
+            (struct sockaddr *)&from, &from_size);
+        if (size < 17)
+            return NULL; /* not a question: the end */
+        size_t end = 12; /* of the question; what follows (EDNS) is dropped */
+        while (reply.bytes[end])
+            end += reply.bytes[end] + 1u;
+        reply.size = end + 5;
+        memset(reply.bytes + 6, 0, 6);
+        if (answer(&reply, reply.bytes[end + 2]))
+            sendto(server->descriptor, reply.bytes, reply.size, 0, (struct sockaddr *)&from,
+                from_size);
+    }
+}
+
+static void start_server(struct server *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    server->descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server->descriptor, (struct sockaddr *)&address, size), 0);
+    getsockname(server->descriptor, (struct sockaddr *)&address, &size);
+    snprintf(server->where, sizeof server->where, "127.0.0.1:%d", ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
+}
+
+static void stop_server(struct server *server)
+{
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    getsockname(server->descriptor, (struct sockaddr *)&address, &size);
+    sendto(server->descriptor, "end", 3, 0, (struct sockaddr *)&address, size);
+    pthread_join(server->thread, NULL);
+    close(server->descriptor);
+}
+
+static struct resolver *resolver;
+static struct arena arena;
+
+static void with_server(fiber_function *ask)
+{
+    struct server server;
+    struct loop *loop;
+    start_server(&server);
+    assert_ok(loop_new(NULL, &loop));
+    assert_ok(resolver_new(&resolver));
+    assert_ok(resolver_use_servers(resolver, slice_of_text(server.where)));
+    arena_init(&arena, 0, 0);
+    assert_ok(scope_start(loop_scope(loop), ask, loop));
+    loop_run(loop);
+    arena_release(&arena);
+    resolver_free(resolver);
+    loop_free(loop);
+    stop_server(&server);
+}
+
+static enum status resolve(const char *name, int64_t patience, struct resolved *ret_resolved)
+{
+    return resolver_resolve(
+        resolver, slice_of_text(name), 80, &arena, loop_now() + patience, ret_resolved);
+}
+
+static bool has(const struct resolved *resolved, const char *text)
+{
+    struct address wanted;
+    assert_ok(address_parse(slice_of_text(text), &wanted));
+    for (size_t i = 0; i < resolved->count; i++)
+        if (address_equal(&resolved->addresses[i], &wanted))
+            return true;
+    return false;
+}
+
+static void ask_server(void *argument)
+{
+    struct resolved r = {.count = 0};
+    assert_ok(resolve("two.weir.test.", 5 * SECOND, &r));
+    assert_int_equal(r.count, 3);
+    assert_true(has(&r, "10.0.0.1:80"));
+    assert_true(has(&r, "10.0.0.2:80"));
+    assert_true(has(&r, "[fd00::1]:80"));
+    assert_true(r.ttl == 20 * SECOND);
+    assert_ok(resolve("hasty.weir.test.", 5 * SECOND, &r));
+    assert_int_equal(r.count, 1);
+    assert_true(r.ttl == RESOLVED_TTL_LEAST);
+    assert_status(resolve("none.weir.test.", 5 * SECOND, &r), NOT_FOUND);
+    assert_status(resolve("empty.weir.test.", 5 * SECOND, &r), NOT_FOUND);
+    assert_status(resolve("broken.weir.test.", 5 * SECOND, &r), IO_ERROR);
+    loop_stop(argument);
+}
+
+static void records_become_addresses(void **state)
+{
+    (void)state;
+    with_server(ask_server);
+}
+
+static void ask_nobody(void *argument)
+{
+    struct resolved r = {.count = 77};
+    assert_ok(resolve("127.0.0.1", SECOND, &r));
+    assert_true(r.count == 1 && has(&r, "127.0.0.1:80"));
+    assert_ok(resolve("::1", SECOND, &r));
+    assert_true(r.count == 1 && has(&r, "[::1]:80"));
+    assert_ok(resolve("localhost", SECOND, &r));
+    assert_true(has(&r, "127.0.0.1:80") || has(&r, "[::1]:80"));
+    r.count = 77;
+    assert_status(resolve("", SECOND, &r), NOT_FOUND);
+    assert_status(resolver_resolve(resolver, SLICE("a\0b"), 1, &arena, NEVER, &r), NOT_FOUND);
+    char endless[300];
+    memset(endless, 'a', sizeof endless);
+    assert_status(
+        resolver_resolve(resolver, slice_of(endless, sizeof endless), 1, &arena, NEVER, &r),
+        NOT_FOUND);
+    assert_int_equal(r.count, 77);
+    assert_status(resolver_use_servers(resolver, SLICE("nonsense")), INVALID);
+    loop_stop(argument);
+}
+
+static void some_questions_need_no_server(void **state)
+{
+    (void)state;
+    with_server(ask_nobody);
+}
+
+static void ask_in_vain(void *argument)
+{
+    struct resolved r;
+    (void)argument;
+    assert_status(resolve("mute.weir.test.", HOUR, &r), CANCELLED);
+}
+
+static void give_up(void *argument)
+{
+    struct resolved r;
+    struct scope scope;
+    scope_init(&scope);
+    assert_status(resolve("mute.weir.test.", 5 * MILLISECOND, &r), TIMEOUT);
+    assert_ok(scope_start(&scope, ask_in_vain, NULL));
+    fiber_yield();
+    scope_end(&scope);
+    loop_stop(argument); /* and both questions are still open */
+}
+
+static void whoever_asks_may_give_up(void **state)
+{
+    (void)state;
+    with_server(give_up);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(records_become_addresses),
+        cmocka_unit_test(some_questions_need_no_server),
+        cmocka_unit_test(whoever_asks_may_give_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
