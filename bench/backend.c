@@ -12,8 +12,8 @@
  *     …/count       the number of requests so far (without this one), in decimal
  *     anything      128 bytes
  *
- * Request bodies with a Content-Length are read and dropped; pipelined requests are answered in
- * order.
+ * Request bodies with a Content-Length are read and dropped before the answer goes; pipelined
+ * requests are answered in order.
  */
 #include "net.h"
 
@@ -32,6 +32,7 @@ static const size_t small_body = 128;
 struct client {
     int fd;
     bool readable;       /* an edge came that was not read to its end */
+    bool owed;           /* the answer is ready, but its request's body is still arriving */
     bool waiting;        /* for its delay to pass */
     char *early;         /* owned: bytes of later requests, or of a head that is not complete */
     size_t early_length; /* its length */
@@ -193,23 +194,38 @@ static void keep_early(struct backend *b, struct client *c, const char *bytes, s
     c->early_length = length;
 }
 
+/* True while an answer stands between the client and its next request. */
+static bool is_answering(const struct client *c)
+{
+    return c->waiting || (!c->owed && c->head_left + c->body_left > 0);
+}
+
+/* The request is here to its last byte: its answer may go, unless it is to be late. */
+static void request_is_whole(struct backend *b, struct client *c)
+{
+    c->owed = false;
+    if (!c->waiting)
+        send_answer(b, c);
+}
+
 /* Answers the requests in these bytes until they are used up or an answer must wait. */
 static void take(struct backend *b, struct client *c, const char *bytes, size_t length)
 {
     struct head head;
-    while (length > 0 && c->fd >= 0) {
+    while (c->fd >= 0) {
         size_t skipped = c->skip < length ? (size_t)c->skip : length;
         c->skip -= skipped;
         bytes += skipped;
         length -= skipped;
-        if (c->waiting || c->head_left + c->body_left > 0 || !head_parse(bytes, length, &head))
+        if (c->owed && c->skip == 0)
+            request_is_whole(b, c);
+        if (c->fd < 0 || c->skip > 0 || is_answering(c) || !head_parse(bytes, length, &head))
             break;
         c->skip = head.body;
+        c->owed = true;
         start_answer(b, c, bytes, head.length);
         bytes += head.length;
         length -= head.length;
-        if (c->fd >= 0 && !c->waiting)
-            send_answer(b, c);
     }
     if (c->fd >= 0 && (length > 0 || c->early != NULL))
         keep_early(b, c, bytes, length);
@@ -230,7 +246,7 @@ static void take_joined(struct backend *b, struct client *c, const char *bytes, 
 /* Reads once unless the buffer was filled: a short read from a stream has emptied it. */
 static void read_client(struct backend *b, struct client *c)
 {
-    while (c->fd >= 0 && c->readable && !c->waiting && c->head_left + c->body_left == 0) {
+    while (c->fd >= 0 && c->readable && !is_answering(c)) {
         ssize_t got = recv(c->fd, b->scratch, READ_SIZE, 0);
         if (got <= 0) {
             c->readable = false;
@@ -263,7 +279,7 @@ static void handle_event(struct backend *b, struct client *c, uint32_t events)
         c->readable = true;
     if (c->waiting)
         return;
-    if (c->head_left + c->body_left == 0)
+    if (!is_answering(c))
         read_client(b, c);
     else if (send_answer(b, c))
         resume(b, c);
@@ -289,7 +305,7 @@ static void send_delayed(struct backend *b)
         if (c->fd < 0) {
             c->next = b->dead;
             b->dead = c;
-        } else if (send_answer(b, c)) {
+        } else if (c->owed || send_answer(b, c)) {
             resume(b, c);
         }
     }

@@ -1,0 +1,1 @@
+"""The measurement behind bench/run: machine, proxies, scenarios, report."""

@@ -1,0 +1,83 @@
+"""What Weir has to reach, and whether it did."""
+
+PEERS = ("nginx", "haproxy")
+NOT_MEASURED = "not measured"
+
+
+def row(what, ours, against, limit, text, theirs):
+    """One line of the table: what, Weir's figure, the one it is held against, ratio, bar, verdict."""
+    if ours is None:
+        return [what, "–", against, "–", text, NOT_MEASURED]
+    ratio = ours / theirs if theirs else None
+    passed = (ratio if ratio is not None else ours) <= limit
+    return [what, f"{ours:.4g}", against, f"{ratio:.2f}" if ratio is not None else "–", text,
+            "reached" if passed else "**falls short**"]
+
+
+def median_of(proxies, name, key):
+    return proxies[name][key][0] if name in proxies else None
+
+
+def better_peer(proxies, key):
+    """(figure, name) of the peer with the smaller one, or None."""
+    found = [(median_of(proxies, name, key), name) for name in PEERS if name in proxies]
+    return min(found) if found else None
+
+
+def against_peer(title, proxies, key, unit, limit):
+    peer = better_peer(proxies, key)
+    if peer is None:
+        return []
+    figure, name = peer
+    bar = f"≤ {limit:.2f} (= {figure * limit:.4g} {unit})"
+    return [row(title, median_of(proxies, "weir", key), f"{name}, {figure:.4g} {unit}", limit, bar, figure)]
+
+
+def against_forwarder(title, proxies, limit):
+    floor = median_of(proxies, "forwarder", "cpu_us")
+    if floor is None:
+        return []
+    bar = f"≤ {limit:.2f} (= {floor * limit:.4g} µs)"
+    return [row(title, median_of(proxies, "weir", "cpu_us"), f"bare forwarder, {floor:.4g} µs", limit, bar,
+                floor)]
+
+
+def judge_load(name, scenario):
+    """The bars of one closed-loop or fixed-rate scenario."""
+    proxies, title = scenario["proxies"], scenario["title"]
+    if name.startswith("body-"):
+        return against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", 0.9)
+    if name.startswith("rate-"):
+        return against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0)
+    return (against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", 0.8) +
+            against_forwarder(f"{title}: CPU µs", proxies, 1.2) +
+            against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0))
+
+
+def judge_idle(scenario):
+    proxies, title = scenario["proxies"], scenario["title"]
+    ours = proxies.get("weir", {}).get("bytes_per_connection")
+    rows = [row(f"{title}: bytes", ours, "–", 500, "≤ 500", None)]
+    if "nginx" in proxies:
+        theirs = proxies["nginx"]["bytes_per_connection"]
+        rows.append(row(f"{title}: bytes", ours, f"nginx, {theirs:.0f}", 1.0, "≤ 1.00", theirs))
+    return rows
+
+
+def judge_reload(scenario):
+    weir = scenario["proxies"].get("weir")
+    title = scenario["title"]
+    build = max(weir["build_ms"]) if weir and weir["build_ms"] else None
+    spike = weir["reloading"]["max_us"] / 1000 if weir else None
+    quiet = f"quiet: {weir['quiet']['max_us'] / 1000:.3g} ms" if weir else "–"
+    return [row(f"{title}: slowest snapshot, ms", build, "–", 200, "< 200", None),
+            row(f"{title}: slowest request, ms", spike, quiet, 5, "≤ 5", None)]
+
+
+def judge(results):
+    """All lines, in the order of the scenarios."""
+    rows = []
+    for name, scenario in results.items():
+        special = {"idle": judge_idle, "reload": judge_reload}.get(name)
+        rows += special(scenario) if special else judge_load(name, scenario)
+    return rows

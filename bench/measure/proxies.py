@@ -1,0 +1,166 @@
+"""The programs under measurement: how each is configured, started, pinned and stopped."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from . import machine
+
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(HERE)
+PROGRAMS = os.path.join(ROOT, "build", "release")
+WEIR = os.path.join(ROOT, "build", "weir")
+
+# nginx' proxy buffers: what serves it best at each size of body, found by trying 4 KB to 2 MB.
+NGINX_BUFFERS = {"100k": ("512k", "1m"), "1m": ("2m", "4m")}
+
+
+def program(name):
+    return os.path.join(PROGRAMS, name)
+
+
+def pinned(cores, command):
+    return ["taskset", "-c", ",".join(str(core) for core in cores)] + command
+
+
+def fill_in(template, values):
+    """Reads bench/conf/<template> and replaces @NAME@ by its value."""
+    with open(os.path.join(HERE, "conf", template)) as file:
+        text = file.read()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
+
+
+class Proxy:
+    """One running program that answers on a port. Subclasses say how it is written down and started."""
+
+    name = ""
+
+    def __init__(self, folder, backend_port, workers=1, cores=(0,), body="100k"):
+        self.folder = folder
+        self.backend_port = backend_port
+        self.workers = workers
+        self.cores = cores
+        self.body = body
+        self.port = machine.free_port()
+        self.process = None
+
+    @classmethod
+    def is_installed(cls):
+        return shutil.which(cls.name) is not None
+
+    @classmethod
+    def version(cls):
+        return ""
+
+    def command(self):
+        raise NotImplementedError
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def configure(self, template):
+        """Writes the configuration into the run's folder and returns its path."""
+        buffer, busy = NGINX_BUFFERS[self.body]
+        values = {"PORT": self.port, "BACKEND": self.backend_port, "WORKERS": self.workers,
+                  "DIR": self.folder, "BUFFER": buffer, "BUSY": busy}
+        path = self.path(f"{self.port}-{template}")
+        with open(path, "w") as file:
+            file.write(fill_in(template, values))
+        return path
+
+    def start(self):
+        command = self.command()
+        with open(self.path(f"{self.name}.out"), "w") as out, \
+                open(self.path(f"{self.name}.err"), "a") as err:
+            self.process = subprocess.Popen(pinned(self.cores, command), stdin=subprocess.DEVNULL,
+                                            stdout=out, stderr=err, cwd=self.folder)
+        machine.wait_for_port(self.port, self.process)
+        return self
+
+    def pids(self):
+        return machine.process_tree(self.process.pid)
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+class Forwarder(Proxy):
+    name = "forwarder"
+
+    @classmethod
+    def is_installed(cls):
+        return os.access(program("forwarder"), os.X_OK)
+
+    def command(self):
+        return [program("forwarder"), str(self.port), str(self.backend_port), str(self.workers)]
+
+
+class Nginx(Proxy):
+    name = "nginx"
+
+    @classmethod
+    def version(cls):
+        return machine.first_line(["nginx", "-v"]).replace("nginx version: ", "")
+
+    def command(self):
+        return ["nginx", "-e", self.path("nginx-error.log"), "-c", self.configure("nginx.conf")]
+
+
+class HAProxy(Proxy):
+    name = "haproxy"
+
+    @classmethod
+    def version(cls):
+        return " ".join(machine.first_line(["haproxy", "-v"]).split()[:3])
+
+    def command(self):
+        return ["haproxy", "-db", "-f", self.configure("haproxy.cfg")]
+
+
+class Weir(Proxy):
+    name = "weir"
+
+    @classmethod
+    def is_installed(cls):
+        return os.access(WEIR, os.X_OK)
+
+    @classmethod
+    def version(cls):
+        return machine.first_line([WEIR, "version"])
+
+    def command(self):
+        return [WEIR, "run", self.configure("weir.yaml")]
+
+
+class Backend(Proxy):
+    """Not measured; it stands behind all of them."""
+
+    name = "backend"
+
+    def command(self):
+        return [program("backend"), str(self.port)]
+
+
+KINDS = {kind.name: kind for kind in (Forwarder, Weir, Nginx, HAProxy)}
+
+
+def installed(names):
+    """The kinds of these names that can be measured here; says which cannot."""
+    found = []
+    for name in names:
+        if KINDS[name].is_installed():
+            found.append(KINDS[name])
+        else:
+            print(f"{name} is not there: left out", file=sys.stderr)
+    return found

@@ -1,0 +1,110 @@
+"""docs/benchmarks.md out of the results: tables, the bars, and how to repeat it."""
+
+import os
+
+from . import bars
+from .proxies import HERE
+
+TABLE_HEAD = ("| | requests/s | CPU µs/request | p50 µs | p99 µs | p99.9 µs | RSS MiB | CPU ÷ forwarder | "
+              "errors |\n|---|---|---|---|---|---|---|---|---|\n")
+
+
+def number(value):
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(figure):
+    """A median with its least and most."""
+    middle, least, most = figure
+    return f"{number(middle)} ({number(least)}–{number(most)})"
+
+
+def load_row(name, figures, forwarder):
+    ratio = figures["cpu_us"][0] / forwarder["cpu_us"][0] if forwarder else None
+    cells = [name] + [spread(figures[key]) for key in
+                      ("requests_per_second", "cpu_us", "p50_us", "p99_us", "p999_us")]
+    cells += [number(figures["rss_bytes"] / 2**20), f"{ratio:.2f}" if ratio else "–",
+              str(figures["errors"])]
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def rate_line(scenario):
+    if not scenario.get("rate"):
+        return ""
+    late = ", ".join(f"{name} {one['late']}" for name, one in scenario["proxies"].items() if one["late"])
+    unsent = f" Still unsent when their slice ended: {late}." if late else ""
+    return f"\n{scenario['rate']:,} requests a second for each.{unsent}\n"
+
+
+def load_table(scenario):
+    proxies = scenario["proxies"]
+    rows = [load_row(name, one, proxies.get("forwarder")) for name, one in proxies.items()]
+    return rate_line(scenario) + "\n" + TABLE_HEAD + "".join(rows)
+
+
+def idle_table(scenario):
+    text = "\n| | RSS before, MiB | RSS with them, MiB | bytes each | errors |\n|---|---|---|---|---|\n"
+    for name, one in scenario["proxies"].items():
+        text += (f"| {name} | {number(one['rss_before_bytes'] / 2**20)} | "
+                 f"{number(one['rss_after_bytes'] / 2**20)} | {one['bytes_per_connection']:.0f} | "
+                 f"{one['errors']} |\n")
+    return text
+
+
+def reload_table(scenario):
+    weir = scenario["proxies"].get("weir")
+    if not weir:
+        return "\nNot measured.\n"
+    text = "\n| | p99 µs | p99.9 µs | max µs |\n|---|---|---|---|\n"
+    for label, key in (("quiet", "quiet"), ("while reloading", "reloading")):
+        one = weir[key]
+        text += f"| {label} | {number(one['p99_us'])} | {number(one['p999_us'])} | {number(one['max_us'])} |\n"
+    builds = ", ".join(number(value) for value in weir["build_ms"])
+    waits = ", ".join(number(value) for value in weir["waited_ms"])
+    return (text + f"\nNew snapshots took {builds} ms by Weir's own clock; {waits} ms passed from the "
+            f"signal to Weir's message. Errors: {weir['errors']}.\n")
+
+
+def table(name, scenario):
+    special = {"idle": idle_table, "reload": reload_table}
+    return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)
+
+
+def bars_table(results):
+    text = "| what | Weir | against | ratio | bar | |\n|---|---|---|---|---|---|\n"
+    for bar in bars.judge(results):
+        text += "| " + " | ".join(bar) + " |\n"
+    return text
+
+
+def facts_list(facts):
+    versions = ", ".join(version for version in facts["versions"].values() if version)
+    where = "a network namespace of its own" if facts["own_network_namespace"] else "the host's network"
+    return "\n".join([
+        f"- {facts['date']}; {versions}",
+        f"- {facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB; {facts['kernel']}",
+        f"- loopback in {where}, congestion control **{facts['congestion_control']}** on every connection",
+        f"- {facts['rounds']} rounds of {facts['slice_seconds']:g} s for each, in turn; load average before "
+        f"{facts['load_average_before']}, {facts['others_share']:.0%} of the cores' time went to other programs",
+    ])
+
+
+def render(everything):
+    """The whole page, from bench/conf/benchmarks.md."""
+    results = everything["scenarios"]
+    with open(os.path.join(HERE, "conf", "benchmarks.md")) as file:
+        page = file.read()
+    tables = "".join(table(name, scenario) for name, scenario in results.items())
+    return (page.replace("@FACTS@", facts_list(everything["facts"]))
+            .replace("@BARS@", bars_table(results).rstrip("\n"))
+            .replace("@TABLES@", tables.strip("\n")))
+
+
+def verdicts(everything):
+    """The bars, for the terminal."""
+    rows = bars.judge(everything["scenarios"])
+    widths = [max(len(row[column]) for row in rows) for column in range(6)] if rows else []
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows)

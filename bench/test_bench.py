@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+"""Checks the bench's own programs: what they count, and that the forwarder moves every byte.
+
+    tools/build release bench-programs && bench/test_bench.py
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from measure import bars, machine, proxies, reload, scenarios  # noqa: E402
+
+
+class Programs(unittest.TestCase):
+    """A backend and a forwarder in front of it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.backend = proxies.Backend(cls.folder.name, 0).start()
+        cls.forwarder = proxies.Forwarder(cls.folder.name, cls.backend.port).start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.forwarder.stop()
+        cls.backend.stop()
+        cls.folder.cleanup()
+
+    def connect(self, port=None):
+        sock = socket.create_connection(("127.0.0.1", port or self.forwarder.port), 5)
+        self.addCleanup(sock.close)
+        return sock
+
+    def receive(self, sock, count):
+        received = b""
+        while len(received) < count:
+            part = sock.recv(min(65536, count - len(received)))
+            self.assertNotEqual(part, b"", "closed too early")
+            received += part
+        return received
+
+    def receive_one(self, sock):
+        byte = sock.recv(1)
+        self.assertNotEqual(byte, b"", "closed in the head")
+        return byte
+
+    def answer(self, sock):
+        """One answer's body, read exactly."""
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.receive_one(sock)
+        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        return self.receive(sock, length) if length else b""
+
+    def count(self):
+        sock = self.connect(self.backend.port)
+        sock.sendall(b"GET /count HTTP/1.1\r\nHost: b\r\n\r\n")
+        return int(self.answer(sock))
+
+    def load(self, *options):
+        done = subprocess.run([proxies.program("load"), "--port", str(self.forwarder.port), *options],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def test_the_load_counts_what_the_backend_counts(self):
+        before = self.count()
+        report = self.load("--connections", "8", "--seconds", "0.3")
+        seen = self.count() - before - 1
+        self.assertEqual(report["errors"], 0)
+        self.assertLessEqual(report["requests"], seen)
+        self.assertLessEqual(seen, report["requests"] + 8)
+
+    def test_a_rate_is_kept(self):
+        report = self.load("--rate", "500", "--seconds", "0.5", "--connections", "8")
+        self.assertAlmostEqual(report["requests"], 250, delta=25)
+
+    def test_a_delay_is_measured(self):
+        report = self.load("--path", "/delay/30", "--seconds", "0.3", "--connections", "2")
+        self.assertGreaterEqual(report["p50_us"], 29500)
+
+    def test_a_wrong_length_is_an_error(self):
+        command = [proxies.program("load"), "--port", str(self.forwarder.port), "--seconds", "0.1",
+                   "--length", "127", "--connections", "1"]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertGreater(json.loads(done.stdout)["errors"], 0)
+
+    def test_uploads_and_long_bodies_arrive(self):
+        self.assertEqual(self.load("--upload", "300000", "--seconds", "0.2")["errors"], 0)
+        for size in (8000, 16384, 40000, 102400, 1 << 20, 5 << 20):
+            report = self.load("--path", f"/size/{size}", "--length", str(size), "--seconds", "0.1")
+            self.assertEqual(report["errors"], 0, size)
+
+    def test_every_byte_of_a_body_is_the_backends(self):
+        for size in (100, 9000, 102400, 3000000):
+            request = b"GET /size/%d HTTP/1.1\r\nHost: b\r\n\r\n" % size
+            direct, forwarded = self.connect(self.backend.port), self.connect()
+            direct.sendall(request)
+            forwarded.sendall(request)
+            self.assertEqual(self.answer(direct), self.answer(forwarded))
+
+    def test_a_client_that_reads_late_gets_all(self):
+        sock = self.connect()
+        sock.sendall(b"GET /size/20000000 HTTP/1.1\r\nHost: b\r\n\r\n")
+        other = self.connect()
+        other.sendall(b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")
+        self.assertEqual(len(self.answer(other)), 128)
+        self.assertEqual(len(self.answer(sock)), 20000000)
+
+    def test_pipelined_requests_are_answered_in_order(self):
+        sock = self.connect()
+        sizes = [5, 70000, 1, 0, 200000, 3]
+        sock.sendall(b"".join(b"GET /size/%d HTTP/1.1\r\nHost: b\r\n\r\n" % size for size in sizes))
+        for size in sizes:
+            self.assertEqual(len(self.answer(sock)), size)
+
+    def test_a_head_may_come_in_pieces(self):
+        sock = self.connect()
+        for byte in b"POST /size/7 HTTP/1.1\r\nHost: b\r\ncontent-length: 4\r\n\r\nbody":
+            sock.sendall(bytes([byte]))
+        self.assertEqual(len(self.answer(sock)), 7)
+
+    def test_a_client_that_leaves_disturbs_nobody(self):
+        for _ in range(20):
+            self.connect().sendall(b"GET /size/3000000 HTTP/1.1\r\nHost: b\r\n\r\n")
+        self.assertEqual(self.load("--seconds", "0.1")["errors"], 0)
+
+
+class Figures(unittest.TestCase):
+    """The arithmetic of the report."""
+
+    def test_bars_compare_with_the_better_peer(self):
+        one = {"cpu_us": [10.0, 9, 11], "p99_us": [500.0, 1, 2]}
+        other = {"cpu_us": [14.0, 9, 11], "p99_us": [400.0, 1, 2]}
+        ours = {"cpu_us": [7.9, 7, 8], "p99_us": [450.0, 1, 2]}
+        floor = {"cpu_us": [6.0, 6, 6], "p99_us": [1.0, 1, 1]}
+        found = bars.judge({"small-64": {"title": "t", "proxies": {
+            "nginx": one, "haproxy": other, "weir": ours, "forwarder": floor}}})
+        self.assertEqual([(line[3], line[5]) for line in found],
+                         [("0.79", "reached"), ("1.32", "**falls short**"), ("1.12", "**falls short**")])
+
+    def test_a_missing_weir_is_said(self):
+        peer = {"cpu_us": [10.0, 9, 11], "p99_us": [500.0, 1, 2]}
+        found = bars.judge({"small-64": {"title": "t", "proxies": {"nginx": peer}}})
+        self.assertEqual({line[5] for line in found}, {bars.NOT_MEASURED})
+
+    def test_slices_become_a_median_and_sums(self):
+        slices = [{"cpu_us": value, "errors": 1, "late": 0} for value in (3, 1, 2)]
+        self.assertEqual(scenarios.summarise(slices), {"cpu_us": [2, 1, 3], "errors": 3, "late": 0})
+
+    def test_reload_messages_are_read(self):
+        self.assertEqual(reload.build_milliseconds("reloaded in 31.5 ms\nother\nreloaded: 2 s\n"),
+                         [31.5, 2000])
+
+    def test_congestion_control_has_a_name(self):
+        self.assertRegex(machine.congestion_control(), r"^[a-z]+$")
+
+
+if __name__ == "__main__":
+    unittest.main()
