@@ -105,12 +105,12 @@ def start_all(bench, scenario, backend):
 
 
 def fixed_rate(results):
-    """Half of what the slowest can do, so that all have the same work and none is saturated."""
+    """40 % of what the slowest can do, so that all have the same work and none is saturated."""
     closed = results.get("small-64", {}).get("proxies", {})
     if not closed:
         return 15000
     slowest = min(one["requests_per_second"][0] for one in closed.values())
-    return max(1000, int(slowest * 0.5 / 1000) * 1000)
+    return max(1000, int(slowest * 0.4 / 1000) * 1000)
 
 
 def measure(bench, scenario, results):
