@@ -64,6 +64,7 @@ struct exchange {
     bool is_peer_trusted;  /* the peer's Forwarded, X-Request-Id … may be believed */
     bool is_secure;        /* TLS on the client's side */
     bool expects_continue; /* the client waits for 100 before it sends the body */
+    bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
     bool must_close;       /* close the client's connection after this answer */
     unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
     uint64_t id_number;    /* of this exchange, unique in the process, for logs of bugs */
@@ -72,6 +73,7 @@ struct exchange {
     unsigned parameter_count;
     struct exchange_facts facts;
     struct body_slice answer;           /* the body of what the exchange answers by itself */
+    void *pinned; /* what keeps the configuration alive meanwhile: the server's owner's */
     const struct exchange_hooks *hooks; /* borrowed from the connection */
     void *connection;                   /* the hooks' own */
 };
