@@ -68,15 +68,25 @@ static bool accept_one(struct acceptor *acceptor)
     }
 }
 
-static void accept_some(struct acceptor *acceptor, int most)
+void acceptor_hold(struct acceptor *acceptor)
 {
     acceptor->is_busy = true;
-    for (int i = 0; i < most && !acceptor->is_closed; i++)
-        if (!accept_one(acceptor))
-            break;
+}
+
+void acceptor_let_go(struct acceptor *acceptor)
+{
     acceptor->is_busy = false;
     if (acceptor->is_closed)
         acceptor_free(acceptor);
+}
+
+static void accept_some(struct acceptor *acceptor, int most)
+{
+    acceptor_hold(acceptor);
+    for (int i = 0; i < most && !acceptor->is_closed; i++)
+        if (!accept_one(acceptor))
+            break;
+    acceptor_let_go(acceptor);
 }
 
 static void arrived(void *argument, unsigned ready)

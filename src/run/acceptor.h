@@ -19,3 +19,7 @@ struct acceptor {
 /* As acceptor_new, into memory that the caller got from malloc; acceptor_free frees it. */
 enum status acceptor_open(
     struct acceptor *acceptor, int descriptor, accept_callback *accepted, void *argument);
+
+/* Between the two, acceptor_free only notes that it was called. */
+void acceptor_hold(struct acceptor *acceptor);
+void acceptor_let_go(struct acceptor *acceptor);
