@@ -103,19 +103,22 @@ static struct json_scan scan_escape(struct slice text)
     return (struct json_scan){.size = 12};
 }
 
-/* A character that is not ASCII, a control, or nothing at all. */
+/* Characters that are not ASCII, as many as follow each other; or a control, or nothing at all. */
 static struct json_scan scan_odd(struct slice text)
 {
+    size_t i = 0;
+    while (i < text.size && (unsigned char)text.data[i] >= 0x80) {
+        size_t size = utf8_size(slice_from(text, i));
+        if (!size)
+            return text.size - i < 4 ? (struct json_scan){.result = INCOMPLETE, .size = i}
+                                     : invalid(i, "this is not UTF-8");
+        i += size;
+    }
+    if (i)
+        return (struct json_scan){.size = i};
     if (text.size == 0)
         return (struct json_scan){.result = INCOMPLETE};
-    if ((unsigned char)text.data[0] < 0x20)
-        return invalid(0, "a control character must be escaped");
-    size_t size = utf8_size(text);
-    if (size)
-        return (struct json_scan){.size = size};
-    if (text.size < 4)
-        return (struct json_scan){.result = INCOMPLETE, .size = 0};
-    return invalid(0, "this is not UTF-8");
+    return invalid(0, "a control character must be escaped");
 }
 
 struct json_scan json_scan_string(struct slice text)
