@@ -20,8 +20,9 @@ struct body_ops {
     enum status (*read)(struct body *body, instant deadline, struct slice *ret_bytes);
 
     /* Bytes that are here already, without waiting; empty when there are none or it is not known.
-     * `*ret_last` is true when the body ends with them. They stay valid until read, which yields
-     * the same bytes. NULL: never any. */
+     * `*ret_last` is true when the body ends with them (and the trailers are known then). They stay
+     * valid until read, which yields the same bytes; what an earlier read yielded stays valid too.
+     * NULL: never any. */
     struct slice (*peek)(struct body *body, bool *ret_last);
 
     /* The reader wants no more: releases what the body holds (buffers, connections). Called exactly

@@ -1,0 +1,241 @@
+#include "http/h1.h"
+
+#include "base/must.h"
+#include "http/h1_chunk.h"
+#include "http/h1_input.h"
+#include "http/h1_parse.h"
+#include "run/loop.h"
+
+/* Data of a chunk is moved to that of the chunk before it up to this size: beyond, moving costs
+ * more than a system call. */
+#define MOVE_MAX (32 * 1024)
+
+static struct h1_body *self_of(struct body *body)
+{
+    return (struct h1_body *)body;
+}
+
+static size_t lesser(uint64_t a, size_t b)
+{
+    return a < b ? (size_t)a : b;
+}
+
+/* --- what the unread bytes yield, without waiting */
+
+static void take_plain(struct h1_body *self)
+{
+    struct slice unread = h1_unread(self->connection);
+    if (self->state == H1_BODY_LENGTH) {
+        unread.size = lesser(self->remaining, unread.size);
+        self->remaining -= unread.size;
+        if (self->remaining == 0)
+            self->state = H1_BODY_COMPLETE;
+    }
+    h1_consume(self->connection, unread.size);
+    self->ready = unread;
+}
+
+/* Data of the present chunk, put behind what is ready. False: it must wait until that has been
+ * read. */
+static bool take_data(struct h1_body *self)
+{
+    struct slice unread = h1_unread(self->connection);
+    size_t size = lesser(self->remaining, unread.size);
+    if (self->ready.size == 0) {
+        self->ready = slice_head(unread, size);
+    } else {
+        if (size > MOVE_MAX)
+            return false;
+        size_t at = (size_t)(self->ready.data - self->connection->buffer->data) + self->ready.size;
+        memmove(self->connection->buffer->data + at, unread.data, size);
+        self->ready.size += size;
+    }
+    h1_consume(self->connection, size);
+    self->remaining -= size;
+    if (self->remaining == 0)
+        self->state = H1_CHUNK_DATA_CR;
+    return true;
+}
+
+static void take_chunks(struct h1_body *self)
+{
+    while (!self->failure && self->state < H1_BODY_TRAILERS) {
+        struct slice unread = h1_unread(self->connection);
+        if (unread.size == 0)
+            return;
+        if (self->state == H1_CHUNK_DATA) {
+            if (!take_data(self))
+                return;
+        } else {
+            self->failure = h1_chunk_step(self, unread.data[0]);
+            h1_consume(self->connection, 1);
+        }
+    }
+}
+
+static enum status begin_trailers(struct h1_body *self)
+{
+    self->parser = arena_alloc(self->arena, sizeof *self->parser);
+    if (!self->parser)
+        return NO_MEMORY;
+    fields_init(&self->trailers, self->arena);
+    h1_parser_init(self->parser, H1_TRAILERS, self->limits, &self->trailers);
+    return OK;
+}
+
+static enum status parse_trailers(struct h1_body *self, struct slice unread)
+{
+    size_t size;
+    enum status e = self->parser ? OK : begin_trailers(self);
+    if (e == OK)
+        e = h1_parse(self->parser, unread, &size);
+    if (e)
+        return e == FIELDS_TOO_LARGE ? TOO_LARGE : e;
+    struct slice copy = arena_copy(self->arena, slice_head(unread, size));
+    if (!copy.data)
+        return NO_MEMORY;
+    h1_parser_move(self->parser, copy.data);
+    h1_consume(self->connection, size);
+    h1_drop_forbidden_trailers(&self->trailers);
+    self->body.trailers = &self->trailers;
+    return OK;
+}
+
+static void take_trailers(struct h1_body *self)
+{
+    struct slice unread = h1_unread(self->connection);
+    enum status e = INCOMPLETE;
+    if (unread.size >= 2 && !self->parser && memcmp(unread.data, "\r\n", 2) == 0) {
+        h1_consume(self->connection, 2);
+        e = OK;
+    } else if (unread.size) {
+        e = parse_trailers(self, unread);
+    }
+    if (e == OK)
+        self->state = H1_BODY_COMPLETE;
+    else if (e != INCOMPLETE)
+        self->failure = e;
+}
+
+static void take(struct h1_body *self)
+{
+    if (self->state == H1_BODY_COMPLETE || self->failure)
+        return;
+    if (self->framing.kind == H1_CHUNKED) {
+        take_chunks(self);
+        if (self->state == H1_BODY_TRAILERS && !self->failure)
+            take_trailers(self);
+    } else {
+        take_plain(self);
+    }
+}
+
+/* --- waiting */
+
+static void ask_for_more(struct h1_body *self)
+{
+    void (*ask)(void *argument) = self->before_wait;
+    self->before_wait = NULL;
+    if (ask && self->received == 0)
+        ask(self->before_wait_argument);
+}
+
+static enum status wait_for_more(struct h1_body *self, instant deadline)
+{
+    ask_for_more(self);
+    deadline = clock_sooner(deadline, clock_after(loop_now(), self->idle));
+    enum status e = h1_read_more(self->connection, deadline);
+    if (e != END)
+        return e;
+    if (self->state != H1_BODY_UNTIL_CLOSE)
+        return INCOMPLETE;
+    self->state = H1_BODY_COMPLETE;
+    return OK;
+}
+
+static enum status read_body(struct body *body, instant deadline, struct slice *ret_bytes)
+{
+    struct h1_body *self = self_of(body);
+    for (;;) {
+        if (self->ready.size == 0)
+            take(self);
+        if (self->ready.size) {
+            *ret_bytes = self->ready;
+            self->received += self->ready.size;
+            self->ready = SLICE_NONE;
+            return OK;
+        }
+        if (self->failure)
+            return self->failure;
+        if (self->state == H1_BODY_COMPLETE)
+            return END;
+        self->failure = wait_for_more(self, deadline);
+    }
+}
+
+static struct slice peek_body(struct body *body, bool *ret_last)
+{
+    struct h1_body *self = self_of(body);
+    if (self->ready.size == 0)
+        take(self);
+    *ret_last = self->state == H1_BODY_COMPLETE;
+    return self->ready;
+}
+
+/* The rest of a body that was not read would be taken for a message. */
+static void drop_body(struct body *body)
+{
+    struct h1_body *self = self_of(body);
+    if (self->state != H1_BODY_COMPLETE)
+        h1_consume(self->connection, h1_unread(self->connection).size);
+    self->ready = SLICE_NONE;
+    h1_give_if_empty(self->connection);
+}
+
+/* --- the whole */
+
+static enum h1_body_state first_state(const struct h1_framing *framing)
+{
+    switch (framing->kind) {
+    case H1_NO_BODY:
+        break;
+    case H1_LENGTH:
+        return framing->length ? H1_BODY_LENGTH : H1_BODY_COMPLETE;
+    case H1_CHUNKED:
+        return H1_CHUNK_BEGIN;
+    case H1_UNTIL_CLOSE:
+        return H1_BODY_UNTIL_CLOSE;
+    }
+    return H1_BODY_COMPLETE;
+}
+
+static int64_t known_length(const struct h1_framing *framing)
+{
+    if (framing->kind == H1_NO_BODY)
+        return 0;
+    return framing->kind == H1_LENGTH ? (int64_t)framing->length : BODY_LENGTH_UNKNOWN;
+}
+
+struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection,
+    const struct h1_limits *limits, const struct h1_framing *framing, struct arena *arena,
+    int64_t idle)
+{
+    static const struct body_ops ops = {.read = read_body, .peek = peek_body, .drop = drop_body};
+    must(framing->length <= INT64_MAX);
+    *body = (struct h1_body){
+        .body = {.ops = &ops, .length = known_length(framing)},
+        .connection = connection,
+        .limits = limits,
+        .arena = arena,
+        .idle = idle,
+        .framing = *framing,
+        .remaining = framing->kind == H1_LENGTH ? framing->length : 0,
+        .state = first_state(framing),
+    };
+    return &body->body;
+}
+
+bool h1_body_is_complete(const struct h1_body *body)
+{
+    return body->state == H1_BODY_COMPLETE && body->ready.size == 0;
+}
