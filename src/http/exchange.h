@@ -72,7 +72,7 @@ struct exchange {
     struct path_parameter parameters[PATH_PARAMETERS_MAX];
     unsigned parameter_count;
     struct exchange_facts facts;
-    struct body_slice answer;           /* the body of what the exchange answers by itself */
+    struct body_slice answer; /* the body of what the exchange answers by itself */
     void *pinned; /* what keeps the configuration alive meanwhile: the server's owner's */
     const struct exchange_hooks *hooks; /* borrowed from the connection */
     void *connection;                   /* the hooks' own */
