@@ -46,6 +46,16 @@
 #define CHECKED_STACK_FACTOR 1
 #endif
 
+/* For functions that are entered and never left, as what a fiber ends in: ThreadSanitizer counts
+ * entries and exits. */
+#ifndef CHECKED_THREAD
+#define CHECKED_NEVER_LEFT
+#elif defined(__clang__)
+#define CHECKED_NEVER_LEFT __attribute__((disable_sanitizer_instrumentation))
+#else
+#define CHECKED_NEVER_LEFT __attribute__((no_sanitize("thread")))
+#endif
+
 /* What the tools keep for one stack. */
 struct checked {
 #ifdef CHECKED_ADDRESS
@@ -115,9 +125,8 @@ static inline void checked_begin(struct checked *checked, void *bottom, void *to
     __asan_unpoison_memory_region(bottom, checked->size);
 #endif
 #ifdef CHECKED_THREAD
-    if (checked->history)
-        __tsan_destroy_fiber(checked->history);
-    checked->history = __tsan_create_fiber(0);
+    if (!checked->history) /* dear: kept from one life to the next */
+        checked->history = __tsan_create_fiber(0);
 #endif
     (void)checked, (void)bottom, (void)top;
 }

@@ -39,7 +39,7 @@ static struct fiber *next_ready(struct loop *loop)
 }
 
 /* From the running fiber, or the loop, to the next one that is ready; else to the loop. */
-static void switch_on(struct loop *loop, struct fiber *self, bool for_good)
+CHECKED_NEVER_LEFT static void switch_on(struct loop *loop, struct fiber *self, bool for_good)
 {
     struct fiber *next = next_ready(loop);
     struct context *from = self ? &self->context : &loop->main;
@@ -60,7 +60,7 @@ void fiber_run_ready(struct loop *loop)
         switch_on(loop, NULL, false);
 }
 
-static _Noreturn void live(void *argument)
+CHECKED_NEVER_LEFT static _Noreturn void live(void *argument)
 {
     struct fiber *self = argument;
     struct loop *loop = loop_here;

@@ -48,3 +48,8 @@ enum status fiber_sleep_until(instant when);
 
 /* Lets every other fiber that is ready run first. */
 void fiber_yield(void);
+
+/* From now on, a fiber that overflows its stack says so on stderr before the process dies of
+ * SIGSEGV as it would anyway. Once, by the program; before its threads make their loops or after.
+ */
+void fiber_report_overflow_init(void);
