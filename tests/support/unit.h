@@ -20,5 +20,9 @@
 #define assert_status(e, expected) check_status((e), (expected), __FILE__, __LINE__)
 #define assert_ok(e)               assert_status((e), OK)
 
+/* Calling it is a bug which must() catches. */
+#define assert_aborts(call) check_aborts((call), __FILE__, __LINE__)
+
 void check_slice(struct slice s, struct slice expected, const char *file, int line);
 void check_status(enum status e, enum status expected, const char *file, int line);
+void check_aborts(void (*call)(void), const char *file, int line);
