@@ -107,8 +107,9 @@ static void what_is_no_date_is_refused(void **state)
         "Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 06 Nov 1994 08:49:37 GMT ",
         "Sun,  6 Nov 1994 08:49:37 GMT", "Xyz, 06 Nov 1994 08:49:37 GMT",
         "Sunday, 06 Nov 1994 08:49:37 GMT", "Sun, 06-Nov-94 08:49:37 GMT",
-        "Sun Nov   08:49:37 1994", "Sun Nov 6 08:49:37 1994", "Sun, 06 Nov 94 08:49:37 GMT",
-        "Sun, 06 Nov 1994 8:49:37 GMT", "Sun, -6 Nov 1994 08:49:37 GMT"};
+        "Sun Nov   08:49:37 1994", ", 06 Nov 1994 08:49:37 GMT", " Nov  6 08:49:37 1994",
+        "Sun Nov 6 08:49:37 1994", "Sun, 06 Nov 94 08:49:37 GMT", "Sun, 06 Nov 1994 8:49:37 GMT",
+        "Sun, -6 Nov 1994 08:49:37 GMT"};
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
         int64_t seconds = 42;
         if (clock_parse_http_date(slice_of_text(samples[i]), &seconds))

@@ -145,6 +145,35 @@ static void strings_are_decoded(void **state)
     assert_slice(decoded(SLICE("\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00\\u0000.\"")),
         "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\0.");
     assert_slice(decoded(SLICE("\"\\udbff\\udfff\"")), "\xf4\x8f\xbf\xbf");
+    assert_slice(decoded(SLICE("\"\\ud800\\udc00\"")), "\xf0\x90\x80\x80");
+    assert_slice(decoded(SLICE("\"\\ud7ff\\ue000\"")), "\xed\x9f\xbf\xee\x80\x80");
+}
+
+static void half_a_pair_is_refused(void **state)
+{
+    (void)state;
+    static const char *const samples[] = {"\"\\ud800\"", "\"\\udc00\"", "\"\\udfff\\ud800\"",
+        "\"\\ud800______\"", "\"\\ud800\\n____\"", "\"\\ud800_udc00\"", "\"\\ud800\\xdc00\"",
+        "\"\\ud800\\ud800\"", "\"\\ud800\\ue000\"", "\"\\ud800\\udbff\"", "\"\\ud800\\uzzzz\""};
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        begin(slice_of_text(samples[i]));
+        if (json_next(&reader, &token) != INVALID)
+            fail_msg("accepted: %s", samples[i]);
+    }
+}
+
+static void messages_tell_the_end_from_a_fault(void **state)
+{
+    (void)state;
+    begin(SLICE("tru"));
+    assert_status(json_next(&reader, &token), INVALID);
+    assert_string_equal(reader.message, "the text ends in the middle of a value");
+    begin(SLICE("trx"));
+    assert_status(json_next(&reader, &token), INVALID);
+    assert_string_equal(reader.message, "a value should stand here");
+    begin(SLICE("+1"));
+    assert_status(json_next(&reader, &token), INVALID);
+    assert_string_equal(reader.message, "a value should stand here");
 }
 
 static void a_plain_string_takes_no_memory(void **state)
@@ -249,6 +278,8 @@ int main(void)
         TEST(all_pieces_count_towards_the_limit),
         TEST(values_are_skipped_whole),
         TEST(strings_are_decoded),
+        TEST(half_a_pair_is_refused),
+        TEST(messages_tell_the_end_from_a_fault),
         TEST(a_plain_string_takes_no_memory),
         TEST(special_bytes_are_seen_anywhere),
         TEST(integers_are_exact),

@@ -123,6 +123,61 @@ static void what_does_not_fit_fails(void **state)
     assert_false(json_writer_is_done(&writer));
 }
 
+static void value_without_key(void)
+{
+    json_write_object(&writer);
+    json_write_u64(&writer, 1);
+}
+
+static void key_in_array(void)
+{
+    json_write_array(&writer);
+    json_write_key(&writer, SLICE("k"));
+}
+
+static void two_keys(void)
+{
+    json_write_object(&writer);
+    json_write_key(&writer, SLICE("k"));
+    json_write_key(&writer, SLICE("k"));
+}
+
+static void key_without_value(void)
+{
+    json_write_object(&writer);
+    json_write_key(&writer, SLICE("k"));
+    json_write_object_end(&writer);
+}
+
+static void wrong_end(void)
+{
+    json_write_array(&writer);
+    json_write_object_end(&writer);
+}
+
+static void end_without_begin(void)
+{
+    json_write_array_end(&writer);
+}
+
+static void two_values(void)
+{
+    json_write_null(&writer);
+    json_write_null(&writer);
+}
+
+static void what_cannot_become_json_is_a_bug(void **state)
+{
+    (void)state;
+    assert_aborts(value_without_key);
+    assert_aborts(key_in_array);
+    assert_aborts(two_keys);
+    assert_aborts(key_without_value);
+    assert_aborts(wrong_end);
+    assert_aborts(end_without_begin);
+    assert_aborts(two_values);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -134,6 +189,7 @@ int main(void)
         TEST(nesting_is_bounded),
         TEST(it_is_done_when_the_value_is_whole),
         TEST(what_does_not_fit_fails),
+        TEST(what_cannot_become_json_is_a_bug),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

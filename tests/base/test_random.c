@@ -98,6 +98,18 @@ static void uuids_have_their_bits(void **state)
     }
 }
 
+static void choose_from_nothing(void)
+{
+    struct random random = {{1, 2, 3, 4}};
+    random_below(&random, 0);
+}
+
+static void choosing_from_nothing_is_a_bug(void **state)
+{
+    (void)state;
+    assert_aborts(choose_from_nothing);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +118,7 @@ int main(void)
         cmocka_unit_test(two_generators_differ),
         cmocka_unit_test(choices_are_even),
         cmocka_unit_test(large_bounds_are_even),
+        cmocka_unit_test(choosing_from_nothing_is_a_bug),
         cmocka_unit_test(uuids_have_their_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,6 +119,21 @@ static void an_init_may_obtain(void **state)
     assert_int_equal(released, 1);
 }
 
+static void free_in_use(void)
+{
+    void *object;
+    struct registry *registry = registry_new();
+    (void)registry_obtain(registry, &caches, SLICE("a"), NULL, &object);
+    registry_free(registry);
+}
+
+static void freeing_what_is_in_use_is_a_bug(void **state)
+{
+    (void)state;
+    assert_aborts(free_in_use);
+    registry_free(NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -129,6 +144,7 @@ int main(void)
         TEST(kinds_and_names_are_told_apart),
         TEST(a_failed_init_leaves_nothing),
         TEST(an_init_may_obtain),
+        TEST(freeing_what_is_in_use_is_a_bug),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,9 @@ static void equality_looks_at_bytes(void **state)
     assert_false(slice_equal(SLICE("ab"), SLICE("abc")));
     assert_true(slice_equal(SLICE_NONE, SLICE("")));
     assert_true(slice_equal_nocase(SLICE("Content-LENGTH"), SLICE("cOntent-length")));
+    assert_true(slice_equal_nocase(SLICE("AZ"), SLICE("az")));
+    assert_false(slice_equal_nocase(SLICE("ab"), SLICE("ac")));
+    assert_false(slice_equal_nocase(SLICE("ab"), SLICE("a")));
     assert_false(slice_equal_nocase(SLICE("@"), SLICE("`")));
     assert_false(slice_equal_nocase(SLICE("["), SLICE("{")));
     assert_false(slice_equal_nocase(SLICE("\xc4"), SLICE("\xe4")));
@@ -31,10 +34,14 @@ static void both_ends_are_compared(void **state)
     (void)state;
     assert_true(slice_has_prefix(SLICE("abc"), SLICE("ab")));
     assert_true(slice_has_prefix(SLICE("abc"), SLICE_NONE));
+    assert_true(slice_has_prefix(SLICE("ab"), SLICE("ab")));
     assert_false(slice_has_prefix(SLICE("ab"), SLICE("abc")));
+    assert_false(slice_has_prefix(SLICE("abc"), SLICE("ac")));
     assert_true(slice_has_suffix(SLICE("abc"), SLICE("bc")));
     assert_true(slice_has_suffix(SLICE("abc"), SLICE("")));
+    assert_true(slice_has_suffix(SLICE("ab"), SLICE("ab")));
     assert_false(slice_has_suffix(SLICE("bc"), SLICE("abc")));
+    assert_false(slice_has_suffix(SLICE("abc"), SLICE("ac")));
 }
 
 static void parts_are_found(void **state)
@@ -121,6 +128,8 @@ static void hexadecimal_numbers_are_read(void **state)
     assert_int_equal(value, UINT64_MAX);
     assert_true(slice_to_hex_u64(SLICE("000000000000000000001aB"), &value));
     assert_int_equal(value, 0x1ab);
+    assert_true(slice_to_hex_u64(SLICE("0919"), &value));
+    assert_int_equal(value, 0x919);
 }
 
 int main(void)
