@@ -1,0 +1,27 @@
+#include "http/cookie.h"
+
+bool cookie_next(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
+{
+    struct slice part;
+    while (slice_split(rest, ';', &part)) {
+        size_t equals = slice_find(part, '=');
+        if (equals == part.size)
+            continue;
+        *ret_name = slice_trim(slice_head(part, equals));
+        *ret_value = slice_trim(slice_of(part.data + equals + 1, part.size - equals - 1));
+        return true;
+    }
+    return false;
+}
+
+struct slice cookie_value(const struct fields *fields, struct slice name)
+{
+    const struct field *field = NULL;
+    while ((field = fields_next(fields, FIELD_COOKIE, field))) {
+        struct slice rest = field->value, got, value;
+        while (cookie_next(&rest, &got, &value))
+            if (slice_equal(got, name))
+                return value;
+    }
+    return SLICE_NONE;
+}
