@@ -288,7 +288,7 @@ static void write_tail(struct json_writer *writer, const struct json_value *valu
  * the writer, too, which has failed by then. */
 void json_write_value(struct json_writer *writer, const struct json_value *value)
 {
-    const struct json_value *open[JSON_WRITER_DEPTH];
+    const struct json_value *open[JSON_WRITER_DEPTH] = {NULL};
     unsigned depth = 0;
     for (;;) {
         if (depth && open[depth - 1]->type == JSON_OBJECT)

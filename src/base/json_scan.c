@@ -48,12 +48,12 @@ static int hex_value(char c)
     return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
 }
 
-/* The number behind \u, or -1. */
-static int32_t hex_code(struct slice digits)
+/* The number of these four digits, or -1. */
+static int32_t hex_code(const char *digits)
 {
     int32_t code = 0;
     for (size_t i = 0; i < 4; i++) {
-        int digit = hex_value(digits.data[i]);
+        int digit = hex_value(digits[i]);
         if (digit < 0)
             return -1;
         code = code << 4 | digit;
@@ -71,6 +71,16 @@ static bool is_low_surrogate(int32_t code)
     return code >= 0xdc00 && code <= 0xdfff;
 }
 
+static struct json_scan good(size_t size)
+{
+    return (struct json_scan){.result = OK, .size = size};
+}
+
+static struct json_scan incomplete(size_t size)
+{
+    return (struct json_scan){.result = INCOMPLETE, .size = size};
+}
+
 static struct json_scan invalid(size_t at, const char *message)
 {
     return (struct json_scan){.result = INVALID, .size = at, .message = message};
@@ -79,28 +89,25 @@ static struct json_scan invalid(size_t at, const char *message)
 /* The escape that `text` begins with; sizes count from there. */
 static struct json_scan scan_escape(struct slice text)
 {
-    const struct json_scan incomplete = {.result = INCOMPLETE, .size = text.size};
     if (text.size < 2)
-        return incomplete;
+        return incomplete(text.size);
     if (text.data[1] != 'u') {
         if (memchr("\"\\/bfnrt", text.data[1], 8))
-            return (struct json_scan){.size = 2};
+            return good(2);
         return invalid(0, "there is no such escape");
     }
     if (text.size < 6)
-        return incomplete;
-    int32_t code = hex_code(slice_from(text, 2));
+        return incomplete(text.size);
+    int32_t code = hex_code(text.data + 2);
     if (code < 0)
         return invalid(0, "four hexadecimal digits should follow \\u");
     if (!is_high_surrogate(code))
-        return is_low_surrogate(code) ? invalid(0, "half a surrogate pair stands alone")
-                                      : (struct json_scan){.size = 6};
+        return is_low_surrogate(code) ? invalid(0, "half a surrogate pair stands alone") : good(6);
     if (text.size < 12)
-        return incomplete;
-    if (text.data[6] != '\\' || text.data[7] != 'u' ||
-        !is_low_surrogate(hex_code(slice_from(text, 8))))
+        return incomplete(text.size);
+    if (text.data[6] != '\\' || text.data[7] != 'u' || !is_low_surrogate(hex_code(text.data + 8)))
         return invalid(0, "half a surrogate pair stands alone");
-    return (struct json_scan){.size = 12};
+    return good(12);
 }
 
 /* Characters that are not ASCII, as many as follow each other; or a control, or nothing at all. */
@@ -110,14 +117,13 @@ static struct json_scan scan_odd(struct slice text)
     while (i < text.size && (unsigned char)text.data[i] >= 0x80) {
         size_t size = utf8_size(slice_from(text, i));
         if (!size)
-            return text.size - i < 4 ? (struct json_scan){.result = INCOMPLETE, .size = i}
-                                     : invalid(i, "this is not UTF-8");
+            return text.size - i < 4 ? incomplete(i) : invalid(i, "this is not UTF-8");
         i += size;
     }
     if (i)
-        return (struct json_scan){.size = i};
+        return good(i);
     if (text.size == 0)
-        return (struct json_scan){.result = INCOMPLETE};
+        return incomplete(0);
     return invalid(0, "a control character must be escaped");
 }
 
@@ -180,8 +186,8 @@ struct json_scan json_scan_number(struct slice text, bool is_whole)
         is_good = scan_digits(text, &i);
     }
     if (i == text.size && (!is_good || !is_whole))
-        return (struct json_scan){.result = INCOMPLETE, .size = i};
-    return is_good ? (struct json_scan){.size = i} : invalid(i, "a digit should stand here");
+        return incomplete(i);
+    return is_good ? good(i) : invalid(i, "a digit should stand here");
 }
 
 struct json_scan json_scan_word(struct slice text, struct slice word)
@@ -202,21 +208,21 @@ struct slice json_unescape(struct slice inside, size_t *at, char decoded[4])
         ['n'] = '\n',
         ['r'] = '\r',
         ['t'] = '\t'};
-    struct slice rest = slice_from(inside, *at);
-    size_t plain = slice_find(rest, '\\');
+    const char *p = inside.data + *at;
+    size_t plain = slice_find(slice_of(p, inside.size - *at), '\\');
     if (plain) {
         *at += plain;
-        return slice_head(rest, plain);
+        return slice_of(p, plain);
     }
-    if (rest.data[1] != 'u') {
+    if (p[1] != 'u') {
         *at += 2;
-        decoded[0] = shorthand[rest.data[1] & 127];
+        decoded[0] = shorthand[p[1] & 127];
         return slice_of(decoded, 1);
     }
-    int32_t code = hex_code(slice_from(rest, 2));
+    int32_t code = hex_code(p + 2);
     *at += 6;
     if (is_high_surrogate(code)) {
-        code = 0x10000 + ((code & 0x3ff) << 10) + (hex_code(slice_from(rest, 8)) & 0x3ff);
+        code = 0x10000 + ((code & 0x3ff) << 10) + (hex_code(p + 8) & 0x3ff);
         *at += 6;
     }
     return slice_of(decoded, utf8_encode((uint32_t)code, decoded));

@@ -98,6 +98,35 @@ static void counts_within_grow_with_the_duration(void **state)
     assert_int_equal(last, 1000);
 }
 
+static void bounds_are_exact_at_the_edges(void **state)
+{
+    (void)state;
+    const int64_t edge = (int64_t)1 << 20;
+    histogram_record(&histogram, 0);
+    histogram_record(&histogram, edge - 1);
+    histogram_record(&histogram, edge);
+    assert_int_equal(histogram_count_within(&histogram, 1022), 0);
+    assert_int_equal(histogram_count_within(&histogram, 1023), 1);
+    assert_int_equal(histogram_count_within(&histogram, edge - 2), 1);
+    assert_int_equal(histogram_count_within(&histogram, edge - 1), 2);
+    assert_int_equal(histogram_count_within(&histogram, edge), 2);
+    assert_int_equal(histogram_count_within(&histogram, edge + edge / 16), 3);
+    histogram_record(&histogram, ((int64_t)1 << 40) - 1);
+    histogram_record(&histogram, (int64_t)1 << 40);
+    assert_int_equal(histogram_count_within(&histogram, ((int64_t)1 << 40) - 1), 4);
+    assert_int_equal(histogram_count_within(&histogram, NEVER), 4);
+}
+
+static void half_of_two_is_one(void **state)
+{
+    (void)state;
+    histogram_record(&histogram, MILLISECOND);
+    histogram_record(&histogram, SECOND);
+    assert_near(histogram_percentile(&histogram, 50), MILLISECOND);
+    assert_near(histogram_percentile(&histogram, 50.1), SECOND);
+    assert_near(histogram_percentile(&histogram, -1), MILLISECOND);
+}
+
 static void adding_sums_up(void **state)
 {
     (void)state;
@@ -150,6 +179,8 @@ int main(void)
         TEST(extremes_fall_into_the_outer_buckets),
         TEST(percentiles_part_the_recorded),
         TEST(counts_within_grow_with_the_duration),
+        TEST(bounds_are_exact_at_the_edges),
+        TEST(half_of_two_is_one),
         TEST(adding_sums_up),
         TEST(others_may_read_meanwhile),
     };

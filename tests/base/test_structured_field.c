@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 #include "support/files.h"
 #include "support/unit.h"
 
@@ -378,6 +379,10 @@ static void fields_are_written_piece_by_piece(void **state)
     assert_slice(text_slice(&text), "\"burst\";q=100;x;d=-0.25");
     text_clear(&text);
     assert_status(structured_write_value(&text, structured_string(SLICE("\xc3\xa9"))), INVALID);
+    assert_status(structured_write_value(&text, structured_string(SLICE("ab\n"))), INVALID);
+    assert_status(
+        structured_write_value(&text, (struct structured_value){STRUCTURED_INNER_LIST, 0, {0}}),
+        INVALID);
     assert_status(structured_write_value(&text, structured_token(SLICE("a b"))), INVALID);
     assert_status(structured_write_value(&text, structured_token(SLICE(""))), INVALID);
     assert_status(structured_write_value(&text, structured_integer(1000000000000000)), INVALID);
@@ -388,6 +393,24 @@ static void fields_are_written_piece_by_piece(void **state)
     assert_status(structured_write_key(&text, SLICE("")), INVALID);
     assert_int_equal(text.size, 0);
     text_release(&text);
+}
+
+static void any_text_can_be_displayed(void **state)
+{
+    (void)state;
+    for (uint32_t code = 0; code <= 0xffff; code++) {
+        char letters[4];
+        if (code >= 0xd800 && code <= 0xdfff)
+            continue;
+        struct structured_value value = {.type = STRUCTURED_DISPLAY};
+        value.text = slice_of(letters, utf8_encode(code, letters));
+        struct text text = text_growing(0);
+        struct structured_member item;
+        assert_ok(structured_write_value(&text, value));
+        assert_ok(structured_parse_item(&arena, text_slice(&text), &item));
+        assert_true(is_same_value(item.value, value));
+        text_release(&text);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -401,6 +424,7 @@ int main(void)
         TEST(limits_hold),
         TEST(no_memory_is_an_answer),
         TEST(fields_are_written_piece_by_piece),
+        TEST(any_text_can_be_displayed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
