@@ -1,4 +1,5 @@
-/* Diagnostics: everything wrong with a configuration, collected and shown at once, each with its place:
+/* Diagnostics: everything wrong with a configuration, collected and shown at once, each with its
+ * place:
  *
  *     shop.yaml:34:14: error: unknown option "balence" for service "cart"
  *        34 |   cart: {at: dns+srv://cart.internal, balence: hash cookie.session}

@@ -9,16 +9,21 @@ struct source {
     struct slice text;
 };
 
-/* A place: line and column count from 1; a column counts characters (UTF-8), not bytes. Line 0: nowhere in particular. */
+/* A place: line and column count from 1; a column counts characters (UTF-8), not bytes. Line 0:
+ * nowhere in particular. */
 struct place {
     const struct source *source; /* borrowed; NULL: nowhere */
     uint32_t line, column;
     uint32_t length; /* characters to underline, at least 1 */
 };
 
-/* Reads a whole file into the arena. NOT_FOUND, TOO_LARGE (over `limit` bytes), IO_ERROR, NO_MEMORY. */
+/* Reads a whole file into the arena. NOT_FOUND, TOO_LARGE (over `limit` bytes), IO_ERROR,
+ * NO_MEMORY. */
 enum status source_read(
     struct arena *arena, struct slice path, size_t limit, const struct source **ret_source);
 
 /* The text of a line (from 1), without its end; empty when there is none. */
 struct slice source_line(const struct source *source, uint32_t line);
+
+/* The line of a place from its column on, without the line's end; empty when there is none. */
+struct slice source_from(const struct place *place);
