@@ -1,13 +1,18 @@
-/* Expressions: what a configuration may ask of an exchange. Total, typed, checked when loaded, no loops.
+/* Expressions: what a configuration may ask of an exchange. Total, typed, checked when loaded, no
+ * loops.
  *
- *     client.ip   peer.ip   method   host   path   query   scheme   request.id   listener   route   service
- *     header.NAME   cookie.NAME   query.NAME   path.NAME (a parameter of the route)   claims.a.b (when an `auth` brings them)
- *     response.status   response.header.NAME
- *     "text"  12  true        ==  !=  <  <=  >  >=   and  or  not   ( )
- *     a in ["x", "y"]   claims.roles has buyer   a matches "regex"   a starts "x"   a ends "x"
- *     a else b (b when a is missing)   lower(a)   upper(a)   hash(a)
+ *     client.ip   peer.ip   method   host   path   query   scheme   request.id   listener   route
+ * service header.NAME   cookie.NAME   query.NAME   path.NAME (a parameter of the route) claims.a.b
+ * (when an `auth` brings them) response.status   response.header.NAME "text"  12  true        == !=
+ * <  <=  >  >=   and  or  not   ( ) a in ["x", "y"]   claims.roles has buyer   a matches "regex" a
+ * starts "x"   a ends "x" a else b (b when a is missing)   lower(a)   upper(a)   hash(a)
  *
- * A bare word on the right of `has`, `==`, `!=` and in lists is text. A missing value is neither equal to nor less than anything, and false.
+ * What binds tighter: else, then comparisons, then not, then and, then or. A bare word on the right
+ * of `has`, `==`, `!=` and in lists is text, unless it has a dot and begins like one of the names
+ * above (header.x-kind). Text stands in " or '; a backslash is only needed before the quote and
+ * before a backslash that ends the text. A missing value is neither equal to nor less than anything
+ * (so `!=` is true), and false. Text that came from outside (header, cookie, query, path) compares
+ * with a number if it is one. `has` looks into lists, and into text as a list with commas.
  *
  * A template is text with `${expression}` in it. */
 #pragma once
@@ -22,7 +27,7 @@ enum value_kind { VALUE_MISSING, VALUE_TEXT, VALUE_NUMBER, VALUE_FLAG, VALUE_LIS
 
 struct value {
     enum value_kind kind;
-    struct slice text;   /* valid as long as the exchange */
+    struct slice text; /* valid as long as the exchange */
     double number;
     bool flag;
     const struct value *items; /* of a list */
@@ -36,7 +41,8 @@ enum expression_phase { PHASE_REQUEST, PHASE_RESPONSE };
 enum status expression_compile(struct reader *reader, const struct node *node,
     enum expression_phase phase, struct expression **ret_expression);
 
-/* Compiles text that is `offset` bytes inside a scalar (the tail of a phrase: "hash cookie.session"). */
+/* Compiles text that is `offset` bytes inside a scalar (the tail of a phrase: "hash
+ * cookie.session"). */
 enum status expression_compile_part(struct reader *reader, const struct node *node, size_t offset,
     size_t size, enum expression_phase phase, struct expression **ret_expression);
 
