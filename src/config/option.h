@@ -1,22 +1,25 @@
-/* Option tables: everything about an option is written once. The table reads the configuration into a struct, checks it, words the
- * errors, fills the JSON Schema for editors, prints the reference, and drives `weir fmt --long`.
+/* Option tables: everything about an option is written once. The table reads the configuration into
+ * a struct, checks it, words the errors, fills the JSON Schema for editors, prints the reference,
+ * and drives `weir fmt --long`.
  *
  *     static const struct option options[] = {
- *         {"rate", OPTION_RATE, offsetof(struct limit, rate), .is_required = true, .help = "How many requests may pass."},
- *         {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .fallback = "0", .minimum = 0, .maximum = 1000000,
- *          .help = "How many may come at once on top."},
- *         {NULL}};
- *     const struct option_table limit_options = {.name = "limit", .options = options, .size = sizeof(struct limit),
+ *         {"rate", OPTION_RATE, offsetof(struct limit, rate), .is_required = true, .help = "How
+ * many requests may pass."},
+ *         {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .fallback = "0", .minimum = 0,
+ * .maximum = 1000000, .help = "How many may come at once on top."}, {NULL}}; const struct
+ * option_table limit_options = {.name = "limit", .options = options, .size = sizeof(struct limit),
  *         .shorthand = "rate", .help = "Limits how often something may happen."};
  *
- * An unknown option, a wrong type, a value without its unit, one out of bounds, a missing required one: each becomes a diagnostic with place and
- * suggestion; reading goes on, so that all are reported at once. */
+ * An unknown option, a wrong type, a value without its unit, one out of bounds, a missing required
+ * one: each becomes a diagnostic with place and suggestion; reading goes on, so that all are
+ * reported at once. */
 #pragma once
 
 #include "config/tree.h"
 
 struct reader;
 struct option_table;
+struct expression_root;
 
 enum option_kind {
     OPTION_FLAG,       /* bool: true or false (only these two words) */
@@ -66,37 +69,42 @@ struct option_map {
 struct option {
     const char *name;
     enum option_kind kind;
-    size_t offset;               /* where it lands in the struct */
+    size_t offset; /* where it lands in the struct */
     bool is_required;
-    const char *fallback;        /* the default as a user would write it; NULL: zero. Shown in the reference and read like input */
-    int64_t minimum, maximum;    /* of numbers; both 0: no bounds */
-    const char *const *choices;  /* ends with NULL */
+    const char *fallback;       /* the default as a user would write it; NULL: zero. Shown in the
+                                   reference and read like input */
+    int64_t minimum, maximum;   /* of numbers; both 0: no bounds */
+    const char *const *choices; /* ends with NULL */
     const struct option_table *table; /* of STRUCT, and of LIST and MAP items that are structs */
-    const struct option *item;   /* of LIST and MAP items that are not structs; its `offset` is 0 */
-    size_t item_size;            /* of `item`, bytes */
+    const struct option *item; /* of LIST and MAP items that are not structs; its `offset` is 0 */
+    size_t item_size;          /* of `item`, bytes */
     enum status (*read)(struct reader *reader, const struct node *node, void *ret_value);
-    const char *form;            /* for CUSTOM and for messages: "METHOD /path: service" */
-    const char *schema;          /* CUSTOM: its JSON Schema as text; NULL: anything */
-    const char *help;            /* one line, a sentence */
-    size_t is_set_offset;        /* of a bool that becomes true when the user wrote it; 0: none */
-    size_t place_offset;         /* of a struct place of the value; 0: none */
+    const char *form;     /* for CUSTOM and for messages: "METHOD /path: service" */
+    const char *schema;   /* CUSTOM: its JSON Schema as text; NULL: anything */
+    const char *help;     /* one line, a sentence */
+    size_t is_set_offset; /* of a bool that becomes true when the user wrote it; 0: none */
+    size_t place_offset;  /* of a struct place of the value; 0: none */
+    bool sees_response;   /* of EXPRESSION and TEMPLATE: used when the response's head is there */
 };
 
 struct option_table {
-    const char *name;            /* what it is, for messages: "service", "limit" */
-    const char *help;            /* a paragraph for the reference */
+    const char *name;             /* what it is, for messages: "service", "limit" */
+    const char *help;             /* a paragraph for the reference */
     const struct option *options; /* ends with a NULL name */
-    size_t size;                 /* of the struct */
-    const char *shorthand;       /* the option that a value that is no map stands for; NULL: only maps */
-    /* Reads the other short forms (a phrase such as "open 10s if 50% of 20 fail"); returns NOT_FOUND when the node is none of them. NULL: none. */
+    size_t size;                  /* of the struct */
+    const char *shorthand; /* the option that a value that is no map stands for; NULL: only maps */
+    /* Reads the other short forms (a phrase such as "open 10s if 50% of 20 fail"); returns
+     * NOT_FOUND when the node is none of them. NULL: none. */
     enum status (*read_phrase)(struct reader *reader, const struct node *node, void *value);
-    /* Looks at the whole struct after its options were read; diagnoses what does not go together. NULL: nothing to check. */
+    /* Looks at the whole struct after its options were read; diagnoses what does not go together.
+     * NULL: nothing to check. */
     enum status (*check)(struct reader *reader, const struct node *node, void *value);
-    /* Keys that this table does not know are offered here first (a route's policies); NOT_FOUND: not mine either. NULL: none. */
+    /* Keys that this table does not know are offered here first (a route's policies); NOT_FOUND:
+     * not mine either. NULL: none. */
     enum status (*read_unknown)(struct reader *reader, const struct node_entry *entry, void *value);
     /* Names that read_unknown takes, for suggestions: returns the i-th or NULL. NULL: none. */
     const char *(*unknown_name)(size_t i);
-    const char *example;         /* a line of YAML for the reference; NULL: none */
+    const char *example; /* a line of YAML for the reference; NULL: none */
 };
 
 /* What a read goes through: where results and complaints go. */
@@ -105,10 +113,13 @@ struct reader {
     struct diagnostics *diagnostics; /* borrowed */
     void *context;                   /* for the `read` hooks: the gateway's loader */
     struct slice subject;            /* "service \"cart\"": for messages */
+    const struct expression_root *
+        roots; /* names for expressions besides the built-in ones (expression_root.h); NULL: none */
 };
 
-/* Reads a node into `value` (already cleared by the caller, `table->size` bytes). Defaults are filled in first. OK also if there were
- * complaints about parts: look at diagnostics->errors. NO_MEMORY, INVALID when nothing useful could be read. */
+/* Reads a node into `value` (already cleared by the caller, `table->size` bytes). Defaults are
+ * filled in first. OK also if there were complaints about parts: look at diagnostics->errors.
+ * NO_MEMORY, INVALID when nothing useful could be read. */
 enum status option_read(
     struct reader *reader, const struct option_table *table, const struct node *node, void *value);
 
@@ -118,6 +129,3 @@ enum status option_read_value(
 
 /* Fills in the defaults of a table. */
 enum status option_defaults(struct reader *reader, const struct option_table *table, void *value);
-
-/* A place inside a scalar: `offset` bytes from its text's beginning, for errors inside phrases. */
-struct place node_place_at(const struct node *node, size_t offset, size_t size);
