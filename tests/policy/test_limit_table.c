@@ -1,0 +1,230 @@
+#include "policy/limit_table.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "support/unit.h"
+
+static struct limit_table *table;
+
+static int set_up(void **state)
+{
+    (void)state;
+    return limit_table_new(1024, &table) != OK;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    limit_table_free(table);
+    return 0;
+}
+
+static const struct limit_rule ten_a_second = {.count = 10, .per = SECOND, .burst = 3};
+
+static bool take(const char *key, const struct limit_rule *rule, instant now)
+{
+    return limit_table_take(table, slice_of_text(key), rule, now).allowed;
+}
+
+static void test_a_burst_passes_then_one_at_a_time(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    for (int i = 0; i < 3; i++)
+        assert_true(take("a", &ten_a_second, now));
+    assert_false(take("a", &ten_a_second, now));
+    assert_false(take("a", &ten_a_second, now + 99 * MILLISECOND));
+    assert_true(take("a", &ten_a_second, now + 100 * MILLISECOND));
+    assert_false(take("a", &ten_a_second, now + 199 * MILLISECOND));
+    assert_true(take("a", &ten_a_second, now + 200 * MILLISECOND));
+}
+
+static void test_keys_are_counted_apart(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    const struct limit_rule one = {.count = 1, .per = HOUR, .burst = 1};
+    assert_true(take("a", &one, now));
+    assert_true(take("b", &one, now));
+    assert_true(take("", &one, now));
+    assert_false(take("a", &one, now));
+    assert_false(take("", &one, now));
+}
+
+static void test_the_refused_are_not_counted(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    for (int i = 0; i < 1000; i++)
+        take("a", &ten_a_second, now);
+    assert_true(take("a", &ten_a_second, now + 100 * MILLISECOND));
+}
+
+static void test_a_rested_bucket_is_full_and_not_fuller(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    assert_true(take("a", &ten_a_second, now));
+    now += DAY;
+    for (int i = 0; i < 3; i++)
+        assert_true(take("a", &ten_a_second, now));
+    assert_false(take("a", &ten_a_second, now));
+}
+
+static void test_decisions_say_what_is_left_and_when_there_is_more(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    struct slice key = SLICE("a");
+    struct limit_decision decision = limit_table_take(table, key, &ten_a_second, now);
+    assert_int_equal(decision.remaining, 2);
+    assert_int_equal(decision.wait, 100 * MILLISECOND);
+    limit_table_take(table, key, &ten_a_second, now);
+    decision = limit_table_take(table, key, &ten_a_second, now + 30 * MILLISECOND);
+    assert_true(decision.allowed);
+    assert_int_equal(decision.remaining, 0);
+    assert_int_equal(decision.wait, 70 * MILLISECOND);
+    decision = limit_table_take(table, key, &ten_a_second, now + 60 * MILLISECOND);
+    assert_false(decision.allowed);
+    assert_int_equal(decision.remaining, 0);
+    assert_int_equal(decision.wait, 40 * MILLISECOND);
+}
+
+static void test_looking_takes_nothing(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    for (int i = 0; i < 10; i++) {
+        struct limit_decision decision = limit_table_look(table, SLICE("a"), &ten_a_second, now);
+        assert_true(decision.allowed);
+        assert_int_equal(decision.remaining, 3);
+    }
+    for (int i = 0; i < 3; i++)
+        take("a", &ten_a_second, now);
+    assert_false(limit_table_look(table, SLICE("a"), &ten_a_second, now).allowed);
+}
+
+static void test_extreme_rules_neither_overflow_nor_block(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    const struct limit_rule slow = {.count = 1, .per = INT64_MAX, .burst = INT64_MAX};
+    const struct limit_rule fast = {.count = INT64_MAX, .per = 1, .burst = 1};
+    assert_true(take("slow", &slow, now));
+    assert_true(take("slow", &slow, now));
+    assert_true(take("fast", &fast, now));
+    assert_true(take("fast", &fast, now + 1));
+    assert_true(take("a", &ten_a_second, now));
+    assert_true(
+        take("a", &ten_a_second, now - MILLISECOND)); /* another worker's older idea of now */
+    assert_true(take("b", &ten_a_second, now - 10 * DAY));
+}
+
+/* A million a second: an interval of no whole number of nanoseconds must not drift. */
+static void test_a_fast_rate_is_exact_over_time(void **state)
+{
+    (void)state;
+    const struct limit_rule rule = {.count = 3000000, .per = SECOND, .burst = 1000};
+    instant now = clock_now();
+    int64_t passed = 0;
+    for (int ms = 0; ms < 1000; ms++)
+        for (int i = 0; i < 4000; i++)
+            passed += take("a", &rule, now + ms * MILLISECOND);
+    assert_in_range(
+        passed, 999 * 1000, 1000 * 1000); /* the bucket of 1000 bounds each millisecond */
+}
+
+/* More keys than entries: the table goes on, forgets the least, and a busy key keeps its count. */
+static void test_a_full_table_forgets_what_matters_least(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    const struct limit_rule rule = {.count = 1, .per = MINUTE, .burst = 5};
+    for (int i = 0; i < 5; i++)
+        assert_true(take("busy", &rule, now));
+    for (int i = 0; i < 100000; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        assert_true(take(key, &rule, now));
+    }
+    assert_false(take("busy", &rule, now));
+}
+
+static void test_keys_that_fit_are_all_remembered(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    const struct limit_rule rule = {.count = 1, .per = HOUR, .burst = 1};
+    char key[16];
+    unsigned forgotten = 0;
+    for (int i = 0; i < 512; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        assert_true(take(key, &rule, now));
+    }
+    for (int i = 0; i < 512; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        forgotten += take(key, &rule, now);
+    }
+    assert_in_range(forgotten, 0, 2); /* at half load two lines of four suffice but for bad luck */
+}
+
+enum { THREADS = 4, TRIES = 20000, KEYS = 40 };
+
+struct race {
+    const struct limit_rule *rule;
+    instant begin;
+    _Atomic int64_t passed[KEYS];
+};
+
+static void *race_thread(void *argument)
+{
+    struct race *race = argument;
+    for (int i = 0; i < TRIES; i++) {
+        char key[16];
+        int k = i % KEYS;
+        snprintf(key, sizeof key, "r%d", k);
+        /* The time goes on as the tries do: one millisecond in 100 tries. */
+        instant now = race->begin + i / 100 * MILLISECOND;
+        if (take(key, race->rule, now))
+            atomic_fetch_add(&race->passed[k], 1);
+    }
+    return NULL;
+}
+
+static void test_threads_together_get_exactly_the_rate(void **state)
+{
+    (void)state;
+    const struct limit_rule rule = {.count = 100, .per = SECOND, .burst = 20};
+    struct race race = {.rule = &rule, .begin = clock_now()};
+    pthread_t threads[THREADS];
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, race_thread, &race), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    /* 200 ms at 100/s and a burst of 20. The last try of each thread is at 199 ms, when the 20th of
+     * the rate is not there. */
+    for (int k = 0; k < KEYS; k++)
+        assert_in_range(race.passed[k], 39, 40);
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(test_a_burst_passes_then_one_at_a_time),
+        EACH(test_keys_are_counted_apart),
+        EACH(test_the_refused_are_not_counted),
+        EACH(test_a_rested_bucket_is_full_and_not_fuller),
+        EACH(test_decisions_say_what_is_left_and_when_there_is_more),
+        EACH(test_looking_takes_nothing),
+        EACH(test_extreme_rules_neither_overflow_nor_block),
+        EACH(test_a_fast_rate_is_exact_over_time),
+        EACH(test_a_full_table_forgets_what_matters_least),
+        EACH(test_keys_that_fit_are_all_remembered),
+        EACH(test_threads_together_get_exactly_the_rate),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
