@@ -1,0 +1,244 @@
+#include "policy/policy.h"
+
+#include "config/expression.h"
+#include "policy/limit_answer.h"
+#include "policy/limit_table.h"
+#include "run/loop.h"
+
+/* Limits how often something may happen: a token bucket for each value of an expression, shared by
+ * all workers and kept across reloads. What is refused is not counted, so that waiting always
+ * helps.
+ *
+ * The bucket holds `burst` tokens and is refilled at `rate`: at once as many may come as the burst
+ * says, in the long run as many as the rate says. A request without the key (no such header, no
+ * such claim) shares one bucket with all others without.
+ *
+ * The rate can depend on another expression, as a plan that the client has:
+ *
+ *     rate: {free: 60/min, pro: 1000/min, else: 30/min}
+ *     by: claims.plan */
+
+struct plan {
+    struct slice name;
+    struct rate rate;
+    struct limit_rule rule;
+};
+
+/* One that is written as a rate alone is a list of one. */
+struct plans {
+    struct plan *items; /* in the snapshot's arena */
+    size_t count;
+    const struct plan *otherwise; /* the one called "else", or the only one */
+};
+
+struct limit {
+    struct plans plans;
+    struct expression *per;
+    struct expression *by; /* or NULL */
+    int64_t burst;         /* 0: as many as the rate's count */
+    int64_t keys;
+    bool has_fields;
+    struct slice name;         /* as answers call it */
+    struct limit_table *table; /* shared, counted by the registry */
+    struct metrics_shard *const *shards;
+    uint32_t passed, refused; /* series */
+};
+
+static enum status read_rate(struct reader *reader, const struct node *node, struct plan *plan)
+{
+    static const struct option rate = {.name = "rate", .kind = OPTION_RATE};
+    enum status e = option_read_value(reader, &rate, node, &plan->rate);
+    if (e)
+        return e;
+    if (plan->rate.count < 1 || plan->rate.per < 1)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("at least 1 of something"),
+            "a rate of nothing lets nobody pass");
+    return OK;
+}
+
+static enum status read_plans(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct plans *plans = ret_value;
+    size_t count = node->kind == NODE_MAP ? node->count : 1;
+    plans->items = arena_array(reader->arena, count + 1, sizeof *plans->items);
+    if (!plans->items)
+        return NO_MEMORY;
+    plans->count = count;
+    if (node->kind != NODE_MAP) {
+        plans->otherwise = &plans->items[0];
+        return read_rate(reader, node, &plans->items[0]);
+    }
+    enum status outcome = OK;
+    for (size_t i = 0; i < count; i++) {
+        plans->items[i].name = node->entries[i].key;
+        enum status e = read_rate(reader, node->entries[i].value, &plans->items[i]);
+        if (slice_equal(plans->items[i].name, SLICE("else")))
+            plans->otherwise = &plans->items[i];
+        outcome = e ? e : outcome;
+    }
+    if (!plans->otherwise)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"else: 30/min\""),
+            "rates by plan need an \"else\" for whoever has none of them");
+    return outcome;
+}
+
+static const struct option options[] = {
+    {"rate", OPTION_CUSTOM, offsetof(struct limit, plans), .is_required = true, .read = read_plans,
+        .form = "60/min, or {free: 60/min, pro: 1000/min, else: 30/min}",
+        .schema =
+            "{\"type\":[\"string\",\"object\"],\"additionalProperties\":{\"type\":\"string\"}}",
+        .help = "How many requests may pass in the long run; as a map, by the value of `by`."},
+    {"by", OPTION_EXPRESSION, offsetof(struct limit, by),
+        .help = "Which of the rates counts, when there are several."},
+    {"per", OPTION_EXPRESSION, offsetof(struct limit, per), .fallback = "client.ip",
+        .help = "What is counted together; requests that lack it share one count."},
+    {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .minimum = 0, .maximum = 1000000000,
+        .help = "How many may come at once; 0: as many as the rate counts."},
+    {"keys", OPTION_INTEGER, offsetof(struct limit, keys), .fallback = "65536", .minimum = 64,
+        .maximum = 1 << 28, .help = "How many keys are remembered at a time, 16 bytes each."},
+    {"fields", OPTION_FLAG, offsetof(struct limit, has_fields), .fallback = "true",
+        .help = "Whether answers carry RateLimit and RateLimit-Policy."},
+    {NULL},
+};
+
+static enum status check(struct reader *reader, const struct node *node, void *value)
+{
+    const struct limit *limit = value;
+    if (limit->plans.count > 1 && !limit->by)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"by: claims.plan\""),
+            "several rates need a \"by\" that says which one counts");
+    if (limit->plans.count == 1 && limit->by)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("for example {free: 60/min, else: 30/min}"),
+            "\"by\" has nothing to choose from: there is one rate");
+    return OK;
+}
+
+static const struct option_table table = {
+    .name = "limit",
+    .help = "Limits how often something may happen. Whoever comes too often gets 429 and a "
+            "Retry-After.",
+    .options = options,
+    .size = sizeof(struct limit),
+    .shorthand = "rate",
+    .check = check,
+    .example = "limit: {rate: 5/min, burst: 10, per: client.ip}",
+};
+
+/* --- state that survives reloads */
+
+struct limit_state {
+    struct limit_table *table; /* owned */
+};
+
+static enum status init_state(void *object, void *context)
+{
+    struct limit_state *state = object;
+    return limit_table_new((size_t) * (const int64_t *)context, &state->table);
+}
+
+static void release_state(void *object)
+{
+    limit_table_free(((struct limit_state *)object)->table);
+}
+
+static const struct registry_kind limit_kind = {
+    "limit", sizeof(struct limit_state), init_state, release_state};
+
+/* Tables of different sizes are different tables: after a reload that changes it counting begins
+ * anew. */
+static enum status obtain_table(struct prepare *prepare, struct limit *limit)
+{
+    struct arena *arena = prepare->reader->arena;
+    struct slice key =
+        arena_format(arena, "%.*s/%lld", SLICE_ARG(prepare->name), (long long)limit->keys);
+    if (!key.data)
+        return NO_MEMORY;
+    void *object;
+    enum status e = registry_obtain(prepare->registry, &limit_kind, key, &limit->keys, &object);
+    if (e)
+        return e;
+    if (!arena_defer(arena, registry_release, object)) {
+        registry_release(object);
+        return NO_MEMORY;
+    }
+    limit->table = ((struct limit_state *)object)->table;
+    return OK;
+}
+
+static void make_rules(struct limit *limit)
+{
+    for (size_t i = 0; i < limit->plans.count; i++) {
+        struct plan *plan = &limit->plans.items[i];
+        plan->rule = (struct limit_rule){.count = plan->rate.count,
+            .per = plan->rate.per,
+            .burst = limit->burst ? limit->burst : plan->rate.count};
+    }
+}
+
+static enum status prepare(struct prepare *prepare, void *config)
+{
+    static const struct metric_family decisions = {.name = "weir_limit_decisions_total",
+        .help = "Requests that a limit let pass or refused.",
+        .kind = METRIC_COUNTER,
+        .labels = {"limit", "decision"}};
+    struct limit *limit = config;
+    limit->name = slice_has_prefix(prepare->name, SLICE("limits.")) ? slice_from(prepare->name, 7)
+                                                                    : SLICE("route");
+    limit->shards = prepare->shards;
+    limit->passed = metrics_series(
+        prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("passed")});
+    limit->refused = metrics_series(
+        prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("refused")});
+    make_rules(limit);
+    return obtain_table(prepare, limit);
+}
+
+/* --- serving */
+
+static const struct plan *plan_of(const struct limit *limit, struct exchange *x)
+{
+    if (!limit->by)
+        return limit->plans.otherwise;
+    struct slice name = expression_text(limit->by, x);
+    for (size_t i = 0; i < limit->plans.count; i++)
+        if (slice_equal(limit->plans.items[i].name, name))
+            return &limit->plans.items[i];
+    return limit->plans.otherwise;
+}
+
+static enum status serve(const void *config, struct exchange *x, const struct handler *next)
+{
+    const struct limit *limit = config;
+    if (x->is_rehearsal)
+        return handler_serve(next, x);
+    const struct plan *plan = plan_of(limit, x);
+    struct slice key = expression_text(limit->per, x);
+    struct limit_decision decision = limit_table_take(limit->table, key, &plan->rule, loop_now());
+    metric_add(limit->shards[x->worker], decision.allowed ? limit->passed : limit->refused, 1);
+    if (!decision.allowed)
+        return limit_refuse(x, limit->name, &plan->rule, &decision, limit->has_fields);
+    enum status e = handler_serve(next, x);
+    if (limit->has_fields)
+        limit_add_fields(x, limit->name, &plan->rule, &decision);
+    return e;
+}
+
+static void explain(const void *config, struct exchange *x, struct text *text)
+{
+    const struct limit *limit = config;
+    const struct plan *plan = plan_of(limit, x);
+    struct slice key = expression_text(limit->per, x);
+    struct limit_decision decision = limit_table_look(limit->table, key, &plan->rule, clock_now());
+    text_format(text, "%s, %lld left for %.*s = \"%.*s\"", decision.allowed ? "passes" : "refuses",
+        (long long)decision.remaining, SLICE_ARG(expression_source(limit->per)), SLICE_ARG(key));
+}
+
+const struct policy_type limit_policy = {
+    .name = "limit",
+    .plural = "limits",
+    .options = &table,
+    .prepare = prepare,
+    .serve = serve,
+    .explain = explain,
+};

@@ -1,0 +1,124 @@
+#include "policy/limit_answer.h"
+
+#include "base/json_writer.h"
+
+#define PROBLEM_TYPE "https://iana.org/assignments/http-problem-types#quota-exceeded"
+
+static int64_t seconds_up(int64_t nanoseconds)
+{
+    return nanoseconds / SECOND + (nanoseconds % SECOND != 0);
+}
+
+/* A Structured Fields string (RFC 9651 §3.3.3) has only visible ASCII; other bytes become "?". */
+static void add_string(struct text *text, struct slice s)
+{
+    text_add_char(text, '"');
+    for (size_t i = 0; i < s.size; i++) {
+        char c = s.data[i];
+        if (c == '"' || c == '\\')
+            text_add_char(text, '\\');
+        text_add_char(text, c < 0x20 || c > 0x7e ? '?' : c);
+    }
+    text_add_char(text, '"');
+}
+
+static void add_parameter(struct text *text, const char *name, int64_t value)
+{
+    text_add_char(text, ';');
+    text_add(text, slice_of_text(name));
+    text_add_char(text, '=');
+    text_add_i64(text, value);
+}
+
+/* Nanoseconds that a bucket takes from empty to full. */
+static int64_t time_to_fill(const struct limit_rule *rule)
+{
+    __int128 time = (__int128)rule->per * rule->burst / rule->count;
+    return time > INT64_MAX ? INT64_MAX : (int64_t)time;
+}
+
+static void add_field(struct exchange *x, enum field_id id, const struct text *text)
+{
+    struct slice value = text->failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(text));
+    if (value.data)
+        (void)fields_add_known(&x->response.fields, id, value);
+}
+
+#define MEMBER_MAX 512 /* a longer name leaves the fields out */
+
+void limit_add_fields(struct exchange *x, struct slice name, const struct limit_rule *rule,
+    const struct limit_decision *decision)
+{
+    bool is_deep = rule->burst > rule->count;
+    char room[MEMBER_MAX];
+    struct text text = text_fixed(room, sizeof room);
+    add_string(&text, name);
+    struct text same_name = text;
+    add_parameter(&text, "q", is_deep ? rule->burst : rule->count);
+    add_parameter(&text, "w", seconds_up(is_deep ? time_to_fill(rule) : rule->per));
+    add_field(x, FIELD_RATELIMIT_POLICY, &text);
+    text = same_name;
+    add_parameter(&text, "r", decision->remaining);
+    add_parameter(&text, "t", seconds_up(decision->wait));
+    add_field(x, FIELD_RATELIMIT, &text);
+}
+
+/* Whoever shares a bucket and was refused in the same moment should not come back in the same
+ * moment: up to a quarter is added, by chance. Never earlier than `t`, as the draft asks. */
+static int64_t retry_after(const struct exchange *x, const struct limit_decision *decision)
+{
+    int64_t seconds = seconds_up(decision->wait);
+    uint64_t mixed = x->id_number * 0x9E3779B97F4A7C15u >> 32;
+    return seconds + (int64_t)(mixed % (uint64_t)(seconds / 4 + 1));
+}
+
+static struct slice problem(
+    struct exchange *x, struct slice name, const struct limit_rule *rule, int64_t seconds)
+{
+    char room[1024];
+    struct text text = text_fixed(room, sizeof room);
+    struct json_writer writer;
+    json_writer_init(&writer, &text, 0);
+    json_write_object(&writer);
+    json_write_key(&writer, SLICE("type"));
+    json_write_string(&writer, SLICE(PROBLEM_TYPE));
+    json_write_key(&writer, SLICE("title"));
+    json_write_string(&writer, http_reason_phrase(status_http(LIMIT_EXCEEDED)));
+    json_write_key(&writer, SLICE("status"));
+    json_write_i64(&writer, status_http(LIMIT_EXCEEDED));
+    json_write_key(&writer, SLICE("reason"));
+    json_write_string(&writer, slice_of_text(status_word(LIMIT_EXCEEDED)));
+    json_write_key(&writer, SLICE("detail"));
+    struct slice detail =
+        arena_format(&x->arena, "At most %lld at once; try again in %lld seconds.",
+            (long long)rule->burst, (long long)seconds);
+    json_write_string(&writer, detail);
+    json_write_key(&writer, SLICE("violated-policies"));
+    json_write_array(&writer);
+    json_write_string(&writer, name);
+    json_write_array_end(&writer);
+    if (x->request_id.size) {
+        json_write_key(&writer, SLICE("request_id"));
+        json_write_string(&writer, x->request_id);
+    }
+    json_write_object_end(&writer);
+    text_add_char(&text, '\n');
+    return text.failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(&text));
+}
+
+enum status limit_refuse(struct exchange *x, struct slice name, const struct limit_rule *rule,
+    const struct limit_decision *decision, bool has_fields)
+{
+    int64_t seconds = retry_after(x, decision);
+    /* The usual answer first: it stays as it is when there is no memory for more. */
+    exchange_respond_problem(x, LIMIT_EXCEEDED, SLICE_NONE);
+    struct slice document = problem(x, name, rule, seconds);
+    if (document.data)
+        x->response.body = body_init_slice(&x->answer, document);
+    struct slice wait = arena_format(&x->arena, "%lld", (long long)seconds);
+    if (wait.data)
+        (void)fields_set_known(&x->response.fields, FIELD_RETRY_AFTER, wait);
+    if (has_fields)
+        limit_add_fields(x, name, rule, decision);
+    return OK;
+}
