@@ -1,5 +1,6 @@
-/* Handlers: what answers a request. One file a handler, listed in handlers.def. On a route a handler is the key that says what the route does (`to: user`, `redirect: …`,
- * `respond: …`, `files: …`); exactly one. */
+/* Handlers: what answers a request. One file a handler, listed in handlers.def. On a route a
+ * handler is the key that says what the route does (`to: user`, `redirect: …`, `respond: …`,
+ * `files: …`); exactly one. */
 #pragma once
 
 #include "policy/policy.h"

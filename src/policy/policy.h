@@ -1,5 +1,5 @@
-/* Policies: what changes a request or an answer, or decides that there is none. One file a policy, listed in policies.def, whose order of lines is the
- * order in which they run, always.
+/* Policies: what changes a request or an answer, or decides that there is none. One file a policy,
+ * listed in policies.def, whose order of lines is the order in which they run, always.
  *
  *     enum status serve(const void *config, struct exchange *x, const struct handler *next)
  *     {
@@ -9,8 +9,9 @@
  *         return e;
  *     }
  *
- * On a route a policy is written under its name (`limit: 60/min`); with a name of its own, at the top of the file under
- * its plural (`limits: {login: 5/min}`), and a route refers to it by `use: [limits.login]`. */
+ * On a route a policy is written under its name (`limit: 60/min`); with a name of its own, at the
+ * top of the file under its plural (`limits: {login: 5/min}`), and a route refers to it by `use:
+ * [limits.login]`. */
 #pragma once
 
 #include "base/metrics.h"
@@ -25,20 +26,24 @@ struct prepare {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker: index by x->worker */
     unsigned workers;
-    struct slice name;         /* "limits.login", or "limit of GET /x" for one written on a route: unique in the file */
+    struct slice name; /* "limits.login", or "limit of GET /x" for one written on a route: unique in
+                          the file */
     struct place place;
-    const struct service *(*find_service)(struct prepare *prepare, struct slice name); /* NULL: there is none */
+    const struct service *(*find_service)(
+        struct prepare *prepare, struct slice name); /* NULL: there is none */
     void *loader;
 };
 
 struct policy_type {
-    const char *name;     /* the key on a route: "limit" */
-    const char *plural;   /* the key at the top: "limits" */
+    const char *name;   /* the key on a route: "limit" */
+    const char *plural; /* the key at the top: "limits" */
     const struct option_table *options;
-    /* Once, on the control thread, after the options were read. Complains through the reader. NULL: nothing to do. */
+    /* Once, on the control thread, after the options were read. Complains through the reader. NULL:
+     * nothing to do. */
     enum status (*prepare)(struct prepare *prepare, void *config);
     enum status (*serve)(const void *config, struct exchange *x, const struct handler *next);
-    /* For `weir explain`: what it would do, as a short text; may look at the request only. NULL: only its name is shown. */
+    /* For `weir explain`: what it would do, as a short text; may look at the request only. NULL:
+     * only its name is shown. */
     void (*explain)(const void *config, struct exchange *x, struct text *text);
 };
 
@@ -52,7 +57,7 @@ const struct policy_type *policy_type_of_plural(struct slice plural);
 /* One in a chain: makes a handler of a policy and the one behind it. */
 struct policy_link {
     const struct policy_type *type;
-    const void *config;   /* borrowed from the snapshot */
+    const void *config; /* borrowed from the snapshot */
     struct handler next;
 };
 struct handler policy_handler(const struct policy_link *link);
