@@ -89,7 +89,7 @@ static int compare_places(const struct place *a, const struct place *b)
 {
     if (a->source != b->source) {
         if (!a->source || !b->source)
-            return a->source ? 1 : -1;
+            return a->source ? -1 : 1; /* what has no place comes last */
         return slice_compare(a->source->name, b->source->name);
     }
     if (a->line != b->line)

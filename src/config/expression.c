@@ -113,23 +113,49 @@ static struct term *expect(struct compiler *c, const char *sign, struct term *te
 
 /* --- roots */
 
+/* "header" alone, or "client": the first name that begins so. */
+static struct slice suggest_longer(struct compiler *c, struct slice word)
+{
+    if (word.size && word.data[word.size - 1] == '.')
+        word.size--;
+    for (const struct expression_root *root = expression_roots; root->name; root++) {
+        struct slice name = slice_of_text(root->name);
+        struct slice first = slice_head(name, slice_find(name, '.'));
+        if (slice_equal(first, word))
+            return arena_format(c->reader->arena, "for example %s%s", root->name,
+                root->form == ROOT_ALONE ? "" : ".NAME");
+    }
+    return SLICE_NONE;
+}
+
+/* A name that resembles a word as a whole, or the part before its first dot. */
+static struct slice suggest_similar(struct compiler *c, struct slice word)
+{
+    struct suggestion whole, part;
+    struct slice first = slice_head(word, slice_find(word, '.'));
+    suggest_begin(&whole, word);
+    suggest_begin(&part, first);
+    for (const struct expression_root *root = expression_roots; root->name; root++) {
+        suggest_offer(&whole, slice_of_text(root->name));
+        suggest_offer(&part, slice_of_text(root->name));
+    }
+    struct slice rest = slice_from(word, first.size);
+    if (whole.best.size)
+        return arena_format(c->reader->arena, "did you mean %.*s?", SLICE_ARG(whole.best));
+    if (part.best.size && rest.size)
+        return arena_format(
+            c->reader->arena, "did you mean %.*s%.*s?", SLICE_ARG(part.best), SLICE_ARG(rest));
+    return SLICE_NONE;
+}
+
 static struct slice suggest_root(struct compiler *c, struct slice word)
 {
-    struct suggestion suggestion;
-    struct slice first = slice_head(word, slice_find(word, '.')),
-                 rest = slice_from(word, first.size);
-    suggest_begin(&suggestion, word);
-    for (const struct expression_root *root = expression_roots; root->name; root++)
-        suggest_offer(&suggestion, slice_of_text(root->name));
-    if (suggestion.best.size)
-        return arena_format(c->reader->arena, "did you mean %.*s?", SLICE_ARG(suggestion.best));
-    suggest_begin(&suggestion, first);
-    for (const struct expression_root *root = expression_roots; root->name; root++)
-        suggest_offer(&suggestion, slice_of_text(root->name));
-    if (suggestion.best.size && rest.size)
-        return arena_format(c->reader->arena, "did you mean %.*s%.*s?", SLICE_ARG(suggestion.best),
-            SLICE_ARG(rest));
-    return arena_format(c->reader->arena, "for the text write \"%.*s\"", SLICE_ARG(word));
+    struct slice hint = suggest_longer(c, word);
+    if (!hint.size)
+        hint = suggest_similar(c, word);
+    if (!hint.size)
+        hint = arena_format(c->reader->arena, "for the text write \"%.*s\"", SLICE_ARG(word));
+    return hint;
 }
 
 static enum status split_names(struct arena *arena, struct root_operand *operand)
