@@ -439,7 +439,9 @@ static void export_series(
     }
     export_name(text, series, "", NULL);
     uint64_t value = metrics_value(metrics, series->cell);
-    if (series->family->kind == METRIC_GAUGE)
+    if (series->family->divisor > 1)
+        text_format(text, "%.9g", (double)value / series->family->divisor);
+    else if (series->family->kind == METRIC_GAUGE)
         text_add_i64(text, (int64_t)value);
     else
         text_add_u64(text, value);
