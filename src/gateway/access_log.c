@@ -1,0 +1,268 @@
+#include "gateway/access_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define LINE_MAX_SIZE 16384 /* longer lines are cut: targets are bounded, values are not */
+#define FLUSH_EVERY   100   /* milliseconds between two looks at the rings */
+#define STOP_PATIENCE (1 * SECOND)
+
+/* A ring of bytes between one worker and the writer. Positions only grow; their difference is what
+ * is in it. */
+struct ring {
+    _Alignas(64) _Atomic uint64_t head; /* written by the worker */
+    uint64_t seen_tail;                 /* the worker's last look at tail */
+    _Atomic uint64_t dropped;
+    _Atomic uint64_t lines;
+    _Alignas(64) _Atomic uint64_t tail; /* written by the writer */
+    char *data;                         /* owned */
+};
+
+struct access_log {
+    char *path;     /* owned; NULL for stdout and stderr */
+    int descriptor; /* the writer's */
+    enum log_format format;
+    uint64_t ring_size; /* a power of two */
+    unsigned workers;
+    struct ring *rings; /* owned */
+    pthread_t writer;
+    int wake; /* eventfd: the writer sleeps on it when there is nothing to write */
+    _Atomic bool is_asleep;
+    _Atomic bool is_stopping;
+    _Atomic bool must_reopen;
+    _Atomic uint64_t failed_writes;
+};
+
+static int open_path(const char *path)
+{
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+}
+
+static void wake_writer(struct access_log *log)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(log->wake, &one, sizeof one);
+    (void)ignored;
+}
+
+/* Puts a finished line into the worker's ring, whole or not at all. */
+static void put(struct access_log *log, struct ring *ring, struct slice line)
+{
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    if (head - ring->seen_tail + line.size > log->ring_size)
+        ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    if (head - ring->seen_tail + line.size > log->ring_size) {
+        atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
+        return;
+    }
+    uint64_t at = head & (log->ring_size - 1);
+    size_t first = log->ring_size - at < line.size ? log->ring_size - at : line.size;
+    memcpy(ring->data + at, line.data, first);
+    memcpy(ring->data, line.data + first, line.size - first);
+    atomic_store_explicit(&ring->head, head + line.size, memory_order_seq_cst);
+    atomic_store_explicit(&ring->lines,
+        atomic_load_explicit(&ring->lines, memory_order_relaxed) + 1, memory_order_relaxed);
+    if (atomic_load_explicit(&log->is_asleep, memory_order_seq_cst) &&
+        atomic_exchange(&log->is_asleep, false))
+        wake_writer(log);
+}
+
+void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x)
+{
+    if (!log)
+        return;
+    char line[LINE_MAX_SIZE];
+    struct text text = text_fixed(line, sizeof line);
+    access_log_format(x, log->format, clock_wall(), &text);
+    put(log, &log->rings[worker], text_slice(&text));
+}
+
+static void reopen(struct access_log *log)
+{
+    if (!log->path)
+        return;
+    int descriptor = open_path(log->path);
+    if (descriptor < 0) {
+        atomic_fetch_add(&log->failed_writes, 1);
+        return;
+    }
+    close(log->descriptor);
+    log->descriptor = descriptor;
+}
+
+/* Waits until the target takes bytes; false when there is no point in waiting longer. */
+static bool wait_writable(struct access_log *log, instant give_up)
+{
+    struct pollfd poll_one = {.fd = log->descriptor, .events = POLLOUT};
+    (void)poll(&poll_one, 1, FLUSH_EVERY);
+    return !atomic_load(&log->is_stopping) || clock_now() < give_up;
+}
+
+/* Writes a ring's bytes. On an error that is not "later" they are thrown away: the ring must not
+ * stay full. */
+static bool drain(struct access_log *log, struct ring *ring, instant give_up)
+{
+    uint64_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    bool any = tail != head;
+    while (tail != head) {
+        uint64_t at = tail & (log->ring_size - 1), size = head - tail;
+        uint64_t first = log->ring_size - at < size ? log->ring_size - at : size;
+        struct iovec parts[2] = {{ring->data + at, first}, {ring->data, size - first}};
+        ssize_t n = writev(log->descriptor, parts, size > first ? 2 : 1);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+            if (!wait_writable(log, give_up))
+                break;
+            continue;
+        }
+        if (n < 0)
+            atomic_fetch_add(&log->failed_writes, 1);
+        tail += n < 0 ? size : (uint64_t)n;
+        atomic_store_explicit(&ring->tail, tail, memory_order_release);
+    }
+    return any;
+}
+
+static bool drain_all(struct access_log *log, instant give_up)
+{
+    bool any = false;
+    for (unsigned i = 0; i < log->workers; i++)
+        any |= drain(log, &log->rings[i], give_up);
+    return any;
+}
+
+/* Announces sleep, looks once more, then sleeps until a worker has a line: so none is missed, and a
+ * busy worker makes no system call. */
+static void sleep_until_lines(struct access_log *log)
+{
+    atomic_store(&log->is_asleep, true);
+    for (unsigned i = 0; i < log->workers; i++)
+        if (atomic_load(&log->rings[i].head) != atomic_load(&log->rings[i].tail))
+            atomic_store(&log->is_asleep, false);
+    if (!atomic_load(&log->is_asleep))
+        return;
+    uint64_t count;
+    ssize_t ignored = read(log->wake, &count, sizeof count);
+    (void)ignored;
+    atomic_store(&log->is_asleep, false);
+}
+
+static void *write_lines(void *argument)
+{
+    struct access_log *log = argument;
+    while (!atomic_load(&log->is_stopping)) {
+        if (atomic_exchange(&log->must_reopen, false))
+            reopen(log);
+        if (drain_all(log, NEVER))
+            (void)poll(NULL, 0, FLUSH_EVERY);
+        else
+            sleep_until_lines(log);
+    }
+    drain_all(log, clock_now() + STOP_PATIENCE);
+    return NULL;
+}
+
+static enum status open_target(struct access_log *log, struct slice to)
+{
+    if (slice_equal(to, SLICE("stdout")) || slice_equal(to, SLICE("stderr"))) {
+        log->descriptor = fcntl(slice_equal(to, SLICE("stdout")) ? 1 : 2, F_DUPFD_CLOEXEC, 3);
+        return log->descriptor < 0 ? IO_ERROR : OK;
+    }
+    log->path = strndup(to.data, to.size);
+    if (!log->path)
+        return NO_MEMORY;
+    log->descriptor = open_path(log->path);
+    return log->descriptor < 0 ? IO_ERROR : OK;
+}
+
+static enum status make_rings(struct access_log *log, int64_t size)
+{
+    log->ring_size = 4096;
+    while (log->ring_size < (uint64_t)size)
+        log->ring_size *= 2;
+    log->rings = aligned_alloc(64, log->workers * sizeof *log->rings);
+    if (!log->rings)
+        return NO_MEMORY;
+    memset(log->rings, 0, log->workers * sizeof *log->rings);
+    for (unsigned i = 0; i < log->workers; i++) {
+        log->rings[i].data = malloc(log->ring_size);
+        if (!log->rings[i].data)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
+static void release(struct access_log *log)
+{
+    for (unsigned i = 0; log->rings && i < log->workers; i++)
+        free(log->rings[i].data);
+    free(log->rings);
+    free(log->path);
+    if (log->descriptor >= 0)
+        close(log->descriptor);
+    if (log->wake >= 0)
+        close(log->wake);
+    free(log);
+}
+
+enum status access_log_new(
+    const struct log_options *options, unsigned workers, struct access_log **ret_log)
+{
+    struct access_log *log = calloc(1, sizeof *log);
+    if (!log)
+        return NO_MEMORY;
+    log->descriptor = -1;
+    log->workers = workers;
+    log->format = (enum log_format)options->format;
+    log->wake = eventfd(0, EFD_CLOEXEC);
+    enum status e = log->wake < 0 ? IO_ERROR : open_target(log, options->to);
+    if (!e)
+        e = make_rings(log, options->buffer);
+    if (!e && pthread_create(&log->writer, NULL, write_lines, log))
+        e = NO_MEMORY;
+    if (e) {
+        int error = errno;
+        release(log);
+        errno = error;
+        return e;
+    }
+    *ret_log = log;
+    return OK;
+}
+
+void access_log_free(struct access_log *log)
+{
+    if (!log)
+        return;
+    atomic_store(&log->is_stopping, true);
+    wake_writer(log);
+    pthread_join(log->writer, NULL);
+    release(log);
+}
+
+void access_log_reopen(struct access_log *log)
+{
+    if (!log)
+        return;
+    atomic_store(&log->must_reopen, true);
+    wake_writer(log);
+}
+
+struct access_log_counters access_log_read_counters(const struct access_log *log)
+{
+    struct access_log_counters counters = {0};
+    for (unsigned i = 0; log && i < log->workers; i++) {
+        counters.written += atomic_load(&log->rings[i].lines);
+        counters.dropped += atomic_load(&log->rings[i].dropped);
+    }
+    if (log)
+        counters.failed_writes = atomic_load(&log->failed_writes);
+    return counters;
+}

@@ -1,0 +1,38 @@
+/* The access log: one line for every answer.
+ *
+ * Workers format lines into rings of their own, without a lock or a system call; one writer thread
+ * writes the rings out, in large pieces. When the file or pipe is slower than the lines come, or
+ * the disk is full, lines are dropped and counted: a worker never waits for the log.
+ *
+ * The log outlives snapshots: a reload that names the same target keeps it. */
+#pragma once
+
+#include "base/metrics.h"
+#include "gateway/options.h"
+#include "http/exchange.h"
+
+struct access_log;
+
+struct access_log_counters {
+    uint64_t written, dropped, failed_writes;
+};
+
+/* IO_ERROR when the target cannot be opened; errno says why. `workers` rings of `options->buffer`
+ * bytes. */
+enum status access_log_new(
+    const struct log_options *options, unsigned workers, struct access_log **ret_log);
+
+/* Writes what is left (for at most a second), then ends the writer thread. NULL is fine. */
+void access_log_free(struct access_log *log);
+
+/* Only by that worker's thread. Never blocks. NULL is fine: nothing is logged. */
+void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x);
+
+/* Closes and opens the file again (after a rotation); from any thread. */
+void access_log_reopen(struct access_log *log);
+
+struct access_log_counters access_log_read_counters(const struct access_log *log);
+
+/* One line, as `access_log_add` writes it: for tests. */
+void access_log_format(
+    const struct exchange *x, enum log_format format, int64_t wall, struct text *text);

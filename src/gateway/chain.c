@@ -1,0 +1,155 @@
+#include "gateway/chain.h"
+
+#include "base/suggest.h"
+#include "handler/handler.h"
+
+struct handler_call {
+    const struct handler_type *type;
+    const void *config;
+};
+
+static enum status serve_call(const void *state, struct exchange *x)
+{
+    const struct handler_call *call = state;
+    return call->type->serve(call->config, x);
+}
+
+static const struct named_policy *find_policy(
+    const struct gateway_options *options, struct slice name)
+{
+    const struct named_policy *policies = options->policies.items;
+    for (size_t i = 0; i < options->policies.count; i++)
+        if (slice_equal(policies[i].name, name))
+            return &policies[i];
+    return NULL;
+}
+
+static enum status complain_unknown(struct reader *reader, const struct gateway_options *options,
+    const struct policy_reference *reference)
+{
+    const struct named_policy *policies = options->policies.items;
+    struct slice *names = arena_array(reader->arena, options->policies.count + 1, sizeof *names);
+    if (!names)
+        return NO_MEMORY;
+    for (size_t i = 0; i < options->policies.count; i++)
+        names[i] = policies[i].name;
+    struct slice best = suggest_among(reference->name, names, options->policies.count);
+    struct slice hint =
+        best.data ? arena_format(reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(best))
+                  : SLICE("policies with a name stand at the top of the file: `limits: {NAME: …}`");
+    return diagnostics_error(reader->diagnostics, reference->place, hint,
+        "%.*s uses \"%.*s\", which is not defined", SLICE_ARG(reader->subject),
+        SLICE_ARG(reference->name));
+}
+
+static enum status collect_used(struct reader *reader, const struct gateway_options *options,
+    const struct route_options *from, struct policy_link *links, size_t *count)
+{
+    const struct option_list *use = from->has_use ? &from->use : &options->use;
+    const struct policy_reference *references = use->items;
+    for (size_t i = 0; i < use->count; i++) {
+        const struct named_policy *policy = find_policy(options, references[i].name);
+        if (policy)
+            links[(*count)++] =
+                (struct policy_link){.type = policy->type, .config = policy->config};
+        else if (complain_unknown(reader, options, &references[i]) == NO_MEMORY)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
+static enum status collect_own(const struct prepare *prepare, const struct route_options *from,
+    struct policy_link *links, size_t *count)
+{
+    const struct named_policy *own = from->policies.items;
+    struct reader *reader = prepare->reader;
+    for (size_t i = 0; i < from->policies.count; i++) {
+        struct prepare mine = *prepare;
+        mine.place = own[i].place;
+        mine.name =
+            arena_format(reader->arena, "%s of %.*s", own[i].type->name, SLICE_ARG(from->name));
+        if (own[i].type->prepare && own[i].type->prepare(&mine, own[i].config) == NO_MEMORY)
+            return NO_MEMORY;
+        links[(*count)++] = (struct policy_link){.type = own[i].type, .config = own[i].config};
+    }
+    return OK;
+}
+
+static size_t rank_of(const struct policy_type *type)
+{
+    size_t rank = 0;
+    while (policy_types[rank] != type)
+        rank++;
+    return rank;
+}
+
+/* Few and mostly sorted already; equal ones keep their order. */
+static void sort_by_rank(struct policy_link *links, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct policy_link link = links[i];
+        size_t at = i;
+        for (; at > 0 && rank_of(links[at - 1].type) > rank_of(link.type); at--)
+            links[at] = links[at - 1];
+        links[at] = link;
+    }
+}
+
+static struct handler link_all(struct policy_link *links, size_t count, struct handler inner)
+{
+    struct handler handler = inner;
+    for (size_t i = count; i-- > 0;) {
+        links[i].next = handler;
+        handler = policy_handler(&links[i]);
+    }
+    return handler;
+}
+
+static enum status prepare_handler(const struct prepare *prepare, const struct route_options *from,
+    struct route *route, struct handler *ret_handler)
+{
+    struct reader *reader = prepare->reader;
+    struct handler_call *call = arena_new(reader->arena, struct handler_call);
+    if (!call)
+        return NO_MEMORY;
+    *call = (struct handler_call){from->handler, from->handler_config};
+    struct prepare mine = *prepare;
+    mine.place = from->handler_place;
+    mine.name = from->name;
+    enum status e =
+        from->handler->prepare ? from->handler->prepare(&mine, from->handler_config) : OK;
+    if (e)
+        return e;
+    const struct service *service =
+        from->handler->service ? from->handler->service(from->handler_config) : NULL;
+    if (service)
+        route->service = service_name(service);
+    *ret_handler = (struct handler){serve_call, call};
+    return OK;
+}
+
+enum status chain_build(const struct prepare *prepare, const struct gateway_options *options,
+    const struct route_options *from, struct route *route)
+{
+    struct reader *reader = prepare->reader;
+    size_t used = from->has_use ? from->use.count : options->use.count;
+    struct policy_link *links =
+        arena_array(reader->arena, used + from->policies.count + 1, sizeof *links);
+    if (!links)
+        return NO_MEMORY;
+    route->name = from->name;
+    route->options = from;
+    route->timeout = from->timeout;
+    route->links = links;
+    struct handler inner = {NULL, NULL};
+    enum status e = prepare_handler(prepare, from, route, &inner);
+    if (e != NO_MEMORY)
+        e = collect_used(reader, options, from, links, &route->link_count);
+    if (!e)
+        e = collect_own(prepare, from, links, &route->link_count);
+    if (e)
+        return e;
+    sort_by_rank(links, route->link_count);
+    route->chain = link_all(links, route->link_count, inner);
+    return OK;
+}

@@ -1,0 +1,399 @@
+#include "gateway/gateway.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/json_writer.h"
+#include "base/must.h"
+#include "gateway/gateway_state.h"
+#include "gateway/process_metrics.h"
+#include "run/sharing.h"
+
+/* Orders to all workers at once, and the wait for their answers. */
+
+struct round {
+    struct gateway *gateway;
+    unsigned due;
+    struct wait_queue finished;
+    enum status result;
+};
+
+struct round_order {
+    struct order order; /* first */
+    struct round *round;
+};
+
+static void order_done(struct order *order)
+{
+    struct round *round = ((struct round_order *)order)->round;
+    if (order->result && !round->result)
+        round->result = order->result;
+    if (--round->due == 0)
+        wait_queue_wake_all(&round->finished);
+}
+
+/* Sends `pattern` to the workers from `first` up to `end` and waits until all have done it. Orders
+ * are bound to be answered, so this does not heed cancellation. */
+static enum status order_some(
+    struct gateway *gateway, const struct order *pattern, unsigned first, unsigned end)
+{
+    struct round_order *orders = calloc(end - first + 1, sizeof *orders);
+    if (!orders)
+        return NO_MEMORY;
+    struct round round = {.gateway = gateway, .due = end - first};
+    wait_queue_init(&round.finished);
+    for (unsigned i = first; i < end; i++) {
+        struct round_order *order = &orders[i - first];
+        order->order = *pattern;
+        order->order.done = order_done;
+        order->round = &round;
+        worker_order(&gateway->workers[i], &order->order);
+    }
+    fiber_shield();
+    while (round.due)
+        (void)wait_queue_wait(&round.finished, NEVER);
+    fiber_unshield();
+    free(orders);
+    return round.result;
+}
+
+static enum status order_all(struct gateway *gateway, const struct order *pattern)
+{
+    return order_some(gateway, pattern, 0, gateway->started);
+}
+
+/* Listeners: those of a new snapshot are compared with those that are open. */
+
+static size_t count_listeners(struct listener *const *listeners)
+{
+    size_t count = 0;
+    while (listeners && listeners[count])
+        count++;
+    return count;
+}
+
+static struct listener *find_listener(struct listener *const *listeners, struct slice name)
+{
+    for (; listeners && *listeners; listeners++)
+        if (slice_equal(listener_name(*listeners), name))
+            return *listeners;
+    return NULL;
+}
+
+struct listener_change {
+    struct listener **next;   /* what will be open; ends with NULL */
+    struct listener **opened; /* those of `next` that are new */
+    struct listener **shut;   /* those of before that `next` has not */
+};
+
+static void release_change(struct listener_change *change)
+{
+    free(change->next);
+    free(change->opened);
+    free(change->shut);
+}
+
+static void undo_change(struct listener_change *change)
+{
+    for (struct listener **l = change->opened; l && *l; l++)
+        listener_close(*l);
+    release_change(change);
+}
+
+static enum status complain_listen(
+    struct diagnostics *diagnostics, const struct listen_address *at, enum status e)
+{
+    diagnostics_error(diagnostics, at->place,
+        e == EXISTS ? SLICE("another program listens there") : SLICE_NONE,
+        "cannot listen on %.*s: %s", SLICE_ARG(at->text),
+        e == EXISTS ? "the address is in use" : strerror(errno));
+    return e;
+}
+
+static enum status plan_listeners(struct gateway *gateway, const struct snapshot *snapshot,
+    struct diagnostics *diagnostics, struct listener_change *change)
+{
+    const struct option_list *wanted = &snapshot->options->listen.http;
+    size_t old = count_listeners(gateway->listeners), opened = 0, shut = 0;
+    change->next = calloc(wanted->count + 1, sizeof(struct listener *));
+    change->opened = calloc(wanted->count + 1, sizeof(struct listener *));
+    change->shut = calloc(old + 1, sizeof(struct listener *));
+    if (!change->next || !change->opened || !change->shut)
+        return NO_MEMORY;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct listen_address *at = (const struct listen_address *)wanted->items + i;
+        change->next[i] = find_listener(gateway->listeners, at->text);
+        if (change->next[i])
+            continue;
+        enum status e = listener_open(at, &change->next[i]);
+        if (e)
+            return complain_listen(diagnostics, at, e);
+        change->opened[opened++] = change->next[i];
+    }
+    for (size_t i = 0; i < old; i++)
+        if (!find_listener(change->next, listener_name(gateway->listeners[i])))
+            change->shut[shut++] = gateway->listeners[i];
+    return OK;
+}
+
+/* Whoever connected to a listener that goes away is still served: the last worker to leave takes
+ * what waits in its queue. */
+static enum status shut_listeners(struct gateway *gateway, struct listener **shut)
+{
+    if (!shut[0])
+        return OK;
+    struct order order = {.carry_out = worker_update, .shut = shut};
+    enum status e = order_some(gateway, &order, 1, gateway->started);
+    order.drains = true;
+    if (!e)
+        e = order_some(gateway, &order, 0, 1);
+    for (struct listener **l = shut; *l; l++)
+        listener_close(*l);
+    return e;
+}
+
+/* The access log: kept while its options stay the same. */
+
+static bool is_log_same(const struct gateway *gateway, const struct log_options *options)
+{
+    return gateway->log_target && slice_equal(gateway->log_options.to, options->to) &&
+           gateway->log_options.format == options->format &&
+           gateway->log_options.buffer == options->buffer;
+}
+
+static enum status open_log(struct gateway *gateway, const struct log_options *options,
+    struct diagnostics *diagnostics, struct access_log **ret_log)
+{
+    *ret_log = NULL;
+    if (slice_equal(options->to, SLICE("off")))
+        return OK;
+    enum status e = access_log_new(options, gateway->worker_count, ret_log);
+    if (e)
+        diagnostics_error(diagnostics, (struct place){0}, SLICE_NONE,
+            "cannot open the access log %.*s: %s", SLICE_ARG(options->to), strerror(errno));
+    return e;
+}
+
+static void keep_log_options(struct gateway *gateway, const struct log_options *options)
+{
+    free(gateway->log_target);
+    gateway->log_target = strndup(options->to.data, options->to.size);
+    gateway->log_options = *options;
+    gateway->log_options.to = slice_of_text(gateway->log_target);
+}
+
+/* Publishing. */
+
+static void activate_services(const struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        service_activate(snapshot->services[i]);
+}
+
+static void retire(struct snapshot *snapshot)
+{
+    struct gateway *gateway = snapshot->owner;
+    snapshot_free(snapshot);
+    gateway->published--;
+    wait_queue_wake_all(&gateway->retired);
+}
+
+static enum status publish(
+    struct gateway *gateway, struct snapshot *snapshot, struct diagnostics *diagnostics)
+{
+    struct listener_change change = {0};
+    struct access_log *log = gateway->log, *old_log = gateway->log;
+    bool has_log = !is_log_same(gateway, &snapshot->options->log);
+    enum status e = plan_listeners(gateway, snapshot, diagnostics, &change);
+    if (!e && has_log)
+        e = open_log(gateway, &snapshot->options->log, diagnostics, &log);
+    if (e) {
+        undo_change(&change);
+        return e;
+    }
+    snapshot->generation = ++gateway->generation;
+    snapshot->home = loop_current();
+    snapshot->retire = retire;
+    snapshot->owner = gateway;
+    gateway->published++;
+    atomic_store(&snapshot->holders, gateway->started);
+    struct order order = {.carry_out = worker_update,
+        .snapshot = snapshot,
+        .log = log,
+        .has_log = has_log,
+        .open = change.opened};
+    gateway->snapshot = snapshot;
+    activate_services(snapshot);
+    e = order_all(gateway, &order);
+    gateway->log = log;
+    if (has_log) {
+        keep_log_options(gateway, &snapshot->options->log);
+        access_log_free(old_log);
+    }
+    if (!e)
+        e = shut_listeners(gateway, change.shut);
+    free(gateway->listeners);
+    gateway->listeners = change.next;
+    change.next = NULL;
+    release_change(&change);
+    return e;
+}
+
+static enum status load_and_publish(struct gateway *gateway, struct diagnostics *diagnostics)
+{
+    struct snapshot_context context = foundation_context(&gateway->foundation);
+    struct snapshot *snapshot;
+    gateway->reload.attempts++;
+    gateway->reload.when = clock_wall();
+    enum status e = snapshot_load(&context, gateway->path, diagnostics, &snapshot);
+    if (!e) {
+        e = publish(gateway, snapshot, diagnostics);
+        if (e && gateway->snapshot != snapshot)
+            snapshot_free(snapshot);
+    }
+    gateway->reload.succeeded = !e;
+    gateway->reload.failures += e != OK;
+    return e;
+}
+
+enum status gateway_reload(struct gateway *gateway, struct diagnostics *diagnostics)
+{
+    while (gateway->is_reloading) {
+        enum status e = wait_queue_wait(&gateway->turn, NEVER);
+        if (e)
+            return e;
+    }
+    if (gateway->is_draining)
+        return SHUTTING_DOWN;
+    gateway->is_reloading = true;
+    enum status e = load_and_publish(gateway, diagnostics);
+    gateway->is_reloading = false;
+    wait_queue_wake_one(&gateway->turn);
+    return e;
+}
+
+/* Start and stop. */
+
+static enum status start_workers(struct gateway *gateway)
+{
+    gateway->workers = calloc(gateway->worker_count, sizeof *gateway->workers);
+    gateway->loops = calloc(gateway->worker_count, sizeof(struct loop *));
+    enum status e = gateway->workers && gateway->loops ? OK : NO_MEMORY;
+    if (!e)
+        e = share_group_new(gateway->worker_count, &gateway->group);
+    for (unsigned i = 0; !e && i < gateway->worker_count; i++) {
+        struct worker *worker = &gateway->workers[i];
+        worker->index = i;
+        worker->metrics = gateway->foundation.metrics;
+        worker->shard = gateway->foundation.shards[i];
+        worker->group = gateway->group;
+        e = worker_start(worker, NULL);
+        if (e)
+            break;
+        gateway->started++;
+        gateway->loops[i] = worker->loop;
+    }
+    return e;
+}
+
+static enum status start_all(struct gateway *gateway, struct diagnostics *diagnostics)
+{
+    enum status e = foundation_init(&gateway->foundation, gateway->worker_count);
+    if (!e)
+        e = start_workers(gateway);
+    if (!e)
+        e = foundation_connect(&gateway->foundation, gateway->loops);
+    for (unsigned i = 0; !e && i < gateway->worker_count; i++)
+        gateway->workers[i].plane = gateway->foundation.plane;
+    if (!e)
+        e = process_metrics_new(gateway, &gateway->process);
+    return e ? e : load_and_publish(gateway, diagnostics);
+}
+
+enum status gateway_start(
+    struct slice path, struct diagnostics *diagnostics, struct gateway **ret_gateway)
+{
+    struct gateway *gateway = calloc(1, sizeof *gateway);
+    if (!gateway)
+        return NO_MEMORY;
+    wait_queue_init(&gateway->turn);
+    wait_queue_init(&gateway->retired);
+    gateway->began = clock_now();
+    gateway->path = slice_of_text(strndup(path.data, path.size));
+    gateway->worker_count = foundation_worker_count(path);
+    enum status e = gateway->path.data ? start_all(gateway, diagnostics) : NO_MEMORY;
+    if (e) {
+        gateway_stop(gateway);
+        return e;
+    }
+    *ret_gateway = gateway;
+    return OK;
+}
+
+static void stop_workers(struct gateway *gateway)
+{
+    int64_t patience = gateway->snapshot ? gateway->snapshot->options->drain : 0;
+    struct order order = {.carry_out = worker_stop, .deadline = loop_now() + patience};
+    if (gateway->listeners)
+        (void)shut_listeners(gateway, gateway->listeners);
+    if (gateway->started)
+        must(!order_all(gateway, &order));
+    for (unsigned i = 0; i < gateway->started; i++)
+        worker_join(&gateway->workers[i]);
+}
+
+void gateway_stop(struct gateway *gateway)
+{
+    if (!gateway)
+        return;
+    fiber_shield();
+    gateway->is_draining = true;
+    while (gateway->is_reloading)
+        (void)wait_queue_wait(&gateway->turn, NEVER);
+    stop_workers(gateway);
+    while (gateway->published)
+        (void)wait_queue_wait(&gateway->retired, NEVER);
+    access_log_free(gateway->log);
+    share_group_free(gateway->group);
+    foundation_release(&gateway->foundation);
+    process_metrics_free(gateway->process);
+    free(gateway->log_target);
+    free(gateway->listeners);
+    free(gateway->workers);
+    free(gateway->loops);
+    free((char *)gateway->path.data);
+    free(gateway);
+    fiber_unshield();
+}
+
+bool gateway_is_ready(const struct gateway *gateway)
+{
+    return gateway->snapshot && !gateway->is_draining;
+}
+
+void gateway_set_draining(struct gateway *gateway)
+{
+    gateway->is_draining = true;
+}
+
+void gateway_reopen_log(struct gateway *gateway)
+{
+    access_log_reopen(gateway->log);
+}
+
+const struct snapshot *gateway_snapshot(const struct gateway *gateway)
+{
+    return gateway->snapshot;
+}
+
+struct metrics *gateway_metrics(struct gateway *gateway)
+{
+    return gateway->foundation.metrics;
+}
+
+struct reload_facts gateway_reload_facts(const struct gateway *gateway)
+{
+    return gateway->reload;
+}

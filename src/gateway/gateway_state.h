@@ -1,0 +1,29 @@
+/* The inside of the gateway, for this folder only. Touched by the control thread alone. */
+#pragma once
+
+#include "gateway/foundation.h"
+#include "gateway/gateway.h"
+
+struct gateway {
+    struct foundation foundation; /* registry, metrics, shards, plane */
+    struct slice path;            /* owned text */
+    struct worker *workers;       /* owned */
+    struct loop **loops;          /* of the workers */
+    unsigned worker_count;
+    unsigned started; /* workers whose threads run */
+    struct share_group *group;
+    struct snapshot *snapshot; /* what the workers serve; they hold it */
+    struct access_log *log;
+    struct log_options log_options; /* what `log` was made from; the text is log_target */
+    char *log_target;               /* owned */
+    struct listener **listeners;    /* owned, ends with NULL */
+    uint64_t generation;
+    instant began;
+    bool is_draining;
+    bool is_reloading;
+    struct wait_queue turn; /* reloads that wait for one another */
+    struct reload_facts reload;
+    struct process_metrics *process; /* owned */
+    unsigned published;              /* snapshots that somebody still holds */
+    struct wait_queue retired;       /* one fewer */
+};

@@ -1,0 +1,25 @@
+/* Listeners: the addresses where clients connect. One descriptor for each, shared by all workers,
+ * owned by the control thread; so reloads, socket activation and unix sockets lose nothing. */
+#pragma once
+
+#include "gateway/options.h"
+#include "run/socket.h"
+
+struct listener {
+    struct address address;
+    int descriptor;    /* owned */
+    bool is_inherited; /* from the service manager: a unix path is left in place */
+    size_t name_size;
+    char name[]; /* as the configuration writes it, for logs and metrics */
+};
+
+#define LISTENER_BACKLOG 4096
+
+/* Opens, or finds among the descriptors that the service manager passed (LISTEN_FDS,
+ * sd_listen_fds(3)). EXISTS, IO_ERROR; errno says why. */
+enum status listener_open(const struct listen_address *at, struct listener **ret_listener);
+
+/* Closes; removes a unix socket's path that was made here. */
+void listener_close(struct listener *listener);
+
+struct slice listener_name(const struct listener *listener);

@@ -1,0 +1,140 @@
+#include "gateway/proof.h"
+
+#define PROOF(member) offsetof(struct proof_options, member)
+
+static const struct option header_item = {"value", OPTION_TEXT, 0, .help = "The field's value."};
+
+static const struct option rows[] = {
+    {"host", OPTION_TEXT, PROOF(host),
+        .help = "The Host of the request; the file's first exact host by default."},
+    {"client", OPTION_TEXT, PROOF(client), .fallback = "127.0.0.1",
+        .help = "The client's address."},
+    {"header", OPTION_MAP, PROOF(header), .item = &header_item, .item_size = sizeof(struct slice),
+        .help = "Header fields of the request."},
+    {"is", OPTION_TEXT, PROOF(is), .is_required = true, .place_offset = PROOF(is_place),
+        .help = "What has to come: a service's name, or a status that the gateway answers with."},
+    {NULL}};
+
+static const char *const method_keys[] = {
+    "get", "head", "post", "put", "delete", "patch", "options", NULL};
+
+static const char *method_key(size_t i)
+{
+    return i < sizeof method_keys / sizeof *method_keys ? method_keys[i] : NULL;
+}
+
+static enum status read_method(struct reader *reader, const struct node_entry *entry, void *value)
+{
+    struct proof_options *proof = value;
+    for (size_t i = 0; method_keys[i]; i++) {
+        if (!slice_equal(entry->key, slice_of_text(method_keys[i])))
+            continue;
+        if (entry->value->kind != NODE_SCALAR || !slice_has_prefix(entry->value->text, SLICE("/")))
+            return diagnostics_error(reader->diagnostics, entry->value->place,
+                SLICE("write for example get: /users/7"), "a test's path begins with /");
+        char *upper = arena_text(reader->arena, entry->key);
+        if (!upper)
+            return NO_MEMORY;
+        for (char *p = upper; *p; p++)
+            *p = (char)(*p - 'a' + 'A');
+        proof->method = slice_of_text(upper);
+        proof->target = entry->value->text;
+        return OK;
+    }
+    return NOT_FOUND;
+}
+
+static enum status check(struct reader *reader, const struct node *node, void *value)
+{
+    const struct proof_options *proof = value;
+    if (!proof->method.size)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("write for example get: /users/7"), "a test needs a method and a path");
+    return OK;
+}
+
+static const struct option_table table = {.name = "test",
+    .help = "An expectation that `weir test` checks.",
+    .options = rows,
+    .size = sizeof(struct proof_options),
+    .check = check,
+    .read_unknown = read_method,
+    .unknown_name = method_key,
+    .example = "- {get: /users/7, is: user}"};
+
+enum status proofs_read(struct reader *reader, const struct node *node, void *ret_list)
+{
+    struct option_list *list = ret_list;
+    if (node->kind != NODE_LIST)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("begin each with a dash"),
+            "`tests` is a list, not %s", node_kind_name(node));
+    struct proof_options *proofs = arena_array(reader->arena, node->count + 1, sizeof *proofs);
+    if (!proofs)
+        return NO_MEMORY;
+    list->items = proofs;
+    for (size_t i = 0; i < node->count; i++) {
+        struct proof_options *proof = &proofs[list->count];
+        proof->place = node->items[i]->place;
+        enum status e = option_read(reader, &table, node->items[i], proof);
+        if (e == NO_MEMORY)
+            return e;
+        list->count += !e;
+    }
+    return OK;
+}
+
+static struct slice default_host(const struct snapshot *snapshot)
+{
+    const struct slice *hosts = snapshot->options->hosts.items;
+    for (size_t i = 0; i < snapshot->options->hosts.count; i++)
+        if (slice_find(hosts[i], '*') == hosts[i].size)
+            return hosts[i];
+    return SLICE("localhost");
+}
+
+static enum status request_of(const struct snapshot *snapshot, const struct proof_options *proof,
+    struct arena *arena, struct rehearsal_request *request)
+{
+    struct rehearsal_field *fields = arena_array(arena, proof->header.count + 1, sizeof *fields);
+    if (!fields)
+        return NO_MEMORY;
+    for (size_t i = 0; i < proof->header.count; i++)
+        fields[i] = (struct rehearsal_field){
+            proof->header.entries[i].key, *(const struct slice *)proof->header.entries[i].value};
+    *request = (struct rehearsal_request){.method = proof->method,
+        .host = proof->host.size ? proof->host : default_host(snapshot),
+        .target = proof->target,
+        .fields = fields,
+        .field_count = proof->header.count,
+        .client = proof->client};
+    return OK;
+}
+
+/* A service that was reached is the answer; else the status is. */
+static struct slice outcome_of(const struct rehearsal *rehearsal, struct arena *arena)
+{
+    const struct exchange *x = &rehearsal->x;
+    if (!rehearsal->result && x->facts.tries && x->facts.service.size)
+        return arena_copy(arena, x->facts.service);
+    return arena_format(arena, "%d", x->response.status);
+}
+
+enum status proof_check(const struct snapshot *snapshot, const struct proof_options *proof,
+    struct arena *arena, bool *ret_holds, struct slice *ret_got)
+{
+    struct rehearsal_request request;
+    enum status e = request_of(snapshot, proof, arena, &request);
+    if (e)
+        return e;
+    struct rehearsal rehearsal;
+    e = rehearse(snapshot, &request, &rehearsal);
+    if (!e) {
+        *ret_got = outcome_of(&rehearsal, arena);
+        *ret_holds = slice_equal(*ret_got, proof->is);
+        if (rehearsal.result && !*ret_holds)
+            *ret_got = arena_format(
+                arena, "%.*s (%s)", SLICE_ARG(*ret_got), status_word(rehearsal.result));
+    }
+    rehearsal_release(&rehearsal);
+    return e;
+}

@@ -1,0 +1,28 @@
+/* The `tests:` of a configuration: expectations that `weir test` checks without a network.
+ *
+ *     tests:
+ *       - {get: /users/7, is: user}                                  # a service
+ *       - {post: /login, header: {x-forwarded-for: 1.2.3.4}, is: 429}  # a status that the gateway
+ * answers with
+ */
+#pragma once
+
+#include "gateway/rehearsal.h"
+
+struct proof_options {
+    struct place place;
+    struct slice method; /* "GET" */
+    struct slice target;
+    struct slice host;
+    struct slice client;
+    struct option_map header; /* of struct slice */
+    struct slice is;
+    struct place is_place;
+};
+
+/* The `tests:` list. */
+enum status proofs_read(struct reader *reader, const struct node *node, void *ret_list);
+
+/* Checks one; `*ret_got` (in `arena`) says what came instead when it does not hold. */
+enum status proof_check(const struct snapshot *snapshot, const struct proof_options *proof,
+    struct arena *arena, bool *ret_holds, struct slice *ret_got);

@@ -1,0 +1,98 @@
+#include "gateway/request_metrics.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+
+static const struct metric_family requests_total = {"weir_http_requests_total",
+    "Requests answered, by what they met.", METRIC_COUNTER,
+    {"listener", "route", "service", "method", "code"}, 0};
+static const struct metric_family request_duration = {"weir_http_request_duration_seconds",
+    "From a request's first byte to the last of its answer.", METRIC_HISTOGRAM,
+    {"listener", "route", "service"}, 0};
+static const struct metric_family received_bytes = {"weir_http_request_body_bytes_total",
+    "Bytes of request bodies received from clients.", METRIC_COUNTER, {"listener", "route"}, 0};
+static const struct metric_family sent_bytes = {"weir_http_response_body_bytes_total",
+    "Bytes of response bodies sent to clients.", METRIC_COUNTER, {"listener", "route"}, 0};
+static const struct metric_family reasons_total = {"weir_http_reasons_total",
+    "Answers that the gateway made itself, by reason.", METRIC_COUNTER, {"route", "reason"}, 0};
+
+enum status request_metrics_init(
+    struct request_metrics *requests, struct metrics *metrics, struct metrics_shard *shard)
+{
+    struct request_series *kept = calloc(REQUEST_SERIES_KEPT, sizeof *kept);
+    if (!kept)
+        return NO_MEMORY;
+    *requests = (struct request_metrics){metrics, shard, kept};
+    return OK;
+}
+
+void request_metrics_release(struct request_metrics *requests)
+{
+    free(requests->kept);
+    requests->kept = NULL;
+}
+
+void request_metrics_forget(struct request_metrics *requests)
+{
+    memset(requests->kept, 0, REQUEST_SERIES_KEPT * sizeof *requests->kept);
+}
+
+static struct slice method_label(const struct http_request *request)
+{
+    return request->method == METHOD_OTHER ? SLICE("_OTHER") : http_method_name(request->method);
+}
+
+static void find_series(
+    struct request_metrics *requests, const struct exchange *x, struct request_series *series)
+{
+    const struct exchange_facts *facts = &x->facts;
+    char digits[12];
+    struct text code = text_fixed(digits, sizeof digits);
+    text_add_u64(&code, series->code);
+    struct slice labels[] = {facts->listener, facts->route, facts->service,
+        method_label(&x->request), text_slice(&code)};
+    series->requests = metrics_series(requests->metrics, &requests_total, labels);
+    series->duration = metrics_series(requests->metrics, &request_duration, labels);
+    series->received = metrics_series(requests->metrics, &received_bytes, labels);
+    series->sent = metrics_series(requests->metrics, &sent_bytes, labels);
+}
+
+static struct request_series *series_of(
+    struct request_metrics *requests, const struct exchange *x, const void *route)
+{
+    struct request_series wanted = {.route = route,
+        .listener = x->facts.listener.data,
+        .code = (uint32_t)x->response.status,
+        .method = x->request.method};
+    uint64_t hash = ((uintptr_t)route ^ (uintptr_t)wanted.listener >> 3) * 0x9e3779b97f4a7c15u;
+    hash ^= (uint64_t)(wanted.code << 4 | wanted.method) * 0xd6e8feb86659fd93u;
+    struct request_series *kept = &requests->kept[(hash >> 40) & (REQUEST_SERIES_KEPT - 1)];
+    bool is_same = kept->route == wanted.route && kept->listener == wanted.listener &&
+                   kept->code == wanted.code && kept->method == wanted.method;
+    if (!is_same) {
+        find_series(requests, x, &wanted);
+        *kept = wanted;
+    }
+    return kept;
+}
+
+static void count_reason(struct request_metrics *requests, const struct exchange *x)
+{
+    struct slice labels[] = {x->facts.route, slice_of_text(status_word(x->facts.reason))};
+    metric_add(requests->shard, metrics_series(requests->metrics, &reasons_total, labels), 1);
+}
+
+void request_metrics_count(
+    struct request_metrics *requests, const struct exchange *x, const void *route)
+{
+    const struct request_series *series = series_of(requests, x, route);
+    metric_add(requests->shard, series->requests, 1);
+    metric_observe(requests->shard, series->duration, x->facts.ended - x->facts.started);
+    if (x->facts.received)
+        metric_add(requests->shard, series->received, x->facts.received);
+    if (x->facts.sent)
+        metric_add(requests->shard, series->sent, x->facts.sent);
+    if (x->facts.reason != OK)
+        count_reason(requests, x);
+}

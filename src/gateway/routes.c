@@ -1,0 +1,215 @@
+/* Reading `routes:`. A key says methods and path, "GET,POST /orders"; its value says what the route
+ * does. */
+#include "gateway/options.h"
+
+#include "config/expression.h"
+#include "handler/handler.h"
+
+#define ROUTE(member) offsetof(struct route_options, member)
+
+static const struct option route_host = {
+    "host", OPTION_TEXT, 0, .help = "A host name or *.wildcard."};
+
+static const struct option route_rows[] = {
+    {"hosts", OPTION_LIST, ROUTE(hosts), .item = &route_host, .item_size = sizeof(struct slice),
+        .is_set_offset = ROUTE(has_hosts),
+        .help = "Hosts of this route alone, instead of the file's."},
+    {"when", OPTION_EXPRESSION, ROUTE(when),
+        .help = "A condition besides method and path, such as header.x-canary == \"1\"."},
+    {"priority", OPTION_INTEGER, ROUTE(priority), .minimum = -1000, .maximum = 1000,
+        .help = "Decides between routes that are equally specific; higher first."},
+    {"timeout", OPTION_DURATION, ROUTE(timeout),
+        .help = "For a whole exchange on this route; then 504, or the connection ends."},
+    {"use", OPTION_LIST, ROUTE(use), .item = &policy_reference_option,
+        .item_size = sizeof(struct policy_reference), .is_set_offset = ROUTE(has_use),
+        .help = "Named policies of this route, instead of the file's `use`; [] for none."},
+    {NULL}};
+
+static enum status set_handler(struct reader *reader, struct route_options *route,
+    const struct handler_type *type, const struct node *node, struct place place)
+{
+    if (route->handler)
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE,
+            "%.*s says both `%s` and `%s`: a route does one thing", SLICE_ARG(reader->subject),
+            route->handler->name, type->name);
+    void *config = arena_zalloc(reader->arena, type->options->size);
+    if (!config)
+        return NO_MEMORY;
+    route->handler = type;
+    route->handler_place = place;
+    route->handler_config = config;
+    return option_read(reader, type->options, node, config);
+}
+
+static enum status read_route_key(
+    struct reader *reader, const struct node_entry *entry, void *value)
+{
+    struct route_options *route = value;
+    const struct handler_type *handler = handler_type_of(entry->key);
+    if (handler)
+        return set_handler(reader, route, handler, entry->value, entry->key_place);
+    const struct policy_type *policy = policy_type_of(entry->key);
+    if (!policy)
+        return NOT_FOUND;
+    struct named_policy named = {policy, SLICE_NONE, entry->key_place, NULL};
+    enum status e =
+        policy_config_read(reader, policy, entry->value, reader->subject, &named.config);
+    return e ? e : named_policies_add(reader, &route->policies, &named);
+}
+
+static const char *route_key_name(size_t i)
+{
+    for (size_t h = 0; handler_types[h]; h++)
+        if (h == i)
+            return handler_types[h]->name;
+        else if (!handler_types[h + 1])
+            i -= h + 1;
+    for (size_t p = 0; policy_types[p]; p++)
+        if (p == i)
+            return policy_types[p]->name;
+    return NULL;
+}
+
+static enum status read_service_name(struct reader *reader, const struct node *node, void *value)
+{
+    if (node->kind != NODE_SCALAR)
+        return NOT_FOUND;
+    return set_handler(reader, value, handler_type_of(SLICE("to")), node, node->place);
+}
+
+static enum status check_route(struct reader *reader, const struct node *node, void *value)
+{
+    const struct route_options *route = value;
+    if (!route->handler)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("say `to: SERVICE`, or redirect, respond or files"),
+            "%.*s does not say what to do", SLICE_ARG(reader->subject));
+    return OK;
+}
+
+const struct option_table route_table = {.name = "route",
+    .help = "What a route does: exactly one of `to`, `redirect`, `respond`, `files`; and the "
+            "policies around it.",
+    .options = route_rows,
+    .size = sizeof(struct route_options),
+    .read_phrase = read_service_name,
+    .check = check_route,
+    .read_unknown = read_route_key,
+    .unknown_name = route_key_name,
+    .example = "GET /products/**: {to: catalog, timeout: 2s}"};
+
+static bool is_method_text(struct slice text)
+{
+    if (!field_name_is_valid(text))
+        return false;
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] >= 'a' && text.data[i] <= 'z')
+            return false;
+    return true;
+}
+
+static enum status read_method(struct reader *reader, const struct node_entry *entry,
+    struct slice text, struct route_options *route)
+{
+    enum http_method method = http_method_of(text);
+    if (!is_method_text(text))
+        return diagnostics_error(reader->diagnostics, entry->key_place,
+            SLICE("write for example GET /users/{id}"),
+            "\"%.*s\" is not a method in capital letters", SLICE_ARG(text));
+    if (method == METHOD_OTHER && route->other_method.size)
+        return diagnostics_error(reader->diagnostics, entry->key_place, SLICE_NONE,
+            "a route can name one extension method only");
+    if (method == METHOD_OTHER)
+        route->other_method = text;
+    else if (route->method_count < METHOD_COUNT)
+        route->methods[route->method_count++] = method;
+    return OK;
+}
+
+/* "GET,POST /path" or "/path". */
+static enum status read_key(
+    struct reader *reader, const struct node_entry *entry, struct route_options *route)
+{
+    struct slice key = slice_trim(entry->key);
+    size_t blank = slice_find(key, ' ');
+    struct slice methods = blank < key.size ? slice_head(key, blank) : SLICE_NONE;
+    route->path = blank < key.size ? slice_trim(slice_from(key, blank)) : key;
+    route->place = entry->key_place;
+    if (route->path.size == 0 || route->path.data[0] != '/')
+        return diagnostics_error(reader->diagnostics, entry->key_place,
+            SLICE("write METHOD /path, or /path alone for every method"),
+            "\"%.*s\" is not a route: the path has to begin with /", SLICE_ARG(key));
+    struct slice method;
+    while (slice_split(&methods, ',', &method)) {
+        enum status e = read_method(reader, entry, slice_trim(method), route);
+        if (e)
+            return e;
+    }
+    route->name = blank < key.size
+                      ? arena_join(reader->arena,
+                            (struct slice[]){slice_head(key, blank), SLICE(" "), route->path}, 3)
+                      : key;
+    return route->name.data ? OK : NO_MEMORY;
+}
+
+/* How many terms a condition has, so that the more demanding route is asked first. */
+static unsigned weight_of(const struct expression *when)
+{
+    if (!when)
+        return 0;
+    unsigned terms = 1;
+    struct slice rest = expression_source(when), word;
+    while (slice_split(&rest, ' ', &word))
+        terms += slice_equal(word, SLICE("and"));
+    return terms;
+}
+
+static enum status read_route(struct reader *reader, const struct node_entry *entry,
+    const struct node *node, struct route_options *route)
+{
+    enum status e = read_key(reader, entry, route);
+    if (e)
+        return e;
+    struct reader inner = *reader;
+    inner.subject = arena_format(reader->arena, "route \"%.*s\"", SLICE_ARG(route->name));
+    e = option_read(&inner, &route_table, node, route);
+    route->condition_weight = weight_of(route->when);
+    return e;
+}
+
+static size_t count_routes(const struct node *node)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct node *value = node->entries[i].value;
+        count += value->kind == NODE_LIST ? value->count : 1;
+    }
+    return count;
+}
+
+enum status routes_read(struct reader *reader, const struct node *node, void *ret_list)
+{
+    struct option_list *list = ret_list;
+    if (node->kind != NODE_MAP)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("write METHOD /path: SERVICE below it"), "`routes` is a map, not %s",
+            node_kind_name(node));
+    struct route_options *routes =
+        arena_array(reader->arena, count_routes(node) + 1, sizeof *routes);
+    if (!routes)
+        return NO_MEMORY;
+    list->items = routes;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct node_entry *entry = &node->entries[i];
+        bool is_list = entry->value->kind == NODE_LIST;
+        for (size_t j = 0; j < (is_list ? entry->value->count : 1); j++) {
+            const struct node *value = is_list ? entry->value->items[j] : entry->value;
+            enum status e = read_route(reader, entry, value, &routes[list->count]);
+            if (e == NO_MEMORY)
+                return e;
+            if (!e)
+                list->count++;
+        }
+    }
+    return OK;
+}

@@ -1,0 +1,83 @@
+#include "gateway/server.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gateway/connection.h"
+#include "run/loop.h"
+#include "run/socket.h"
+
+void server_init(struct server *server, const struct server_ops *ops, unsigned worker)
+{
+    *server = (struct server){.ops = ops, .worker = worker, .date_second = -1};
+    list_init(&server->connections);
+}
+
+static bool is_full(struct server *server)
+{
+    int64_t most = server->ops->rules(server)->http->connections_max;
+    return most && server->connection_count >= (uint64_t)most;
+}
+
+/* Too many connections: the one new one is told so in the plainest way, without a fiber. */
+static void refuse(struct server *server, int descriptor)
+{
+    static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
+                                 "Content-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+    ssize_t ignored = send(descriptor, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)ignored;
+    close(descriptor);
+    server->refused++;
+    server->ops->closed(server);
+}
+
+void server_accept(
+    struct server *server, int descriptor, const struct address *peer, struct slice listener)
+{
+    if (is_full(server)) {
+        refuse(server, descriptor);
+        return;
+    }
+    struct stream *stream;
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (!connection) {
+        refuse(server, descriptor);
+        return;
+    }
+    if (socket_adopt(descriptor, peer, &stream)) {
+        free(connection);
+        server->ops->closed(server);
+        return;
+    }
+    h1_init(&connection->h1, stream);
+    connection->server = server;
+    connection->listener = listener;
+    list_push_front(&server->connections, &connection->node);
+    server->connection_count++;
+    connection_begin(connection);
+}
+
+void server_drain(struct server *server, instant grace)
+{
+    server->is_draining = true;
+    list_each (node, &server->connections) {
+        struct connection *connection = list_entry(node, struct connection, node);
+        if (connection->fiber)
+            continue;
+        if (connection->requests && stream_is_quiet(connection->h1.stream))
+            connection_close(connection);
+        else
+            timer_set(&connection->timer, grace);
+    }
+}
+
+void server_cut(struct server *server)
+{
+    list_each (node, &server->connections) {
+        struct connection *connection = list_entry(node, struct connection, node);
+        if (connection->fiber)
+            fiber_cancel(connection->fiber);
+        else
+            connection_close(connection);
+    }
+}

@@ -1,0 +1,66 @@
+/* The server side of HTTP connections: what every listener shares, whether clients of the gateway
+ * or its operators come in by it.
+ *
+ * A `struct server` lives on one loop and owns the connections that it accepted. Each request
+ * becomes an exchange on a fiber of its own; between requests a connection is parked and has
+ * neither fiber nor buffer. What to answer is the owner's business (`server_ops`). */
+#pragma once
+
+#include "base/list.h"
+#include "gateway/options.h"
+#include "http/exchange.h"
+#include "run/wait.h"
+
+struct server;
+
+/* What a request is held to. Borrowed from a snapshot. */
+struct server_rules {
+    const struct http_options *http;
+    struct h1_limits limits;
+    const struct network_list *trusted;
+};
+
+struct server_ops {
+    /* An exchange begins: pins what it will need and says the rules, which hold until `finish`. */
+    const struct server_rules *(*begin)(struct server *server, struct exchange *x);
+
+    /* Answers x->request: OK and the head in x->response, or why not. On the exchange's fiber. */
+    enum status (*serve)(struct server *server, struct exchange *x);
+
+    /* The exchange is over, answered or not: log, count, unpin. Not called when not one byte of a
+     * request came. `begin` without `finish` is ended by `abandon`. */
+    void (*finish)(struct server *server, struct exchange *x);
+    void (*abandon)(struct server *server, struct exchange *x);
+
+    /* A connection has ended. */
+    void (*closed)(struct server *server);
+
+    /* The rules in force now, for connections that wait. */
+    const struct server_rules *(*rules)(struct server *server);
+};
+
+struct server {
+    const struct server_ops *ops;
+    unsigned worker;         /* for x->worker */
+    struct list connections; /* owned */
+    uint32_t connection_count;
+    uint32_t exchange_count; /* under way */
+    bool is_draining;
+    int64_t date_second; /* what `date` shows, seconds since 1970 */
+    char date[HTTP_DATE_SIZE];
+    uint64_t refused; /* connections over the limit, ever */
+};
+
+void server_init(struct server *server, const struct server_ops *ops, unsigned worker);
+
+/* Takes over a connected descriptor. `listener` names where it came in and must outlive the
+ * connection. */
+void server_accept(
+    struct server *server, int descriptor, const struct address *peer, struct slice listener);
+
+/* No more requests after those under way: idle connections close now, others after their answer
+ * (which says so). Connections that have not sent their first request yet get until `grace`. */
+void server_drain(struct server *server, instant grace);
+
+/* Cuts what is left; the exchanges under way are cancelled. */
+void server_cut(struct server *server);

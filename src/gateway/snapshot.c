@@ -1,0 +1,322 @@
+#include "gateway/snapshot.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "gateway/chain.h"
+
+#define SNAPSHOT_BLOCK ((size_t)256 * 1024)
+
+struct building {
+    const struct snapshot_context *context;
+    struct snapshot *snapshot;
+    struct gateway_options *options;
+    struct reader reader;
+    struct prepare prepare; /* the pattern for each policy and handler */
+};
+
+static const struct service *find_service(struct prepare *prepare, struct slice name)
+{
+    const struct building *building = prepare->loader;
+    const struct snapshot *snapshot = building->snapshot;
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        if (snapshot->services[i] && slice_equal(service_name(snapshot->services[i]), name))
+            return snapshot->services[i];
+    return NULL;
+}
+
+static enum status prepare_services(struct building *building)
+{
+    struct snapshot *snapshot = building->snapshot;
+    const struct option_map *map = &building->options->services;
+    snapshot->services = arena_array(&snapshot->arena, map->count + 1, sizeof *snapshot->services);
+    if (!snapshot->services)
+        return NO_MEMORY;
+    for (size_t i = 0; i < map->count; i++) {
+        building->reader.subject =
+            arena_format(&snapshot->arena, "service \"%.*s\"", SLICE_ARG(map->entries[i].key));
+        enum status e = service_prepare(building->context->plane, &building->reader,
+            map->entries[i].key, map->entries[i].value, &snapshot->services[i]);
+        if (e == NO_MEMORY)
+            return e;
+        snapshot->service_count++;
+    }
+    return OK;
+}
+
+static enum status prepare_named_policies(struct building *building)
+{
+    const struct named_policy *policies = building->options->policies.items;
+    for (size_t i = 0; i < building->options->policies.count; i++) {
+        struct prepare prepare = building->prepare;
+        prepare.name = policies[i].name;
+        prepare.place = policies[i].place;
+        building->reader.subject = policies[i].name;
+        if (policies[i].type->prepare &&
+            policies[i].type->prepare(&prepare, policies[i].config) == NO_MEMORY)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
+static enum status prepare_routes(struct building *building)
+{
+    struct snapshot *snapshot = building->snapshot;
+    const struct route_options *options = building->options->routes.items;
+    size_t count = building->options->routes.count;
+    snapshot->routes = arena_array(&snapshot->arena, count + 1, sizeof *snapshot->routes);
+    if (!snapshot->routes)
+        return NO_MEMORY;
+    for (size_t i = 0; i < count; i++) {
+        struct route *route = &snapshot->routes[i];
+        route->number = (uint32_t)i;
+        building->reader.subject =
+            arena_format(&snapshot->arena, "route \"%.*s\"", SLICE_ARG(options[i].name));
+        enum status e = chain_build(&building->prepare, building->options, &options[i], route);
+        if (e == NO_MEMORY)
+            return e;
+    }
+    snapshot->route_count = count;
+    return OK;
+}
+
+static struct route_rule rule_of(
+    const struct gateway_options *options, const struct route_options *from, struct route *route)
+{
+    const struct option_list *hosts = from->has_hosts ? &from->hosts : &options->hosts;
+    struct route_rule rule = {.hosts = hosts->items,
+        .host_count = hosts->count,
+        .method_count = from->method_count,
+        .other_method = from->other_method,
+        .path = from->path,
+        .place = from->place,
+        .when = from->when,
+        .condition_weight = from->condition_weight,
+        .priority = (int)from->priority,
+        .route = route};
+    memcpy(rule.methods, from->methods, sizeof rule.methods);
+    return rule;
+}
+
+static enum status build_router(struct building *building)
+{
+    struct snapshot *snapshot = building->snapshot;
+    struct route_rule *rules =
+        arena_array(&snapshot->arena, snapshot->route_count + 1, sizeof *rules);
+    if (!rules)
+        return NO_MEMORY;
+    for (size_t i = 0; i < snapshot->route_count; i++)
+        rules[i] = rule_of(building->options, snapshot->routes[i].options, &snapshot->routes[i]);
+    building->reader.subject = SLICE("routes");
+    return router_build(&building->reader, rules, snapshot->route_count, &snapshot->router);
+}
+
+static enum status build_pins(struct snapshot *snapshot, unsigned workers)
+{
+    size_t size = (workers + 1) * sizeof *snapshot->pins;
+    snapshot->pins = aligned_alloc(_Alignof(struct snapshot_pin), size);
+    if (!snapshot->pins)
+        return NO_MEMORY;
+    memset(snapshot->pins, 0, size);
+    return arena_defer(&snapshot->arena, free, snapshot->pins) ? OK
+                                                               : (free(snapshot->pins), NO_MEMORY);
+}
+
+static struct server_rules rules_of(const struct gateway_options *options)
+{
+    struct server_rules rules = {
+        .http = &options->http, .limits = H1_LIMITS_DEFAULT, .trusted = &options->trusted};
+    rules.limits.line = (size_t)options->http.line_max;
+    rules.limits.head = (size_t)options->http.head_max;
+    rules.limits.fields = (uint32_t)options->http.fields_max;
+    rules.limits.trailers = (size_t)options->http.trailers_max;
+    return rules;
+}
+
+static enum status build(struct building *building, const struct node *root)
+{
+    struct snapshot *snapshot = building->snapshot;
+    building->options = arena_zalloc(&snapshot->arena, sizeof *building->options);
+    if (!building->options)
+        return NO_MEMORY;
+    snapshot->options = building->options;
+    enum status e = option_read(&building->reader, &gateway_table, root, building->options);
+    if (!e)
+        e = prepare_services(building);
+    if (!e)
+        e = prepare_named_policies(building);
+    if (!e)
+        e = prepare_routes(building);
+    if (!e)
+        e = build_router(building);
+    if (!e)
+        e = build_pins(snapshot, building->context->workers);
+    snapshot->rules = rules_of(building->options);
+    return e ? e : building->reader.diagnostics->errors ? INVALID : OK;
+}
+
+/* The snapshot lives in its own arena. */
+static struct snapshot *new_snapshot(void)
+{
+    struct arena arena;
+    arena_init(&arena, SNAPSHOT_BLOCK, 0);
+    struct snapshot *snapshot = arena_new(&arena, struct snapshot);
+    if (snapshot)
+        snapshot->arena = arena;
+    return snapshot;
+}
+
+void snapshot_free(struct snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    struct arena arena = snapshot->arena;
+    arena_release(&arena);
+}
+
+/* The files' texts, one after another: each file that has a key at the top. */
+static enum status keep_text(struct snapshot *snapshot, const struct node *root)
+{
+    struct slice parts[64];
+    const struct source *last = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < root->count && count < sizeof parts / sizeof *parts; i++) {
+        const struct source *source = root->entries[i].key_place.source;
+        if (source && source != last)
+            parts[count++] = source->text;
+        last = source;
+    }
+    snapshot->text = arena_join(&snapshot->arena, parts, count);
+    return snapshot->text.data ? OK : NO_MEMORY;
+}
+
+typedef enum status read_tree(struct snapshot *snapshot, const void *from,
+    struct diagnostics *diagnostics, struct node **ret_root);
+
+static enum status load(const struct snapshot_context *context, read_tree *read, const void *from,
+    struct diagnostics *diagnostics, struct snapshot **ret_snapshot)
+{
+    instant began = clock_now();
+    struct snapshot *snapshot = new_snapshot();
+    if (!snapshot)
+        return NO_MEMORY;
+    struct building building = {.context = context, .snapshot = snapshot};
+    building.reader = (struct reader){.arena = &snapshot->arena, .diagnostics = diagnostics};
+    building.prepare = (struct prepare){.reader = &building.reader,
+        .registry = context->registry,
+        .metrics = context->metrics,
+        .shards = context->shards,
+        .workers = context->workers,
+        .find_service = find_service,
+        .loader = &building};
+    struct node *root;
+    enum status e = read(snapshot, from, diagnostics, &root);
+    if (!e)
+        e = diagnostics->errors ? INVALID : build(&building, root);
+    if (!e)
+        e = keep_text(snapshot, root);
+    if (e) {
+        snapshot_free(snapshot);
+        return e;
+    }
+    snapshot->loaded = clock_wall();
+    snapshot->build_time = clock_now() - began;
+    *ret_snapshot = snapshot;
+    return OK;
+}
+
+static enum status read_path(struct snapshot *snapshot, const void *from,
+    struct diagnostics *diagnostics, struct node **ret_root)
+{
+    snapshot->path = arena_copy(&snapshot->arena, *(const struct slice *)from);
+    return tree_read_path(&snapshot->arena, snapshot->path, NULL, diagnostics, ret_root);
+}
+
+static enum status read_source(struct snapshot *snapshot, const void *from,
+    struct diagnostics *diagnostics, struct node **ret_root)
+{
+    return tree_read(&snapshot->arena, from, NULL, diagnostics, ret_root);
+}
+
+enum status snapshot_load(const struct snapshot_context *context, struct slice path,
+    struct diagnostics *diagnostics, struct snapshot **ret_snapshot)
+{
+    return load(context, read_path, &path, diagnostics, ret_snapshot);
+}
+
+enum status snapshot_load_source(const struct snapshot_context *context,
+    const struct source *source, struct diagnostics *diagnostics, struct snapshot **ret_snapshot)
+{
+    return load(context, read_source, source, diagnostics, ret_snapshot);
+}
+
+static void come_home(struct message *message)
+{
+    struct snapshot *snapshot =
+        (struct snapshot *)((char *)message - offsetof(struct snapshot, farewell));
+    snapshot->retire(snapshot);
+}
+
+static void let_go(struct snapshot *snapshot)
+{
+    if (atomic_fetch_sub(&snapshot->holders, 1) > 1)
+        return;
+    snapshot->farewell.deliver = come_home;
+    mailbox_post(snapshot->home, &snapshot->farewell);
+}
+
+void snapshot_enter(struct snapshot *snapshot, unsigned worker)
+{
+    snapshot->pins[worker].is_current = true;
+}
+
+void snapshot_leave(struct snapshot *snapshot, unsigned worker)
+{
+    struct snapshot_pin *pin = &snapshot->pins[worker];
+    pin->is_current = false;
+    if (!pin->exchanges)
+        let_go(snapshot);
+}
+
+void snapshot_pin(struct snapshot *snapshot, unsigned worker)
+{
+    snapshot->pins[worker].exchanges++;
+}
+
+void snapshot_unpin(struct snapshot *snapshot, unsigned worker)
+{
+    struct snapshot_pin *pin = &snapshot->pins[worker];
+    must(pin->exchanges > 0);
+    if (--pin->exchanges == 0 && !pin->is_current)
+        let_go(snapshot);
+}
+
+/* A preflight asks on behalf of a request with another method (Fetch §4.8): it belongs to that
+ * request's route, unless the file has an OPTIONS route of its own there. */
+static bool is_preflight(const struct http_request *request)
+{
+    return request->method == METHOD_OPTIONS && fields_has(&request->fields, FIELD_ORIGIN) &&
+           fields_has(&request->fields, FIELD_AC_REQUEST_METHOD);
+}
+
+enum status snapshot_route(
+    const struct snapshot *snapshot, struct exchange *x, const struct route **ret_route)
+{
+    void *route;
+    enum status e = router_find(snapshot->router, x, &route);
+    if (e == METHOD_NOT_ALLOWED && is_preflight(&x->request)) {
+        struct slice wanted = fields_value(&x->request.fields, FIELD_AC_REQUEST_METHOD);
+        enum http_method method = x->request.method;
+        struct slice text = x->request.method_text;
+        x->request.method = http_method_of(wanted);
+        x->request.method_text = wanted;
+        fields_remove_known(&x->response.fields, FIELD_ALLOW);
+        e = router_find(snapshot->router, x, &route);
+        x->request.method = method;
+        x->request.method_text = text;
+    }
+    if (!e)
+        *ret_route = route;
+    return e;
+}

@@ -1,0 +1,281 @@
+#include "gateway/worker.h"
+
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "http/forwarded.h"
+#include "http/request_id.h"
+#include "run/sharing.h"
+
+#define STOP_GRACE (1 * SECOND) /* for connections that have not sent their first request yet */
+
+/* A listener that this worker watches. */
+struct door {
+    struct list node;
+    struct worker *worker;
+    struct listener *listener;
+    struct acceptor *acceptor;
+};
+
+static struct worker *worker_of(struct server *server)
+{
+    return (struct worker *)server;
+}
+
+static const struct server_rules *current_rules(struct server *server)
+{
+    return &worker_of(server)->snapshot->rules;
+}
+
+static const struct server_rules *begin(struct server *server, struct exchange *x)
+{
+    struct worker *worker = worker_of(server);
+    snapshot_pin(worker->snapshot, worker->index);
+    x->pinned = worker->snapshot;
+    return &worker->snapshot->rules;
+}
+
+static void abandon(struct server *server, struct exchange *x)
+{
+    snapshot_unpin(x->pinned, worker_of(server)->index);
+}
+
+static void finish(struct server *server, struct exchange *x)
+{
+    struct worker *worker = worker_of(server);
+    request_metrics_count(&worker->requests, x, x->facts.route.data);
+    access_log_add(worker->log, worker->index, x);
+    snapshot_unpin(x->pinned, worker->index);
+}
+
+static void closed(struct server *server)
+{
+    struct worker *worker = worker_of(server);
+    share_done(worker->member);
+    wait_queue_wake_all(&worker->changed);
+}
+
+/* What the service will see of the client and of us. */
+static enum status prepare_request(struct exchange *x, const struct http_options *http)
+{
+    enum status e = fields_strip_hop_by_hop(&x->request.fields);
+    if (!e)
+        e = forwarded_write(x, (enum forwarded_style)http->forwarded);
+    if (!e && http->via)
+        e = via_add(&x->request.fields, x->request.version);
+    return e;
+}
+
+static enum status answer_options(struct exchange *x)
+{
+    struct slice allow = SLICE("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
+    enum status e = exchange_respond(x, 204, SLICE_NONE, SLICE_NONE);
+    return e ? e : fields_set_known(&x->response.fields, FIELD_ALLOW, allow);
+}
+
+static enum status serve(struct server *server, struct exchange *x)
+{
+    (void)server;
+    const struct snapshot *snapshot = x->pinned;
+    const struct route *route;
+    enum status e = request_id_assign(x);
+    if (!e)
+        e = prepare_request(x, snapshot->rules.http);
+    if (e)
+        return e;
+    if (slice_equal(x->request.path, SLICE("*")))
+        return answer_options(x);
+    e = snapshot_route(snapshot, x, &route);
+    if (e)
+        return e;
+    x->facts.route = route->name;
+    x->facts.service = route->service;
+    if (route->timeout)
+        x->deadline = clock_sooner(x->deadline, clock_after(x->facts.started, route->timeout));
+    return handler_serve(&route->chain, x);
+}
+
+static const struct server_ops ops = {.begin = begin,
+    .serve = serve,
+    .finish = finish,
+    .abandon = abandon,
+    .closed = closed,
+    .rules = current_rules};
+
+static void accepted(void *argument, int descriptor, const struct address *peer)
+{
+    struct door *door = argument;
+    server_accept(&door->worker->server, descriptor, peer, listener_name(door->listener));
+}
+
+static enum status open_door(struct worker *worker, struct listener *listener)
+{
+    struct door *door = calloc(1, sizeof *door);
+    if (!door)
+        return NO_MEMORY;
+    door->worker = worker;
+    door->listener = listener;
+    enum status e =
+        acceptor_new_shared(listener->descriptor, worker->member, accepted, door, &door->acceptor);
+    if (e) {
+        free(door);
+        return e;
+    }
+    list_push_back(&worker->doors, &door->node);
+    return OK;
+}
+
+static void shut_door(struct door *door, bool drains)
+{
+    if (drains)
+        acceptor_drain(door->acceptor);
+    acceptor_free(door->acceptor);
+    list_remove(&door->node);
+    free(door);
+}
+
+static void shut_doors_of(struct worker *worker, const struct listener *listener, bool drains)
+{
+    list_each (node, &worker->doors) {
+        struct door *door = list_entry(node, struct door, node);
+        if (door->listener == listener)
+            shut_door(door, drains);
+    }
+}
+
+static void use_snapshot(struct worker *worker, struct snapshot *snapshot)
+{
+    struct snapshot *old = worker->snapshot;
+    snapshot_enter(snapshot, worker->index);
+    worker->snapshot = snapshot;
+    request_metrics_forget(&worker->requests);
+    if (old)
+        snapshot_leave(old, worker->index);
+}
+
+static void reply_delivered(struct message *message)
+{
+    struct order *order = (struct order *)((char *)message - offsetof(struct order, reply));
+    order->done(order);
+}
+
+static void reply(struct order *order, enum status result)
+{
+    order->result = result;
+    order->reply.deliver = reply_delivered;
+    mailbox_post(order->sender, &order->reply);
+}
+
+void worker_update(struct order *order)
+{
+    struct worker *worker = order->worker;
+    enum status e = OK;
+    if (order->has_log)
+        worker->log = order->log;
+    if (order->snapshot)
+        use_snapshot(worker, order->snapshot);
+    for (struct listener *const *l = order->open; !e && l && *l; l++)
+        e = open_door(worker, *l);
+    for (struct listener *const *l = order->shut; l && *l; l++)
+        shut_doors_of(worker, *l, order->drains);
+    reply(order, e);
+}
+
+static void stop_on_fiber(void *argument)
+{
+    struct order *order = argument;
+    struct worker *worker = order->worker;
+    fiber_shield();
+    while (worker->server.connection_count && loop_now() < order->deadline)
+        if (wait_queue_wait(&worker->changed, order->deadline) == TIMEOUT)
+            break;
+    server_cut(&worker->server);
+    while (worker->server.connection_count)
+        (void)wait_queue_wait(&worker->changed, NEVER);
+    service_plane_leave_worker(worker->plane, worker->index);
+    fiber_unshield();
+    loop_stop(worker->loop);
+    reply(order, OK);
+}
+
+void worker_stop(struct order *order)
+{
+    struct worker *worker = order->worker;
+    must(list_is_empty(&worker->doors));
+    server_drain(&worker->server, clock_sooner(loop_now() + STOP_GRACE, order->deadline));
+    must(!scope_start(loop_scope(worker->loop), stop_on_fiber, order));
+}
+
+static void order_delivered(struct message *message)
+{
+    struct order *order = (struct order *)((char *)message - offsetof(struct order, message));
+    order->carry_out(order);
+}
+
+void worker_order(struct worker *worker, struct order *order)
+{
+    order->worker = worker;
+    order->sender = loop_current();
+    order->message.deliver = order_delivered;
+    mailbox_post(worker->loop, &order->message);
+}
+
+struct start {
+    struct worker *worker;
+    const struct loop_options *options;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_done;
+    enum status result;
+};
+
+static void *run_worker(void *argument)
+{
+    struct start *start = argument;
+    struct worker *worker = start->worker;
+    enum status e = loop_new(start->options, &worker->loop);
+    struct loop *loop = worker->loop;
+    if (!e && (e = share_join(worker->group, &worker->member)))
+        loop_free(loop);
+    pthread_mutex_lock(&start->mutex);
+    start->is_done = true;
+    start->result = e;
+    pthread_cond_signal(&start->changed);
+    pthread_mutex_unlock(&start->mutex);
+    if (e)
+        return NULL;
+    loop_run(loop);
+    if (worker->snapshot)
+        snapshot_leave(worker->snapshot, worker->index);
+    loop_free(loop);
+    return NULL;
+}
+
+enum status worker_start(struct worker *worker, const struct loop_options *options)
+{
+    struct start start = {
+        worker, options, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+    server_init(&worker->server, &ops, worker->index);
+    list_init(&worker->doors);
+    wait_queue_init(&worker->changed);
+    enum status e = request_metrics_init(&worker->requests, worker->metrics, worker->shard);
+    if (e)
+        return e;
+    if (pthread_create(&worker->thread, NULL, run_worker, &start)) {
+        request_metrics_release(&worker->requests);
+        return NO_MEMORY;
+    }
+    pthread_mutex_lock(&start.mutex);
+    while (!start.is_done)
+        pthread_cond_wait(&start.changed, &start.mutex);
+    pthread_mutex_unlock(&start.mutex);
+    if (start.result)
+        worker_join(worker);
+    return start.result;
+}
+
+void worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    request_metrics_release(&worker->requests);
+}

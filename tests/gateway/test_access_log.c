@@ -1,0 +1,202 @@
+#include "gateway/access_log.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "support/files.h"
+#include "support/unit.h"
+
+struct fixture {
+    struct exchange x;
+    char folder[64];
+    char path[96];
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct exchange *x = &f->x;
+    arena_init(&x->arena, 0, 0);
+    fields_init(&x->request.fields, &x->arena);
+    x->request.method = METHOD_GET;
+    x->request.method_text = SLICE("GET");
+    x->request.version = HTTP_1_1;
+    x->request.target = SLICE("/a?b=c");
+    x->request.path = SLICE("/a");
+    x->request.query = SLICE("b=c");
+    x->request.host = SLICE("shop.example");
+    x->response.status = 200;
+    x->facts.ended = 1234567;
+    x->facts.sent = 12;
+    *state = f;
+    snprintf(f->folder, sizeof f->folder, "/tmp/weir-log-XXXXXX");
+    if (!mkdtemp(f->folder))
+        return -1;
+    snprintf(f->path, sizeof f->path, "%.63s/log", f->folder);
+    return address_parse_ip(SLICE("10.0.0.9"), 0, &x->client);
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    unlink(f->path);
+    rmdir(f->folder);
+    arena_release(&f->x.arena);
+    free(f);
+    return 0;
+}
+
+static struct slice line_of(struct fixture *f, enum log_format format)
+{
+    char *data = arena_bytes(&f->x.arena, 4096);
+    struct text text = text_fixed(data, 4096);
+    access_log_format(&f->x, format, (int64_t)1763640000 * SECOND, &text);
+    return text_slice(&text);
+}
+
+static void json_has_the_facts(void **state)
+{
+    struct fixture *f = *state;
+    struct json_value *root;
+    struct slice text;
+    int64_t number;
+    f->x.facts.reason = NO_ROUTE;
+    assert_ok(fields_add_known(&f->x.request.fields, FIELD_USER_AGENT, SLICE("a\"b\t\xff")));
+    assert_ok(json_parse(&f->x.arena, line_of(f, LOG_JSON), NULL, &root, NULL));
+    assert_true(json_get_text(root, SLICE("time"), &text));
+    assert_slice(text, "2025-11-20T12:00:00.000Z");
+    assert_true(json_get_text(root, SLICE("client.address"), &text));
+    assert_slice(text, "10.0.0.9");
+    assert_true(json_get_text(root, SLICE("user_agent.original"), &text));
+    assert_slice(text, "a\"b\t\xef\xbf\xbd");
+    assert_true(json_get_text(root, SLICE("reason"), &text));
+    assert_slice(text, "no-route");
+    assert_true(json_get_i64(root, SLICE("http.response.status_code"), &number));
+    assert_int_equal(number, 200);
+    const struct json_value *duration = json_get(root, SLICE("duration"));
+    assert_slice(duration->text, "0.001234");
+}
+
+static void combined_cannot_be_forged(void **state)
+{
+    struct fixture *f = *state;
+    assert_ok(fields_add_known(&f->x.request.fields, FIELD_USER_AGENT, SLICE("x\" 200 \t1.2.3.4")));
+    assert_slice(line_of(f, LOG_COMBINED),
+        "10.0.0.9 - - [20/Nov/2025:12:00:00 +0000] \"GET /a?b=c HTTP/1.1\" 200 12 \"-\" "
+        "\"x\\x22 200 \\x091.2.3.4\"\n");
+}
+
+static void long_line_stays_valid(void **state)
+{
+    struct fixture *f = *state;
+    char *agent = arena_bytes(&f->x.arena, 5000);
+    memset(agent, 'a', 5000);
+    assert_ok(fields_add_known(&f->x.request.fields, FIELD_USER_AGENT, slice_of(agent, 5000)));
+    f->x.request_id = SLICE("the-id");
+    assert_slice(
+        line_of(f, LOG_JSON), "{\"reason\":\"log-line-too-long\",\"request.id\":\"the-id\"}\n");
+}
+
+static size_t count_lines(struct slice text)
+{
+    size_t lines = 0;
+    for (size_t i = 0; i < text.size; i++)
+        lines += text.data[i] == '\n';
+    return lines;
+}
+
+static void every_line_is_written(void **state)
+{
+    struct fixture *f = *state;
+    struct log_options options = {.to = slice_of_text(f->path), .buffer = 1 << 20};
+    struct access_log *log;
+    assert_ok(access_log_new(&options, 2, &log));
+    for (int i = 0; i < 1000; i++)
+        access_log_add(log, (unsigned)i % 2, &f->x);
+    assert_int_equal(access_log_read_counters(log).written, 1000);
+    access_log_free(log);
+    struct slice written = read_test_file(f->path);
+    assert_int_equal(count_lines(written), 1000);
+    free((char *)written.data);
+}
+
+/* A pipe that nobody reads: lines beyond the ring are dropped and counted, and nobody waits. */
+static void slow_target_drops(void **state)
+{
+    struct fixture *f = *state;
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    int reader = open(f->path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    struct log_options options = {.to = slice_of_text(f->path), .buffer = 4096};
+    struct access_log *log;
+    assert_ok(access_log_new(&options, 1, &log));
+    for (int i = 0; i < 5000; i++)
+        access_log_add(log, 0, &f->x);
+    struct access_log_counters counters = access_log_read_counters(log);
+    assert_true(counters.dropped > 1000);
+    assert_int_equal(counters.written + counters.dropped, 5000);
+    close(reader);
+    access_log_free(log);
+}
+
+static void full_disk_is_counted(void **state)
+{
+    struct fixture *f = *state;
+    struct log_options options = {.to = SLICE("/dev/full"), .buffer = 4096};
+    struct access_log *log;
+    assert_ok(access_log_new(&options, 1, &log));
+    access_log_add(log, 0, &f->x);
+    for (int i = 0; i < 500 && !access_log_read_counters(log).failed_writes; i++)
+        usleep(10000);
+    assert_true(access_log_read_counters(log).failed_writes > 0);
+    access_log_free(log);
+}
+
+static void reopens_after_rotation(void **state)
+{
+    struct fixture *f = *state;
+    struct log_options options = {.to = slice_of_text(f->path), .buffer = 4096};
+    struct access_log *log;
+    struct stat file;
+    assert_ok(access_log_new(&options, 1, &log));
+    assert_int_equal(unlink(f->path), 0);
+    access_log_reopen(log);
+    for (int i = 0; i < 500 && stat(f->path, &file); i++)
+        usleep(10000);
+    access_log_add(log, 0, &f->x);
+    access_log_free(log);
+    struct slice written = read_test_file(f->path);
+    assert_int_equal(count_lines(written), 1);
+    free((char *)written.data);
+}
+
+static void missing_folder_is_an_error(void **state)
+{
+    struct log_options options = {.to = SLICE("/nowhere/at/all/log"), .buffer = 4096};
+    struct access_log *log;
+    (void)state;
+    assert_status(access_log_new(&options, 1, &log), IO_ERROR);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(json_has_the_facts),
+        TEST(combined_cannot_be_forged),
+        TEST(long_line_stays_valid),
+        TEST(every_line_is_written),
+        TEST(slow_target_drops),
+        TEST(full_disk_is_counted),
+        TEST(reopens_after_rotation),
+        TEST(missing_folder_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
