@@ -1,0 +1,236 @@
+#include "admin/admin.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "admin/pages.h"
+#include "run/socket.h"
+
+struct admin {
+    struct server server; /* first */
+    struct gateway *gateway;
+    struct list doors;
+    struct wait_queue changed;
+};
+
+struct admin_door {
+    struct list node;
+    struct admin *admin;
+    struct listener *listener;
+    struct acceptor *acceptor;
+    bool is_control; /* the control socket: everything is allowed */
+    bool is_wanted;  /* while listeners are compared */
+};
+
+static const struct http_options http = {.head_timeout = 10 * SECOND,
+    .body_timeout = 10 * SECOND,
+    .keep_alive = 60 * SECOND,
+    .line_max = 8192,
+    .head_max = 16384,
+    .fields_max = 64,
+    .trailers_max = 1024,
+    .connections_max = 256};
+static const struct network_list nobody = {NULL, 0};
+static const struct server_rules rules = {
+    .http = &http, .limits = H1_LIMITS_DEFAULT, .trusted = &nobody};
+
+struct page {
+    enum http_method method;
+    const char *path;
+    bool is_control;
+    enum status (*serve)(struct gateway *gateway, struct exchange *x);
+};
+
+static const struct page pages[] = {
+    {METHOD_GET, "/livez", false, page_livez},
+    {METHOD_GET, "/readyz", false, page_readyz},
+    {METHOD_GET, "/metrics", false, page_metrics},
+    {METHOD_GET, "/v1/status", false, page_status},
+    {METHOD_GET, "/v1/config", true, page_config},
+    {METHOD_POST, "/v1/reload", true, page_reload},
+    {METHOD_POST, "/v1/log/reopen", true, page_log_reopen},
+};
+
+static struct admin *admin_of(struct server *server)
+{
+    return (struct admin *)server;
+}
+
+static const struct server_rules *rules_now(struct server *server)
+{
+    (void)server;
+    return &rules;
+}
+
+static const struct server_rules *begin(struct server *server, struct exchange *x)
+{
+    (void)x;
+    return rules_now(server);
+}
+
+static void finish(struct server *server, struct exchange *x)
+{
+    (void)server;
+    (void)x;
+}
+
+static void closed(struct server *server)
+{
+    wait_queue_wake_all(&admin_of(server)->changed);
+}
+
+static bool is_control_connection(const struct exchange *x)
+{
+    return slice_equal(x->facts.listener, SLICE("control"));
+}
+
+static bool matches_method(const struct page *page, enum http_method method)
+{
+    return page->method == method || (page->method == METHOD_GET && method == METHOD_HEAD);
+}
+
+static enum status serve(struct server *server, struct exchange *x)
+{
+    bool is_path_known = false;
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        if (!slice_equal(x->request.path, slice_of_text(pages[i].path)))
+            continue;
+        is_path_known = true;
+        if (!matches_method(&pages[i], x->request.method))
+            continue;
+        if (pages[i].is_control && !is_control_connection(x))
+            return ADDRESS_DENIED;
+        return pages[i].serve(admin_of(server)->gateway, x);
+    }
+    return is_path_known ? METHOD_NOT_ALLOWED : NO_ROUTE;
+}
+
+static const struct server_ops ops = {.begin = begin,
+    .serve = serve,
+    .finish = finish,
+    .abandon = finish,
+    .closed = closed,
+    .rules = rules_now};
+
+static void accepted(void *argument, int descriptor, const struct address *peer)
+{
+    struct admin_door *door = argument;
+    struct slice name = door->is_control ? SLICE("control") : SLICE("admin");
+    server_accept(&door->admin->server, descriptor, peer, name);
+}
+
+static void shut(struct admin_door *door)
+{
+    acceptor_free(door->acceptor);
+    listener_close(door->listener);
+    list_remove(&door->node);
+    free(door);
+}
+
+static enum status open_door(struct admin *admin, const struct listen_address *at, bool is_control)
+{
+    struct admin_door *door = calloc(1, sizeof *door);
+    if (!door)
+        return NO_MEMORY;
+    *door = (struct admin_door){.admin = admin, .is_control = is_control, .is_wanted = true};
+    enum status e = listener_open(at, &door->listener);
+    if (!e && is_control && chmod(at->address.local.sun_path, 0600))
+        e = IO_ERROR;
+    if (!e)
+        e = acceptor_new(door->listener->descriptor, accepted, door, &door->acceptor);
+    if (e) {
+        int error = errno;
+        listener_close(door->listener);
+        free(door);
+        errno = error;
+        return e;
+    }
+    list_push_back(&admin->doors, &door->node);
+    return OK;
+}
+
+static enum status open_control(struct admin *admin, struct slice path)
+{
+    char text[sizeof(struct sockaddr_un) + 8];
+    int size = snprintf(text, sizeof text, "unix:%.*s", SLICE_ARG(path));
+    if (size < 0 || (size_t)size >= sizeof text)
+        return TOO_LARGE;
+    struct listen_address at = {.text = slice_of(text, (size_t)size)};
+    enum status e = address_parse(at.text, &at.address);
+    return e ? e : open_door(admin, &at, true);
+}
+
+static struct admin_door *find_door(struct admin *admin, struct slice name)
+{
+    list_each (node, &admin->doors) {
+        struct admin_door *door = list_entry(node, struct admin_door, node);
+        if (!door->is_control && slice_equal(listener_name(door->listener), name))
+            return door;
+    }
+    return NULL;
+}
+
+enum status admin_update(struct admin *admin, struct diagnostics *diagnostics)
+{
+    const struct option_list *wanted = &gateway_snapshot(admin->gateway)->options->admin;
+    enum status result = OK;
+    list_each (node, &admin->doors)
+        list_entry(node, struct admin_door, node)->is_wanted = false;
+    for (size_t i = 0; i < wanted->count; i++) {
+        const struct listen_address *at = (const struct listen_address *)wanted->items + i;
+        struct admin_door *door = find_door(admin, at->text);
+        enum status e = OK;
+        if (door)
+            door->is_wanted = true;
+        else
+            e = open_door(admin, at, false);
+        if (e)
+            diagnostics_error(diagnostics, at->place, SLICE_NONE, "cannot listen on %.*s: %s",
+                SLICE_ARG(at->text), e == EXISTS ? "the address is in use" : strerror(errno));
+        result = e ? e : result;
+    }
+    list_each (other, &admin->doors) {
+        struct admin_door *door = list_entry(other, struct admin_door, node);
+        if (!door->is_wanted && !door->is_control)
+            shut(door);
+    }
+    return result;
+}
+
+enum status admin_start(struct gateway *gateway, struct slice control, struct admin **ret_admin)
+{
+    struct admin *admin = calloc(1, sizeof *admin);
+    if (!admin)
+        return NO_MEMORY;
+    admin->gateway = gateway;
+    server_init(&admin->server, &ops, 0);
+    list_init(&admin->doors);
+    wait_queue_init(&admin->changed);
+    enum status e = control.size ? open_control(admin, control) : OK;
+    if (e) {
+        free(admin);
+        return e;
+    }
+    *ret_admin = admin;
+    return OK;
+}
+
+void admin_stop(struct admin *admin)
+{
+    if (!admin)
+        return;
+    fiber_shield();
+    list_each (node, &admin->doors)
+        shut(list_entry(node, struct admin_door, node));
+    instant deadline = loop_now() + SECOND;
+    server_drain(&admin->server, deadline);
+    while (admin->server.connection_count && !wait_queue_wait(&admin->changed, deadline))
+        continue;
+    server_cut(&admin->server);
+    while (admin->server.connection_count)
+        (void)wait_queue_wait(&admin->changed, NEVER);
+    free(admin);
+    fiber_unshield();
+}

@@ -1,0 +1,27 @@
+/* The admin server: how operators and their tools look into the gateway and steer it, as HTTP and
+ * JSON.
+ *
+ * It listens on the control socket (a unix path that only the owner may open: everything is allowed
+ * there) and on the addresses of `admin:` (looking only). It runs on the control thread: however
+ * busy the workers are, it answers, and however slow its clients are, no worker notices.
+ *
+ *     GET  /livez  /readyz  /metrics  /v1/status  /v1/config      anywhere
+ *     POST /v1/reload  /v1/log/reopen                             the control socket
+ *
+ * To add one: a function and a line in the table of admin.c. */
+#pragma once
+
+#include "gateway/gateway.h"
+
+struct admin;
+
+/* `control` is the control socket's path; empty: none. A control socket that another program
+ * listens on is EXISTS. On the control loop. */
+enum status admin_start(struct gateway *gateway, struct slice control, struct admin **ret_admin);
+
+/* Opens and closes listeners as the current snapshot's `admin:` says; complaints go to
+ * `diagnostics`. */
+enum status admin_update(struct admin *admin, struct diagnostics *diagnostics);
+
+/* Waits for answers under way, a second at most. */
+void admin_stop(struct admin *admin);

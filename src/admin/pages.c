@@ -1,0 +1,91 @@
+#include "admin/pages.h"
+
+#include <stdlib.h>
+
+#include "base/json_writer.h"
+
+#define PAGE_LIMIT ((size_t)256 << 20)
+
+static void free_data(void *data)
+{
+    free(data);
+}
+
+/* Answers with a text that grew on the heap; it dies with the exchange. */
+static enum status respond_text(
+    struct exchange *x, int status, struct slice type, struct text *text)
+{
+    if (text->failed || !arena_defer(&x->arena, free_data, text->data)) {
+        text_release(text);
+        return NO_MEMORY;
+    }
+    return exchange_respond(x, status, type, text_slice(text));
+}
+
+enum status page_livez(struct gateway *gateway, struct exchange *x)
+{
+    (void)gateway;
+    return exchange_respond(x, 200, SLICE("text/plain"), SLICE("ok\n"));
+}
+
+enum status page_readyz(struct gateway *gateway, struct exchange *x)
+{
+    if (gateway_is_ready(gateway))
+        return exchange_respond(x, 200, SLICE("text/plain"), SLICE("ready\n"));
+    return exchange_respond(x, 503, SLICE("text/plain"), SLICE("not ready\n"));
+}
+
+enum status page_metrics(struct gateway *gateway, struct exchange *x)
+{
+    struct text text = text_growing(PAGE_LIMIT);
+    metrics_export(gateway_metrics(gateway), &text);
+    return respond_text(x, 200, SLICE("text/plain; version=0.0.4; charset=utf-8"), &text);
+}
+
+enum status page_status(struct gateway *gateway, struct exchange *x)
+{
+    struct text text = text_growing(PAGE_LIMIT);
+    struct json_writer writer;
+    json_writer_init(&writer, &text, 2);
+    gateway_describe(gateway, &writer);
+    text_add_char(&text, '\n');
+    return respond_text(x, 200, SLICE("application/json"), &text);
+}
+
+enum status page_config(struct gateway *gateway, struct exchange *x)
+{
+    struct text text = text_growing(PAGE_LIMIT);
+    text_add(&text, gateway_snapshot(gateway)->text);
+    return respond_text(x, 200, SLICE("application/yaml"), &text);
+}
+
+enum status page_reload(struct gateway *gateway, struct exchange *x)
+{
+    struct diagnostics diagnostics;
+    struct text text = text_growing(PAGE_LIMIT);
+    struct json_writer writer;
+    diagnostics_init(&diagnostics, &x->arena);
+    enum status e = gateway_reload(gateway, &diagnostics);
+    struct text details = text_growing(PAGE_LIMIT);
+    diagnostics_print_json(&diagnostics, &details);
+    json_writer_init(&writer, &text, 2);
+    json_write_object(&writer);
+    json_write_key(&writer, SLICE("ok"));
+    json_write_bool(&writer, !e);
+    json_write_key(&writer, SLICE("generation"));
+    json_write_u64(&writer, gateway_snapshot(gateway)->generation);
+    json_write_key(&writer, SLICE("build_seconds"));
+    json_write_double(&writer, (double)gateway_snapshot(gateway)->build_time / (double)SECOND);
+    json_write_key(&writer, SLICE("diagnostics"));
+    json_write_raw(&writer, text_slice(&details));
+    json_write_object_end(&writer);
+    text_add_char(&text, '\n');
+    text_release(&details);
+    return respond_text(x, e ? 422 : 200, SLICE("application/json"), &text);
+}
+
+enum status page_log_reopen(struct gateway *gateway, struct exchange *x)
+{
+    gateway_reopen_log(gateway);
+    return exchange_respond(x, 204, SLICE_NONE, SLICE_NONE);
+}
