@@ -1,0 +1,255 @@
+/* `weir explain 'GET https://host/path' -H 'Name: value' --config FILE`: what would happen to a
+ * request, and why. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json_writer.h"
+#include "gateway/rehearsal.h"
+#include "handler/handler.h"
+#include "main/arguments.h"
+#include "main/load.h"
+
+#define FIELDS_MAX 64
+
+struct explain {
+    const char *path;
+    const char *client;
+    bool json;
+    struct slice method, host, target;
+    bool is_secure;
+    struct rehearsal_field fields[FIELDS_MAX];
+    size_t field_count;
+};
+
+static bool split_field(const char *word, struct rehearsal_field *field)
+{
+    struct slice text = slice_of_text(word);
+    size_t colon = slice_find(text, ':');
+    if (colon == text.size)
+        return false;
+    field->name = slice_head(text, colon);
+    field->value = slice_trim(slice_from(text, colon + 1));
+    return true;
+}
+
+/* "GET https://host/path?query", the method and the scheme with host may be left out. */
+static bool split_request(const char *word, struct explain *explain)
+{
+    struct slice text = slice_of_text(word);
+    size_t blank = slice_find(text, ' ');
+    explain->method = blank < text.size ? slice_head(text, blank) : SLICE("GET");
+    struct slice url = blank < text.size ? slice_trim(slice_from(text, blank + 1)) : text;
+    explain->is_secure = slice_has_prefix(url, SLICE("https://"));
+    size_t scheme = slice_find_slice(url, SLICE("://"));
+    if (scheme < url.size) {
+        struct slice rest = slice_from(url, scheme + 3);
+        size_t slash = slice_find(rest, '/');
+        explain->host = slice_head(rest, slash);
+        url = slash < rest.size ? slice_from(rest, slash) : SLICE("/");
+    }
+    explain->target = url;
+    return slice_has_prefix(url, SLICE("/"));
+}
+
+struct near_misses {
+    struct json_writer *writer; /* NULL: for people */
+    size_t count;
+};
+
+static void report_miss(void *argument, const struct route_rule *rule, const char *why)
+{
+    struct near_misses *misses = argument;
+    const struct route *route = rule->route;
+    if (!misses->writer) {
+        printf("%s  %.*s (%.*s:%u): %s\n", misses->count++ ? "" : "not:\n", SLICE_ARG(route->name),
+            SLICE_ARG(rule->place.source->name), rule->place.line, why);
+        return;
+    }
+    json_write_object(misses->writer);
+    json_write_key(misses->writer, SLICE("route"));
+    json_write_string(misses->writer, route->name);
+    json_write_key(misses->writer, SLICE("why"));
+    json_write_string(misses->writer, slice_of_text(why));
+    json_write_object_end(misses->writer);
+}
+
+static void explain_link(const struct policy_link *link, struct exchange *x, struct text *text)
+{
+    text_clear(text);
+    if (link->type->explain)
+        link->type->explain(link->config, x, text);
+}
+
+static void print_route(const struct route *route, struct exchange *x)
+{
+    const struct route_options *options = route->options;
+    struct text text = text_growing(0);
+    printf("route:    %.*s (%.*s:%u)\n", SLICE_ARG(route->name),
+        SLICE_ARG(options->place.source->name), options->place.line);
+    for (size_t i = 0; i < route->link_count; i++) {
+        explain_link(&route->links[i], x, &text);
+        printf("policy:   %s%s%.*s\n", route->links[i].type->name, text.size ? ": " : "",
+            SLICE_ARG(text_slice(&text)));
+    }
+    text_clear(&text);
+    if (options->handler->explain)
+        options->handler->explain(options->handler_config, x, &text);
+    printf("handler:  %s%s%.*s\n", options->handler->name, text.size ? ": " : "",
+        SLICE_ARG(text_slice(&text)));
+    if (route->service.size)
+        printf("service:  %.*s\n", SLICE_ARG(route->service));
+    text_release(&text);
+}
+
+static void print_outcome(const struct loaded *loaded, struct rehearsal *rehearsal)
+{
+    struct near_misses misses = {NULL, 0};
+    struct exchange *x = &rehearsal->x;
+    const struct listen_address *listen = loaded->snapshot->options->listen.http.items;
+    printf("request:  %.*s %.*s, host %.*s\n", SLICE_ARG(x->request.method_text),
+        SLICE_ARG(x->request.path), SLICE_ARG(x->request.host));
+    printf("listener: %.*s\n", SLICE_ARG(listen->text));
+    if (rehearsal->route)
+        print_route(rehearsal->route, x);
+    if (rehearsal->result)
+        printf("answer:   %d %s\n", x->response.status, status_word(rehearsal->result));
+    else if (x->facts.tries)
+        printf("answer:   what the service says\n");
+    else
+        printf("answer:   %d\n", x->response.status);
+    router_explain(loaded->snapshot->router, x, report_miss, &misses);
+}
+
+static void write_pair(struct json_writer *writer, struct slice key, struct slice value)
+{
+    json_write_key(writer, key);
+    json_write_string(writer, value);
+}
+
+static void write_policies(
+    struct json_writer *writer, const struct route *route, struct exchange *x)
+{
+    struct text text = text_growing(0);
+    json_write_key(writer, SLICE("policies"));
+    json_write_array(writer);
+    for (size_t i = 0; route && i < route->link_count; i++) {
+        explain_link(&route->links[i], x, &text);
+        json_write_object(writer);
+        write_pair(writer, SLICE("name"), slice_of_text(route->links[i].type->name));
+        write_pair(writer, SLICE("verdict"), text_slice(&text));
+        json_write_object_end(writer);
+    }
+    json_write_array_end(writer);
+    text_release(&text);
+}
+
+static void write_outcome(const struct loaded *loaded, struct rehearsal *rehearsal)
+{
+    struct text text = text_growing(0);
+    struct json_writer writer;
+    struct near_misses misses = {&writer, 0};
+    struct exchange *x = &rehearsal->x;
+    json_writer_init(&writer, &text, 2);
+    json_write_object(&writer);
+    write_pair(&writer, SLICE("path"), x->request.path);
+    if (rehearsal->route) {
+        const struct place *place = &rehearsal->route->options->place;
+        write_pair(&writer, SLICE("route"), rehearsal->route->name);
+        write_pair(&writer, SLICE("file"), place->source->name);
+        json_write_key(&writer, SLICE("line"));
+        json_write_u64(&writer, place->line);
+        write_pair(&writer, SLICE("service"), rehearsal->route->service);
+    }
+    write_policies(&writer, rehearsal->route, x);
+    write_pair(&writer, SLICE("reason"), slice_of_text(status_word(rehearsal->result)));
+    json_write_key(&writer, SLICE("status"));
+    if (x->facts.tries && !rehearsal->result)
+        json_write_null(&writer);
+    else
+        json_write_i64(&writer, x->response.status);
+    json_write_key(&writer, SLICE("near_misses"));
+    json_write_array(&writer);
+    router_explain(loaded->snapshot->router, x, report_miss, &misses);
+    json_write_array_end(&writer);
+    json_write_object_end(&writer);
+    printf("%.*s\n", SLICE_ARG(text_slice(&text)));
+    text_release(&text);
+}
+
+static int explain_loaded(const struct explain *explain, struct loaded *loaded)
+{
+    struct rehearsal rehearsal;
+    struct rehearsal_request request = {.method = explain->method,
+        .host = explain->host,
+        .target = explain->target,
+        .fields = explain->fields,
+        .field_count = explain->field_count,
+        .client = slice_of_text(explain->client),
+        .is_secure = explain->is_secure};
+    enum status e = rehearse(loaded->snapshot, &request, &rehearsal);
+    if (e)
+        fprintf(stderr,
+            "weir: the request makes no sense: look at its host, path, fields and client\n");
+    else if (explain->json)
+        write_outcome(loaded, &rehearsal);
+    else
+        print_outcome(loaded, &rehearsal);
+    rehearsal_release(&rehearsal);
+    return e ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int run_explain(void *argument)
+{
+    const struct explain *explain = argument;
+    struct loaded loaded;
+    int code = load_configuration(explain->path, false, &loaded);
+    if (code == EXIT_DONE)
+        code = explain_loaded(explain, &loaded);
+    loaded_release(&loaded);
+    return code;
+}
+
+/* Fields may come any number of times, so they are taken out before the rest is read. */
+static int take_fields(struct explain *explain, int *count, char **words)
+{
+    int kept = 0;
+    for (int i = 0; i < *count; i++) {
+        if (strcmp(words[i], "-H") != 0) {
+            words[kept++] = words[i];
+            continue;
+        }
+        if (i + 1 >= *count || explain->field_count == FIELDS_MAX ||
+            !split_field(words[++i], &explain->fields[explain->field_count]))
+            return command_usage(&explain_command, "-H needs 'Name: value'");
+        explain->field_count++;
+    }
+    *count = kept;
+    return EXIT_DONE;
+}
+
+static int run(int count, char **words)
+{
+    struct explain explain = {.client = "127.0.0.1"};
+    const char *request = NULL;
+    const struct argument taken[] = {{.value = &request},
+        {.value = &explain.path, .is_required = true},
+        {.name = "--client", .value = &explain.client}, {.name = "--json", .flag = &explain.json},
+        {0}};
+    int code = take_fields(&explain, &count, words);
+    if (!code)
+        code = arguments_read(&explain_command, count, words, taken);
+    if (!code && !split_request(request, &explain))
+        code = command_usage(&explain_command, "needs a request such as 'GET https://host/path'");
+    return code ? code : run_on_fiber(run_explain, &explain);
+}
+
+static const char *const options[] = {"-H", "--client", "--json", NULL};
+
+const struct command explain_command = {.name = "explain",
+    .arguments = "'GET https://host/path' FILE [-H 'Name: value']... [--client IP] [--json]",
+    .summary = "Says what would happen to a request, and why.",
+    .help = "Shows the route with its place in the file, the policies with their verdicts, the "
+            "service, and the\n"
+            "routes that came near, with why they do not match.",
+    .options = options,
+    .run = run};

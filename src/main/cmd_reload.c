@@ -1,0 +1,76 @@
+#include <stdio.h>
+
+#include "base/json.h"
+#include "main/arguments.h"
+#include "main/control.h"
+
+static void print_diagnostic(const struct json_value *one)
+{
+    struct slice file = SLICE_NONE, message = SLICE_NONE, hint = SLICE_NONE;
+    int64_t line = 0, column = 0;
+    json_get_text(one, SLICE("file"), &file);
+    json_get_text(one, SLICE("message"), &message);
+    json_get_text(one, SLICE("hint"), &hint);
+    json_get_i64(one, SLICE("line"), &line);
+    json_get_i64(one, SLICE("column"), &column);
+    fprintf(stderr, "%.*s:%lld:%lld: error: %.*s", SLICE_ARG(file), (long long)line,
+        (long long)column, SLICE_ARG(message));
+    if (hint.size)
+        fprintf(stderr, " (%.*s)", SLICE_ARG(hint));
+    fputc('\n', stderr);
+}
+
+static void print_refusal(struct arena *arena, struct slice body)
+{
+    struct json_value *root;
+    if (json_parse(arena, body, NULL, &root, NULL)) {
+        fprintf(stderr, "%.*s\n", SLICE_ARG(body));
+        return;
+    }
+    const struct json_value *list = json_get(root, SLICE("diagnostics"));
+    if (list)
+        json_each (one, list)
+            print_diagnostic(one);
+    fprintf(stderr, "weir: the configuration was refused; the old one goes on serving\n");
+}
+
+static int reload(struct arena *arena, const char *control, bool json)
+{
+    struct control_answer answer;
+    int code = control_ask(arena, control, "POST", "/v1/reload", &answer);
+    if (code)
+        return code;
+    if (json)
+        printf("%.*s", SLICE_ARG(answer.body));
+    else if (answer.status == 200)
+        fprintf(stderr, "weir: reloaded\n");
+    else
+        print_refusal(arena, answer.body);
+    return answer.status == 200 ? EXIT_DONE : answer.status == 422 ? EXIT_CONFIG : EXIT_FAILED;
+}
+
+static int run(int count, char **words)
+{
+    const char *control = NULL;
+    bool json = false;
+    const struct argument taken[] = {
+        {.name = "--control", .value = &control}, {.name = "--json", .flag = &json}, {0}};
+    int code = arguments_read(&reload_command, count, words, taken);
+    if (code)
+        return code;
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    code = reload(&arena, control, json);
+    arena_release(&arena);
+    return code;
+}
+
+static const char *const options[] = {"--control", "--json", NULL};
+
+const struct command reload_command = {.name = "reload",
+    .arguments = "[--control SOCKET] [--json]",
+    .summary = "Makes a running gateway load its configuration again.",
+    .help =
+        "A configuration with errors is refused with exit code 3, and the old one goes on serving.",
+    .options = options,
+    .run = run};

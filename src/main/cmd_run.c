@@ -1,0 +1,203 @@
+/* `weir run`: the gateway as a process. This is the wiring; what is wired lives elsewhere. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "admin/admin.h"
+#include "main/arguments.h"
+#include "main/control.h"
+#include "main/file_watch.h"
+#include "main/load.h"
+#include "main/notify.h"
+#include "main/running.h"
+#include "main/signals.h"
+#include "run/loop.h"
+
+struct running {
+    const struct run_options *options;
+    struct gateway *gateway;
+    struct admin *admin;
+    struct signals *signals;
+    struct file_watch *watch;
+    struct wait_queue stop;
+    bool is_stopping;
+    struct scope reloads;
+};
+
+static void complain(struct diagnostics *diagnostics, const char *path, enum status e)
+{
+    if (diagnostics->count)
+        print_diagnostics(diagnostics, false);
+    if (e && !diagnostics->errors)
+        fprintf(stderr, "weir: %s: %s\n", path, status_sentence(e));
+}
+
+static void reload_on_fiber(void *argument)
+{
+    struct running *running = argument;
+    struct arena arena;
+    struct diagnostics diagnostics;
+    arena_init(&arena, 0, 0);
+    diagnostics_init(&diagnostics, &arena);
+    notify_reloading();
+    enum status e = gateway_reload(running->gateway, &diagnostics);
+    if (!e)
+        e = admin_update(running->admin, &diagnostics);
+    complain(&diagnostics, running->options->path, e);
+    fprintf(stderr, e ? "weir: the configuration was refused; the old one goes on serving\n"
+                      : "weir: reloaded\n");
+    notify_manager("READY=1");
+    arena_release(&arena);
+}
+
+static void reload(void *argument)
+{
+    struct running *running = argument;
+    if (running->gateway && !running->is_stopping)
+        (void)scope_start(&running->reloads, reload_on_fiber, running);
+}
+
+static void stop(struct running *running)
+{
+    if (running->is_stopping)
+        _exit(EXIT_FAILED); /* asked twice: at once */
+    running->is_stopping = true;
+    wait_queue_wake_all(&running->stop);
+}
+
+static void got_signal(void *argument, int signal)
+{
+    struct running *running = argument;
+    if (signal == SIGHUP)
+        reload(running);
+    else if (signal == SIGUSR1 && running->gateway)
+        gateway_reopen_log(running->gateway);
+    else if (signal == SIGTERM || signal == SIGINT)
+        stop(running);
+}
+
+/* Each connection is a descriptor, and each request may need one more: as many as the system lets
+ * us have. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void start_admin(struct running *running, struct diagnostics *diagnostics)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    struct slice control = control_path(&arena, running->options->control, true);
+    enum status e = admin_start(running->gateway, control, &running->admin);
+    if (e) {
+        fprintf(stderr, "weir: no control socket at %.*s: %s\n", SLICE_ARG(control),
+            e == EXISTS ? "another gateway has it (choose one with --control)"
+                        : status_sentence(e));
+        e = admin_start(running->gateway, SLICE_NONE, &running->admin);
+    }
+    if (!e)
+        (void)admin_update(running->admin, diagnostics);
+    arena_release(&arena);
+}
+
+static enum status start(struct running *running, struct diagnostics *diagnostics)
+{
+    struct slice path = slice_of_text(running->options->path);
+    enum status e = signals_new(got_signal, running, &running->signals);
+    if (!e)
+        e = gateway_start(path, diagnostics, &running->gateway);
+    if (e)
+        return e;
+    start_admin(running, diagnostics);
+    if (running->options->watches && file_watch_new(path, reload, running, &running->watch))
+        fprintf(stderr, "weir: %s is not watched for changes: `weir reload` works\n",
+            running->options->path);
+    return OK;
+}
+
+static int code_of(enum status e, const struct diagnostics *diagnostics)
+{
+    return !e ? EXIT_DONE : diagnostics->errors && e == INVALID ? EXIT_CONFIG : EXIT_FAILED;
+}
+
+static void finish(struct running *running)
+{
+    notify_manager("STOPPING=1");
+    file_watch_free(running->watch);
+    if (running->gateway)
+        gateway_set_draining(running->gateway);
+    scope_end(&running->reloads);
+    gateway_stop(running->gateway);
+    admin_stop(running->admin);
+    signals_free(running->signals);
+}
+
+static int run_gateway(void *argument)
+{
+    struct running running = {.options = argument};
+    struct arena arena;
+    struct diagnostics diagnostics;
+    arena_init(&arena, 0, 0);
+    diagnostics_init(&diagnostics, &arena);
+    wait_queue_init(&running.stop);
+    scope_init(&running.reloads);
+    enum status e = start(&running, &diagnostics);
+    complain(&diagnostics, running.options->path, e);
+    if (!e) {
+        if (running.options->ready)
+            running.options->ready(running.options->argument, running.gateway);
+        notify_manager("READY=1");
+        while (!running.is_stopping)
+            (void)wait_queue_wait(&running.stop, NEVER);
+    }
+    finish(&running);
+    int code = code_of(e, &diagnostics);
+    arena_release(&arena);
+    return code;
+}
+
+int running_run(const struct run_options *options)
+{
+    raise_descriptor_limit();
+    return run_on_fiber(run_gateway, (void *)options);
+}
+
+static void say_ready(void *argument, struct gateway *gateway)
+{
+    const char *path = argument;
+    struct text text = text_growing(0);
+    gateway_print_listeners(gateway, &text);
+    fprintf(stderr, "weir: serving %s on %.*s\n", path, SLICE_ARG(text_slice(&text)));
+    text_release(&text);
+}
+
+static int run(int count, char **words)
+{
+    struct run_options options = {.ready = say_ready};
+    bool is_still = false;
+    const struct argument taken[] = {{.value = &options.path, .is_required = true},
+        {.name = "--control", .value = &options.control}, {.name = "--no-watch", .flag = &is_still},
+        {0}};
+    int code = arguments_read(&run_command, count, words, taken);
+    options.argument = (void *)options.path;
+    options.watches = !is_still;
+    return code ? code : running_run(&options);
+}
+
+static const char *const options[] = {"--control", "--no-watch", NULL};
+
+const struct command run_command = {.name = "run",
+    .arguments = "FILE [--control SOCKET] [--no-watch]",
+    .summary = "Serves a configuration: a file or a folder.",
+    .help = "Reloads when the file changes (not with --no-watch), on SIGHUP and on `weir reload`. "
+            "SIGTERM and\n"
+            "SIGINT stop it after the requests under way; a second one stops it at once. SIGUSR1 "
+            "opens the\n"
+            "access log again.",
+    .options = options,
+    .run = run};

@@ -1,0 +1,109 @@
+#include <stdio.h>
+
+#include "base/json.h"
+#include "main/arguments.h"
+#include "main/control.h"
+
+static struct slice text_of(const struct json_value *object, const char *key)
+{
+    struct slice text = SLICE_NONE;
+    json_get_text(object, slice_of_text(key), &text);
+    return text;
+}
+
+static long long number_of(const struct json_value *object, const char *key)
+{
+    int64_t number = 0;
+    json_get_i64(object, slice_of_text(key), &number);
+    return number;
+}
+
+static void print_listeners(const struct json_value *root)
+{
+    const struct json_value *listeners = json_get(root, SLICE("listeners"));
+    if (!listeners)
+        return;
+    json_each (one, listeners)
+        printf("  listens on %.*s\n", SLICE_ARG(text_of(one, "address")));
+}
+
+static void print_endpoint(const struct json_value *endpoint)
+{
+    printf("    %-28.*s %-10.*s %lld in flight, %lld requests, %lld failures",
+        SLICE_ARG(text_of(endpoint, "address")), SLICE_ARG(text_of(endpoint, "state")),
+        number_of(endpoint, "in_flight"), number_of(endpoint, "requests"),
+        number_of(endpoint, "failures"));
+    struct slice since = text_of(endpoint, "history");
+    if (since.size)
+        printf("  (%.*s)", SLICE_ARG(since));
+    putchar('\n');
+}
+
+static void print_services(const struct json_value *root)
+{
+    const struct json_value *services = json_get(root, SLICE("services"));
+    if (!services)
+        return;
+    json_each (service, services) {
+        printf("  service %.*s\n", SLICE_ARG(text_of(service, "name")));
+        const struct json_value *endpoints = json_get(service, SLICE("endpoints"));
+        if (endpoints)
+            json_each (endpoint, endpoints)
+                print_endpoint(endpoint);
+    }
+}
+
+static int print_status(struct arena *arena, struct slice body)
+{
+    struct json_value *root;
+    if (json_parse(arena, body, NULL, &root, NULL)) {
+        fprintf(stderr, "weir: the gateway's answer is not JSON\n");
+        return EXIT_FAILED;
+    }
+    const struct json_value *config = json_get(root, SLICE("config"));
+    printf("weir %.*s, process %lld, %.*s, %lld workers\n", SLICE_ARG(text_of(root, "version")),
+        number_of(root, "pid"), SLICE_ARG(text_of(root, "state")), number_of(root, "workers"));
+    printf("  %.*s, generation %lld, loaded %.*s, %lld routes\n",
+        SLICE_ARG(text_of(config, "path")), number_of(config, "generation"),
+        SLICE_ARG(text_of(config, "loaded")), number_of(config, "routes"));
+    print_listeners(root);
+    print_services(root);
+    return EXIT_DONE;
+}
+
+static int show(struct arena *arena, const char *control, bool json)
+{
+    struct control_answer answer;
+    int code = control_ask(arena, control, "GET", "/v1/status", &answer);
+    if (code)
+        return code;
+    if (json)
+        printf("%.*s", SLICE_ARG(answer.body));
+    else
+        code = print_status(arena, answer.body);
+    return code;
+}
+
+static int run(int count, char **words)
+{
+    const char *control = NULL;
+    bool json = false;
+    const struct argument taken[] = {
+        {.name = "--control", .value = &control}, {.name = "--json", .flag = &json}, {0}};
+    int code = arguments_read(&status_command, count, words, taken);
+    if (code)
+        return code;
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    code = show(&arena, control, json);
+    arena_release(&arena);
+    return code;
+}
+
+static const char *const options[] = {"--control", "--json", NULL};
+
+const struct command status_command = {.name = "status",
+    .arguments = "[--control SOCKET] [--json]",
+    .summary = "Shows a running gateway: listeners, services, endpoints and their health.",
+    .options = options,
+    .run = run};

@@ -1,0 +1,115 @@
+#include "main/control.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "http/h1.h"
+#include "main/command.h"
+#include "run/loop.h"
+#include "run/socket.h"
+
+#define CALL_TIME  (30 * SECOND)
+#define ANSWER_MAX ((size_t)256 << 20)
+
+struct slice control_path(struct arena *arena, const char *wanted, bool make_folder)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    if (!wanted)
+        wanted = getenv("WEIR_CONTROL");
+    if (wanted)
+        return arena_format(arena, "%s", wanted);
+    struct slice folder = SLICE("/run/weir");
+    if (geteuid() != 0)
+        folder = runtime ? arena_format(arena, "%s/weir", runtime)
+                         : arena_format(arena, "/tmp/weir-%u", (unsigned)geteuid());
+    if (make_folder && folder.data)
+        (void)mkdir(folder.data, 0700); /* if it cannot be made, listening there says so */
+    return arena_format(arena, "%.*s/control.sock", SLICE_ARG(folder));
+}
+
+static enum status connect_to(struct slice path, instant deadline, struct stream **ret_stream)
+{
+    char text[sizeof(struct sockaddr_un) + 8];
+    struct address address;
+    int size = snprintf(text, sizeof text, "unix:%.*s", SLICE_ARG(path));
+    if (size < 0 || (size_t)size >= sizeof text)
+        return TOO_LARGE;
+    enum status e = address_parse(slice_of(text, (size_t)size), &address);
+    return e ? e : socket_connect(&address, NULL, deadline, ret_stream);
+}
+
+static enum status exchange(struct h1_connection *h1, struct arena *arena, struct slice method,
+    struct slice target, instant deadline, struct control_answer *ret_answer)
+{
+    static const struct h1_limits limits = H1_LIMITS_DEFAULT;
+    struct http_response response = {0};
+    struct h1_framing framing;
+    struct h1_body body;
+    struct slice request = arena_join(arena,
+        (struct slice[]){method, SLICE(" "), target,
+            SLICE(
+                " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")},
+        4);
+    if (!request.data)
+        return NO_MEMORY;
+    fields_init(&response.fields, arena);
+    enum status e = stream_write(h1->stream, request.data, request.size, deadline, NULL);
+    if (!e)
+        e = h1_read_response(
+            h1, arena, &limits, http_method_of(method), deadline, &response, &framing);
+    if (e)
+        return e;
+    h1_body_init(&body, h1, &limits, &framing, arena, 0);
+    e = body_read_all(&body.body, arena, ANSWER_MAX, deadline, &ret_answer->body);
+    body_drop(&body.body);
+    ret_answer->status = response.status;
+    return e;
+}
+
+enum status control_call(struct arena *arena, struct slice path, struct slice method,
+    struct slice target, struct control_answer *ret_answer)
+{
+    struct stream *stream;
+    struct h1_connection h1;
+    instant deadline = loop_now() + CALL_TIME;
+    enum status e = connect_to(path, deadline, &stream);
+    if (e)
+        return e;
+    h1_init(&h1, stream);
+    e = exchange(&h1, arena, method, target, deadline, ret_answer);
+    h1_release(&h1);
+    return e;
+}
+
+struct ask {
+    struct arena *arena;
+    struct slice path, method, target;
+    struct control_answer *answer;
+    enum status result;
+};
+
+static void ask_on_fiber(void *argument)
+{
+    struct ask *ask = argument;
+    ask->result = control_call(ask->arena, ask->path, ask->method, ask->target, ask->answer);
+}
+
+int control_ask(struct arena *arena, const char *wanted, const char *method, const char *target,
+    struct control_answer *ret_answer)
+{
+    struct ask ask = {.arena = arena,
+        .path = control_path(arena, wanted, false),
+        .method = slice_of_text(method),
+        .target = slice_of_text(target),
+        .answer = ret_answer};
+    enum status e = loop_run_main(NULL, ask_on_fiber, &ask);
+    if (!e)
+        e = ask.result;
+    if (!e)
+        return EXIT_DONE;
+    fprintf(
+        stderr, "weir: no gateway answers on %.*s: %s\n", SLICE_ARG(ask.path), status_sentence(e));
+    return EXIT_FAILED;
+}

@@ -1,0 +1,26 @@
+/* The control socket from the outside: how `weir reload` and `weir status` talk to a running
+ * gateway. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/status.h"
+
+/* Where the control socket is unless the user says: $WEIR_CONTROL, else /run/weir/control.sock for
+ * root, else below $XDG_RUNTIME_DIR or /tmp. In the arena, with a NUL behind it. Makes the folder
+ * if `make_folder`. */
+struct slice control_path(struct arena *arena, const char *wanted, bool make_folder);
+
+struct control_answer {
+    int status;
+    struct slice body;
+};
+
+/* One request over the control socket. On a fiber. REFUSED or NOT_FOUND: no gateway listens there.
+ */
+enum status control_call(struct arena *arena, struct slice path, struct slice method,
+    struct slice target, struct control_answer *ret_answer);
+
+/* The same for commands, on a loop of its own; complains on stderr. An exit code when it fails, 0
+ * when there is an answer. */
+int control_ask(struct arena *arena, const char *wanted, const char *method, const char *target,
+    struct control_answer *ret_answer);

@@ -1,0 +1,119 @@
+#include "main/file_watch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "run/io.h"
+#include "run/loop.h"
+#include "run/timer.h"
+
+#define SETTLE (200 * MILLISECOND) /* after the last event, until the file is looked at */
+#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE)
+
+struct file_watch {
+    struct io io;
+    struct timer settle;
+    char *path;       /* owned */
+    struct stat last; /* what the file was when it was looked at */
+    bool is_folder;
+    void (*changed)(void *argument);
+    void *argument;
+};
+
+static void drop_events(struct file_watch *watch)
+{
+    char events[4096];
+    while (read(watch->io.descriptor, events, sizeof events) > 0)
+        continue;
+}
+
+static void something_happened(void *argument, unsigned ready)
+{
+    struct file_watch *watch = argument;
+    (void)ready;
+    drop_events(watch);
+    timer_set(&watch->settle, loop_now() + SETTLE);
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* Other files may live in the same folder: only a change of this one counts. One that is missing
+ * for the moment is about to be replaced. */
+static void settled(struct timer *timer)
+{
+    struct file_watch *watch = list_entry(timer, struct file_watch, settle);
+    struct stat now;
+    if (stat(watch->path, &now))
+        return;
+    if (!watch->is_folder && is_same_file(&now, &watch->last))
+        return;
+    watch->last = now;
+    watch->changed(watch->argument);
+}
+
+static int watch_folder_of(const struct file_watch *watch, int descriptor)
+{
+    if (watch->is_folder)
+        return inotify_add_watch(descriptor, watch->path, EVENTS);
+    const char *slash = strrchr(watch->path, '/');
+    char *folder = slash ? strndup(watch->path, (size_t)(slash - watch->path) + 1) : strdup(".");
+    int result = folder ? inotify_add_watch(descriptor, folder, EVENTS) : -1;
+    free(folder);
+    return result;
+}
+
+static enum status begin(struct file_watch *watch)
+{
+    int descriptor = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (descriptor < 0)
+        return IO_ERROR;
+    enum status e = IO_ERROR;
+    if (watch_folder_of(watch, descriptor) >= 0)
+        e = io_watch(&watch->io, descriptor, IO_READ, something_happened, watch);
+    if (e)
+        close(descriptor);
+    return e;
+}
+
+enum status file_watch_new(struct slice path, void (*changed)(void *argument), void *argument,
+    struct file_watch **ret_watch)
+{
+    struct file_watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return NO_MEMORY;
+    watch->changed = changed;
+    watch->argument = argument;
+    watch->path = strndup(path.data, path.size);
+    timer_init(&watch->settle, settled);
+    enum status e = !watch->path ? NO_MEMORY : stat(watch->path, &watch->last) ? IO_ERROR : OK;
+    if (!e) {
+        watch->is_folder = S_ISDIR(watch->last.st_mode);
+        e = begin(watch);
+    }
+    if (e) {
+        free(watch->path);
+        free(watch);
+        return e;
+    }
+    *ret_watch = watch;
+    return OK;
+}
+
+void file_watch_free(struct file_watch *watch)
+{
+    if (!watch)
+        return;
+    int descriptor = watch->io.descriptor;
+    timer_cancel(&watch->settle);
+    io_remove(&watch->io);
+    close(descriptor);
+    free(watch->path);
+    free(watch);
+}

@@ -1,0 +1,12 @@
+/* Signals as events of a loop, through signalfd. */
+#pragma once
+
+#include "base/status.h"
+
+struct signals;
+
+/* Blocks TERM, INT, HUP and USR1 for this thread and those that it starts from now on, and calls
+ * `got` with each that arrives, on the calling thread's loop, outside any fiber. */
+enum status signals_new(
+    void (*got)(void *argument, int signal), void *argument, struct signals **ret_signals);
+void signals_free(struct signals *signals);
