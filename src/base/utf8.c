@@ -38,10 +38,25 @@ size_t utf8_size(struct slice s)
     return 0;
 }
 
+/* How many of the first bytes are ASCII, in eights. */
+static size_t ascii_size(struct slice s)
+{
+    size_t i = 0;
+    for (; s.size - i >= 8; i += 8) {
+        uint64_t word;
+        memcpy(&word, s.data + i, 8);
+        if (word & 0x8080808080808080u)
+            break;
+    }
+    return i;
+}
+
 bool utf8_is_valid(struct slice s)
 {
     while (s.size) {
-        size_t size = utf8_size(s);
+        size_t size = ascii_size(s);
+        if (!size)
+            size = utf8_size(s);
         if (!size)
             return false;
         s = slice_from(s, size);

@@ -17,6 +17,9 @@ static void each_kind_of_slip_is_seen(void **state)
     assert_slice(best(SLICE("balanc")), "balance");
     assert_slice(best(SLICE("ballance")), "balance");
     assert_slice(best(SLICE("blaance")), "balance");
+    assert_slice(best(SLICE("alance")), "balance");
+    assert_slice(best(SLICE("xbalance")), "balance");
+    assert_slice(best(SLICE("abalnce")), "balance");
     assert_slice(best(SLICE("HEALTH")), "health");
     assert_slice(best(SLICE("ta")), "at");
 }
@@ -35,6 +38,8 @@ static void the_nearest_wins_and_then_the_first(void **state)
 {
     (void)state;
     assert_slice(best(SLICE("timeoutz")), "timeout");
+    assert_slice(suggest_among(SLICE("abcdef"), (struct slice[]){SLICE("badcef")}, 1), "badcef");
+    assert_slice(suggest_among(SLICE("abcdef"), (struct slice[]){SLICE("badcfe")}, 1), "");
     assert_slice(best(SLICE("timeouts")), "timeouts");
     assert_slice(
         suggest_among(SLICE("cat"), (struct slice[]){SLICE("bat"), SLICE("rat")}, 2), "bat");

@@ -1,5 +1,8 @@
 #include "base/text.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "support/unit.h"
 
 static void numbers_are_written(void **state)
@@ -90,6 +93,51 @@ static void a_growing_text_keeps_its_limit(void **state)
     text_release(&text);
 }
 
+/* Every number of digits, and every place of a two-digit step. */
+static void all_digits_are_right(void **state)
+{
+    (void)state;
+    struct text text = text_growing(0);
+    for (uint64_t value = 1; value < UINT64_MAX / 3; value *= 3)
+        for (uint64_t off = 0; off < 3; off++) {
+            char expected[32];
+            snprintf(expected, sizeof expected, "%llu", (unsigned long long)(value - 1 + off));
+            text_clear(&text);
+            text_add_u64(&text, value - 1 + off);
+            assert_slices(text_slice(&text), slice_of_text(expected));
+        }
+    for (uint64_t value = 1; value <= UINT64_MAX / 10; value *= 10)
+        for (uint64_t off = 0; off < 2; off++) {
+            char expected[32];
+            snprintf(expected, sizeof expected, "%llu", (unsigned long long)(value - off));
+            text_clear(&text);
+            text_add_u64(&text, value - off);
+            assert_slices(text_slice(&text), slice_of_text(expected));
+        }
+    text_release(&text);
+}
+
+/* Each byte at each place of what is looked at as a whole; the text ends where its memory does. */
+static void json_escapes_are_seen_anywhere(void **state)
+{
+    (void)state;
+    struct text text = text_growing(0);
+    for (size_t size = 1; size < 20; size++)
+        for (size_t at = 0; at < size; at++)
+            for (int c = 0; c < 0x80; c++) {
+                char *plain = malloc(size);
+                memset(plain, '~', size);
+                plain[at] = (char)c;
+                text_clear(&text);
+                text_add_json(&text, slice_of(plain, size));
+                bool is_plain = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+                assert_int_equal(text.size == size, is_plain);
+                assert_int_equal(text.data[at], is_plain ? c : '\\');
+                free(plain);
+            }
+    text_release(&text);
+}
+
 static void json_is_escaped(void **state)
 {
     (void)state;
@@ -113,6 +161,8 @@ int main(void)
         cmocka_unit_test(a_fixed_text_fills_to_the_brim),
         cmocka_unit_test(after_a_failure_all_is_dropped),
         cmocka_unit_test(a_growing_text_keeps_its_limit),
+        cmocka_unit_test(all_digits_are_right),
+        cmocka_unit_test(json_escapes_are_seen_anywhere),
         cmocka_unit_test(json_is_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -77,6 +77,24 @@ static void malformed_bytes_are_seen(void **state)
     assert_int_equal(utf8_size(SLICE_NONE), 0);
 }
 
+/* At each place of and behind the words that are looked at as a whole. */
+static void a_wrong_byte_is_seen_anywhere(void **state)
+{
+    (void)state;
+    for (size_t size = 1; size < 40; size++)
+        for (size_t at = 0; at < size; at++) {
+            char text[40];
+            memset(text, 'a', size);
+            assert_true(utf8_is_valid(slice_of(text, size)));
+            text[at] = (char)0x80;
+            assert_false(utf8_is_valid(slice_of(text, size)));
+            if (at) {
+                text[at - 1] = (char)0xc2;
+                assert_true(utf8_is_valid(slice_of(text, size)));
+            }
+        }
+}
+
 static void a_text_is_valid_as_a_whole(void **state)
 {
     (void)state;
@@ -94,6 +112,7 @@ int main(void)
         cmocka_unit_test(characters_grow_at_the_boundaries),
         cmocka_unit_test(nothing_else_is_one),
         cmocka_unit_test(malformed_bytes_are_seen),
+        cmocka_unit_test(a_wrong_byte_is_seen_anywhere),
         cmocka_unit_test(a_text_is_valid_as_a_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
