@@ -16,11 +16,34 @@ static inline uint64_t lower_word(uint64_t word)
     return word | (word & 0x4040404040404040) >> 1;
 }
 
-static inline uint64_t load(const char *p, size_t size)
+static inline uint64_t load8(const char *p)
 {
-    uint64_t word = 0;
-    memcpy(&word, p, size);
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
     return word;
+}
+
+static inline uint64_t load4(const char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static inline uint64_t load2(const char *p)
+{
+    uint16_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* All of a name of less than 8 bytes as one word: its first and its last bytes, which may be the
+ * same ones. */
+static inline uint64_t load_short(const char *p, size_t size)
+{
+    if (size >= 4)
+        return load4(p) | load4(p + size - 4) << 32;
+    return load2(p) | load2(p + size - 2) << 32;
 }
 
 /* With a constant `size` and a literal `name` this becomes one or more comparisons of words with
@@ -29,11 +52,11 @@ static inline __attribute__((always_inline)) bool is_name(
     const char *p, const char *name, size_t size)
 {
     if (size < 8)
-        return lower_word(load(p, size)) == load(name, size);
+        return lower_word(load_short(p, size)) == load_short(name, size);
     for (size_t i = 0; i + 8 <= size; i += 8)
-        if (lower_word(load(p + i, 8)) != load(name + i, 8))
+        if (lower_word(load8(p + i)) != load8(name + i))
             return false;
-    return lower_word(load(p + size - 8, 8)) == load(name + size - 8, 8);
+    return lower_word(load8(p + size - 8)) == load8(name + size - 8);
 }
 
 #define FIELD(id, name) \

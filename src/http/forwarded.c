@@ -1,7 +1,6 @@
 #include "http/forwarded.h"
 
 #include "base/text.h"
-#include "http/uri.h"
 
 #define LOOPS_MAX   10
 #define PSEUDONYM   "weir"
@@ -144,14 +143,6 @@ static enum status append(
     return joined.data ? fields_set_known(&x->request.fields, id, joined) : NO_MEMORY;
 }
 
-/* What there is to continue: the field itself; or, if the trusted peer told of the client in the
- * other way, the client. */
-static struct slice former_of(struct exchange *x, enum field_id id, struct slice client)
-{
-    struct slice former = fields_combined(&x->request.fields, field_name(id));
-    return former.size || address_equal(&x->client, &x->peer) ? former : client;
-}
-
 static struct slice ip_of(const struct address *address, char room[ADDRESS_TEXT_MAX])
 {
     struct text text = text_fixed(room, ADDRESS_TEXT_MAX);
@@ -166,17 +157,24 @@ static enum status set_missing(struct exchange *x, enum field_id id, struct slic
     return fields_add_known(&x->request.fields, id, value);
 }
 
-static enum status set_port(struct exchange *x)
+/* The port that the client asked for: as it is written in the authority, which has been parsed. */
+static struct slice port_of(const struct http_request *request)
 {
-    struct slice host, text;
-    uint16_t port = 0;
-    if (fields_has(&x->request.fields, FIELD_X_FORWARDED_PORT))
-        return OK;
-    if (uri_parse_authority(&x->arena, x->request.authority, &host, &port) || port == 0)
-        port = slice_equal(x->request.scheme, SLICE("https")) ? 443 : 80;
-    text = arena_format(&x->arena, "%u", port);
-    return text.data ? fields_add_known(&x->request.fields, FIELD_X_FORWARDED_PORT, text)
-                     : NO_MEMORY;
+    struct slice authority = request->authority;
+    size_t colon = authority.size;
+    while (colon > 0 && authority.data[colon - 1] >= '0' && authority.data[colon - 1] <= '9')
+        colon--;
+    if (colon > 1 && authority.data[colon - 1] == ':')
+        return slice_from(authority, colon);
+    return slice_equal(request->scheme, SLICE("https")) ? SLICE("443") : SLICE("80");
+}
+
+/* The list to continue: what a trusted peer sent; or, if it told of the client in the other way,
+ * the client. */
+static struct slice former_x(struct exchange *x, char room[ADDRESS_TEXT_MAX])
+{
+    struct slice former = fields_combined(&x->request.fields, SLICE("x-forwarded-for"));
+    return former.size || address_equal(&x->client, &x->peer) ? former : ip_of(&x->client, room);
 }
 
 static enum status write_x(struct exchange *x, struct slice former)
@@ -187,7 +185,7 @@ static enum status write_x(struct exchange *x, struct slice former)
         e = set_missing(x, FIELD_X_FORWARDED_HOST, x->request.authority);
     if (e == OK)
         e = set_missing(x, FIELD_X_FORWARDED_PROTO, x->request.scheme);
-    return e ? e : set_port(x);
+    return e ? e : set_missing(x, FIELD_X_FORWARDED_PORT, port_of(&x->request));
 }
 
 /* for=10.0.0.1, for="[::1]", for=unknown (RFC 7239 §6). */
@@ -221,6 +219,16 @@ static void add_host(struct text *text, struct slice host)
         text_add_char(text, '"');
 }
 
+static struct slice former_standard(struct exchange *x, char room[ADDRESS_TEXT_MAX])
+{
+    struct slice former = fields_combined(&x->request.fields, SLICE("forwarded"));
+    if (former.size || address_equal(&x->client, &x->peer))
+        return former;
+    struct text text = text_fixed(room, ADDRESS_TEXT_MAX);
+    add_node(&text, &x->client);
+    return text_slice(&text);
+}
+
 static enum status write_standard(struct exchange *x, struct slice former)
 {
     char room[ELEMENT_MAX];
@@ -235,29 +243,21 @@ static enum status write_standard(struct exchange *x, struct slice former)
 enum status forwarded_write(struct exchange *x, enum forwarded_style style)
 {
     struct fields *fields = &x->request.fields;
-    char ip_room[ADDRESS_TEXT_MAX], node_room[ADDRESS_TEXT_MAX];
-    struct text node = text_fixed(node_room, sizeof node_room);
+    char x_room[ADDRESS_TEXT_MAX], standard_room[ADDRESS_TEXT_MAX];
+    struct slice before_x = SLICE_NONE, before_standard = SLICE_NONE;
     bool is_standard = style == FORWARDED_STANDARD || style == FORWARDED_BOTH;
     bool is_x = style == FORWARDED_X || style == FORWARDED_BOTH;
-    if (style == FORWARDED_NONE && x->is_peer_trusted)
-        return OK;
-    if (!x->is_peer_trusted) {
-        remove_x_forwarded(fields);
-        fields_remove_known(fields, FIELD_FORWARDED);
+    if (x->is_peer_trusted) {
+        if (style == FORWARDED_NONE)
+            return OK;
+        before_x = former_x(x, x_room);
+        before_standard = former_standard(x, standard_room);
     }
-    add_node(&node, &x->client);
-    struct slice former_x = former_of(x, FIELD_X_FORWARDED_FOR, ip_of(&x->client, ip_room));
-    struct slice former_standard = former_of(x, FIELD_FORWARDED, text_slice(&node));
-    enum status e = OK;
-    if (is_x)
-        e = write_x(x, former_x);
-    else
+    if (!x->is_peer_trusted || !is_x)
         remove_x_forwarded(fields);
-    if (is_standard && e == OK)
-        e = write_standard(x, former_standard);
-    else
-        fields_remove_known(fields, FIELD_FORWARDED);
-    return e;
+    fields_remove_known(fields, FIELD_FORWARDED);
+    enum status e = is_x ? write_x(x, before_x) : OK;
+    return e || !is_standard ? e : write_standard(x, before_standard);
 }
 
 enum status via_add(struct fields *fields, enum http_version version)

@@ -124,7 +124,9 @@ static enum http_version version_at(const char *text)
 static enum status read_version(struct h1_parser *parser)
 {
     struct slice shape = SLICE(VERSION_SHAPE "\r\n");
-    enum status e = take_shape(parser, shape);
+    bool is_usual =
+        left(parser) >= shape.size && memcmp(parser->at, "HTTP/1.1\r\n", shape.size) == 0;
+    enum status e = is_usual ? OK : take_shape(parser, shape);
     if (e)
         return e;
     parser->version = version_at(parser->at);

@@ -116,8 +116,22 @@ static inline const char *scan_token(const char *p, const char *end)
     return scan_table(p, end, SCAN_TOKEN);
 }
 
-/* What needs no normalising in a path, dots aside. */
+/* What needs no normalising in a path, dots aside. As with tokens the vector knows what is usual.
+ */
 static inline const char *scan_path(const char *p, const char *end)
 {
+#ifdef SCAN_HAS_VECTORS
+    while (end - p >= 16) {
+        scan_vector v = scan_load(p);
+        scan_vector letter = (v | 0x20) - 'a', other = v - '-'; /* "-", ".", "/" and digits */
+        unsigned first = scan_first(~((letter < 26) | (other < 13)));
+        p += first;
+        if (first < 16) {
+            if (!scan_is(*p, SCAN_PATH))
+                return p;
+            p++;
+        }
+    }
+#endif
     return scan_table(p, end, SCAN_PATH);
 }

@@ -189,34 +189,37 @@ static enum status parse_ipv6(
     return ret_host->data ? OK : NO_MEMORY;
 }
 
-/* Labels are not empty, but for one behind a last dot. */
-static bool has_good_labels(struct slice name)
+static struct slice lower_copy(struct arena *arena, struct slice name)
 {
-    return name.size && name.data[0] != '.' && slice_find_slice(name, SLICE("..")) == name.size;
+    char *lower = arena_bytes(arena, name.size);
+    if (!lower)
+        return SLICE_NONE;
+    for (size_t i = 0; i < name.size; i++)
+        lower[i] =
+            (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] | 0x20 : name.data[i]);
+    return slice_of(lower, name.size);
 }
 
+/* Labels are not empty, but for one behind a last dot. */
 static enum status parse_name(
     struct arena *arena, struct slice authority, struct slice *ret_host, struct slice *ret_rest)
 {
-    const char *end = authority.data + authority.size;
-    const char *stop = scan_table(authority.data, end, SCAN_HOST);
-    const char *name_end = scan_table(stop, end, SCAN_UNRESERVED);
-    struct slice name = slice_of(authority.data, (size_t)(name_end - authority.data));
-    if (!has_good_labels(name))
-        return BAD_HOST;
-    if (stop != name_end) {
-        char *lower = arena_bytes(arena, name.size);
-        if (!lower)
-            return NO_MEMORY;
-        for (size_t i = 0; i < name.size; i++)
-            lower[i] = (char)(name.data[i] >= 'A' && name.data[i] <= 'Z' ? name.data[i] | 0x20
-                                                                         : name.data[i]);
-        *ret_host = slice_of(lower, name.size);
-    } else {
-        *ret_host = name;
+    bool is_lower = true;
+    char before = '.';
+    size_t size = 0;
+    for (; size < authority.size && scan_is(authority.data[size], SCAN_UNRESERVED); size++) {
+        char c = authority.data[size];
+        if (c == '.' && before == '.')
+            return BAD_HOST;
+        is_lower = is_lower && scan_is(c, SCAN_HOST);
+        before = c;
     }
-    *ret_rest = slice_from(authority, name.size);
-    return OK;
+    if (size == 0)
+        return BAD_HOST;
+    struct slice name = slice_head(authority, size);
+    *ret_host = is_lower ? name : lower_copy(arena, name);
+    *ret_rest = slice_from(authority, size);
+    return ret_host->data ? OK : NO_MEMORY;
 }
 
 enum status uri_parse_authority(
