@@ -2,6 +2,7 @@
 
 #ifdef WEIR_SWITCH_UCONTEXT
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/must.h"
