@@ -1,8 +1,9 @@
-/* Services: calling a system's parts by name. A service is a set of endpoints, a way to choose among them, pools of connections to them, and what to do
- * when one fails.
+/* Services: calling a system's parts by name. A service is a set of endpoints, a way to choose
+ * among them, pools of connections to them, and what to do when one fails.
  *
- * Configuration (struct service_options, in the snapshot) and runtime state (endpoints' loads, pools, in the registry, kept across
- * reloads by name and address) are apart. Pools are one for each worker and endpoint. */
+ * Configuration (struct service_options, in the snapshot) and runtime state (endpoints' loads,
+ * pools, in the registry, kept across reloads by name and address) are apart. Pools are one for
+ * each worker and endpoint. */
 #pragma once
 
 #include "base/metrics.h"
@@ -14,14 +15,15 @@
 struct service;
 struct service_plane;
 
-/* What the process has one of, made by main, for all services: workers' pools, resolver, health checks, metrics. */
+/* What the process has one of, made by main, for all services: workers' pools, resolver, health
+ * checks, metrics. */
 struct service_plane_options {
-    struct registry *registry;          /* borrowed */
-    struct metrics *metrics;            /* borrowed */
+    struct registry *registry; /* borrowed */
+    struct metrics *metrics;   /* borrowed */
     unsigned workers;
-    struct loop *const *worker_loops;   /* borrowed, `workers` of them */
+    struct loop *const *worker_loops;    /* borrowed, `workers` of them */
     struct metrics_shard *const *shards; /* borrowed, one a worker */
-    struct loop *control_loop;          /* where checks and the resolver run */
+    struct loop *control_loop;           /* where checks and the resolver run */
     struct metrics_shard *control_shard;
 };
 enum status service_plane_new(
@@ -36,16 +38,19 @@ void service_plane_free(struct service_plane *plane);
 /* The table of one entry under `services:` ("user: 10.0.0.1:80", or a map). */
 extern const struct option_table service_table;
 
-/* Makes a service from what the table read. On the control thread. Name and options must live as long as the snapshot's arena, with which the
- * service is released (arena_defer). New endpoints start being checked and resolved at service_activate. */
+/* Makes a service from what the table read. On the control thread. Name and options must live as
+ * long as the snapshot's arena, with which the service is released (arena_defer). New endpoints
+ * start being checked and resolved at service_activate. */
 enum status service_prepare(struct service_plane *plane, struct reader *reader, struct slice name,
     const void *options, const struct service **ret_service);
 
-/* When the snapshot that holds it is published: starts checks, resolution, drops what it replaced. On the control thread's loop, on a fiber. */
+/* When the snapshot that holds it is published: starts checks, resolution, drops what it replaced.
+ * On the control thread's loop, on a fiber. */
 void service_activate(const struct service *service);
 
-/* Calls the service with x->request; the answer's head is in x->response, its body not yet read. Retries what is safe. Fills the
- * upstream facts. Statuses: the UPSTREAM_… family, NO_ENDPOINT, CLIENT_CLOSED, CANCELLED, and what reading the request's body gives. */
+/* Calls the service with x->request; the answer's head is in x->response, its body not yet read.
+ * Retries what is safe. Fills the upstream facts. Statuses: the UPSTREAM_… family, NO_ENDPOINT,
+ * CLIENT_CLOSED, CANCELLED, and what reading the request's body gives. */
 enum status service_call(const struct service *service, struct exchange *x);
 
 struct slice service_name(const struct service *service);

@@ -1,0 +1,111 @@
+#include "service/call.h"
+
+static struct call *call_of(struct body *body)
+{
+    return list_entry(body, struct call, answer.body);
+}
+
+/* What is wrong with a body, as the client and the log are to hear it. */
+static enum status status_of_body(enum status e)
+{
+    switch ((int)e) {
+    case END:
+    case CANCELLED:
+    case NO_MEMORY:
+        return e;
+    case TIMEOUT:
+        return UPSTREAM_BODY_TIMEOUT;
+    case INCOMPLETE:
+    case CLOSED:
+    case IO_ERROR:
+        return UPSTREAM_INCOMPLETE;
+    default:
+        return UPSTREAM_PROTOCOL;
+    }
+}
+
+/* The body is over: the connection can serve others while the client still gets the last bytes. */
+static void end(struct call *call, enum status e)
+{
+    struct answer *answer = &call->answer;
+    answer->has_ended = true;
+    answer->outcome = status_of_body(e);
+    if (e == END) {
+        answer->body.trailers = answer->h1.body.trailers;
+        call_finish(call, h1_body_is_complete(&answer->h1));
+        return;
+    }
+    if (e != CANCELLED && e != NO_MEMORY) {
+        mark_failed(call->view, call->index, &call->service->options->outlier,
+            status_word(answer->outcome));
+        service_count_failure(call->service, call->x->worker, answer->outcome);
+    }
+    call_finish(call, false);
+}
+
+static enum status read_answer(struct body *body, instant deadline, struct slice *ret_bytes)
+{
+    struct call *call = call_of(body);
+    if (call->answer.has_ended)
+        return call->answer.outcome;
+    enum status e = body_read(&call->answer.h1.body, deadline, ret_bytes);
+    if (!e)
+        return OK;
+    end(call, e);
+    return call->answer.outcome;
+}
+
+static struct slice peek_answer(struct body *body, bool *ret_last)
+{
+    struct call *call = call_of(body);
+    *ret_last = false;
+    return call->answer.has_ended ? SLICE_NONE : body_peek(&call->answer.h1.body, ret_last);
+}
+
+static void drop_answer(struct body *body)
+{
+    struct call *call = call_of(body);
+    if (!call->answer.has_ended)
+        call_finish(call, false);
+    call->answer.has_ended = true;
+    call->answer.outcome = CANCELLED;
+}
+
+static const struct body_ops answer_ops = {
+    .read = read_answer, .peek = peek_answer, .drop = drop_answer};
+
+/* What policies have put there before the call stays. */
+static enum status keep_earlier_fields(struct exchange *x, struct fields *fields)
+{
+    const struct fields *earlier = &x->response.fields;
+    enum status e = OK;
+    for (uint32_t i = 0; !e && x->response.status == 0 && i < earlier->count; i++)
+        if (earlier->items[i].name.size)
+            e = fields_add_checked(
+                fields, earlier->items[i].id, earlier->items[i].name, earlier->items[i].value);
+    return e;
+}
+
+enum status answer_begin(struct call *call)
+{
+    struct exchange *x = call->x;
+    struct answer *answer = &call->answer;
+    enum status e = fields_strip_hop_by_hop(&call->response.fields);
+    if (!e)
+        e = keep_earlier_fields(x, &call->response.fields);
+    if (e)
+        return e == NO_MEMORY ? e : UPSTREAM_PROTOCOL;
+    x->response = call->response;
+    x->response.body = &answer->body;
+    bool is_empty = call->framing.kind == H1_NO_BODY ||
+                    (call->framing.kind == H1_LENGTH && call->framing.length == 0);
+    if (is_empty) {
+        body_init_empty(&answer->body);
+        call_finish(call, true);
+        return OK;
+    }
+    h1_body_init(&answer->h1, &call->upstream->h1, &upstream_limits, &call->framing, &x->arena,
+        call->service->options->timeout.idle);
+    answer->body = (struct body){.ops = &answer_ops, .length = answer->h1.body.length};
+    return OK;
+}

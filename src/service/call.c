@@ -1,0 +1,222 @@
+#include "service/call.h"
+
+#include "base/hash.h"
+#include "run/loop.h"
+
+#define TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
+
+/* --- the endpoint */
+
+static uint64_t hash_of(const struct call *call)
+{
+    const struct expression *key = call->service->options->balance.key;
+    struct slice text = key ? expression_text(key, call->x) : SLICE_NONE;
+    return text.data ? hash_bytes(text) : 0;
+}
+
+static enum status use_endpoint(struct call *call, uint32_t index)
+{
+    struct exchange *x = call->x;
+    call->index = index;
+    call->endpoint = call->view->set->endpoints[index];
+    atomic_fetch_add_explicit(&call->endpoint->load.in_flight, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&call->endpoint->load.requests, 1, memory_order_relaxed);
+    call->is_counted = true;
+    x->facts.endpoint = call->endpoint->text;
+    if (call->service->has_names) /* this one may be gone before the log line is written */
+        x->facts.endpoint = arena_copy(&x->arena, call->endpoint->text);
+    return x->facts.endpoint.data ? OK : NO_MEMORY;
+}
+
+static void leave_endpoint(struct call *call)
+{
+    if (call->is_counted)
+        atomic_fetch_sub_explicit(&call->endpoint->load.in_flight, 1, memory_order_relaxed);
+    call->is_counted = false;
+}
+
+static enum status choose(struct call *call)
+{
+    const struct endpoint_set *set = call->view->set;
+    struct pick pick = {.candidates = set->candidates,
+        .count = set->count,
+        .random = loop_random(),
+        .tried = call->tried,
+        .hash = hash_of(call)};
+    uint32_t index = call->service->options->balance.type->pick(call->view->balance, &pick);
+    if (index != PICK_NONE)
+        return use_endpoint(call, index);
+    return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
+}
+
+/* Right after the start names may not be resolved yet. */
+static enum status wait_for_names(struct call *call)
+{
+    const struct service *service = call->service;
+    instant until =
+        clock_sooner(call->x->deadline, clock_after(loop_now(), service->options->timeout.connect));
+    while (call->view->set->count == 0 && call->view->set->trouble == INCOMPLETE) {
+        if (loop_now() >= until)
+            return UPSTREAM_DNS_TIMEOUT;
+        enum status e = fiber_sleep_until(loop_now() + 10 * MILLISECOND);
+        if (e)
+            return e;
+        view_release(call->view);
+        call->view = roster_use(service->roster, call->x->worker);
+    }
+    return OK;
+}
+
+/* --- one try */
+
+static bool is_gateway_failure(int status)
+{
+    return status == 502 || status == 503 || status == 504;
+}
+
+static void count_answer(struct call *call)
+{
+    const struct service *service = call->service;
+    int64_t took = loop_now() - call->began;
+    mark_answered(call->endpoint, took);
+    metric_observe(
+        plane_shard(service->plane, call->x->worker), call->endpoint->duration_series, took);
+    if (is_gateway_failure(call->response.status))
+        mark_failed(call->view, call->index, &service->options->outlier, "status 502, 503 or 504");
+    else
+        mark_good(call->endpoint);
+}
+
+static enum status try_once(struct call *call, bool only_new)
+{
+    const struct service *service = call->service;
+    struct pool *pool = &call->endpoint->pools[call->x->worker];
+    call->began = loop_now();
+    call->x->facts.tries++;
+    enum status e =
+        pool_acquire(pool, service->options, only_new, call->x->deadline, &call->upstream);
+    if (e)
+        return e;
+    call->used_old = call->upstream->requests > 0;
+    e = upload_exchange(call);
+    if (!e)
+        count_answer(call);
+    return e;
+}
+
+/* --- what a failure means */
+
+static bool is_connect_failure(enum status e)
+{
+    return e == UPSTREAM_REFUSED || e == UPSTREAM_UNREACHABLE || e == UPSTREAM_CONNECT_TIMEOUT;
+}
+
+/* Failures that are the endpoint's. The client's, and our own limits, are not held against it. */
+static bool is_endpoint_failure(enum status e)
+{
+    return is_connect_failure(e) || e == UPSTREAM_CLOSED || e == UPSTREAM_TIMEOUT ||
+           e == UPSTREAM_WRITE_TIMEOUT || e == UPSTREAM_PROTOCOL || e == UPSTREAM_HEAD_TOO_LARGE;
+}
+
+/* A connection that had rested closes under the request: most likely its peer was tired of it, and
+ * has not seen the request. Sending that again is safe when doing it twice does no harm, or none of
+ * it got there (RFC 9110 §9.2.2, RFC 9112 §9.3.1). */
+static bool died_while_idle(struct call *call, enum status e)
+{
+    if (e != UPSTREAM_CLOSED || !call->used_old || h1_has_bytes(&call->upstream->h1))
+        return false;
+    return http_method_is_idempotent(call->x->request.method) || upload_left_nothing(&call->upload);
+}
+
+static void count_failure(struct call *call, enum status e)
+{
+    if (is_endpoint_failure(e))
+        mark_failed(call->view, call->index, &call->service->options->outlier, status_word(e));
+    if (e != CANCELLED)
+        service_count_failure(call->service, call->x->worker, e);
+}
+
+static void give_up_connection(struct call *call)
+{
+    upload_stop(&call->upload);
+    pool_discard(call->upstream);
+    call->upstream = NULL;
+}
+
+static void count_retry(struct call *call)
+{
+    metric_add(plane_shard(call->service->plane, call->x->worker), call->service->retry_series, 1);
+}
+
+/* Tries until there is an answer or no safe way to try again. */
+static enum status try_until_answered(struct call *call)
+{
+    bool only_new = false;
+    enum status e = choose(call);
+    for (int tries = 1; !e; tries++) {
+        e = try_once(call, only_new);
+        if (!e)
+            return OK;
+        bool again_here = !only_new && died_while_idle(call, e) && upload_rewind(call);
+        give_up_connection(call);
+        if (!again_here)
+            count_failure(call, e);
+        if (!again_here && (!is_connect_failure(e) || tries == TRIES_MAX))
+            return e;
+        only_new = again_here;
+        if (!again_here) {
+            leave_endpoint(call);
+            if (call->index < 64)
+                call->tried |= (uint64_t)1 << call->index;
+            enum status none = call->index < 64 ? choose(call) : NO_ENDPOINT;
+            if (none)
+                return e;
+        }
+        count_retry(call);
+        e = OK;
+    }
+    return e;
+}
+
+void call_finish(struct call *call, bool can_go_on)
+{
+    can_go_on = can_go_on && call->framing.keep_alive && upload_is_complete(&call->upload) &&
+                !h1_has_bytes(&call->upstream->h1);
+    upload_stop(&call->upload);
+    if (call->answer.h1.body.ops)
+        body_drop(&call->answer.h1.body);
+    call->answer.h1.body.ops = NULL;
+    if (call->upstream && can_go_on)
+        pool_give(call->upstream, &call->service->options->connections);
+    else
+        pool_discard(call->upstream);
+    call->upstream = NULL;
+    leave_endpoint(call);
+    if (call->view)
+        view_release(call->view);
+    call->view = NULL;
+}
+
+enum status service_call(const struct service *service, struct exchange *x)
+{
+    struct call *call = arena_new(&x->arena, struct call);
+    if (!call)
+        return NO_MEMORY;
+    instant began = loop_now();
+    call->service = service;
+    call->x = x;
+    call->view = roster_use(service->roster, x->worker);
+    x->facts.service = service->name;
+    x->facts.service_id = service->id;
+    upload_plan(call);
+    enum status e = wait_for_names(call);
+    if (!e)
+        e = try_until_answered(call);
+    int64_t took = loop_now() - began;
+    x->facts.upstream_time += took > 0 ? took : 1;
+    if (!e)
+        e = answer_begin(call);
+    if (e)
+        call_finish(call, false);
+    return e;
+}

@@ -1,0 +1,93 @@
+/* One call of a service: from the choice of an endpoint to the end of the answer's body. Lives in
+ * the exchange's arena.
+ *
+ *     service_call        chooses, sends, reads the head, tries again where that is safe (call.c)
+ *     upload              the request on its way, with its body in memory or streamed (upload.c)
+ *     answer              the body of the answer, which ends the call (answer.c) */
+#pragma once
+
+#include "service/mark.h"
+#include "service/service_state.h"
+
+/* The body of the answer: reads off the connection, and gives that back to its pool at the end. */
+struct answer {
+    struct body body;
+    struct h1_body h1;
+    bool has_ended; /* the call was finished by reading; `outcome` is what reading says from then on
+                     */
+    enum status outcome;
+};
+
+/* The request on its way to the endpoint. */
+struct upload {
+    enum upload_kind {
+        UPLOAD_EMPTY,  /* there is no body */
+        UPLOAD_MEMORY, /* all of it is here: sent at once with the head */
+        UPLOAD_STREAM  /* pumped by a fiber of its own while the answer may come already */
+    } kind;
+    struct h1_framing framing;
+    struct body_slice memory; /* UPLOAD_MEMORY: what is sent */
+    struct scope scope;       /* UPLOAD_STREAM: the pump, and who reads the head meanwhile */
+    struct fiber *waiter;     /* to be woken when something happens; NULL: nobody waits */
+    struct fiber *holder;     /* the pump while it waits for "100 Continue" */
+    bool has_scope;
+    bool awaits_continue; /* the body is held back until the endpoint (or a time) asks for it */
+    bool has_begun;       /* the client's body has been read from */
+    bool has_ended;       /* everything was sent, or sending failed */
+    bool is_cut;          /* the endpoint takes no more */
+    instant ended;
+    enum status
+        failure; /* a reason to give up: reading the client's body failed, or sending timed out */
+    bool head_is_here; /* who reads the head has ended, with `head_outcome` */
+    enum status head_outcome;
+};
+
+struct call {
+    const struct service *service;
+    struct exchange *x;
+    struct view *view;         /* in use until the call is finished */
+    struct endpoint *endpoint; /* the chosen one */
+    uint32_t index;            /* its place in the view */
+    struct upstream *upstream; /* owned while it is in use */
+    instant began;             /* this try */
+    uint64_t tried;            /* places in the view that failed */
+    bool used_old;             /* the connection of this try had carried requests before */
+    bool is_counted;           /* in the endpoint's requests in flight */
+    struct http_response response;
+    struct h1_framing framing; /* of the answer */
+    struct upload upload;
+    struct answer answer;
+};
+
+extern const struct h1_limits upstream_limits;
+
+/* Ends a call: the connection goes back to its pool if it can go on, else it is closed; what the
+ * call used is released. Again is harmless. */
+void call_finish(struct call *call, bool can_go_on);
+
+/* --- upload.c */
+
+/* How the request's body will be sent. Once a call. */
+void upload_plan(struct call *call);
+
+/* Sends the request on the call's connection and reads the head of the answer into call->response,
+ * passing on interim ones. OK, or the UPSTREAM_… statuses, what reading the client's body gave,
+ * CANCELLED. */
+enum status upload_exchange(struct call *call);
+
+/* Stops sending, and waits until that has stopped. */
+void upload_stop(struct upload *upload);
+
+/* True when all was sent, so that the connection stands at the next request. */
+bool upload_is_complete(const struct upload *upload);
+
+/* True when the request can be sent once more from its beginning; makes it ready for that. */
+bool upload_rewind(struct call *call);
+
+/* True when the endpoint cannot have seen any of it. */
+bool upload_left_nothing(const struct upload *upload);
+
+/* --- answer.c */
+
+/* Puts the answer's head and body into the exchange. */
+enum status answer_begin(struct call *call);

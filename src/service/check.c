@@ -1,0 +1,181 @@
+#include "service/check.h"
+
+#include "run/loop.h"
+#include "run/socket.h"
+#include "service/errand.h"
+
+#include <stdio.h>
+
+#define HEAD_MAX 4096
+#define BODY_MAX ((size_t)64 * 1024) /* of an answer; more is not looked at */
+
+static const struct h1_limits limits = H1_LIMITS_DEFAULT;
+
+/* One question, with a copy of what it goes by: a reload may change that while it is asked. */
+struct question {
+    struct endpoint *endpoint;
+    struct health_options how;
+    instant deadline;
+    enum status failure; /* no answer: why */
+    int answered;        /* its status */
+    char head_room[HEAD_MAX];
+    struct slice head;
+};
+
+static void write_head(
+    struct question *q, const struct service_options *options, struct arena *arena)
+{
+    struct text text = text_fixed(q->head_room, sizeof q->head_room);
+    struct http_request request = {.method = q->how.method ? METHOD_HEAD : METHOD_GET,
+        .version = HTTP_1_1,
+        .path = q->how.path};
+    bool is_named = options->host.size && !slice_equal(options->host, SLICE("endpoint"));
+    bool is_local = q->endpoint->address.any.sa_family == AF_UNIX;
+    request.authority = is_local ? SLICE("localhost") : q->endpoint->text;
+    if (is_named)
+        request.authority = options->host;
+    request.method_text = http_method_name(request.method);
+    size_t query = slice_find(q->how.path, '?');
+    request.path = slice_head(q->how.path, query);
+    if (query < q->how.path.size)
+        request.query = slice_from(q->how.path, query + 1);
+    fields_init(&request.fields, arena);
+    (void)fields_add_known(&request.fields, FIELD_USER_AGENT, SLICE("weir-health"));
+    struct h1_framing framing = {.kind = H1_NO_BODY};
+    h1_write_request_head(&text, &request, &framing);
+    q->head = text.failed ? SLICE_NONE : text_slice(&text);
+}
+
+static enum status read_answer(
+    struct question *q, struct h1_connection *connection, struct arena *arena)
+{
+    struct http_response response = {0};
+    struct h1_framing framing;
+    enum http_method method = q->how.method ? METHOD_HEAD : METHOD_GET;
+    enum status e;
+    do
+        e = h1_read_response(connection, arena, &limits, method, q->deadline, &response, &framing);
+    while (!e && response.status < 200);
+    if (e)
+        return e;
+    q->answered = response.status;
+    struct h1_body body;
+    struct slice ignored;
+    struct body *reader = h1_body_init(&body, connection, &limits, &framing, arena, q->how.timeout);
+    e = body_read_all(reader, arena, BODY_MAX, q->deadline, &ignored);
+    body_drop(reader);
+    return e == TOO_LARGE ? OK : e;
+}
+
+static enum status ask(struct question *q, struct arena *arena)
+{
+    struct stream *stream;
+    struct h1_connection connection;
+    if (!q->head.data)
+        return TOO_LARGE;
+    enum status e = socket_connect(&q->endpoint->address, NULL, q->deadline, &stream);
+    if (e)
+        return e;
+    h1_init(&connection, stream);
+    e = stream_write(stream, q->head.data, q->head.size, q->deadline, NULL);
+    if (!e)
+        e = read_answer(q, &connection, arena);
+    h1_release(&connection);
+    return e;
+}
+
+static bool is_good(const struct question *q)
+{
+    return !q->failure && q->answered >= q->how.expect.from && q->answered <= q->how.expect.to;
+}
+
+/* A good answer also ends an ejection: who answers is there. */
+static void count_good(struct endpoint *endpoint, const struct health_options *how)
+{
+    endpoint->bad = 0;
+    if (endpoint->good < how->rise)
+        endpoint->good++;
+    if (endpoint->good < how->rise)
+        return;
+    atomic_store_explicit(&endpoint->load.failures_in_row, 0, memory_order_relaxed);
+    bool was_down = endpoint_set_down(endpoint, DOWN_CHECK, false);
+    bool was_ejected = endpoint_set_down(endpoint, DOWN_EJECTED, false);
+    if (was_down || was_ejected)
+        endpoint_note(endpoint, "up: %u good answers", (unsigned)how->rise);
+}
+
+static void count_bad(struct endpoint *endpoint, const struct question *q)
+{
+    endpoint->good = 0;
+    if (endpoint->bad < q->how.fall)
+        endpoint->bad++;
+    if (endpoint->bad < q->how.fall || !endpoint_set_down(endpoint, DOWN_CHECK, true))
+        return;
+    if (q->failure)
+        endpoint_note(endpoint, "down: %u × %s", endpoint->bad, status_word(q->failure));
+    else
+        endpoint_note(endpoint, "down: %u × status %d", endpoint->bad, q->answered);
+}
+
+/* CANCELLED: the endpoint may have gone. */
+static enum status check_once(struct endpoint *endpoint, instant *ret_next)
+{
+    struct arena arena;
+    struct question q;
+    q.endpoint = endpoint;
+    q.how = endpoint->checked_by->health;
+    q.deadline = clock_after(loop_now(), q.how.timeout);
+    q.answered = 0;
+    int64_t jitter = q.how.every / 10;
+    *ret_next = loop_now() + q.how.every - jitter +
+                (int64_t)random_below(loop_random(), (uint64_t)jitter * 2 + 1);
+    arena_init(&arena, 0, 2 * BODY_MAX);
+    write_head(&q, endpoint->checked_by, &arena);
+    q.failure = ask(&q, &arena);
+    arena_release(&arena);
+    if (q.failure == CANCELLED)
+        return CANCELLED;
+    if (is_good(&q))
+        count_good(endpoint, &q.how);
+    else
+        count_bad(endpoint, &q);
+    return OK;
+}
+
+static void keep_checking(void *owner)
+{
+    struct endpoint *endpoint = owner;
+    instant next;
+    while (check_once(endpoint, &next) == OK && fiber_sleep_until(next) == OK)
+        ;
+}
+
+static void stop_check(struct endpoint *endpoint)
+{
+    errand_stop(&endpoint->check);
+    endpoint->checked_by = NULL;
+    endpoint->good = endpoint->bad = 0;
+    if (endpoint_set_down(endpoint, DOWN_CHECK, false))
+        endpoint_note(endpoint, "up: no longer checked");
+}
+
+void checks_start(const struct endpoint_set *set, const struct service_options *options)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct endpoint *endpoint = set->endpoints[i];
+        if (!options->health.is_set) {
+            stop_check(endpoint);
+            continue;
+        }
+        endpoint->checked_by = options;
+        errand_start(
+            endpoint->plane->options.control_loop, keep_checking, endpoint, &endpoint->check);
+    }
+}
+
+void checks_stop(const struct endpoint_set *set, const struct service_options *options)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->endpoints[i]->checked_by == options)
+            stop_check(set->endpoints[i]);
+}

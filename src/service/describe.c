@@ -1,0 +1,97 @@
+/* A service as JSON, for status pages and people. */
+#include "base/json_writer.h"
+#include "service/service_state.h"
+
+static uint64_t read_number(const _Atomic uint32_t *number)
+{
+    return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+static void write_number(struct json_writer *w, const char *name, uint64_t value)
+{
+    json_write_key(w, slice_of_text(name));
+    json_write_u64(w, value);
+}
+
+static const char *state_of(const struct load *load)
+{
+    uint64_t down = read_number(&load->is_down);
+    if (down & DOWN_DRAINED)
+        return "drained";
+    if (down & DOWN_CHECK)
+        return "down";
+    return down & DOWN_EJECTED ? "ejected" : "up";
+}
+
+/* The newest first. */
+static void write_events(struct json_writer *w, struct endpoint *endpoint)
+{
+    json_write_key(w, SLICE("events"));
+    json_write_array(w);
+    pthread_mutex_lock(&endpoint->mutex);
+    unsigned oldest =
+        endpoint->event_count > ENDPOINT_HISTORY ? endpoint->event_count - ENDPOINT_HISTORY : 0;
+    for (unsigned i = endpoint->event_count; i > oldest; i--) {
+        const struct endpoint_event *event = &endpoint->events[(i - 1) % ENDPOINT_HISTORY];
+        char time[ISO_TIME_SIZE];
+        clock_iso_time(event->wall, time);
+        json_write_object(w);
+        json_write_key(w, SLICE("time"));
+        json_write_string(w, slice_of(time, sizeof time));
+        json_write_key(w, SLICE("what"));
+        json_write_string(w, slice_of_text(event->text));
+        json_write_object_end(w);
+    }
+    pthread_mutex_unlock(&endpoint->mutex);
+    json_write_array_end(w);
+}
+
+static uint64_t count_idle(const struct endpoint *endpoint)
+{
+    uint64_t idle = 0;
+    for (unsigned i = 0; i < endpoint->plane->options.workers; i++)
+        idle += read_number(&endpoint->pools[i].idle_count);
+    return idle;
+}
+
+static void write_endpoint(
+    struct json_writer *w, struct endpoint *endpoint, const struct candidate *candidate)
+{
+    const struct load *load = &endpoint->load;
+    uint64_t latency = atomic_load_explicit(&load->latency, memory_order_relaxed);
+    json_write_object(w);
+    json_write_key(w, SLICE("address"));
+    json_write_string(w, endpoint->text);
+    json_write_key(w, SLICE("state"));
+    json_write_string(w, slice_of_text(state_of(load)));
+    write_number(w, "weight", candidate->weight);
+    write_number(w, "in_flight", read_number(&load->in_flight));
+    write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
+    write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
+    write_number(w, "connections", read_number(&load->open));
+    write_number(w, "idle", count_idle(endpoint));
+    json_write_key(w, SLICE("latency_seconds"));
+    json_write_double(w, (double)latency / (double)SECOND);
+    write_events(w, endpoint);
+    json_write_object_end(w);
+}
+
+void service_describe(const struct service *service, struct json_writer *w)
+{
+    const struct endpoint_set *set = roster_look(service->roster);
+    json_write_object(w);
+    json_write_key(w, SLICE("name"));
+    json_write_string(w, service->name);
+    json_write_key(w, SLICE("balance"));
+    json_write_string(w, slice_of_text(service->options->balance.type->name));
+    if (set->trouble) {
+        json_write_key(w, SLICE("trouble"));
+        json_write_string(w, slice_of_text(status_sentence(set->trouble)));
+    }
+    json_write_key(w, SLICE("endpoints"));
+    json_write_array(w);
+    for (uint32_t i = 0; i < set->count; i++)
+        write_endpoint(w, set->endpoints[i], &set->candidates[i]);
+    json_write_array_end(w);
+    json_write_object_end(w);
+}

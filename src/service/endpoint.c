@@ -1,0 +1,203 @@
+#include "service/endpoint.h"
+
+#include "service/errand.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct metric_family duration_family = {"weir_upstream_request_duration_seconds",
+    "Time from a request's first byte to a service until the head of its answer.", METRIC_HISTOGRAM,
+    {"service", "endpoint"}};
+static const struct metric_family healthy_family = {"weir_endpoint_healthy",
+    "1 while an endpoint gets requests.", METRIC_GAUGE, {"service", "endpoint"}};
+static const struct metric_family connections_family = {"weir_upstream_connections",
+    "Open connections to an endpoint, in use or idle.", METRIC_GAUGE, {"service", "endpoint"}};
+
+/* What the registry keeps: endpoints live on for a while after it has let go. */
+struct endpoint_entry {
+    struct endpoint *endpoint;
+};
+
+struct endpoint_recipe {
+    struct service_plane *plane;
+    struct slice service_name, text;
+    const struct address *address;
+};
+
+static struct slice copy_slice(struct slice s)
+{
+    char *copy = malloc(s.size + 1);
+    if (copy)
+        memcpy(copy, s.data, s.size);
+    return slice_of(copy, s.size);
+}
+
+static void add_series(struct endpoint *endpoint)
+{
+    struct metrics *metrics = endpoint->plane->options.metrics;
+    struct slice labels[] = {endpoint->service_name, endpoint->text};
+    if (!metrics)
+        return;
+    endpoint->duration_series = metrics_series(metrics, &duration_family, labels);
+    endpoint->healthy_series = metrics_series(metrics, &healthy_family, labels);
+    endpoint->connections_series = metrics_series(metrics, &connections_family, labels);
+}
+
+static void free_memory(struct endpoint *endpoint)
+{
+    pthread_mutex_destroy(&endpoint->mutex);
+    free((char *)endpoint->service_name.data);
+    free((char *)endpoint->text.data);
+    free(endpoint->pools);
+    free(endpoint);
+}
+
+static struct endpoint *make(const struct endpoint_recipe *recipe)
+{
+    unsigned workers = recipe->plane->options.workers;
+    struct endpoint *endpoint = aligned_alloc(_Alignof(struct endpoint), sizeof *endpoint);
+    if (!endpoint)
+        return NULL;
+    *endpoint = (struct endpoint){.plane = recipe->plane, .address = *recipe->address};
+    endpoint->service_name = copy_slice(recipe->service_name);
+    endpoint->text = copy_slice(recipe->text);
+    endpoint->pools = aligned_alloc(_Alignof(struct pool), (workers + 1) * sizeof(struct pool));
+    if (!endpoint->service_name.data || !endpoint->text.data || !endpoint->pools ||
+        pthread_mutex_init(&endpoint->mutex, NULL)) {
+        free((char *)endpoint->service_name.data);
+        free((char *)endpoint->text.data);
+        free(endpoint->pools);
+        free(endpoint);
+        return NULL;
+    }
+    for (unsigned i = 0; i < workers; i++)
+        pool_init(&endpoint->pools[i], endpoint, i);
+    return endpoint;
+}
+
+static enum status init_entry(void *object, void *context)
+{
+    struct endpoint_entry *entry = object;
+    const struct endpoint_recipe *recipe = context;
+    struct service_plane *plane = recipe->plane;
+    struct endpoint *endpoint = make(recipe);
+    if (!endpoint)
+        return NO_MEMORY;
+    add_series(endpoint);
+    pthread_mutex_lock(&plane->mutex);
+    endpoint->users = 1;
+    for (unsigned i = 0; i < plane->options.workers; i++)
+        endpoint->users += !plane->has_left[i];
+    list_push_back(&plane->endpoints, &endpoint->node);
+    pthread_mutex_unlock(&plane->mutex);
+    entry->endpoint = endpoint;
+    return OK;
+}
+
+static void retire_pool(struct message *message)
+{
+    struct pool *pool = list_entry(message, struct pool, retire);
+    pool_close(pool);
+    endpoint_unref(pool->endpoint);
+}
+
+static void release_entry(void *object)
+{
+    struct endpoint *endpoint = ((struct endpoint_entry *)object)->endpoint;
+    struct service_plane *plane = endpoint->plane;
+    errand_stop(&endpoint->check);
+    endpoint->checked_by = NULL;
+    pthread_mutex_lock(&plane->mutex);
+    for (unsigned i = 0; i < plane->options.workers; i++) {
+        struct pool *pool = &endpoint->pools[i];
+        if (plane->has_left[i])
+            continue;
+        pool->is_retiring = true;
+        pool->retire.deliver = retire_pool;
+        mailbox_post(plane->options.worker_loops[i], &pool->retire);
+    }
+    endpoint_unref_locked(endpoint);
+    pthread_mutex_unlock(&plane->mutex);
+}
+
+static const struct registry_kind endpoint_kind = {
+    "endpoint", sizeof(struct endpoint_entry), init_entry, release_entry};
+
+static struct slice registry_name(char *room, size_t size, struct slice service, struct slice text)
+{
+    struct text name = text_fixed(room, size);
+    text_add(&name, service);
+    text_add_char(&name, '\n');
+    text_add(&name, text);
+    return name.failed ? SLICE_NONE : text_slice(&name);
+}
+
+enum status endpoint_obtain(struct service_plane *plane, struct slice service_name,
+    struct slice text, const struct address *address, struct endpoint_entry **ret_entry)
+{
+    struct endpoint_recipe recipe = {plane, service_name, text, address};
+    char room[1024];
+    struct slice name = registry_name(room, sizeof room, service_name, text);
+    void *object;
+    if (!name.data)
+        return TOO_LARGE;
+    enum status e =
+        registry_obtain(plane->options.registry, &endpoint_kind, name, &recipe, &object);
+    if (!e)
+        *ret_entry = object;
+    return e;
+}
+
+struct endpoint *endpoint_of(struct endpoint_entry *entry)
+{
+    return entry->endpoint;
+}
+
+void endpoint_drop(struct endpoint_entry *entry)
+{
+    registry_release(entry);
+}
+
+void endpoint_free(struct endpoint *endpoint)
+{
+    list_remove(&endpoint->node);
+    free_memory(endpoint);
+}
+
+void endpoint_ref(struct endpoint *endpoint)
+{
+    atomic_fetch_add_explicit(&endpoint->users, 1, memory_order_relaxed);
+}
+
+void endpoint_unref_locked(struct endpoint *endpoint)
+{
+    if (atomic_fetch_sub(&endpoint->users, 1) == 1)
+        endpoint_free(endpoint);
+}
+
+void endpoint_unref(struct endpoint *endpoint)
+{
+    struct service_plane *plane = endpoint->plane;
+    pthread_mutex_lock(&plane->mutex);
+    endpoint_unref_locked(endpoint);
+    pthread_mutex_unlock(&plane->mutex);
+}
+
+void endpoint_note(struct endpoint *endpoint, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    pthread_mutex_lock(&endpoint->mutex);
+    struct endpoint_event *event = &endpoint->events[endpoint->event_count++ % ENDPOINT_HISTORY];
+    event->wall = clock_wall();
+    vsnprintf(event->text, sizeof event->text, format, arguments);
+    pthread_mutex_unlock(&endpoint->mutex);
+    va_end(arguments);
+}
+
+bool endpoint_set_down(struct endpoint *endpoint, enum down_reason reason, bool is_down)
+{
+    uint32_t before = is_down ? atomic_fetch_or(&endpoint->load.is_down, reason)
+                              : atomic_fetch_and(&endpoint->load.is_down, ~(uint32_t)reason);
+    return is_down != ((before & reason) != 0);
+}

@@ -1,0 +1,75 @@
+/* Endpoints at run time: what is known of one, its pools, and whether it may be asked. They outlive
+ * snapshots: a reload that keeps a service's name and an address keeps the endpoint, with its
+ * loads, its verdicts and its open connections.
+ *
+ * Memory is counted: one for whoever has obtained it (snapshots, through the registry), one for
+ * each worker's pool until that is empty for good. */
+#pragma once
+
+#include "service/plane.h"
+#include "service/pool.h"
+#include "service/service_options.h"
+
+#define ENDPOINT_HISTORY 8
+
+/* Something that happened to it, for people. */
+struct endpoint_event {
+    int64_t wall; /* nanoseconds since 1970 */
+    char text[104];
+};
+
+struct endpoint {
+    struct load load; /* shared: atomics */
+    struct service_plane *plane;
+    struct list node; /* in the plane's list */
+    _Atomic uint32_t users;
+    _Atomic uint32_t waiting;  /* requests of all workers that wait for a connection */
+    struct slice service_name; /* owned */
+    struct slice text;         /* owned: the address as people write it */
+    struct address address;
+    uint32_t duration_series; /* metrics */
+    uint32_t healthy_series, connections_series;
+
+    struct pool *pools; /* owned, one a worker */
+
+    /* Guarded by `mutex`: workers write when something changes, whoever describes reads. */
+    pthread_mutex_t mutex;
+    struct endpoint_event events[ENDPOINT_HISTORY];
+    unsigned event_count; /* ever */
+
+    /* Of the control thread: the active check. */
+    struct errand *check;
+    const struct service_options
+        *checked_by;    /* the newest service in use that says how; NULL: none */
+    unsigned good, bad; /* answers in a row */
+};
+
+struct endpoint_entry;
+
+/* The endpoint of that service and address, kept once more: made if it is new. On the control
+ * thread. The entry is given back with endpoint_drop. */
+enum status endpoint_obtain(struct service_plane *plane, struct slice service_name,
+    struct slice text, const struct address *address, struct endpoint_entry **ret_entry);
+struct endpoint *endpoint_of(struct endpoint_entry *entry);
+void endpoint_drop(struct endpoint_entry *entry);
+
+/* One user more or less; the last frees. From any thread; the second form with the plane's mutex
+ * held. */
+void endpoint_ref(struct endpoint *endpoint);
+void endpoint_unref(struct endpoint *endpoint);
+void endpoint_unref_locked(struct endpoint *endpoint);
+
+/* At the process' end, whoever still counts. */
+void endpoint_free(struct endpoint *endpoint);
+
+/* Notes an event. From any thread. */
+void endpoint_note(struct endpoint *endpoint, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static inline bool endpoint_is_down(const struct endpoint *endpoint)
+{
+    return atomic_load_explicit(&endpoint->load.is_down, memory_order_relaxed) != 0;
+}
+
+/* Marks it down for a reason, or takes that mark off; true when that changed something. */
+bool endpoint_set_down(struct endpoint *endpoint, enum down_reason reason, bool is_down);

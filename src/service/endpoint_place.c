@@ -1,0 +1,88 @@
+#include "service/service_options.h"
+
+#include <ctype.h>
+
+#define DEFAULT_PORT 80
+
+static bool is_name(struct slice name)
+{
+    bool has_letter = false;
+    for (size_t i = 0; i < name.size; i++) {
+        unsigned char c = (unsigned char)name.data[i];
+        if (!isalnum(c) && c != '-' && c != '_' && c != '.')
+            return false;
+        has_letter = has_letter || isalpha(c);
+    }
+    /* What looks like an address but is none (10.0.0.300) is no name either. */
+    return has_letter && name.size <= 253 && name.data[0] != '.' && name.data[0] != '-';
+}
+
+static enum status parse_name(
+    struct slice text, bool has_default_port, struct endpoint_place *place, const char **problem)
+{
+    size_t colon = slice_find(text, ':');
+    uint64_t port = DEFAULT_PORT;
+    if (colon == text.size && !has_default_port) {
+        *problem = "an endpoint needs a port: user.internal:8080";
+        return INVALID;
+    }
+    if (colon < text.size &&
+        (!slice_to_u64(slice_from(text, colon + 1), &port) || port == 0 || port > 65535)) {
+        *problem = "a port is a number from 1 to 65535";
+        return INVALID;
+    }
+    place->name = slice_head(text, colon);
+    place->port = (uint16_t)port;
+    if (is_name(place->name))
+        return OK;
+    *problem =
+        "neither an address nor a host name: 10.0.0.1:80, [::1]:80, user.internal:80, unix:/path";
+    return INVALID;
+}
+
+static bool is_socket_address(struct slice text, bool has_default_port, struct address *address)
+{
+    if (address_parse(text, address) == OK)
+        return true;
+    if (!has_default_port)
+        return false;
+    bool is_bracketed = slice_has_prefix(text, SLICE("[")) && slice_has_suffix(text, SLICE("]"));
+    struct slice ip = is_bracketed ? slice_of(text.data + 1, text.size - 2) : text;
+    return address_parse_ip(ip, DEFAULT_PORT, address) == OK;
+}
+
+enum status endpoint_place_parse(
+    struct slice text, struct endpoint_place *ret_place, const char **ret_problem)
+{
+    struct endpoint_place place = {.text = text};
+    struct slice rest = text;
+    bool is_url = slice_has_prefix(text, SLICE("http://"));
+    size_t scheme = slice_find_slice(text, SLICE("://"));
+    if (is_url) {
+        rest = slice_from(text, strlen("http://"));
+        if (slice_has_suffix(rest, SLICE("/")))
+            rest.size--;
+        place.text = rest;
+    } else if (scheme < text.size) {
+        *ret_problem = "only http:// is known: http://user.internal:8080, or without it";
+        return INVALID;
+    }
+    if (slice_find(rest, '/') < rest.size && !slice_has_prefix(rest, SLICE("unix:"))) {
+        *ret_problem = "an endpoint has no path";
+        return INVALID;
+    }
+    if (rest.size == 0 || rest.data[0] == ':') {
+        *ret_problem = "an endpoint needs a host: 127.0.0.1:8080";
+        return INVALID;
+    }
+    if (!is_socket_address(rest, is_url, &place.address)) {
+        enum status e = parse_name(rest, is_url, &place, ret_problem);
+        if (e)
+            return e;
+    } else if (place.address.any.sa_family != AF_UNIX && address_port(&place.address) == 0) {
+        *ret_problem = "a port is a number from 1 to 65535";
+        return INVALID;
+    }
+    *ret_place = place;
+    return OK;
+}

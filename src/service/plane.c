@@ -1,0 +1,132 @@
+#include "service/plane.h"
+
+#include "run/resolver.h"
+#include "service/endpoint.h"
+#include "service/errand.h"
+#include "service/mark.h"
+#include "service/roster.h"
+
+#include <stdlib.h>
+
+#define SERVICES_EVER 65536
+
+bool plane_post(struct service_plane *plane, unsigned worker, struct message *message)
+{
+    pthread_mutex_lock(&plane->mutex);
+    bool is_here = !plane->has_left[worker];
+    if (is_here)
+        mailbox_post(plane->options.worker_loops[worker], message);
+    pthread_mutex_unlock(&plane->mutex);
+    return is_here;
+}
+
+/* A name that was ever seen keeps its number: what a table entry's value is. */
+uint32_t plane_service_id(struct service_plane *plane, struct slice name)
+{
+    void *known = table_get(&plane->service_ids, name);
+    if (known)
+        return (uint32_t)(uintptr_t)known;
+    uint32_t id = (uint32_t)plane->service_ids.count + 1;
+    char *copy = malloc(name.size + 1);
+    if (!copy)
+        return 0;
+    memcpy(copy, name.data, name.size);
+    if (table_put(&plane->service_ids, slice_of(copy, name.size), (void *)(uintptr_t)id) == OK)
+        return id;
+    free(copy);
+    return 0;
+}
+
+struct resolver *plane_resolver(struct service_plane *plane)
+{
+    if (!plane->resolver && resolver_new(&plane->resolver))
+        plane->resolver = NULL;
+    return plane->resolver;
+}
+
+static void sweep(void *owner)
+{
+    struct service_plane *plane = owner;
+    while (fiber_sleep_until(loop_now() + MARK_SWEEP_EVERY) == OK) {
+        pthread_mutex_lock(&plane->mutex);
+        list_each (node, &plane->endpoints)
+            mark_sweep(list_entry(node, struct endpoint, node), loop_now());
+        pthread_mutex_unlock(&plane->mutex);
+    }
+}
+
+void plane_start_sweep(struct service_plane *plane)
+{
+    errand_start(plane->options.control_loop, sweep, plane, &plane->sweep);
+}
+
+static void collect(void *argument, struct metrics *metrics)
+{
+    (void)metrics;
+    struct service_plane *plane = argument;
+    pthread_mutex_lock(&plane->mutex);
+    list_each (node, &plane->endpoints) {
+        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+        metric_set(
+            plane->options.control_shard, endpoint->healthy_series, !endpoint_is_down(endpoint));
+        metric_set(plane->options.control_shard, endpoint->connections_series,
+            atomic_load_explicit(&endpoint->load.open, memory_order_relaxed));
+    }
+    pthread_mutex_unlock(&plane->mutex);
+}
+
+enum status service_plane_new(
+    const struct service_plane_options *options, struct service_plane **ret_plane)
+{
+    struct service_plane *plane = calloc(1, sizeof *plane);
+    bool *has_left = calloc(options->workers + 1, sizeof *has_left);
+    if (!plane || !has_left || pthread_mutex_init(&plane->mutex, NULL)) {
+        free(plane);
+        free(has_left);
+        return NO_MEMORY;
+    }
+    plane->options = *options;
+    plane->has_left = has_left;
+    list_init(&plane->endpoints);
+    list_init(&plane->rosters);
+    table_init(&plane->service_ids, SERVICES_EVER);
+    if (options->metrics)
+        metrics_add_collector(options->metrics, collect, plane);
+    *ret_plane = plane;
+    return OK;
+}
+
+/* Under the mutex, so that nobody adds or takes away an endpoint meanwhile. A pool that is being
+ * retired is given up by that message, which the loop still delivers. */
+void service_plane_leave_worker(struct service_plane *plane, unsigned worker)
+{
+    pthread_mutex_lock(&plane->mutex);
+    plane->has_left[worker] = true;
+    list_each (node, &plane->endpoints) {
+        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+        struct pool *pool = &endpoint->pools[worker];
+        pool_close(pool);
+        if (!pool->is_retiring)
+            endpoint_unref_locked(endpoint);
+    }
+    pthread_mutex_unlock(&plane->mutex);
+}
+
+void service_plane_free(struct service_plane *plane)
+{
+    if (!plane)
+        return;
+    errand_stop(&plane->sweep);
+    list_each (node, &plane->rosters)
+        roster_free(list_entry(node, struct roster, node));
+    list_each (node, &plane->endpoints)
+        endpoint_free(list_entry(node, struct endpoint, node));
+    if (plane->resolver)
+        resolver_free(plane->resolver);
+    table_each (entry, &plane->service_ids)
+        free((char *)entry->key.data);
+    table_release(&plane->service_ids);
+    pthread_mutex_destroy(&plane->mutex);
+    free(plane->has_left);
+    free(plane);
+}

@@ -1,0 +1,46 @@
+/* The service plane: what all services of the process share. For the files of this folder.
+ *
+ * Threads. The control thread makes and retires services, resolves names and runs checks. A worker
+ * uses what was made for it (its views, its pools) without a lock. They talk by messages. The mutex
+ * guards only what is rare: the list of endpoints, and who has left. */
+#pragma once
+
+#include <pthread.h>
+
+#include "base/table.h"
+#include "run/mailbox.h"
+#include "service/service.h"
+
+struct resolver;
+
+struct service_plane {
+    struct service_plane_options options; /* borrowed inside */
+    pthread_mutex_t mutex;
+    struct list endpoints; /* guarded: all that still have memory */
+    bool *has_left;        /* owned; guarded: by worker */
+
+    /* Of the control thread alone. */
+    struct list rosters;       /* all that still have memory */
+    struct table service_ids;  /* names that were ever seen, owned, with their numbers */
+    struct resolver *resolver; /* owned; made when a name first needs it */
+    struct errand *sweep;      /* brings ejected endpoints back; NULL: not running */
+};
+
+/* Posts to a worker's loop. False when the worker has left: nobody will deliver it. From any
+ * thread. */
+bool plane_post(struct service_plane *plane, unsigned worker, struct message *message);
+
+/* The number of a service's name, stable while the process lives; 0 without memory. */
+uint32_t plane_service_id(struct service_plane *plane, struct slice name);
+
+/* NULL when there can be none. */
+struct resolver *plane_resolver(struct service_plane *plane);
+
+/* Sees to it that ejected endpoints come back. Called when a service begins to be used. */
+void plane_start_sweep(struct service_plane *plane);
+
+/* Of the calling worker. */
+static inline struct metrics_shard *plane_shard(const struct service_plane *plane, unsigned worker)
+{
+    return plane->options.shards[worker];
+}

@@ -1,0 +1,417 @@
+#include "service/pool.h"
+
+#include "run/loop.h"
+#include "run/socket.h"
+#include "service/endpoint.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+/* How often a request that waits for a connection looks for itself: the workers that free one do
+ * not fence their counters for it. */
+#define LOOK_AGAIN (20 * MILLISECOND)
+
+struct waiter {
+    struct list node;
+    struct fiber *fiber;
+    struct upstream *given;
+};
+
+/* A connection on its way from one worker to another, or the wish for one. */
+struct transfer {
+    struct message message;
+    struct pool *from, *to; /* of one endpoint, which the transfer counts as a user of */
+    int descriptor;
+    instant born, expires;
+    uint64_t requests;
+};
+
+/* --- counting */
+
+/* Only the pool's worker writes these; others read. */
+static void add_to(_Atomic uint32_t *count, int more)
+{
+    uint32_t now = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, now + (uint32_t)more, memory_order_relaxed);
+}
+
+static uint32_t read_count(const _Atomic uint32_t *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+/* Room for one more among all workers' connections. */
+static bool reserve(struct endpoint *endpoint, int64_t max)
+{
+    if (atomic_fetch_add(&endpoint->load.open, 1) < max)
+        return true;
+    atomic_fetch_sub(&endpoint->load.open, 1);
+    return false;
+}
+
+static void unreserve(struct endpoint *endpoint)
+{
+    atomic_fetch_sub(&endpoint->load.open, 1);
+}
+
+static void wake_first(struct pool *pool)
+{
+    if (!list_is_empty(&pool->waiters))
+        fiber_wake(list_entry(pool->waiters.next, struct waiter, node)->fiber);
+}
+
+/* --- idle connections */
+
+static void take_off_idle(struct upstream *upstream)
+{
+    list_remove(&upstream->node);
+    add_to(&upstream->pool->idle_count, -1);
+}
+
+void pool_discard(struct upstream *upstream)
+{
+    if (!upstream)
+        return;
+    struct pool *pool = upstream->pool;
+    h1_release(&upstream->h1);
+    free(upstream);
+    unreserve(pool->endpoint);
+    wake_first(pool);
+}
+
+static void drop_idle(struct upstream *upstream)
+{
+    take_off_idle(upstream);
+    pool_discard(upstream);
+}
+
+/* The peer has closed an idle connection, or speaks though nobody asked. */
+static void idle_ended(void *argument)
+{
+    drop_idle(argument);
+}
+
+static void expire(struct timer *timer)
+{
+    struct pool *pool = list_entry(timer, struct pool, expiry);
+    while (!list_is_empty(&pool->idle)) {
+        struct upstream *oldest = list_entry(pool->idle.previous, struct upstream, node);
+        if (oldest->expires > loop_now()) {
+            timer_set(timer, oldest->expires);
+            return;
+        }
+        stream_unpark(oldest->h1.stream);
+        drop_idle(oldest);
+    }
+}
+
+static void park(struct upstream *upstream)
+{
+    struct pool *pool = upstream->pool;
+    list_push_front(&pool->idle, &upstream->node);
+    add_to(&pool->idle_count, 1);
+    stream_park(upstream->h1.stream, idle_ended, upstream);
+    if (!timer_is_set(&pool->expiry))
+        timer_set(&pool->expiry, upstream->expires);
+}
+
+/* The newest that is still good, or NULL. */
+static struct upstream *take_idle(struct pool *pool)
+{
+    while (!list_is_empty(&pool->idle)) {
+        struct upstream *upstream = list_entry(pool->idle.next, struct upstream, node);
+        stream_unpark(upstream->h1.stream);
+        take_off_idle(upstream);
+        if (stream_is_quiet(upstream->h1.stream))
+            return upstream;
+        pool_discard(upstream);
+    }
+    return NULL;
+}
+
+/* To who waits longest, or to rest. */
+static void put(struct upstream *upstream)
+{
+    struct pool *pool = upstream->pool;
+    struct list *first = list_pop_front(&pool->waiters);
+    if (!first) {
+        park(upstream);
+        return;
+    }
+    struct waiter *waiter = list_entry(first, struct waiter, node);
+    waiter->given = upstream;
+    fiber_wake(waiter->fiber);
+}
+
+/* --- between workers */
+
+static void end_transfer(struct transfer *transfer)
+{
+    struct endpoint *endpoint = transfer->to->endpoint;
+    if (transfer->descriptor >= 0) {
+        close(transfer->descriptor);
+        unreserve(endpoint);
+    }
+    free(transfer);
+    endpoint_unref(endpoint);
+}
+
+static struct upstream *new_upstream(struct pool *pool, struct stream *stream)
+{
+    struct upstream *upstream = calloc(1, sizeof *upstream);
+    if (!upstream)
+        return NULL;
+    upstream->pool = pool;
+    upstream->born = loop_now();
+    list_init(&upstream->node);
+    h1_init(&upstream->h1, stream);
+    return upstream;
+}
+
+/* On the worker that gets the connection. */
+static void arrive(struct message *message)
+{
+    struct transfer *transfer = list_entry(message, struct transfer, message);
+    struct pool *pool = transfer->to;
+    struct stream *stream;
+    int descriptor = transfer->descriptor;
+    if (pool->is_closed) {
+        end_transfer(transfer);
+        return;
+    }
+    transfer->descriptor = -1;
+    struct upstream *upstream = NULL;
+    if (socket_adopt(descriptor, &pool->endpoint->address, &stream) == OK) {
+        upstream = new_upstream(pool, stream);
+        if (!upstream)
+            stream_close(stream);
+    }
+    if (upstream) {
+        upstream->born = transfer->born;
+        upstream->expires = transfer->expires;
+        upstream->requests = transfer->requests;
+        put(upstream);
+    } else {
+        unreserve(pool->endpoint);
+    }
+    end_transfer(transfer);
+}
+
+/* Sends a connection to another worker; false when it cannot go there: it is the caller's still. */
+static bool send_over(struct upstream *upstream, struct pool *to)
+{
+    struct transfer *transfer = calloc(1, sizeof *transfer);
+    if (!transfer)
+        return false;
+    *transfer = (struct transfer){.message = {.deliver = arrive},
+        .from = upstream->pool,
+        .to = to,
+        .born = upstream->born,
+        .expires = upstream->expires,
+        .requests = upstream->requests};
+    transfer->descriptor = stream_release(upstream->h1.stream);
+    if (transfer->descriptor < 0) {
+        free(transfer);
+        return false;
+    }
+    free(upstream);
+    endpoint_ref(to->endpoint);
+    if (!plane_post(to->endpoint->plane, to->worker, &transfer->message))
+        end_transfer(transfer);
+    return true;
+}
+
+/* On the worker that was asked: one that is idle goes to who asked. */
+static void answer_wish(struct message *message)
+{
+    struct transfer *wish = list_entry(message, struct transfer, message);
+    struct upstream *upstream = wish->from->is_closed ? NULL : take_idle(wish->from);
+    if (upstream && !send_over(upstream, wish->to))
+        park(upstream);
+    end_transfer(wish);
+}
+
+/* Asks the worker with the most idle connections for one. What comes goes to the pool, whoever
+ * waits there by then. */
+static void wish_for_one(struct pool *pool)
+{
+    struct endpoint *endpoint = pool->endpoint;
+    struct pool *from = NULL;
+    for (unsigned i = 0; i < endpoint->plane->options.workers; i++) {
+        struct pool *other = &endpoint->pools[i];
+        if (other != pool &&
+            read_count(&other->idle_count) > (from ? read_count(&from->idle_count) : 0))
+            from = other;
+    }
+    struct transfer *wish = from ? calloc(1, sizeof *wish) : NULL;
+    if (!wish)
+        return;
+    *wish = (struct transfer){
+        .message = {.deliver = answer_wish}, .from = from, .to = pool, .descriptor = -1};
+    endpoint_ref(endpoint);
+    if (!plane_post(endpoint->plane, from->worker, &wish->message))
+        end_transfer(wish);
+}
+
+/* Another worker's pool where somebody waits, or NULL. */
+static struct pool *find_needy(struct pool *pool)
+{
+    struct endpoint *endpoint = pool->endpoint;
+    if (read_count(&endpoint->waiting) == 0)
+        return NULL;
+    for (unsigned i = 0; i < endpoint->plane->options.workers; i++) {
+        struct pool *other = &endpoint->pools[i];
+        if (other != pool && read_count(&other->waiter_count) > 0)
+            return other;
+    }
+    return NULL;
+}
+
+/* --- acquiring */
+
+static enum status status_of_connect(enum status e)
+{
+    if (e == REFUSED)
+        return UPSTREAM_REFUSED;
+    if (e == TIMEOUT)
+        return UPSTREAM_CONNECT_TIMEOUT;
+    if (e == UNREACHABLE || e == CLOSED)
+        return UPSTREAM_UNREACHABLE;
+    return e == IO_ERROR ? OVERLOADED : e; /* no descriptors, most likely */
+}
+
+/* Opens one for which room has been reserved. */
+static enum status open_new(struct pool *pool, instant deadline, struct upstream **ret_upstream)
+{
+    struct stream *stream;
+    enum status e = socket_connect(&pool->endpoint->address, NULL, deadline, &stream);
+    if (!e) {
+        *ret_upstream = new_upstream(pool, stream);
+        if (*ret_upstream)
+            return OK;
+        stream_close(stream);
+        e = NO_MEMORY;
+    }
+    unreserve(pool->endpoint);
+    wake_first(pool);
+    return status_of_connect(e);
+}
+
+static void join_queue(struct pool *pool, struct waiter *waiter)
+{
+    list_push_back(&pool->waiters, &waiter->node);
+    add_to(&pool->waiter_count, 1);
+    atomic_fetch_add_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
+}
+
+static void leave_queue(struct pool *pool, struct waiter *waiter)
+{
+    list_remove(&waiter->node);
+    add_to(&pool->waiter_count, -1);
+    atomic_fetch_sub_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
+}
+
+/* Waits until a connection is given, or there is room for a new one (reserved then, and nothing
+ * given). */
+static enum status wait_in_queue(
+    struct pool *pool, struct waiter *waiter, int64_t max, instant deadline)
+{
+    for (;;) {
+        if (pool->waiters.next == &waiter->node && reserve(pool->endpoint, max))
+            return OK;
+        wish_for_one(pool);
+        enum status e = fiber_wait(clock_sooner(deadline, loop_now() + LOOK_AGAIN));
+        if (waiter->given)
+            return OK;
+        if (e == CANCELLED)
+            return e;
+        if (loop_now() >= deadline)
+            return UPSTREAM_CONNECTIONS;
+    }
+}
+
+static enum status queue_for_one(struct pool *pool, const struct connection_options *options,
+    instant deadline, struct upstream **ret_upstream)
+{
+    struct waiter waiter = {.fiber = fiber_current()};
+    if (read_count(&pool->waiter_count) >= options->queue)
+        return UPSTREAM_CONNECTIONS;
+    join_queue(pool, &waiter);
+    enum status e = wait_in_queue(pool, &waiter, options->max, deadline);
+    leave_queue(pool, &waiter);
+    if (e)
+        return e;
+    if (!waiter.given)
+        return open_new(pool, deadline, ret_upstream);
+    *ret_upstream = waiter.given;
+    return OK;
+}
+
+enum status pool_acquire(struct pool *pool, const struct service_options *options, bool only_new,
+    instant deadline, struct upstream **ret_upstream)
+{
+    deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
+    if (list_is_empty(&pool->waiters)) {
+        struct upstream *upstream = take_idle(pool);
+        if (upstream && !only_new) {
+            *ret_upstream = upstream;
+            return OK;
+        }
+        /* An old one makes room for the new. */
+        pool_discard(upstream);
+        if (reserve(pool->endpoint, options->connections.max))
+            return open_new(pool, deadline, ret_upstream);
+    }
+    return queue_for_one(pool, &options->connections, deadline, ret_upstream);
+}
+
+/* --- giving back */
+
+static bool may_go_on(const struct upstream *upstream, const struct connection_options *options)
+{
+    if (options->requests && upstream->requests >= (uint64_t)options->requests)
+        return false;
+    if (options->lifetime && loop_now() >= clock_after(upstream->born, options->lifetime))
+        return false;
+    return !h1_has_bytes(&upstream->h1) && stream_is_quiet(upstream->h1.stream);
+}
+
+void pool_give(struct upstream *upstream, const struct connection_options *options)
+{
+    struct pool *pool = upstream->pool;
+    upstream->requests++;
+    upstream->expires = clock_after(loop_now(), options->idle_timeout);
+    if (pool->is_closed || !may_go_on(upstream, options)) {
+        pool_discard(upstream);
+        return;
+    }
+    if (list_is_empty(&pool->waiters)) {
+        struct pool *needy = find_needy(pool);
+        if (needy && send_over(upstream, needy))
+            return;
+        if (read_count(&pool->idle_count) >= options->idle) {
+            pool_discard(upstream);
+            return;
+        }
+    }
+    put(upstream);
+}
+
+void pool_init(struct pool *pool, struct endpoint *endpoint, unsigned worker)
+{
+    *pool = (struct pool){.endpoint = endpoint, .worker = worker};
+    list_init(&pool->idle);
+    list_init(&pool->waiters);
+    timer_init(&pool->expiry, expire);
+}
+
+void pool_close(struct pool *pool)
+{
+    pool->is_closed = true;
+    timer_cancel(&pool->expiry);
+    list_each (node, &pool->idle) {
+        struct upstream *upstream = list_entry(node, struct upstream, node);
+        stream_unpark(upstream->h1.stream);
+        drop_idle(upstream);
+    }
+}

@@ -1,0 +1,60 @@
+/* Pools: connections to one endpoint that one worker keeps open between requests.
+ *
+ * Last in, first out, so that a few stay warm and the rest grow old and are closed. An idle
+ * connection is parked: it has no fiber and no buffer, and goes at once when the peer closes it or
+ * speaks out of turn.
+ *
+ * All workers together open at most `max` connections to an endpoint. Who finds that many waits,
+ * first come, first served, until one of its own worker is free, or another worker sends one over:
+ * idle connections move between workers as descriptors in messages.
+ *
+ * All but pool_init belongs to the pool's worker. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "http/h1.h"
+#include "run/mailbox.h"
+#include "run/timer.h"
+#include "service/service_options.h"
+
+struct endpoint;
+
+struct pool {
+    _Alignas(64) _Atomic uint32_t idle_count; /* other workers look at it */
+    _Atomic uint32_t waiter_count;            /* and at this */
+    struct endpoint *endpoint;                /* counted while the pool is not closed */
+    unsigned worker;
+    bool is_closed;
+    bool is_retiring;      /* guarded by the plane's mutex: `retire` has been posted */
+    struct list idle;      /* of struct upstream, the newest first */
+    struct list waiters;   /* who waits longest first */
+    struct timer expiry;   /* of the oldest idle one */
+    struct message retire; /* from the control thread: close for good */
+};
+
+/* A connection to an endpoint. While a request uses it, the request owns it. */
+struct upstream {
+    struct list node;
+    struct h1_connection h1;
+    struct pool *pool; /* borrowed */
+    instant born, expires;
+    uint64_t requests; /* answered so far; 0: it is new */
+};
+
+void pool_init(struct pool *pool, struct endpoint *endpoint, unsigned worker);
+
+/* A connection, from the pool or new. `only_new`: one that has carried nothing yet, since an old
+ * one has just failed. The UPSTREAM_… statuses of connecting, CANCELLED, OVERLOADED (no
+ * descriptors), NO_MEMORY. */
+enum status pool_acquire(struct pool *pool, const struct service_options *options, bool only_new,
+    instant deadline, struct upstream **ret_upstream);
+
+/* Back, after an answer that was read to its end on a connection that goes on. */
+void pool_give(struct upstream *upstream, const struct connection_options *options);
+
+/* Closes it. NULL is fine. */
+void pool_discard(struct upstream *upstream);
+
+/* Closes what is idle, for good; connections that come back are closed too. */
+void pool_close(struct pool *pool);

@@ -1,0 +1,82 @@
+/* Rosters: which endpoints a service has now, and what each worker needs to choose among them.
+ *
+ * A service whose endpoints are all addresses has one set for its life. Where names are resolved, a
+ * new set comes with each change: the control thread makes it and posts a view of it to every
+ * worker, which uses it from then on; the old view comes back when the last request that began with
+ * it has ended, and the set goes with its last view. So workers neither lock nor count across
+ * threads. */
+#pragma once
+
+#include "service/endpoint.h"
+
+/* The endpoints of one moment; does not change. */
+struct endpoint_set {
+    uint32_t users; /* views; of the control thread */
+    uint32_t count;
+    enum status trouble; /* with a name: why it was not resolved (UPSTREAM_DNS…), INCOMPLETE: not
+                            yet; else OK */
+    struct endpoint_entry **entries; /* owned, counted */
+    struct endpoint **endpoints;     /* owned array, borrowed items */
+    struct candidate *candidates;    /* owned */
+};
+
+/* One worker's. */
+struct view {
+    struct list node; /* in the roster's list; of the control thread */
+    struct roster *roster;
+    struct endpoint_set *set;
+    unsigned worker;
+    bool is_old;   /* a newer one has come; of the worker, as what follows */
+    uint32_t uses; /* requests */
+    struct message message;
+    _Alignas(16) char balance[]; /* the balancer's state */
+};
+
+struct roster {
+    struct list node; /* in the plane's list */
+    struct service_plane *plane;
+    struct slice service_name;             /* borrowed from the snapshot until retired */
+    const struct service_options *options; /* the same; NULL: retired */
+    struct list views;                     /* all that have memory */
+    struct list watches;                   /* of names: struct name_watch */
+    bool is_active;                        /* in use: new endpoints are to be checked */
+    unsigned on_the_way;                   /* messages to workers that have not been answered */
+    struct view *current[];                /* by worker: what it uses */
+};
+
+/* On the control thread. Complains about nothing: what a name is not known yet has no endpoint yet.
+ */
+enum status roster_new(struct service_plane *plane, struct slice service_name,
+    const struct service_options *options, struct roster **ret_roster);
+
+/* A name's addresses have changed: makes a new set and sends it out. On the control thread. */
+void roster_update(struct roster *roster);
+
+/* The service goes; nobody uses it any more. Frees the roster, or sees to it that the last message
+ * does. */
+void roster_retire(struct roster *roster);
+
+/* At once, when no worker is left. */
+void roster_free(struct roster *roster);
+
+/* The control thread's own view of it. */
+static inline const struct endpoint_set *roster_look(const struct roster *roster)
+{
+    return roster->current[roster->plane->options.workers]->set;
+}
+
+/* The worker's view, in use until view_release. */
+static inline struct view *roster_use(const struct roster *roster, unsigned worker)
+{
+    struct view *view = roster->current[worker];
+    view->uses++;
+    return view;
+}
+
+void view_give_back(struct view *view);
+
+static inline void view_release(struct view *view)
+{
+    if (--view->uses == 0 && view->is_old)
+        view_give_back(view);
+}

@@ -1,0 +1,72 @@
+#include "service/service_state.h"
+
+#include "service/check.h"
+#include "service/name_watch.h"
+
+static const struct metric_family failure_family = {"weir_upstream_failures_total",
+    "Tries to ask a service that failed.", METRIC_COUNTER, {"service", "reason"}};
+static const struct metric_family retry_family = {"weir_upstream_retries_total",
+    "Requests that were sent to a service once more.", METRIC_COUNTER, {"service"}};
+
+/* Registering takes a lock, which a failure can afford. */
+void service_count_failure(const struct service *service, unsigned worker, enum status reason)
+{
+    struct slice labels[] = {service->name, slice_of_text(status_word(reason))};
+    struct metrics *metrics = service->plane->options.metrics;
+    if (metrics)
+        metric_add(plane_shard(service->plane, worker),
+            metrics_series(metrics, &failure_family, labels), 1);
+}
+
+static void release_service(void *argument)
+{
+    struct service *service = argument;
+    checks_stop(roster_look(service->roster), service->options);
+    roster_retire(service->roster);
+}
+
+static bool has_names(const struct service_options *options)
+{
+    const struct endpoint_options *items = options->at.items;
+    for (size_t i = 0; i < options->at.count; i++)
+        if (items[i].at.name.size)
+            return true;
+    return false;
+}
+
+enum status service_prepare(struct service_plane *plane, struct reader *reader, struct slice name,
+    const void *options, const struct service **ret_service)
+{
+    struct service *service = arena_new(reader->arena, struct service);
+    if (!service)
+        return NO_MEMORY;
+    service->plane = plane;
+    service->name = name;
+    service->options = options;
+    service->has_names = has_names(options);
+    service->id = plane_service_id(plane, name);
+    if (plane->options.metrics)
+        service->retry_series = metrics_series(plane->options.metrics, &retry_family, &name);
+    enum status e = roster_new(plane, name, options, &service->roster);
+    if (e)
+        return e;
+    if (!arena_defer(reader->arena, release_service, service)) {
+        release_service(service);
+        return NO_MEMORY;
+    }
+    *ret_service = service;
+    return OK;
+}
+
+void service_activate(const struct service *service)
+{
+    name_watch_start_all(service->roster);
+    service->roster->is_active = true;
+    checks_start(roster_look(service->roster), service->options);
+    plane_start_sweep(service->plane);
+}
+
+struct slice service_name(const struct service *service)
+{
+    return service->name;
+}

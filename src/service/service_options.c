@@ -1,0 +1,271 @@
+#include "service/service_options.h"
+
+#include "base/suggest.h"
+#include "service/service.h"
+
+/* --- at */
+
+static enum status read_place(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct endpoint_place *place = ret_value;
+    const char *problem = NULL;
+    if (node->kind != NODE_SCALAR)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("10.0.0.1:8080"),
+            "an endpoint's address is text, not %s", node_kind_name(node));
+    if (endpoint_place_parse(node->text, place, &problem))
+        return diagnostics_error(reader->diagnostics, node->place, SLICE_NONE, "\"%.*s\": %s",
+            SLICE_ARG(slice_head(node->text, 200)), problem);
+    place->place = node->place;
+    return OK;
+}
+
+static const struct option endpoint_option_list[] = {
+    {"address", OPTION_CUSTOM, offsetof(struct endpoint_options, at), .is_required = true,
+        .read = read_place, .form = "host:port", .schema = "{\"type\": \"string\"}",
+        .help = "An address, a host name with a port (resolved anew by its TTL), or unix:/path."},
+    {"weight", OPTION_INTEGER, offsetof(struct endpoint_options, weight), .fallback = "1",
+        .minimum = 0, .maximum = 1000,
+        .help = "Its share of the requests, beside the others' weights; 0: none."},
+    {NULL}};
+
+static const struct option_table endpoint_table = {.name = "endpoint",
+    .help = "One place where the service can be asked.",
+    .options = endpoint_option_list,
+    .size = sizeof(struct endpoint_options),
+    .shorthand = "address",
+    .example = "{address: 10.0.0.1:8080, weight: 2}"};
+
+/* --- balance */
+
+static enum status complain_balancer(
+    struct reader *reader, const struct node *node, struct slice name)
+{
+    struct suggestion suggestion;
+    suggest_begin(&suggestion, name);
+    for (size_t i = 0; balancer_types[i]; i++)
+        suggest_offer(&suggestion, slice_of_text(balancer_types[i]->name));
+    struct slice hint = SLICE_NONE;
+    if (suggestion.best.size)
+        hint = arena_format(reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(suggestion.best));
+    return diagnostics_error(reader->diagnostics, node_place_at(node, 0, name.size), hint,
+        "there is no balancer \"%.*s\"", SLICE_ARG(slice_head(name, 100)));
+}
+
+static enum status read_balance(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct balance_options *balance = ret_value;
+    if (node->kind != NODE_SCALAR)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("round-robin"),
+            "a balancer is a name, not %s", node_kind_name(node));
+    struct slice name = slice_head(node->text, slice_find(node->text, ' '));
+    size_t behind = name.size;
+    while (behind < node->text.size && node->text.data[behind] == ' ')
+        behind++;
+    size_t left = node->text.size - behind;
+    balance->type = balancer_type_of(name);
+    if (!balance->type)
+        return complain_balancer(reader, node, name);
+    if (!balance->type->needs_hash && left > 0)
+        return diagnostics_error(reader->diagnostics, node_place_at(node, behind, left), SLICE_NONE,
+            "\"%s\" takes nothing behind its name", balance->type->name);
+    if (!balance->type->needs_hash)
+        return OK;
+    struct expression *key = NULL;
+    if (left == 0)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("hash cookie.session"),
+            "\"%s\" needs an expression behind its name", balance->type->name);
+    enum status e = expression_compile_part(reader, node, behind, left, PHASE_REQUEST, &key);
+    balance->key = key;
+    return e;
+}
+
+/* --- timeout */
+
+#define DURATION(name_, type, member, fallback_, least, help_)                    \
+    {                                                                             \
+        .name = name_, .kind = OPTION_DURATION, .offset = offsetof(type, member), \
+        .fallback = fallback_, .minimum = least, .maximum = DAY, .help = help_    \
+    }
+
+static const struct option timeout_option_list[] = {
+    DURATION("connect", struct timeout_options, connect, "5s", MILLISECOND,
+        "Until a connection is there: waiting for a free one, or opening one."),
+    DURATION("first-byte", struct timeout_options, first_byte, "30s", MILLISECOND,
+        "From the request's last byte to the answer's head."),
+    DURATION("idle", struct timeout_options, idle, "30s", MILLISECOND,
+        "Between two parts of a body, either way."),
+    {NULL}};
+
+static const struct option_table timeout_table = {.name = "timeout",
+    .help = "How long the service may take. A single value is that for the first byte.",
+    .options = timeout_option_list,
+    .size = sizeof(struct timeout_options),
+    .shorthand = "first-byte",
+    .example = "{connect: 1s, first-byte: 10s}"};
+
+/* --- connections */
+
+static const struct option connection_option_list[] = {
+    {"max", OPTION_INTEGER, offsetof(struct connection_options, max), .fallback = "1024",
+        .minimum = 1, .maximum = 1000000,
+        .help = "Connections to one endpoint, by all workers. Further requests wait."},
+    {"idle", OPTION_INTEGER, offsetof(struct connection_options, idle), .fallback = "256",
+        .minimum = 0, .maximum = 1000000,
+        .help = "Connections that each worker keeps open for one endpoint while they have nothing "
+                "to do."},
+    DURATION("idle-timeout", struct connection_options, idle_timeout, "55s", MILLISECOND,
+        "How long they are kept. Choose less than the service itself does."),
+    {"lifetime", OPTION_DURATION, offsetof(struct connection_options, lifetime), .fallback = "0s",
+        .minimum = 0, .maximum = 30 * DAY,
+        .help = "Older connections are closed after the request that they carry; 0s: never."},
+    {"requests", OPTION_INTEGER, offsetof(struct connection_options, requests), .fallback = "0",
+        .minimum = 0, .maximum = 1000000000,
+        .help = "Requests that one connection carries; 0: any number."},
+    {"queue", OPTION_INTEGER, offsetof(struct connection_options, queue), .fallback = "1024",
+        .minimum = 0, .maximum = 1000000,
+        .help = "Requests of one worker that may wait for a connection to one endpoint."},
+    {NULL}};
+
+static const struct option_table connection_table = {.name = "connections",
+    .help = "Connections to the service's endpoints, which are kept open and used again.",
+    .options = connection_option_list,
+    .size = sizeof(struct connection_options),
+    .shorthand = "max",
+    .example = "{max: 200, idle-timeout: 20s}"};
+
+/* --- health */
+
+static enum status read_range(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct status_range *range = ret_value;
+    struct slice text = node->kind == NODE_SCALAR ? node->text : SLICE_NONE;
+    size_t dash = slice_find(text, '-');
+    uint64_t from = 0, to = 0;
+    bool is_read = slice_to_u64(slice_head(text, dash), &from);
+    if (is_read && dash < text.size)
+        is_read = slice_to_u64(slice_from(text, dash + 1), &to);
+    else
+        to = from;
+    if (!is_read || from < 200 || to > 599 || to < from)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("200 or 200-399"),
+            "neither a status nor a range of them");
+    *range = (struct status_range){(int64_t)from, (int64_t)to};
+    return OK;
+}
+
+static const char *const health_methods[] = {"GET", "HEAD", NULL};
+
+static const struct option health_option_list[] = {
+    {"path", OPTION_TEXT, offsetof(struct health_options, path), .is_required = true,
+        .help = "What is asked for; begins with a slash."},
+    {"method", OPTION_CHOICE, offsetof(struct health_options, method), .fallback = "GET",
+        .choices = health_methods, .help = "How it is asked for."},
+    DURATION("every", struct health_options, every, "5s", 10 * MILLISECOND,
+        "Time from one check to the next; each is moved by up to a tenth, so that gateways do not "
+        "march in step."),
+    DURATION("timeout", struct health_options, timeout, "2s", MILLISECOND,
+        "How long the whole answer may take."),
+    {"rise", OPTION_INTEGER, offsetof(struct health_options, rise), .fallback = "2", .minimum = 1,
+        .maximum = 100, .help = "Good answers in a row that bring an endpoint back."},
+    {"fall", OPTION_INTEGER, offsetof(struct health_options, fall), .fallback = "3", .minimum = 1,
+        .maximum = 100, .help = "Bad answers in a row that take an endpoint out."},
+    {"expect", OPTION_CUSTOM, offsetof(struct health_options, expect), .fallback = "200-399",
+        .read = read_range, .form = "200 or 200-399",
+        .schema = "{\"type\": [\"string\", \"integer\"]}",
+        .help = "Statuses that are good answers."},
+    {NULL}};
+
+static enum status read_health_phrase(struct reader *reader, const struct node *node, void *value)
+{
+    if (node->kind != NODE_SCALAR)
+        return NOT_FOUND;
+    const char *problem = NULL;
+    struct slice where = node->text;
+    if (health_phrase_parse(node->text, value, &problem, &where) == OK)
+        return OK;
+    size_t offset = where.data ? (size_t)(where.data - node->text.data) : 0;
+    return diagnostics_error(
+        reader->diagnostics, node_place_at(node, offset, where.size), SLICE_NONE, "%s", problem);
+}
+
+static enum status check_health(struct reader *reader, const struct node *node, void *value)
+{
+    struct health_options *health = value;
+    if (health->path.size == 0)
+        return OK;
+    for (size_t i = 0; i < health->path.size; i++) {
+        unsigned char c = (unsigned char)health->path.data[i];
+        if (health->path.data[0] != '/' || c <= ' ' || c >= 0x7f)
+            return diagnostics_error(reader->diagnostics, node->place, SLICE("/healthz"),
+                "a check's path begins with a slash and has no blanks");
+    }
+    health->is_set = true;
+    return OK;
+}
+
+static const struct option_table health_table = {.name = "health",
+    .help = "Asks every endpoint from time to time how it is; who answers badly gets no requests.",
+    .options = health_option_list,
+    .size = sizeof(struct health_options),
+    .read_phrase = read_health_phrase,
+    .check = check_health,
+    .example = "GET /healthz every 5s"};
+
+/* --- outlier */
+
+static const struct option outlier_option_list[] = {
+    {"failures", OPTION_INTEGER, offsetof(struct outlier_options, failures), .fallback = "5",
+        .minimum = 0, .maximum = 1000,
+        .help = "Failures in a row (no connection, no answer, 502, 503, 504) that eject an "
+                "endpoint; 0: none do."},
+    DURATION("eject", struct outlier_options, eject, "30s", MILLISECOND,
+        "For how long, the first time; then twice, three times as long, up to 5m."),
+    {"share", OPTION_SHARE, offsetof(struct outlier_options, share), .fallback = "50%",
+        .minimum = 0, .maximum = 100, .help = "Of the endpoints that may be ejected at a time."},
+    {NULL}};
+
+static const struct option_table outlier_table = {.name = "outlier",
+    .help = "Takes an endpoint out for a while when requests fail there.",
+    .options = outlier_option_list,
+    .size = sizeof(struct outlier_options),
+    .shorthand = "failures",
+    .example = "{failures: 3, eject: 10s}"};
+
+/* --- service */
+
+static enum status check_service(struct reader *reader, const struct node *node, void *value)
+{
+    struct service_options *options = value;
+    if (options->at.count == 0)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
+            "a service needs at least one endpoint");
+    return OK;
+}
+
+static const struct option service_option_list[] = {
+    {"at", OPTION_LIST, offsetof(struct service_options, at), .is_required = true,
+        .table = &endpoint_table, .item_size = sizeof(struct endpoint_options),
+        .help = "Where the service can be asked: one endpoint or a list."},
+    {"balance", OPTION_CUSTOM, offsetof(struct service_options, balance), .fallback = "round-robin",
+        .read = read_balance, .form = "round-robin", .schema = "{\"type\": \"string\"}",
+        .help = "How one of the endpoints is chosen."},
+    {"timeout", OPTION_STRUCT, offsetof(struct service_options, timeout), .table = &timeout_table,
+        .help = "How long the service may take."},
+    {"connections", OPTION_STRUCT, offsetof(struct service_options, connections),
+        .table = &connection_table, .help = "How many connections there may be, and for how long."},
+    {"health", OPTION_STRUCT, offsetof(struct service_options, health), .table = &health_table,
+        .help = "How to ask an endpoint whether it is well; nothing: it is not asked."},
+    {"outlier", OPTION_STRUCT, offsetof(struct service_options, outlier), .table = &outlier_table,
+        .help = "When an endpoint is taken out because requests fail there."},
+    {"host", OPTION_TEXT, offsetof(struct service_options, host),
+        .help = "The Host that the service sees: a text, or \"endpoint\" for its address. By "
+                "default what the client asked for."},
+    {NULL}};
+
+const struct option_table service_table = {.name = "service",
+    .help = "A part of the system that answers requests, at one or more endpoints.",
+    .options = service_option_list,
+    .size = sizeof(struct service_options),
+    .shorthand = "at",
+    .check = check_service,
+    .example = "user: [10.0.0.1:8080, 10.0.0.2:8080]"};

@@ -1,0 +1,75 @@
+/* What one entry under `services:` says: the struct that service_table reads into. Part of the
+ * snapshot; what changes while the gateway runs is elsewhere (endpoint.h). */
+#pragma once
+
+#include "balance/balancer.h"
+#include "config/expression.h"
+#include "run/address.h"
+
+/* Where an endpoint is: an address, or a name that is resolved while the gateway runs. */
+struct endpoint_place {
+    struct slice text; /* "10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "user.internal:80" */
+    struct slice name; /* to be resolved, with `port`; empty: `address` says it all */
+    uint16_t port;
+    struct address address;
+    struct place place; /* in the file */
+};
+
+struct endpoint_options {
+    struct endpoint_place at;
+    int64_t weight;
+};
+
+struct balance_options {
+    const struct balancer_type *type;
+    const struct expression *key; /* what to hash; NULL: the type needs none */
+};
+
+struct timeout_options { /* nanoseconds */
+    int64_t connect, first_byte, idle;
+};
+
+struct connection_options {
+    int64_t max;          /* of an endpoint, all workers */
+    int64_t idle;         /* kept for an endpoint by each worker */
+    int64_t idle_timeout; /* nanoseconds */
+    int64_t lifetime;     /* nanoseconds; 0: no end */
+    int64_t requests;     /* that one may carry; 0: any number */
+    int64_t queue;        /* requests that may wait for one, of an endpoint and worker */
+};
+
+struct health_options {
+    bool is_set;
+    int method; /* 0: GET, 1: HEAD */
+    struct slice path;
+    int64_t every, timeout; /* nanoseconds */
+    int64_t rise, fall;     /* answers in a row that change the verdict */
+    struct status_range {
+        int64_t from, to;
+    } expect;
+};
+
+struct outlier_options {
+    int64_t failures; /* in a row that eject; 0: never */
+    int64_t eject;    /* nanoseconds, for the first time */
+    double share;     /* of the endpoints that may be ejected at a time */
+};
+
+struct service_options {
+    struct option_list at; /* of struct endpoint_options */
+    struct balance_options balance;
+    struct timeout_options timeout;
+    struct connection_options connections;
+    struct health_options health;
+    struct outlier_options outlier;
+    struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
+};
+
+/* Reads "host:port" and its kin; INVALID, with a static text that says what is wrong. Slices are
+ * those of `text`. */
+enum status endpoint_place_parse(
+    struct slice text, struct endpoint_place *ret_place, const char **ret_problem);
+
+/* Reads "GET /healthz every 5s"; INVALID with the problem and the part of the text where it is. */
+enum status health_phrase_parse(struct slice text, struct health_options *ret_health,
+    const char **ret_problem, struct slice *ret_where);

@@ -1,0 +1,17 @@
+/* A service as its calls see it; for the files of this folder. */
+#pragma once
+
+#include "service/roster.h"
+
+struct service {
+    struct service_plane *plane; /* borrowed */
+    struct slice name;           /* borrowed from the snapshot, as the next */
+    const struct service_options *options;
+    struct roster *roster; /* owned */
+    uint32_t id;           /* for the metrics */
+    uint32_t retry_series;
+    bool has_names; /* some endpoint is a name: endpoints may come and go */
+};
+
+/* Counts a request that failed at this service, by its reason. */
+void service_count_failure(const struct service *service, unsigned worker, enum status reason);
