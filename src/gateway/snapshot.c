@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "base/suggest.h"
 #include "gateway/chain.h"
 
 #define SNAPSHOT_BLOCK ((size_t)256 * 1024)
@@ -24,6 +25,18 @@ static const struct service *find_service(struct prepare *prepare, struct slice 
         if (snapshot->services[i] && slice_equal(service_name(snapshot->services[i]), name))
             return snapshot->services[i];
     return NULL;
+}
+
+static struct slice similar_service(struct prepare *prepare, struct slice name)
+{
+    const struct building *building = prepare->loader;
+    const struct snapshot *snapshot = building->snapshot;
+    struct suggestion suggestion;
+    suggest_begin(&suggestion, name);
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        if (snapshot->services[i])
+            suggest_offer(&suggestion, service_name(snapshot->services[i]));
+    return suggestion.best;
 }
 
 static enum status prepare_services(struct building *building)
@@ -209,6 +222,7 @@ static enum status load(const struct snapshot_context *context, read_tree *read,
         .shards = context->shards,
         .workers = context->workers,
         .find_service = find_service,
+        .similar_service = similar_service,
         .loader = &building};
     struct node *root;
     enum status e = read(snapshot, from, diagnostics, &root);

@@ -31,6 +31,8 @@ struct prepare {
     struct place place;
     const struct service *(*find_service)(
         struct prepare *prepare, struct slice name); /* NULL: there is none */
+    struct slice (*similar_service)(
+        struct prepare *prepare, struct slice name); /* the name most like it; empty: none is */
     void *loader;
 };
 

@@ -1,0 +1,68 @@
+#include "handler/handler.h"
+#include "service/service.h"
+
+/* Hands the request to a service: `to: user`. All that can go wrong on the way is the service's
+ * (service/service.h). */
+
+struct forward {
+    struct slice name;
+    struct place place;
+    const struct service *service; /* borrowed from the snapshot */
+};
+
+static const struct option options[] = {
+    {"service", OPTION_TEXT, offsetof(struct forward, name), .is_required = true,
+        .place_offset = offsetof(struct forward, place), .help = "A name under `services`."},
+    {NULL},
+};
+
+static const struct option_table table = {
+    .name = "to",
+    .help = "Forwards the request to a service and the answer back.",
+    .options = options,
+    .size = sizeof(struct forward),
+    .shorthand = "service",
+    .example = "GET /products/**: {to: catalog}",
+};
+
+static enum status prepare_forward(struct prepare *prepare, void *config)
+{
+    struct forward *forward = config;
+    forward->service = prepare->find_service(prepare, forward->name);
+    if (forward->service)
+        return OK;
+    struct slice hint = SLICE("add it under \"services\"");
+    struct slice similar = prepare->similar_service(prepare, forward->name);
+    if (similar.size)
+        hint = arena_format(prepare->reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(similar));
+    return diagnostics_error(prepare->reader->diagnostics, forward->place, hint,
+        "there is no service \"%.*s\"", SLICE_ARG(slice_head(forward->name, 100)));
+}
+
+static enum status serve_forward(const void *config, struct exchange *x)
+{
+    const struct forward *forward = config;
+    return service_call(forward->service, x);
+}
+
+static const struct service *service_of(const void *config)
+{
+    const struct forward *forward = config;
+    return forward->service;
+}
+
+static void explain_forward(const void *config, struct exchange *x, struct text *text)
+{
+    const struct forward *forward = config;
+    (void)x;
+    text_format(text, "service %.*s", SLICE_ARG(forward->name));
+}
+
+const struct handler_type forward_handler = {
+    .name = "to",
+    .options = &table,
+    .prepare = prepare_forward,
+    .serve = serve_forward,
+    .service = service_of,
+    .explain = explain_forward,
+};
