@@ -56,8 +56,8 @@ struct h1_framing {
 };
 
 /* Reads the next request's head. Fills everything of `request` but scheme and body; its fields are
- * begun anew in `arena`. `deadline` is for the whole head. An empty line (CRLF) before a request
- * line is skipped once (RFC 9112 §2.2).
+ * begun anew in `arena`. `deadline` is for the whole head. Empty lines (CRLF) before a
+ * request line are skipped (RFC 9112 §2.2).
  *
  * END: the peer closed before the first byte (no error). TIMEOUT: nothing came. REQUEST_TIMEOUT:
  * part of a head came. CLOSED: the connection ended within a head. Otherwise one of the BAD_…

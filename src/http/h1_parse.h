@@ -14,7 +14,7 @@
 enum h1_kind { H1_REQUEST_HEAD, H1_RESPONSE_HEAD, H1_TRAILERS };
 
 enum h1_phase {
-    H1_AT_START, /* of a request: perhaps an empty line */
+    H1_AT_START, /* of a request: perhaps empty lines */
     H1_IN_METHOD,
     H1_IN_TARGET,
     H1_IN_VERSION,

@@ -120,9 +120,15 @@ static void targets_have_four_forms(void **state)
     is(head.request.host, "a");
 }
 
+/* A line after "Host: a". */
+#define WITH(field)    "POST / HTTP/1.1\r\nHost: a\r\n" field "\r\n\r\n"
+#define TARGET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
+
 static void small_liberties_are_taken(void **state)
 {
     assert_ok(request(state, "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").verdict);
+    assert_ok(request(state, "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").verdict);
+    assert_ok(request(state, WITH("ContentXLength: 1\r\nContent-Lengths: 2\r\nX_Y: z")).verdict);
     struct head head = request(state, "x!#$%&'*+-.^_`|~9 / HTTP/1.9\r\nHost: a\r\nX_y: z\r\n\r\n");
     assert_ok(head.verdict);
     assert_int_equal(head.request.version, HTTP_1_1);
@@ -136,14 +142,13 @@ struct refusal {
     enum status verdict;
 };
 
-/* A line after "Host: a". */
-#define WITH(field)    "POST / HTTP/1.1\r\nHost: a\r\n" field "\r\n\r\n"
-#define TARGET(target) "GET " target " HTTP/1.1\r\nHost: a\r\n\r\n"
-
 static void refusals_have_their_words(void **state)
 {
     static const struct refusal cases[] = {
-        {"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", BAD_REQUEST_LINE},
+        {"\r\n\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", BAD_REQUEST_LINE},
+        {"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", BAD_REQUEST_LINE},
+        {WITH("Content_Length: 1"), BAD_FRAMING},
+        {WITH("TRANSFER.encoding: chunked"), BAD_FRAMING},
         {"\nGET / HTTP/1.1\r\n", BAD_REQUEST_LINE},
         {"\rGET / HTTP/1.1\r\n", BAD_REQUEST_LINE},
         {" GET / HTTP/1.1\r\n", BAD_REQUEST_LINE},
