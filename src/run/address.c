@@ -107,19 +107,43 @@ static void format_local(const struct address *address, struct text *text)
     }
 }
 
-static void format_ip(const struct address *address, struct text *text, bool with_port)
+/* Every request's log line has one: inet_ntop, which prints through a format, would cost a
+ * microsecond. */
+static void format_v4(const unsigned char bytes[4], struct text *text)
+{
+    char ip[INET_ADDRSTRLEN], *p = ip;
+    for (int i = 0; i < 4; i++) {
+        unsigned value = bytes[i];
+        if (i)
+            *p++ = '.';
+        if (value >= 100)
+            *p++ = (char)('0' + value / 100);
+        if (value >= 10)
+            *p++ = (char)('0' + value / 10 % 10);
+        *p++ = (char)('0' + value % 10);
+    }
+    text_add(text, slice_of(ip, (size_t)(p - ip)));
+}
+
+static void format_v6(const unsigned char bytes[16], struct text *text, bool brackets)
 {
     char ip[INET6_ADDRSTRLEN];
-    unsigned char bytes[16];
-    address_ip_bytes(address, bytes);
-    bool is_v4 = memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0;
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? bytes + 12 : bytes, ip, sizeof ip);
-    bool brackets = with_port && !is_v4;
+    inet_ntop(AF_INET6, bytes, ip, sizeof ip);
     if (brackets)
         text_add_char(text, '[');
     text_add(text, slice_of_text(ip));
     if (brackets)
         text_add_char(text, ']');
+}
+
+static void format_ip(const struct address *address, struct text *text, bool with_port)
+{
+    unsigned char bytes[16];
+    address_ip_bytes(address, bytes);
+    if (memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0)
+        format_v4(bytes + 12, text);
+    else
+        format_v6(bytes, text, with_port);
     if (with_port) {
         text_add_char(text, ':');
         text_add_u64(text, address_port(address));
