@@ -87,6 +87,31 @@ static void kinds_and_names_are_told_apart(void **state)
     registry_release(c);
 }
 
+/* A kind's name and an object's do not run into each other. */
+static void names_do_not_run_together(void **state)
+{
+    static const struct registry_kind ab = {"ab", 1, NULL, NULL}, a = {"a", 1, NULL, NULL};
+    static const struct registry_kind ac = {"ac", 1, NULL, NULL};
+    void *first, *second, *third, *fourth;
+    assert_ok(registry_obtain(*state, &ab, SLICE("c"), NULL, &first));
+    assert_ok(registry_obtain(*state, &a, SLICE("bc"), NULL, &second));
+    assert_ok(registry_obtain(*state, &ab, SLICE(""), NULL, &third));
+    assert_ok(registry_obtain(*state, &ac, SLICE("c"), NULL, &fourth));
+    assert_int_equal(registry_count(*state), 4);
+    registry_release(first);
+    registry_release(second);
+    registry_release(third);
+    registry_release(fourth);
+}
+
+static void an_object_has_its_whole_size(void **state)
+{
+    void *object;
+    assert_ok(registry_obtain(*state, &caches, SLICE("a"), NULL, &object));
+    memset(object, 0xff, caches.size);
+    registry_release(object);
+}
+
 static void a_failed_init_leaves_nothing(void **state)
 {
     void *object = &made;
@@ -142,6 +167,8 @@ int main(void)
         TEST(an_object_outlives_its_first_user),
         TEST(a_later_one_is_new),
         TEST(kinds_and_names_are_told_apart),
+        TEST(names_do_not_run_together),
+        TEST(an_object_has_its_whole_size),
         TEST(a_failed_init_leaves_nothing),
         TEST(an_init_may_obtain),
         TEST(freeing_what_is_in_use_is_a_bug),

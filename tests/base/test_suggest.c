@@ -22,6 +22,8 @@ static void each_kind_of_slip_is_seen(void **state)
     assert_slice(best(SLICE("abalnce")), "balance");
     assert_slice(best(SLICE("HEALTH")), "health");
     assert_slice(best(SLICE("ta")), "at");
+    assert_slice(suggest_among(SLICE("AZ@"), (struct slice[]){SLICE("az@")}, 1), "az@");
+    assert_slice(suggest_among(SLICE("@"), (struct slice[]){SLICE("`")}, 1), "");
 }
 
 static void what_is_far_off_is_not_suggested(void **state)
