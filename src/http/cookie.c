@@ -8,7 +8,8 @@ bool cookie_next(struct slice *rest, struct slice *ret_name, struct slice *ret_v
         if (equals == part.size)
             continue;
         *ret_name = slice_trim(slice_head(part, equals));
-        *ret_value = slice_trim(slice_of(part.data + equals + 1, part.size - equals - 1));
+        struct slice value = slice_trim(slice_from(part, equals + 1));
+        *ret_value = value.size ? value : SLICE("");
         return true;
     }
     return false;

@@ -131,10 +131,17 @@ enum status fields_reserve(struct fields *fields)
     return OK;
 }
 
+/* An empty value still has data: without, it would look like none. */
+static struct slice trimmed(struct slice value)
+{
+    value = slice_trim(value);
+    return value.size ? value : SLICE("");
+}
+
 enum status fields_add(
     struct fields *fields, enum field_id id, struct slice name, struct slice value)
 {
-    value = slice_trim(value);
+    value = trimmed(value);
     if (!field_name_is_valid(name) || !field_value_is_valid(value))
         return INVALID;
     return fields_add_checked(fields, id, name, value);
@@ -142,7 +149,7 @@ enum status fields_add(
 
 enum status fields_add_known(struct fields *fields, enum field_id id, struct slice value)
 {
-    value = slice_trim(value);
+    value = trimmed(value);
     if (!field_value_is_valid(value))
         return INVALID;
     return fields_add_checked(fields, id, field_name(id), value);
@@ -194,10 +201,9 @@ enum status fields_set_known(struct fields *fields, enum field_id id, struct sli
 static const struct field *next(
     const struct fields *fields, enum field_id id, struct slice name, const struct field *after)
 {
-    const struct field *end = fields->items + fields->count;
-    for (const struct field *field = after ? after + 1 : fields->items; field < end; field++)
-        if (is_named(field, id, name))
-            return field;
+    for (size_t i = after ? (size_t)(after - fields->items) + 1 : 0; i < fields->count; i++)
+        if (is_named(&fields->items[i], id, name))
+            return &fields->items[i];
     return NULL;
 }
 

@@ -115,7 +115,7 @@ bool h1_keeps_alive(const struct fields *fields, enum http_version version)
 }
 
 static enum status take_framing(
-    const struct h1_parser *parser, const struct http_request *request, struct h1_framing *framing)
+    const struct h1_parser *parser, struct http_request *request, struct h1_framing *framing)
 {
     framing->keep_alive = h1_keeps_alive(&request->fields, parser->version);
     framing->length = parser->length;
@@ -127,8 +127,12 @@ static enum status take_framing(
     /* What follows would be a body to some and, say, the tunnel's first bytes to others. */
     if (has_body && (request->method == METHOD_CONNECT || request->method == METHOD_TRACE))
         return BAD_FRAMING;
-    if (!fields_has(&request->fields, FIELD_EXPECT) || parser->version == HTTP_1_0)
+    if (!fields_has(&request->fields, FIELD_EXPECT))
         return OK;
+    if (parser->version == HTTP_1_0) {
+        fields_remove_known(&request->fields, FIELD_EXPECT); /* it knows nothing of it */
+        return OK;
+    }
     struct slice expect = fields_value(&request->fields, FIELD_EXPECT);
     framing->expects_continue = has_body;
     return slice_equal_nocase(expect, SLICE("100-continue")) ? OK : EXPECTATION_FAILED;

@@ -67,10 +67,11 @@ static bool is_written_apart(enum field_id id, enum field_id host)
 
 static char *put_fields(char *out, const struct fields *fields, enum field_id host)
 {
-    const struct field *end = fields->items + fields->count;
-    for (const struct field *field = fields->items; field < end; field++)
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
         if (field->name.size && !is_written_apart(field->id, host))
             out = put_field(out, field->name, field->value);
+    }
     return out;
 }
 

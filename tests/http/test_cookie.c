@@ -25,7 +25,7 @@ static void a_cookie_is_found_by_its_exact_name(void **state)
     fields_init(&fields, &arena);
     assert_null(cookie_value(&fields, SLICE("session")).data);
     fields_add_known(&fields, FIELD_COOKIE, SLICE("Session=no; xsession=no"));
-    fields_add_known(&fields, FIELD_COOKIE, SLICE("empty=; session=yes; session=second"));
+    fields_add_known(&fields, FIELD_COOKIE, SLICE("empty= ; session=yes; session=second"));
     assert_slice(cookie_value(&fields, SLICE("session")), "yes");
     struct slice empty = cookie_value(&fields, SLICE("empty"));
     assert_true(empty.data && empty.size == 0);

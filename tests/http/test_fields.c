@@ -134,7 +134,10 @@ static void what_would_break_a_head_is_not_added(void **state)
     assert_int_equal(fields.count, 0);
     assert_ok(fields_add_known(&fields, FIELD_VIA, SLICE(" \tb c\t")));
     assert_slice(fields_value(&fields, FIELD_VIA), "b c");
-    assert_ok(fields_add_known(&fields, FIELD_VIA, SLICE("")));
+    assert_ok(fields_set_known(&fields, FIELD_VIA, SLICE(" ")));
+    assert_non_null(fields_value(&fields, FIELD_VIA).data);
+    assert_ok(fields_add(&fields, FIELD_OTHER, SLICE("X"), SLICE_NONE));
+    assert_non_null(fields_value_named(&fields, SLICE("x")).data);
 }
 
 static void values_are_combined(void **state)
