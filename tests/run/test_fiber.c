@@ -1,6 +1,13 @@
+#include "run/fiber.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "base/text.h"
 #include "run/loop.h"
-
+#include "run/timer.h"
 #include "support/unit.h"
 
 static struct text story;
@@ -204,6 +211,38 @@ static void registers_survive_a_switch(void **state)
     run(compute);
 }
 
+static void wait_outside(struct timer *timer)
+{
+    (void)timer;
+    fiber_wait(NEVER);
+}
+
+static void wait_in_a_callback(void *argument)
+{
+    (void)argument;
+    struct timer timer;
+    timer_init(&timer, wait_outside);
+    timer_set(&timer, loop_now());
+    fiber_sleep_until(loop_now() + SECOND);
+}
+
+/* In a child process, since the program ends. */
+static void waiting_outside_a_fiber_is_a_bug(void **state)
+{
+    (void)state;
+    int outcome;
+    pid_t pid = fork();
+    if (pid == 0) {
+        signal(SIGABRT, SIG_DFL);
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        close(STDERR_FILENO);
+        loop_run_main(NULL, wait_in_a_callback, NULL);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &outcome, 0), pid);
+    assert_true(WIFSIGNALED(outcome) && WTERMSIG(outcome) == SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +253,7 @@ int main(void)
         cmocka_unit_test(cancellation_is_sticky_and_shields_hold),
         cmocka_unit_test(stacks_are_apart),
         cmocka_unit_test(registers_survive_a_switch),
+        cmocka_unit_test(waiting_outside_a_fiber_is_a_bug),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

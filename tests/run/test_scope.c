@@ -1,5 +1,6 @@
-#include "run/loop.h"
+#include "run/scope.h"
 
+#include "run/loop.h"
 #include "support/unit.h"
 
 static void count(void *argument)

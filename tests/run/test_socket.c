@@ -281,6 +281,41 @@ static void nobody_starves(void **state)
     in_a_fiber(be_greedy);
 }
 
+/* A peer that closes with bytes unread resets the connection. */
+static void be_reset(void *argument)
+{
+    (void)argument;
+    struct address address;
+    struct stream *client, *server;
+    char room[8];
+    size_t size;
+    int listening, descriptor;
+    assert_ok(address_parse(SLICE("127.0.0.1:0"), &address));
+    assert_ok(socket_listen(&address, 1, &listening));
+    assert_int_equal(getsockname(listening, &address.any, &address.size), 0);
+    assert_ok(socket_connect(&address, NULL, NEVER, &client));
+    descriptor = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_ok(socket_adopt(descriptor, NULL, &server));
+    assert_ok(stream_write(client, "hello", 5, NEVER, NULL));
+    assert_ok(stream_wait_readable(server, NEVER));
+    const struct address local = *stream_local(client);
+    stream_close(server);
+    assert_status(stream_read(client, room, sizeof room, NEVER, &size), CLOSED);
+    assert_status(stream_write(client, "x", 1, NEVER, &size), CLOSED);
+    assert_false(stream_is_quiet(client));
+    /* Who the peer was is still known. */
+    assert_true(address_equal(stream_peer(client), &address));
+    assert_int_equal(local.any.sa_family, AF_INET);
+    stream_close(client);
+    close(listening);
+}
+
+static void a_broken_connection_is_closed(void **state)
+{
+    (void)state;
+    in_a_fiber(be_reset);
+}
+
 static void give_up_descriptor(void *argument)
 {
     (void)argument;
@@ -315,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_callback_may_close_any_stream),
         cmocka_unit_test(waits_can_be_cancelled),
         cmocka_unit_test(nobody_starves),
+        cmocka_unit_test(a_broken_connection_is_closed),
         cmocka_unit_test(a_descriptor_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,9 @@
-#include "base/random.h"
-#include "run/loop.h"
 #include "run/timer.h"
 
 #include <stdlib.h>
 
+#include "base/random.h"
+#include "run/loop.h"
 #include "support/unit.h"
 
 struct alarm {
