@@ -91,7 +91,7 @@ static void print_guide(void *argument, struct gateway *gateway)
         run->path, SLICE_ARG(text_slice(&at)));
     static const char *const calls[] = {"%s/users", "%s/users/1", "%s/orders",
         "-d '{\"user\":1,\"total\":12}' %s/orders", "-i -X POST %s/login   # six times: then 429",
-        "-X PUT '%s/orders/_switch?latency=300ms&fail=30%%'", NULL};
+        "-X PUT '%s/orders/_switch?latency=300ms&fail=30%25'", NULL};
     char base[280];
     snprintf(base, sizeof base, "http://%.*s", SLICE_ARG(text_slice(&at)));
     for (size_t i = 0; calls[i]; i++) {
