@@ -16,7 +16,8 @@ struct body;
 
 struct body_ops {
     /* The next bytes, at least one: they stay valid until the next read or drop. END after the
-     * last. Errors are sticky. */
+     * last. Errors are sticky, but for CANCELLED, which is the reader's own: another fiber can go
+     * on. */
     enum status (*read)(struct body *body, instant deadline, struct slice *ret_bytes);
 
     /* Bytes that are here already, without waiting; empty when there are none or it is not known.

@@ -169,7 +169,10 @@ static enum status read_body(struct body *body, instant deadline, struct slice *
             return self->failure;
         if (self->state == H1_BODY_COMPLETE)
             return END;
-        self->failure = wait_for_more(self, deadline);
+        enum status e = wait_for_more(self, deadline);
+        if (e == CANCELLED)
+            return e;
+        self->failure = e;
     }
 }
 
