@@ -35,6 +35,7 @@ static bool is_port(struct slice s)
 
 struct origin {
     struct slice scheme, host, port;
+    bool has_port; /* a colon, at least */
 };
 
 /* Takes an origin apart without looking at the parts; false when there is no "://". */
@@ -47,9 +48,11 @@ static bool split(struct slice text, struct origin *ret_origin)
     struct slice after_v6 =
         rest.size && rest.data[0] == '[' ? slice_from(rest, slice_find(rest, ']')) : rest;
     size_t colon = rest.size - after_v6.size + slice_find(after_v6, ':');
-    *ret_origin = (struct origin){slice_head(text, at), slice_head(rest, colon), SLICE_NONE};
-    if (colon < rest.size)
-        ret_origin->port = slice_of(rest.data + colon + 1, rest.size - colon - 1);
+    struct origin origin = {.scheme = slice_head(text, at), .host = slice_head(rest, colon)};
+    origin.has_port = colon < rest.size;
+    if (origin.has_port)
+        origin.port = slice_of(rest.data + colon + 1, rest.size - colon - 1);
+    *ret_origin = origin;
     return true;
 }
 
@@ -100,7 +103,7 @@ enum status origin_pattern_parse(
     pattern.has_any_port = slice_equal(origin.port, SLICE("*"));
     if (pattern.has_any_port)
         pattern.port = SLICE_NONE;
-    const char *problem = problem_of(&pattern, origin.port.data != NULL && !pattern.has_any_port);
+    const char *problem = problem_of(&pattern, origin.has_port && !pattern.has_any_port);
     if (problem) {
         *ret_problem = problem;
         return INVALID;
@@ -115,7 +118,7 @@ bool origin_matches(const struct origin_pattern *pattern, struct slice text)
     if (pattern->scheme.size == 0)
         return slice_equal(text, SLICE("null"));
     if (!split(text, &origin) || !slice_equal(origin.scheme, pattern->scheme) ||
-        !is_host(origin.host) || (origin.port.data && !is_port(origin.port)))
+        !is_host(origin.host) || (origin.has_port && !is_port(origin.port)))
         return false;
     if (!pattern->has_any_port && !slice_equal(origin.port, pattern->port))
         return false;

@@ -32,29 +32,10 @@ struct headers {
     uint32_t refused; /* series */
 };
 
-static enum status read_request_template(
-    struct reader *reader, const struct node *node, void *ret_value)
-{
-    return template_compile(reader, node, PHASE_REQUEST, ret_value);
-}
-
-static enum status read_response_template(
-    struct reader *reader, const struct node *node, void *ret_value)
-{
-    return template_compile(reader, node, PHASE_RESPONSE, ret_value);
-}
-
 static const struct option name_item = {.name = "name", .kind = OPTION_TEXT};
-static const struct option request_item = {.name = "value",
-    .kind = OPTION_CUSTOM,
-    .read = read_request_template,
-    .form = "text with ${expressions}",
-    .schema = "{\"type\":[\"string\",\"number\",\"boolean\"]}"};
-static const struct option response_item = {.name = "value",
-    .kind = OPTION_CUSTOM,
-    .read = read_response_template,
-    .form = "text with ${expressions}",
-    .schema = "{\"type\":[\"string\",\"number\",\"boolean\"]}"};
+static const struct option request_item = {.name = "value", .kind = OPTION_TEMPLATE};
+static const struct option response_item = {
+    .name = "value", .kind = OPTION_TEMPLATE, .sees_response = true};
 
 #define REMOVE_OPTION                                                                             \
     {                                                                                             \
