@@ -66,7 +66,7 @@ static void drop_answer(struct body *body)
 {
     struct call *call = call_of(body);
     if (!call->answer.has_ended)
-        call_finish(call, false);
+        call_finish(call, h1_body_is_complete(&call->answer.h1));
     call->answer.has_ended = true;
     call->answer.outcome = CANCELLED;
 }

@@ -197,8 +197,18 @@ void call_finish(struct call *call, bool can_go_on)
     call->view = NULL;
 }
 
+/* `weir test` and `weir explain` want to know that it would be called, not to call it. */
+static enum status rehearse(const struct service *service, struct exchange *x)
+{
+    x->facts.service = service->name;
+    x->facts.tries = 1;
+    return exchange_respond(x, 200, SLICE_NONE, SLICE_NONE);
+}
+
 enum status service_call(const struct service *service, struct exchange *x)
 {
+    if (x->is_rehearsal)
+        return rehearse(service, x);
     struct call *call = arena_new(&x->arena, struct call);
     if (!call)
         return NO_MEMORY;

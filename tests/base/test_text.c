@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -101,7 +102,7 @@ static void all_digits_are_right(void **state)
     for (uint64_t value = 1; value < UINT64_MAX / 3; value *= 3)
         for (uint64_t off = 0; off < 3; off++) {
             char expected[32];
-            snprintf(expected, sizeof expected, "%llu", (unsigned long long)(value - 1 + off));
+            snprintf(expected, sizeof expected, "%" PRIu64, value - 1 + off);
             text_clear(&text);
             text_add_u64(&text, value - 1 + off);
             assert_slices(text_slice(&text), slice_of_text(expected));
@@ -109,7 +110,7 @@ static void all_digits_are_right(void **state)
     for (uint64_t value = 1; value <= UINT64_MAX / 10; value *= 10)
         for (uint64_t off = 0; off < 2; off++) {
             char expected[32];
-            snprintf(expected, sizeof expected, "%llu", (unsigned long long)(value - off));
+            snprintf(expected, sizeof expected, "%" PRIu64, value - off);
             text_clear(&text);
             text_add_u64(&text, value - off);
             assert_slices(text_slice(&text), slice_of_text(expected));

@@ -1,0 +1,49 @@
+"""Fixtures of the end-to-end tests: the real program between real sockets."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from gateway import Gateway  # noqa: E402
+from upstream import Upstream  # noqa: E402
+
+
+@pytest.fixture
+def start(tmp_path):
+    """start(config, …): a running gateway; any number of them, each in a folder of its own."""
+    with contextlib.ExitStack() as stack:
+        count = 0
+
+        def run(config, *arguments, **options):
+            nonlocal count
+            folder = tmp_path / f"weir{count}"
+            folder.mkdir()
+            count += 1
+            return stack.enter_context(Gateway(folder, config, *arguments, **options))
+
+        yield run
+
+
+@pytest.fixture
+def serve():
+    """serve(script): a service on loopback; the usual one without a script."""
+    with contextlib.ExitStack() as stack:
+        yield lambda script=None, **options: stack.enter_context(Upstream(script, **options))
+
+
+@pytest.fixture
+def shop(start, serve):
+    """A gateway with one service behind every path: (gateway, service)."""
+    service = serve()
+    gateway = start(f"""
+        version: 1
+        listen: "127.0.0.1:0"
+        workers: 2
+        services: {{back: "{service.at}"}}
+        routes: {{/**: back}}
+        """)
+    return gateway, service

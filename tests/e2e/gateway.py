@@ -1,0 +1,159 @@
+"""Running the real program for a test: start it on a configuration, wait until it serves, look at it, stop it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import textwrap
+import time
+from pathlib import Path
+
+import http_client
+
+WEIR = os.environ.get("WEIR", str(Path(__file__).resolve().parents[2] / "build" / "weir"))
+STARTUP = 20  # seconds; sanitizer builds are slow to start on a busy machine
+
+
+class Gateway:
+    """One `weir run`. Use it as a context manager; `address` is the first listener's (host, port)."""
+
+    def __init__(self, folder: Path, config: str, *arguments: str, environment=None, check=True):
+        self.folder = Path(folder)
+        self.config_path = self.folder / "weir.yaml"
+        self.control = str(self.folder / "control.sock")
+        self.log_path = self.folder / "access.log"
+        self.check = check
+        self.write_config(config)
+        command = [WEIR, "run", str(self.config_path), "--control", self.control, *arguments]
+        self.stderr_path = self.folder / "stderr"
+        with open(self.stderr_path, "wb") as stderr, open(self.folder / "stdout", "wb") as stdout:
+            self.process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=self.folder,
+                                            env={**os.environ, **(environment or {})})
+        self.addresses = self._wait_until_serving()
+
+    def write_config(self, config: str) -> None:
+        text = textwrap.dedent(config)
+        if not re.search(r"^log:", text, re.M):
+            text += f"\nlog: {{to: {self.log_path}}}\n"
+        replacement = self.config_path.with_suffix(".new")
+        replacement.write_text(text)
+        replacement.rename(self.config_path)
+
+    def _wait_until_serving(self):
+        deadline = time.monotonic() + STARTUP
+        while time.monotonic() < deadline:
+            found = re.search(r"weir: serving .* on (.*)", self.stderr)
+            if found:
+                return found.group(1).split(", ")
+            if self.process.poll() is not None:
+                raise AssertionError(f"weir ended with {self.process.returncode}:\n{self.stderr}")
+            time.sleep(0.005)
+        self.process.kill()
+        raise AssertionError(f"weir did not start:\n{self.stderr}")
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_path.read_text(errors="replace")
+
+    @property
+    def address(self):
+        host, port = self.addresses[0].rsplit(":", 1)
+        return host.strip("[]").replace("::", "127.0.0.1") if host == "[::]" else host.strip("[]"), int(port)
+
+    @property
+    def url(self) -> str:
+        return "http://%s:%d" % self.address
+
+    def connect(self, timeout=10.0):
+        return http_client.Connection(self.address, timeout)
+
+    def request(self, method, path, headers=None, body=b"", timeout=10.0):
+        """One request on a connection of its own."""
+        with self.connect(timeout) as connection:
+            return connection.request(method, path, headers, body)
+
+    def get(self, path, headers=None, **more):
+        return self.request("GET", path, headers, **more)
+
+    def control_request(self, method, path):
+        with http_client.Connection(self.control, 30.0) as connection:
+            return connection.request(method, path)
+
+    def status(self):
+        return json.loads(self.control_request("GET", "/v1/status").body)
+
+    def metrics(self) -> str:
+        return self.control_request("GET", "/metrics").body.decode()
+
+    def metric(self, name, **labels) -> float:
+        """The sum of a metric over all series that have these labels; 0 when there are none."""
+        total = 0.0
+        for line in self.metrics().splitlines():
+            found = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
+            if not found or found.group(1) != name:
+                continue
+            have = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', found.group(2) or ""))
+            if all(have.get(key) == str(value) for key, value in labels.items()):
+                total += float(found.group(3))
+        return total
+
+    def reload(self, config=None):
+        """Loads a new configuration; returns (status, JSON answer)."""
+        if config is not None:
+            self.write_config(config)
+        answer = self.control_request("POST", "/v1/reload")
+        return answer.status, json.loads(answer.body)
+
+    def log_lines(self, count, timeout=10.0):
+        """The access log's lines as dictionaries, once there are `count` of them."""
+        lines = wait_for(lambda: self._whole_lines() if len(self._whole_lines()) >= count else None,
+                         timeout, f"{count} log lines in {self.log_path}")
+        return [json.loads(line) for line in lines]
+
+    def _whole_lines(self):
+        if not self.log_path.exists():
+            return []
+        return self.log_path.read_text().splitlines(keepends=False)
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def signal(self, number) -> None:
+        self.process.send_signal(number)
+
+    def stop(self, timeout=40.0) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"weir did not stop:\n{self.stderr}") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        code = self.stop()
+        if self.check and kind is None:
+            assert code == 0, f"weir ended with {code}:\n{self.stderr}"
+            assert "Sanitizer" not in self.stderr, self.stderr
+
+
+def wait_for(look, timeout=10.0, what="the condition"):
+    """Calls `look` until it gives something true; that."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"{what}: not within {timeout} s")
+
+
+def run_weir(*arguments, input=None, timeout=60):
+    """A command that ends by itself: (code, stdout, stderr)."""
+    done = subprocess.run([WEIR, *map(str, arguments)], input=input, capture_output=True, text=True, timeout=timeout)
+    return done.returncode, done.stdout, done.stderr
