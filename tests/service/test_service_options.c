@@ -1,0 +1,181 @@
+/* What one may write under `services:`, and what is said about what one may not. */
+#include "service/service_options.h"
+
+#include "service/service.h"
+#include "support/config.h"
+
+struct read {
+    struct config config;
+    struct service_options options;
+};
+
+static void begin(struct read *r, const char *yaml)
+{
+    memset(r, 0, sizeof *r);
+    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
+    (void)option_read(&r->config.reader, &service_table, r->config.root, &r->options);
+}
+
+static void read_clean(struct read *r, const char *yaml)
+{
+    begin(r, yaml);
+    config_check_clean(&r->config);
+}
+
+static const struct endpoint_options *endpoint(const struct read *r, size_t i)
+{
+    return (const struct endpoint_options *)r->options.at.items + i;
+}
+
+static void test_defaults(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r, "10.0.0.1:8080");
+    assert_int_equal(r.options.at.count, 1);
+    assert_slice(endpoint(&r, 0)->at.text, "10.0.0.1:8080");
+    assert_int_equal(endpoint(&r, 0)->weight, 1);
+    assert_string_equal(r.options.balance.type->name, "round-robin");
+    assert_int_equal(r.options.timeout.connect, 5 * SECOND);
+    assert_int_equal(r.options.timeout.first_byte, 30 * SECOND);
+    assert_int_equal(r.options.timeout.idle, 30 * SECOND);
+    assert_int_equal(r.options.connections.max, 1024);
+    assert_int_equal(r.options.connections.idle, 256);
+    assert_int_equal(r.options.connections.idle_timeout, 55 * SECOND);
+    assert_int_equal(r.options.outlier.failures, 5);
+    assert_int_equal(r.options.outlier.eject, 30 * SECOND);
+    assert_true(r.options.outlier.share == 0.5);
+    assert_false(r.options.health.is_set);
+    assert_int_equal(r.options.host.size, 0);
+    config_end(&r.config);
+}
+
+static void test_endpoints(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r, "at: [\"[::1]:80\", \"http://user.internal:81/\", unix:/run/x.sock, "
+                   "{address: cart-1:82, weight: 3}, http://10.0.0.1, \"http://[::1]\", "
+                   "\"http://cart\"]");
+    assert_int_equal(r.options.at.count, 7);
+    assert_int_equal(endpoint(&r, 0)->at.address.any.sa_family, AF_INET6);
+    assert_slice(endpoint(&r, 1)->at.name, "user.internal");
+    assert_int_equal(endpoint(&r, 1)->at.port, 81);
+    assert_int_equal(endpoint(&r, 2)->at.address.any.sa_family, AF_UNIX);
+    assert_slice(endpoint(&r, 3)->at.name, "cart-1");
+    assert_int_equal(endpoint(&r, 3)->weight, 3);
+    assert_int_equal(address_port(&endpoint(&r, 4)->at.address), 80);
+    assert_int_equal(address_port(&endpoint(&r, 5)->at.address), 80);
+    assert_int_equal(endpoint(&r, 6)->at.port, 80);
+    config_end(&r.config);
+}
+
+static void test_short_forms(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r, "[10.0.0.1:80, 10.0.0.2:80]");
+    assert_int_equal(r.options.at.count, 2);
+    config_end(&r.config);
+    read_clean(&r, "{at: 10.0.0.1:80, timeout: 3s, connections: 7, outlier: 2, "
+                   "health: HEAD /ok?a=b  every 250ms timeout 1s, balance: weighted-round-robin}");
+    assert_int_equal(r.options.timeout.first_byte, 3 * SECOND);
+    assert_int_equal(r.options.timeout.connect, 5 * SECOND);
+    assert_int_equal(r.options.connections.max, 7);
+    assert_int_equal(r.options.connections.queue, 1024);
+    assert_int_equal(r.options.outlier.failures, 2);
+    assert_true(r.options.health.is_set);
+    assert_int_equal(r.options.health.method, 1);
+    assert_slice(r.options.health.path, "/ok?a=b");
+    assert_int_equal(r.options.health.every, 250 * MILLISECOND);
+    assert_int_equal(r.options.health.timeout, SECOND);
+    assert_int_equal(r.options.health.rise, 2);
+    assert_int_equal(r.options.health.fall, 3);
+    assert_int_equal(r.options.health.expect.from, 200);
+    assert_int_equal(r.options.health.expect.to, 399);
+    assert_string_equal(r.options.balance.type->name, "weighted-round-robin");
+    config_end(&r.config);
+}
+
+static void test_long_forms(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r,
+        "at: 10.0.0.1:80\n"
+        "host: endpoint\n"
+        "timeout: {connect: 1s, first-byte: 2s, idle: 3s}\n"
+        "connections: {max: 1, idle: 2, idle-timeout: 3s, lifetime: 1h, requests: 5, queue: 6}\n"
+        "health: {path: /x, method: HEAD, every: 1s, rise: 4, fall: 5, expect: 204}\n"
+        "outlier: {failures: 1, eject: 2s, share: 100%}\n");
+    assert_slice(r.options.host, "endpoint");
+    assert_int_equal(r.options.timeout.idle, 3 * SECOND);
+    assert_int_equal(r.options.connections.lifetime, HOUR);
+    assert_int_equal(r.options.connections.requests, 5);
+    assert_int_equal(r.options.connections.queue, 6);
+    assert_true(r.options.health.is_set);
+    assert_int_equal(r.options.health.rise, 4);
+    assert_int_equal(r.options.health.expect.to, 204);
+    assert_true(r.options.outlier.share == 1.0);
+    config_end(&r.config);
+}
+
+static const struct malformed malformed[] = {
+    {"{}", 1, 1, "at", NULL},
+    {"at: []", 1, 1, "at least one endpoint", NULL},
+    {"at: 10.0.0.1", 1, 5, "", NULL},
+    {"at: user.internal", 1, 5, "needs a port", NULL},
+    {"at: user.internal:99999", 1, 5, "1 to 65535", NULL},
+    {"at: 10.0.0.1:0", 1, 5, "1 to 65535", NULL},
+    {"at: 10.0.0.300:80", 1, 5, "neither an address", NULL},
+    {"at: \":80\"", 1, 5, "needs a host", NULL},
+    {"at: https://user.internal", 1, 5, "only http://", NULL},
+    {"at: consul://user", 1, 5, "only http://", NULL},
+    {"at: http://user.internal/api", 1, 5, "no path", NULL},
+    {"at: [10.0.0.1:80, [x]]", 1, 19, "", NULL},
+    {"at: [{address: 10.0.0.1:80, weight: -1}]", 1, 37, "", NULL},
+    {"at: [{weight: 1}]", 1, 6, "address", NULL},
+    {"{at: 10.0.0.1:80, balance: round-robbin}", 1, 28, "no balancer",
+        "did you mean \"round-robin\"?"},
+    {"{at: 10.0.0.1:80, balance: round-robin header.x}", 1, 40, "takes nothing", NULL},
+    {"{at: 10.0.0.1:80, balance: [x]}", 1, 28, "is a name", NULL},
+    {"{at: 10.0.0.1:80, balence: round-robin}", 1, 19, "unknown", "balance"},
+    {"{at: 10.0.0.1:80, timeout: 3}", 1, 28, "unit", NULL},
+    {"{at: 10.0.0.1:80, timeout: {first: 3s}}", 1, 29, "unknown", "first-byte"},
+    {"{at: 10.0.0.1:80, health: POST /x}", 1, 27, "a check looks so", NULL},
+    {"{at: 10.0.0.1:80, health: GET}", 1, 27, "a check looks so", NULL},
+    {"{at: 10.0.0.1:80, health: GET x}", 1, 31, "a check looks so", NULL},
+    {"{at: 10.0.0.1:80, health: GET /x every}", 1, 34, "a value is missing", NULL},
+    {"{at: 10.0.0.1:80, health: GET /x every 5}", 1, 40, "unit", NULL},
+    {"{at: 10.0.0.1:80, health: GET /x each 5s}", 1, 34, "after the path", NULL},
+    {"{at: 10.0.0.1:80, health: {path: x}}", 1, 27, "begins with a slash", NULL},
+    {"{at: 10.0.0.1:80, health: {every: 1s}}", 1, 27, "path", NULL},
+    {"{at: 10.0.0.1:80, health: {path: /x, expect: 700}}", 1, 46, "neither a status", NULL},
+    {"{at: 10.0.0.1:80, connections: 0}", 1, 32, "", NULL},
+    {"{at: 10.0.0.1:80, outlier: {share: 2}}", 1, 36, "", NULL},
+};
+
+static void test_malformed(void **state)
+{
+    (void)state;
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        struct read r;
+        begin(&r, malformed[i].text);
+        wrong += !config_complains(&r.config, &malformed[i]);
+        config_end(&r.config);
+    }
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_short_forms),
+        cmocka_unit_test(test_long_forms),
+        cmocka_unit_test(test_malformed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
