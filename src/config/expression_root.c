@@ -95,10 +95,18 @@ static void read_service(
     set_text(ret_value, x->facts.service);
 }
 
+/* A name that is not in the table of known ones is compared with those alone that are not either.
+ */
 static struct slice field_value(const struct fields *fields, const struct root_operand *operand)
 {
-    return operand->field == FIELD_OTHER ? fields_value_named(fields, operand->name)
-                                         : fields_value(fields, operand->field);
+    if (operand->field != FIELD_OTHER)
+        return fields_value(fields, operand->field);
+    for (uint32_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
+        if (field->id == FIELD_OTHER && slice_equal_nocase(field->name, operand->name))
+            return field->value;
+    }
+    return SLICE_NONE;
 }
 
 static void read_header(
