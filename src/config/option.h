@@ -94,7 +94,8 @@ struct option_table {
     size_t size;                  /* of the struct */
     const char *shorthand; /* the option that a value that is no map stands for; NULL: only maps */
     /* Reads the other short forms (a phrase such as "open 10s if 50% of 20 fail"); returns
-     * NOT_FOUND when the node is none of them. NULL: none. */
+     * NOT_FOUND when the node is none of them. The reader's context is NULL when `weir fmt --long`
+     * asks; then what needs it may be left empty. NULL: none. */
     enum status (*read_phrase)(struct reader *reader, const struct node *node, void *value);
     /* Looks at the whole struct after its options were read; diagnoses what does not go together.
      * NULL: nothing to check. */
@@ -104,6 +105,9 @@ struct option_table {
     enum status (*read_unknown)(struct reader *reader, const struct node_entry *entry, void *value);
     /* Names that read_unknown takes, for suggestions: returns the i-th or NULL. NULL: none. */
     const char *(*unknown_name)(size_t i);
+    /* The options behind the i-th of these names, for the schema and the reference; NULL: anything.
+     * NULL: none. */
+    const struct option_table *(*unknown_table)(size_t i);
     const char *example; /* a line of YAML for the reference; NULL: none */
 };
 

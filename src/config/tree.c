@@ -116,7 +116,8 @@ static enum status fill_scalar(struct builder *b, const yaml_event_t *event, str
     node->text = node->raw = arena_copy(b->arena, given);
     if (!node->text.data)
         return NO_MEMORY;
-    if (memchr(given.data, '$', given.size) && environment_is_used(given))
+    if (!b->limits.keeps_environment && memchr(given.data, '$', given.size) &&
+        environment_is_used(given))
         return expand(b, node);
     return OK;
 }
@@ -420,9 +421,11 @@ static enum status read_stream(struct builder *b, struct node **ret_root)
 
 static struct tree_limits limits_of(const struct tree_limits *given)
 {
-    struct tree_limits limits = given ? *given : (struct tree_limits){0, 0, 0};
-    return (struct tree_limits){limits.bytes ? limits.bytes : BYTES_MAX,
-        limits.nodes ? limits.nodes : NODES_MAX, limits.depth ? limits.depth : DEPTH_MAX};
+    struct tree_limits limits = given ? *given : (struct tree_limits){.bytes = 0};
+    limits.bytes = limits.bytes ? limits.bytes : BYTES_MAX;
+    limits.nodes = limits.nodes ? limits.nodes : NODES_MAX;
+    limits.depth = limits.depth ? limits.depth : DEPTH_MAX;
+    return limits;
 }
 
 static enum status build(struct builder *b, struct slice text, struct node **ret_root)
@@ -433,7 +436,8 @@ static enum status build(struct builder *b, struct slice text, struct node **ret
     *root = (struct node){.kind = NODE_MAP, .place = {b->source, 1, 1, 1}};
     struct node *empty = root;
     yaml_parser_set_encoding(&b->parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&b->parser, (const unsigned char *)text.data, text.size);
+    yaml_parser_set_input_string(
+        &b->parser, (const unsigned char *)(text.size ? text.data : ""), text.size);
     table_init(&b->anchors, ANCHORS_MAX);
     enum status e = read_stream(b, &root);
     table_release(&b->anchors);

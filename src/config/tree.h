@@ -33,9 +33,11 @@ struct node {
 };
 
 struct tree_limits {
-    size_t bytes; /* 0: 16 MiB */
-    size_t nodes; /* 0: 4,000,000; a sixteenth of them may come from aliases */
-    size_t depth; /* 0: 64 */
+    size_t bytes;           /* 0: 16 MiB */
+    size_t nodes;           /* 0: 4,000,000; a sixteenth of them may come from aliases */
+    size_t depth;           /* 0: 64 */
+    bool keeps_environment; /* leaves "${NAME}" and "$${" as they are: for who works on the text
+                               itself */
 };
 
 /* INVALID when the text could not be read at all; diagnostics say why. Otherwise OK, even if there
