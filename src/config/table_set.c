@@ -1,0 +1,41 @@
+#include "config/table_set.h"
+
+static void add(struct table_set *set, const struct option_table *table)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->tables[i] == table)
+            return;
+    if (table && set->count < TABLES_MAX)
+        set->tables[set->count++] = table;
+}
+
+/* An option's own table, or that of its items: a map of lists of structs is two items deep. */
+static void add_of_option(struct table_set *set, const struct option *option)
+{
+    for (; option; option = option->item)
+        add(set, option->table);
+}
+
+void table_set_collect(struct table_set *set, const struct option_table *top)
+{
+    set->count = 0;
+    add(set, top);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct option_table *table = set->tables[i];
+        for (const struct option *option = table->options; option->name; option++)
+            add_of_option(set, option);
+        for (size_t j = 0; table->unknown_table && table->unknown_name(j); j++)
+            add(set, table->unknown_table(j));
+    }
+}
+
+void table_set_name(
+    const struct table_set *set, const struct option_table *table, struct text *text)
+{
+    size_t same = 1;
+    for (size_t i = 0; i < set->count && set->tables[i] != table; i++)
+        same += strcmp(set->tables[i]->name, table->name) == 0;
+    text_add(text, slice_of_text(table->name));
+    if (same > 1)
+        text_format(text, "-%zu", same);
+}
