@@ -128,6 +128,7 @@ def measure(bench, scenario, results):
             for proxy in running[1:]:
                 seconds = bench.seconds if turn > 0 else 0.3
                 report = run_load(proxy, other_cores, options, seconds)
+                proxy.empty_log()
                 if turn > 0:
                     slices[proxy.name].append(slice_figures(report))
         figures = {name: summarise(of_proxy) for name, of_proxy in slices.items()}
