@@ -14,6 +14,17 @@
 #define FLUSH_EVERY   100   /* milliseconds between two looks at the rings */
 #define STOP_PATIENCE (1 * SECOND)
 
+/* A ring with this much in it is written at once: the bytes are still in the processor's cache, and
+ * a busy worker does not fill its ring between two looks. */
+#define HURRY_SIZE ((uint64_t)64 * 1024)
+
+/* What the writer does, so that workers know when to wake it. */
+enum {
+    IS_AWAKE,
+    IS_RESTING, /* lines gather for a moment: wake it when a ring holds HURRY_SIZE */
+    IS_ASLEEP   /* there was nothing to write: wake it for any line */
+};
+
 /* A ring of bytes between one worker and the writer. Positions only grow; their difference is what
  * is in it. */
 struct ring {
@@ -23,6 +34,8 @@ struct ring {
     _Atomic uint64_t lines;
     _Alignas(64) _Atomic uint64_t tail; /* written by the writer */
     char *data;                         /* owned */
+    char line[LINE_MAX_SIZE]; /* where the worker writes a line: not on its fibers' stacks, where
+                                 each would bring its own cold pages */
 };
 
 struct access_log {
@@ -34,7 +47,7 @@ struct access_log {
     struct ring *rings; /* owned */
     pthread_t writer;
     int wake; /* eventfd: the writer sleeps on it when there is nothing to write */
-    _Atomic bool is_asleep;
+    _Atomic int writer_state;
     _Atomic bool is_stopping;
     _Atomic bool must_reopen;
     _Atomic uint64_t failed_writes;
@@ -50,6 +63,16 @@ static void wake_writer(struct access_log *log)
     uint64_t one = 1;
     ssize_t ignored = write(log->wake, &one, sizeof one);
     (void)ignored;
+}
+
+static bool must_wake(const struct access_log *log, struct ring *ring, uint64_t head)
+{
+    int state = atomic_load_explicit(&log->writer_state, memory_order_seq_cst);
+    if (state != IS_RESTING)
+        return state == IS_ASLEEP;
+    if (head - ring->seen_tail >= HURRY_SIZE)
+        ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+    return head - ring->seen_tail >= HURRY_SIZE;
 }
 
 /* Puts a finished line into the worker's ring, whole or not at all. */
@@ -69,8 +92,8 @@ static void put(struct access_log *log, struct ring *ring, struct slice line)
     atomic_store_explicit(&ring->head, head + line.size, memory_order_seq_cst);
     atomic_store_explicit(&ring->lines,
         atomic_load_explicit(&ring->lines, memory_order_relaxed) + 1, memory_order_relaxed);
-    if (atomic_load_explicit(&log->is_asleep, memory_order_seq_cst) &&
-        atomic_exchange(&log->is_asleep, false))
+    if (must_wake(log, ring, head + line.size) &&
+        atomic_exchange(&log->writer_state, IS_AWAKE) != IS_AWAKE)
         wake_writer(log);
 }
 
@@ -78,10 +101,10 @@ void access_log_add(struct access_log *log, unsigned worker, const struct exchan
 {
     if (!log)
         return;
-    char line[LINE_MAX_SIZE];
-    struct text text = text_fixed(line, sizeof line);
+    struct ring *ring = &log->rings[worker];
+    struct text text = text_fixed(ring->line, sizeof ring->line);
     access_log_format(x, log->format, clock_wall(), &text);
-    put(log, &log->rings[worker], text_slice(&text));
+    put(log, ring, text_slice(&text));
 }
 
 static void reopen(struct access_log *log)
@@ -138,20 +161,34 @@ static bool drain_all(struct access_log *log, instant give_up)
     return any;
 }
 
-/* Announces sleep, looks once more, then sleeps until a worker has a line: so none is missed, and a
- * busy worker makes no system call. */
+/* Until a worker wakes it, at most so long (-1: for ever). */
+static void wait_for_worker(struct access_log *log, int milliseconds)
+{
+    struct pollfd poll_one = {.fd = log->wake, .events = POLLIN};
+    uint64_t count;
+    if (poll(&poll_one, 1, milliseconds) > 0) {
+        ssize_t ignored = read(log->wake, &count, sizeof count);
+        (void)ignored;
+    }
+    atomic_store(&log->writer_state, IS_AWAKE);
+}
+
+/* Lets lines gather, so that one system call writes many. */
+static void rest(struct access_log *log)
+{
+    atomic_store(&log->writer_state, IS_RESTING);
+    wait_for_worker(log, FLUSH_EVERY);
+}
+
+/* Announces sleep, looks once more, then sleeps until a worker has a line: so none is missed. */
 static void sleep_until_lines(struct access_log *log)
 {
-    atomic_store(&log->is_asleep, true);
+    atomic_store(&log->writer_state, IS_ASLEEP);
     for (unsigned i = 0; i < log->workers; i++)
         if (atomic_load(&log->rings[i].head) != atomic_load(&log->rings[i].tail))
-            atomic_store(&log->is_asleep, false);
-    if (!atomic_load(&log->is_asleep))
-        return;
-    uint64_t count;
-    ssize_t ignored = read(log->wake, &count, sizeof count);
-    (void)ignored;
-    atomic_store(&log->is_asleep, false);
+            atomic_store(&log->writer_state, IS_AWAKE);
+    if (atomic_load(&log->writer_state) == IS_ASLEEP && !atomic_load(&log->is_stopping))
+        wait_for_worker(log, -1);
 }
 
 static void *write_lines(void *argument)
@@ -161,7 +198,7 @@ static void *write_lines(void *argument)
         if (atomic_exchange(&log->must_reopen, false))
             reopen(log);
         if (drain_all(log, NEVER))
-            (void)poll(NULL, 0, FLUSH_EVERY);
+            rest(log);
         else
             sleep_until_lines(log);
     }
