@@ -155,9 +155,10 @@ class Figures(unittest.TestCase):
         slices = [{"cpu_us": value, "errors": 1, "late": 0} for value in (3, 1, 2)]
         self.assertEqual(scenarios.summarise(slices), {"cpu_us": [2, 1, 3], "errors": 3, "late": 0})
 
-    def test_reload_messages_are_read(self):
-        self.assertEqual(reload.build_milliseconds("reloaded in 31.5 ms\nother\nreloaded: 2 s\n"),
-                         [31.5, 2000])
+    def test_the_time_of_a_snapshot_is_read(self):
+        metrics = "# HELP weir_config_build_seconds x\nweir_config_build_seconds 0.0315\nother 2\n"
+        self.assertAlmostEqual(reload.build_milliseconds(metrics), 31.5)
+        self.assertRaises(RuntimeError, reload.build_milliseconds, "other 2\n")
 
     def test_congestion_control_has_a_name(self):
         self.assertRegex(machine.congestion_control(), r"^[a-z]+$")

@@ -70,8 +70,10 @@ def judge_reload(scenario):
     build = max(weir["build_ms"]) if weir and weir["build_ms"] else None
     spike = weir["reloading"]["max_us"] / 1000 if weir else None
     quiet = f"quiet: {weir['quiet']['max_us'] / 1000:.3g} ms" if weir else "–"
-    return [row(f"{title}: slowest snapshot, ms", build, "–", 200, "< 200", None),
-            row(f"{title}: slowest request, ms", spike, quiet, 5, "≤ 5", None)]
+    slowest = row(f"{title}: slowest request, ms", spike, quiet, 5, "≤ 5", None)
+    if weir and weir["quiet"]["max_us"] > 5000:
+        slowest[5] = "machine too noisy to judge"
+    return [row(f"{title}: slowest snapshot, ms", build, "–", 200, "< 200", None), slowest]
 
 
 def judge(results):

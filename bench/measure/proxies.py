@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 
 from . import machine
 
@@ -137,6 +138,7 @@ class HAProxy(Proxy):
 
 class Weir(Proxy):
     name = "weir"
+    sockets = tempfile.TemporaryDirectory(prefix="weir-bench-")
 
     @classmethod
     def is_installed(cls):
@@ -147,7 +149,11 @@ class Weir(Proxy):
         return machine.first_line([WEIR, "version"])
 
     def command(self):
-        return [WEIR, "run", self.configure("weir.yaml")]
+        return [WEIR, "run", self.configure("weir.yaml"), "--no-watch", "--control", self.control()]
+
+    def control(self):
+        """Its control socket, under a path that is short enough for one."""
+        return os.path.join(self.sockets.name, f"{self.port}.sock")
 
 
 class Backend(Proxy):

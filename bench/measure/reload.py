@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -35,9 +36,10 @@ class ManyRoutes(Weir):
             file.write(self.head + "".join(lines) + f'  "/version{number}": back\n')
         os.rename(self.config + ".new", self.config)
 
-    def messages(self):
+    def reloads(self):
+        """How often Weir has said that it has reloaded."""
         with open(self.path("weir.err")) as file:
-            return file.read()
+            return file.read().count("weir: reloaded\n")
 
 
 def background_load(proxy, seconds):
@@ -55,18 +57,30 @@ def finished(load):
             "errors": report["errors"] + report["late"]}
 
 
-def build_milliseconds(text):
-    """The times that Weir's own messages name for a new snapshot, in milliseconds."""
-    units = {"ms": 1, "s": 1000, "us": 0.001, "µs": 0.001}
-    found = re.findall(r"reload.*?(\d+(?:\.\d+)?) ?(ms|us|µs|s)\b", text)
-    return [float(value) * units[unit] for value, unit in found]
+def build_milliseconds(metrics):
+    """How long the present snapshot took, from Weir's metrics."""
+    found = re.search(r"^weir_config_build_seconds(?:{[^}]*})? ([0-9.e+-]+)$", metrics, re.MULTILINE)
+    if not found:
+        raise RuntimeError("Weir does not say how long its snapshot took")
+    return float(found.group(1)) * 1000
+
+
+def read_metrics(proxy):
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(5)
+        sock.connect(proxy.control())
+        sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: weir\r\nConnection: close\r\n\r\n")
+        parts = []
+        for part in iter(lambda: sock.recv(65536), b""):
+            parts.append(part)
+    return b"".join(parts).decode()
 
 
 def wait_for_reload(proxy, known, seconds=5):
-    """Waits until Weir's messages tell of one more reload. Returns how long that took."""
+    """Waits until Weir tells of one more reload. Returns the milliseconds that it took."""
     begun = time.monotonic()
     while time.monotonic() - begun < seconds:
-        if len(build_milliseconds(proxy.messages())) > known:
+        if proxy.reloads() > known:
             return (time.monotonic() - begun) * 1000
         time.sleep(0.005)
     raise RuntimeError("Weir did not say that it has reloaded")
@@ -75,14 +89,15 @@ def wait_for_reload(proxy, known, seconds=5):
 def reload_under_load(proxy):
     load = background_load(proxy, RELOADS + 1)
     time.sleep(1)
-    waited = []
+    waited, builds = [], []
     for number in range(1, RELOADS + 1):
-        known = len(build_milliseconds(proxy.messages()))
+        known = proxy.reloads()
         proxy.write_version(number)
         os.kill(proxy.process.pid, signal.SIGHUP)
         waited.append(wait_for_reload(proxy, known))
         time.sleep(0.8)
-    return finished(load), waited
+        builds.append(build_milliseconds(read_metrics(proxy)))
+    return finished(load), waited, builds
 
 
 def measure_reload(bench, _results):
@@ -93,9 +108,7 @@ def measure_reload(bench, _results):
     try:
         proxy.start()
         quiet = finished(background_load(proxy, RELOADS + 1))
-        begun = len(build_milliseconds(proxy.messages()))
-        busy, waited = reload_under_load(proxy)
-        builds = build_milliseconds(proxy.messages())[begun:]
+        busy, waited, builds = reload_under_load(proxy)
     finally:
         proxy.stop()
         backend.stop()
