@@ -24,9 +24,14 @@ static inline struct head head_read(struct arena *arena, enum h1_kind kind, enum
     fields_init(fields, arena);
     h1_parser_init(&parser, kind, limits, fields);
     size_t shown = 0;
+    struct slice before = SLICE_NONE;
     while (head.verdict == INCOMPLETE && shown < bytes.size) {
         shown = step < bytes.size - shown ? shown + step : bytes.size;
-        head.verdict = h1_parse(&parser, arena_copy(arena, slice_head(bytes, shown)), &head.size);
+        struct slice now = arena_copy(arena, slice_head(bytes, shown));
+        head.verdict = h1_parse(&parser, now, &head.size);
+        if (before.size)
+            memset((char *)before.data, '@', before.size); /* nothing may point there any more */
+        before = now;
     }
     head.needed = shown;
     if (head.verdict == OK && kind == H1_REQUEST_HEAD)

@@ -14,6 +14,7 @@ struct script {
     size_t room;        /* bytes a write takes before it fails with `full` */
     enum status full;
     unsigned reads, writes, waits;
+    int parts; /* of the last write */
     bool is_closed;
 };
 
@@ -49,6 +50,7 @@ static inline enum status script_writev(
     size_t taken = 0;
     (void)deadline;
     script->writes++;
+    script->parts = count;
     for (int i = 0; i < count; i++) {
         struct slice part =
             slice_head(slice_of(parts[i].iov_base, parts[i].iov_len), script->room - taken);

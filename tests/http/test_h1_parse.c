@@ -93,6 +93,7 @@ static void framing_follows_the_fields(void **state)
     head = request(state, "GET /? HTTP/1.0\r\nConnection: Keep-Alive\r\nExpect: magic\r\n\r\n");
     assert_true(head.framing.keep_alive);
     assert_true(head.request.query.data && head.request.query.size == 0);
+    assert_false(fields_has(&head.request.fields, FIELD_EXPECT));
     head =
         request(state, "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n");
     assert_int_equal(head.framing.length, INT64_MAX);

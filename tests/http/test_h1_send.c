@@ -251,6 +251,7 @@ static void head_and_body_leave_together(void **state)
     struct body_slice slice;
     assert_ok(send_it(f, body_init_slice(&slice, SLICE("hello")), H1_LENGTH, 5));
     assert_sent(f, 1, "HEAD\r\n\r\nhello");
+    assert_int_equal(f->script.parts, 1);
     assert_int_equal(f->sent, 5);
     assert_ok(send_it(f, body_init_slice(&slice, SLICE("hello")), H1_CHUNKED, 0));
     assert_sent(f, 1, "HEAD\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
@@ -275,6 +276,7 @@ static void a_large_body_is_not_copied(void **state)
     char *data = calloc(1, size);
     assert_ok(send_it(f, body_init_slice(&slice, slice_of(data, size)), H1_LENGTH, size));
     assert_int_equal(f->script.writes, 1);
+    assert_int_equal(f->script.parts, 2);
     assert_int_equal(f->script.output.size, size + 8);
     assert_int_equal(f->sent, size);
     free(data);
