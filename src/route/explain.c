@@ -104,7 +104,7 @@ static const char *why_not(struct exchange *x, const struct rule *rule)
                            SLICE_ARG(slice_head(x->request.method_text, 40)));
     if (*path)
         return path;
-    if (rule_condition_holds(&rule->given, x))
+    if (rule_condition_holds(rule->given.when, x))
         return MATCHES;
     return EXPLAIN(x, "its condition does not hold: %.*s",
         SLICE_ARG(slice_head(expression_source(rule->given.when), 200)));

@@ -4,8 +4,9 @@
 
 #include <stdlib.h>
 
-#define HOST_SIZE_MAX 255 /* of a DNS name; a longer one can only fall to the rules without host \
-                           */
+#define HOST_SIZE_MAX                                                          \
+    255 /* of a DNS name; a longer one can only fall to the rules without host \
+         */
 
 static void host_set_release(struct host_set *set)
 {

@@ -24,12 +24,28 @@ __attribute__((format(printf, 3, 4))) static enum status complain(
         SLICE_ARG(slice_head(p->text, 200)), words);
 }
 
+/* RFC 3986 §2.3: what is spelled one way only. */
+static bool is_unreserved(struct slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!is_word && c != '-' && c != '.' && c != '_' && c != '~')
+            return false;
+    }
+    return true;
+}
+
 /* Literal text in the spelling of normalised request paths: what a URI cannot hold as it is gets
  * percent-encoded. It is normalised between two letters, since a part of a segment that is a dot is
  * not a dot segment. */
 static enum status parse_literal(
     const struct parse *p, struct slice literal, struct slice *ret_text)
 {
+    if (is_unreserved(literal)) {
+        *ret_text = literal;
+        return OK;
+    }
     struct text spelled =
         text_fixed(arena_bytes(p->reader->arena, literal.size * 3 + 3), literal.size * 3 + 3);
     if (!spelled.data)

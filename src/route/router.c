@@ -3,83 +3,99 @@
 
 #include "http/uri.h"
 
+#define OTHERS_MAX 8 /* methods without a number that Allow names; there may be more */
+
 /* A look-up, and what it has seen besides the route. */
 struct lookup {
     const struct router *router;
     struct exchange *x;
-    const struct rule *found;
-    uint32_t allowed;       /* bits of the methods that rules for this path name */
-    bool has_refused;       /* a rule fits but for its condition */
-    struct slice others[8]; /* methods without a number; more are not named */
+    const struct rule_entry *found;
+    uint32_t allowed; /* bits of the methods that rules for this path name */
+    bool has_refused; /* a rule fits but for its condition */
+    struct slice others[OTHERS_MAX];
     unsigned other_count;
 };
 
-/* A rule of this path and method whose condition holds ends the search. */
-static bool take(struct lookup *lookup, const struct rule *rule)
+static enum method_match match_method(
+    const struct rule_entry *entry, const struct http_request *request)
 {
-    if (rule_condition_holds(&rule->given, lookup->x))
-        lookup->found = rule;
-    else
-        lookup->has_refused = true;
-    return lookup->found;
+    if (entry->methods == 0)
+        return METHOD_ANY;
+    if (entry->methods >> request->method & 1 &&
+        (request->method != METHOD_OTHER ||
+            slice_equal(entry->rule->given.other_method, request->method_text)))
+        return METHOD_NAMED;
+    if (request->method == METHOD_HEAD && entry->methods >> METHOD_GET & 1)
+        return METHOD_IMPLIED;
+    return METHOD_NONE;
 }
 
-static void note_allowed(struct lookup *lookup, const struct route_rule *rule)
+static void note_allowed(struct lookup *lookup, const struct rule_entry *entry)
 {
-    for (unsigned i = 0; i < rule->method_count; i++)
-        lookup->allowed |= 1u << rule->methods[i];
-    if (rule->other_method.size == 0 || lookup->other_count == 8)
+    struct slice other = entry->rule->given.other_method;
+    lookup->allowed |= entry->methods & ~(1u << METHOD_OTHER);
+    if (other.size == 0 || lookup->other_count == OTHERS_MAX)
         return;
     for (unsigned i = 0; i < lookup->other_count; i++)
-        if (slice_equal(lookup->others[i], rule->other_method))
+        if (slice_equal(lookup->others[i], other))
             return;
-    lookup->others[lookup->other_count++] = rule->other_method;
+    lookup->others[lookup->other_count++] = other;
 }
 
-/* Named methods come first in a leaf, so that one pass suffices for all but HEAD, which GET's rules
- * take only after its own. */
+/* The first of a leaf's entries that takes the method so, and whose condition holds. */
+static bool take_at_level(
+    struct lookup *lookup, const struct rule_entry *entry, enum method_match level)
+{
+    for (;; entry++) {
+        if (match_method(entry, &lookup->x->request) == level) {
+            if (rule_condition_holds(entry->when, lookup->x)) {
+                lookup->found = entry;
+                return true;
+            }
+            lookup->has_refused = true;
+        }
+        if (entry->is_last)
+            return false;
+    }
+}
+
 static bool visit_leaf(struct search *search, uint32_t number)
 {
     struct lookup *lookup = search->argument;
-    const struct http_request *request = &lookup->x->request;
-    const struct leaf *leaf = &lookup->router->leaves.items[number];
-    const uint32_t *entries = lookup->router->leaves.entries + leaf->first;
-    for (enum method_match level = METHOD_NAMED; level <= METHOD_ANY; level++) {
-        if (level == METHOD_IMPLIED && request->method != METHOD_HEAD)
-            continue;
-        for (uint32_t i = 0; i < leaf->count; i++) {
-            const struct rule *rule = &lookup->router->rules[entries[i]];
-            if (rule_match_method(&rule->given, request->method, request->method_text) == level &&
-                take(lookup, rule))
-                return true;
-        }
-    }
-    for (uint32_t i = 0; i < leaf->count; i++)
-        note_allowed(lookup, &lookup->router->rules[entries[i]].given);
+    const struct rule_entry *entry = &lookup->router->entries[number];
+    if (take_at_level(lookup, entry, METHOD_NAMED))
+        return true;
+    if (lookup->x->request.method == METHOD_HEAD && take_at_level(lookup, entry, METHOD_IMPLIED))
+        return true;
+    if (take_at_level(lookup, entry, METHOD_ANY))
+        return true;
+    do
+        note_allowed(lookup, entry);
+    while (!entry++->is_last);
     return false;
 }
 
-static enum status fill_parameters(
-    struct exchange *x, const struct rule *rule, const struct search *search)
+static enum status keep_parameter(
+    struct exchange *x, const struct search *search, const struct rule_parameter *from)
 {
-    unsigned capture = 0;
+    struct slice text = search->captures[from->capture];
+    struct path_parameter *parameter = &x->parameters[x->parameter_count++];
+    *parameter = (struct path_parameter){from->name, text};
+    if (slice_find(text, '%') == text.size)
+        return OK;
+    return uri_decode(&x->arena, text, false, &parameter->value) == NO_MEMORY ? NO_MEMORY : OK;
+}
+
+static enum status keep_parameters(
+    struct exchange *x, const struct search *search, const struct rule_entry *entry)
+{
     x->parameter_count = 0;
-    for (unsigned i = 0; i < rule->path.count; i++) {
-        const struct segment *segment = &rule->path.segments[i];
-        if (segment->kind == SEGMENT_EXACT || segment->kind == SEGMENT_REST)
-            continue;
-        struct slice text = search->captures[capture++];
-        if (segment->name.size == 0)
-            continue;
-        struct path_parameter *parameter = &x->parameters[x->parameter_count];
-        parameter->name = segment->name;
-        parameter->value = text;
-        if (slice_find(text, '%') < text.size &&
-            uri_decode(&x->arena, text, false, &parameter->value) == NO_MEMORY)
-            return NO_MEMORY;
-        x->parameter_count++;
-    }
-    return OK;
+    if (entry->parameter_count == 0)
+        return OK;
+    enum status e = keep_parameter(x, search, &entry->first);
+    for (unsigned i = 1; !e && i < entry->parameter_count; i++)
+        e = keep_parameter(x, search, &entry->rule->parameters[i]);
+    return e;
 }
 
 static enum status add_allow(struct lookup *lookup)
@@ -121,9 +137,9 @@ enum status router_find(const struct router *router, struct exchange *x, void **
     for (uint32_t root; (root = hosts_next_root(&router->hosts, x->request.host, &state)) != 0;) {
         if (!search_path(&search, root, x->request.path))
             continue;
-        enum status e = fill_parameters(x, lookup.found, &search);
+        enum status e = keep_parameters(x, &search, lookup.found);
         if (!e)
-            *ret_route = lookup.found->given.route;
+            *ret_route = lookup.found->route;
         return e;
     }
     if (lookup.has_refused || !(lookup.allowed || lookup.other_count))

@@ -28,13 +28,48 @@ static void note_invalid(struct builder *b, enum status e)
         b->failure = e;
 }
 
+static unsigned count_parameters(const struct path_pattern *path)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < path->count; i++)
+        count += path->segments[i].name.size > 0;
+    return count;
+}
+
+/* Which parametric segments the rule wants to keep. */
+static enum status list_parameters(struct arena *arena, struct rule *rule)
+{
+    unsigned capture = 0, count = count_parameters(&rule->path);
+    if (count == 0)
+        return OK;
+    rule->parameters = arena_array(arena, count, sizeof *rule->parameters);
+    if (!rule->parameters)
+        return NO_MEMORY;
+    for (unsigned i = 0; i < rule->path.count; i++) {
+        const struct segment *segment = &rule->path.segments[i];
+        if (segment->kind == SEGMENT_EXACT || segment->kind == SEGMENT_REST)
+            continue;
+        if (segment->name.size)
+            rule->parameters[rule->parameter_count++] =
+                (struct rule_parameter){segment->name, capture};
+        capture++;
+    }
+    return OK;
+}
+
+static enum status parse_rule(struct builder *b, struct rule *rule)
+{
+    const struct route_rule *given = &rule->given;
+    enum status e = path_pattern_parse(b->reader, given->place, given->path, &rule->path);
+    return e ? e : list_parameters(b->reader->arena, rule);
+}
+
 static enum status parse_rules(struct builder *b, const struct route_rule *rules)
 {
     struct router *router = b->router;
     for (size_t i = 0; i < router->rule_count; i++) {
-        struct rule *rule = &router->rules[i];
-        rule->given = rules[i];
-        note_invalid(b, path_pattern_parse(b->reader, rules[i].place, rules[i].path, &rule->path));
+        router->rules[i].given = rules[i];
+        note_invalid(b, parse_rule(b, &router->rules[i]));
     }
     return b->failure;
 }
@@ -150,6 +185,22 @@ static enum status warn_of_alternatives(struct builder *b)
     return e;
 }
 
+/* The entries of the leaves; then the trie's leaves get the numbers of their first entries. */
+static enum status arrange(struct builder *b)
+{
+    struct router *router = b->router;
+    size_t errors = b->reader->diagnostics->errors;
+    uint32_t *first_entries = calloc(router->trie.leaf_count, sizeof *first_entries);
+    if (!first_entries)
+        return NO_MEMORY;
+    enum status e = rules_arrange(
+        b->reader, router->rules, b->placements, b->count, first_entries, &router->entries);
+    if (!e)
+        trie_renumber_leaves(&router->trie, first_entries);
+    free(first_entries);
+    return !e && b->reader->diagnostics->errors > errors ? INVALID : e;
+}
+
 static enum status build(struct builder *b, const struct route_rule *rules)
 {
     struct router *router = b->router;
@@ -162,12 +213,8 @@ static enum status build(struct builder *b, const struct route_rule *rules)
         e = make_roots(&router->trie, &router->hosts);
     if (!e)
         e = each_host(b, place_at_host);
-    size_t errors = b->reader->diagnostics->errors;
     if (!e)
-        e = leaves_build(b->reader, router->rules, b->placements, b->count, router->trie.leaf_count,
-            &router->leaves);
-    if (!e && b->reader->diagnostics->errors > errors)
-        e = INVALID;
+        e = arrange(b);
     return e ? e : warn_of_alternatives(b);
 }
 

@@ -10,5 +10,6 @@ struct router {
     struct hosts hosts; /* owned */
     struct rule *rules; /* in the snapshot's arena */
     size_t rule_count;
-    struct leaves leaves;
+    struct rule_entry
+        *entries; /* in the snapshot's arena; numbered as the trie's leaves are in the end */
 };

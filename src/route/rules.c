@@ -75,50 +75,83 @@ static void complain_tie(struct reader *reader, struct rule *rule, const struct 
     diagnostics_relate(reader->diagnostics, other->given.place, "the other route is here");
 }
 
-/* Takes the placements of one leaf, which are sorted, into `leaf`; those that repeat a rule or tie
- * are left out. */
-static void fill_leaf(struct reader *reader, struct rule *rules, const struct placement *placements,
-    size_t count, struct leaves *leaves, struct leaf *leaf)
+static uint32_t method_bits(const struct route_rule *rule)
 {
-    uint32_t group = leaf->first; /* where the rules begin that compare as equal */
-    for (size_t i = 0; i < count; i++) {
-        struct rule *rule = &rules[placements[i].rule];
-        uint32_t end = leaf->first + leaf->count;
-        if (end > group && compare_rules(&rules[leaves->entries[group]].given, &rule->given) != 0)
-            group = end;
-        bool is_new = true;
-        for (uint32_t j = group; is_new && j < end; j++) {
-            struct rule *other = &rules[leaves->entries[j]];
-            is_new = other != rule && !share_a_method(&other->given, &rule->given);
-            if (!is_new && other != rule)
-                complain_tie(reader, rule, other);
-        }
-        if (is_new)
-            leaves->entries[leaf->first + leaf->count++] = placements[i].rule;
-    }
+    uint32_t bits = rule->other_method.size ? 1u << METHOD_OTHER : 0;
+    for (unsigned i = 0; i < rule->method_count; i++)
+        bits |= 1u << rule->methods[i];
+    return bits;
 }
 
-enum status leaves_build(struct reader *reader, struct rule *rules, struct placement *placements,
-    size_t count, uint32_t leaf_count, struct leaves *ret_leaves)
+static struct rule_entry entry_of(const struct rule *rule)
 {
-    struct leaves leaves = {
-        .items = arena_array(reader->arena, leaf_count, sizeof *leaves.items),
-        .entries = arena_array(reader->arena, count + 1, sizeof *leaves.entries),
+    struct rule_entry entry = {
+        .route = rule->given.route,
+        .when = rule->given.when,
+        .rule = rule,
+        .methods = method_bits(&rule->given),
+        .parameter_count = (uint8_t)rule->parameter_count,
     };
-    if (!leaves.items || !leaves.entries)
+    if (rule->parameter_count > 0)
+        entry.first = rule->parameters[0];
+    return entry;
+}
+
+/* Where the rule ties with one of those from `from` on, which compare as equal to it: that one, or
+ * the rule itself when it is there already. */
+static const struct rule *find_rival(
+    const struct rule *rule, const struct rule_entry *from, const struct rule_entry *end)
+{
+    for (; from < end; from++)
+        if (from->rule == rule || share_a_method(&from->rule->given, &rule->given))
+            return from->rule;
+    return NULL;
+}
+
+/* The entries of one leaf, whose placements are sorted; those that repeat a rule or tie are left
+ * out. */
+static uint32_t fill_leaf(struct reader *reader, struct rule *rules,
+    const struct placement *placements, size_t count, struct rule_entry *entries)
+{
+    uint32_t used = 0, group = 0; /* where the rules begin that compare as equal */
+    for (size_t i = 0; i < count; i++) {
+        struct rule *rule = &rules[placements[i].rule];
+        if (used > group && compare_rules(&entries[group].rule->given, &rule->given) != 0)
+            group = used;
+        const struct rule *rival = find_rival(rule, entries + group, entries + used);
+        if (!rival)
+            entries[used++] = entry_of(rule);
+        else if (rival != rule)
+            complain_tie(reader, rule, rival);
+    }
+    entries[used - 1].is_last = true;
+    return used;
+}
+
+static struct rule_entry *make_entries(struct arena *arena, size_t count)
+{
+    size_t line = _Alignof(struct rule_entry);
+    char *room = arena_array(arena, count + 1, sizeof(struct rule_entry));
+    return room ? (struct rule_entry *)(((uintptr_t)room + line - 1) & ~(uintptr_t)(line - 1))
+                : NULL;
+}
+
+enum status rules_arrange(struct reader *reader, struct rule *rules, struct placement *placements,
+    size_t count, uint32_t *first_entries, struct rule_entry **ret_entries)
+{
+    struct rule_entry *entries = make_entries(reader->arena, count + 1);
+    if (!entries)
         return NO_MEMORY;
     if (count > 0)
         qsort_r(placements, count, sizeof *placements, compare_placements, rules);
-    uint32_t used = 0;
+    uint32_t used = 1;
     for (size_t begin = 0, end; begin < count; begin = end) {
         end = begin + 1;
         while (end < count && placements[end].leaf == placements[begin].leaf)
             end++;
-        struct leaf *leaf = &leaves.items[placements[begin].leaf];
-        leaf->first = used;
-        fill_leaf(reader, rules, placements + begin, end - begin, &leaves, leaf);
-        used += leaf->count;
+        first_entries[placements[begin].leaf] = used;
+        used += fill_leaf(reader, rules, placements + begin, end - begin, entries + used);
     }
-    *ret_leaves = leaves;
+    *ret_entries = entries;
     return OK;
 }

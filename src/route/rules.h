@@ -9,29 +9,41 @@
 #include "route/path_pattern.h"
 #include "route/router.h"
 
+/* A parameter to be kept: the text of which parametric segment, counted from 0, and its name. */
+struct rule_parameter {
+    struct slice name;
+    unsigned capture;
+};
+
 struct rule {
     struct route_rule given;
     struct path_pattern path;
+    struct rule_parameter *parameters; /* in the snapshot's arena */
+    unsigned parameter_count;
     bool is_tied; /* has been complained about */
 };
 
-struct leaf {
-    uint32_t first, count; /* in the entries */
-};
-
-struct leaves {
-    struct leaf *items; /* in the snapshot's arena, by the trie's numbers */
-    uint32_t *entries;  /* numbers of rules */
-};
+/* A rule at its leaf: what a look-up needs of it, in one cache line. The entries of a leaf lie one
+ * after the other, in the order in which they win. */
+struct rule_entry {
+    void *route;
+    const struct expression *when; /* or NULL */
+    const struct rule *rule;
+    uint32_t methods; /* a bit for each named one; 0: any */
+    bool is_last;     /* of its leaf */
+    uint8_t parameter_count;
+    struct rule_parameter first; /* the first parameter; others are with the rule */
+} __attribute__((aligned(64)));
 
 /* While a router is being built: a rule at a leaf. */
 struct placement {
     uint32_t leaf, rule;
 };
 
-/* Sorts `placements` and makes leaves 1 to `leaf_count` - 1 of them. Ties are complained about. */
-enum status leaves_build(struct reader *reader, struct rule *rules, struct placement *placements,
-    size_t count, uint32_t leaf_count, struct leaves *ret_leaves);
+/* Sorts `placements` and makes entries of them, from number 1 on; `first_entries` has room for
+ * `leaf_count` numbers and gets for each leaf that of its first. Ties are complained about. */
+enum status rules_arrange(struct reader *reader, struct rule *rules, struct placement *placements,
+    size_t count, uint32_t *first_entries, struct rule_entry **ret_entries);
 
 /* How a rule takes a method: by its name, as GET takes HEAD, as one of any, or not at all. In this
  * order they win. */
@@ -44,7 +56,7 @@ static inline bool rule_names_method(const struct route_rule *rule)
     return rule->method_count > 0 || rule->other_method.size > 0;
 }
 
-static inline bool rule_condition_holds(const struct route_rule *rule, struct exchange *x)
+static inline bool rule_condition_holds(const struct expression *when, struct exchange *x)
 {
-    return !rule->when || expression_is_true(rule->when, x);
+    return !when || expression_is_true(when, x);
 }

@@ -3,8 +3,10 @@
 #include "base/hash.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
-#define NONE 0
+#define NONE       0
+#define LARGE_PAGE ((size_t)2 << 20)
 
 void trie_init(struct trie *trie)
 {
@@ -19,14 +21,24 @@ void trie_release(struct trie *trie)
     trie_init(trie);
 }
 
-/* Room for one item more in a growing array of cache lines or less; realloc would lose the
- * alignment. */
+/* Of whole cache lines; what is large gets large pages, since a look-up goes all over it. */
+static void *take_lines(size_t size)
+{
+    size_t alignment = size >= LARGE_PAGE ? LARGE_PAGE : 64;
+    size = (size + alignment - 1) & ~(alignment - 1);
+    void *memory = aligned_alloc(alignment, size);
+    if (memory && alignment == LARGE_PAGE)
+        madvise(memory, size, MADV_HUGEPAGE);
+    return memory;
+}
+
+/* Room for one item more in a growing array. */
 static enum status grow(void **items, uint32_t count, uint32_t *capacity, size_t item_size)
 {
     if (*items && count < *capacity)
         return OK;
     uint32_t more = *capacity ? *capacity * 2 : 64;
-    void *bigger = more > *capacity ? aligned_alloc(64, (size_t)more * item_size) : NULL;
+    void *bigger = more > *capacity ? take_lines((size_t)more * item_size) : NULL;
     if (!bigger)
         return NO_MEMORY;
     if (*items)
@@ -58,6 +70,49 @@ static struct slice text_of(const struct trie_node *node)
     return slice_of(node->size <= TRIE_INLINE ? node->inline_text : node->text, node->size);
 }
 
+static uint64_t load_64(const char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+static uint64_t load_32(const char *p)
+{
+    uint32_t word;
+    memcpy(&word, p, sizeof word);
+    return word;
+}
+
+/* Of an edge. Segments are short: two overlapping loads and one multiplication take them in. That
+ * it can be foreseen does no harm, since who asks for paths adds none. */
+static uint64_t hash_edge(uint32_t parent, struct slice text)
+{
+    uint64_t a = 0, b = 0;
+    if (text.size > 16)
+        return hash_bytes_seeded(text, parent);
+    if (text.size >= 8) {
+        a = load_64(text.data);
+        b = load_64(text.data + text.size - 8);
+    } else if (text.size >= 4) {
+        a = load_32(text.data);
+        b = load_32(text.data + text.size - 4);
+    } else if (text.size > 0) {
+        a = (unsigned char)text.data[0];
+        b = (uint64_t)(unsigned char)text.data[text.size / 2] << 8 |
+            (unsigned char)text.data[text.size - 1];
+    }
+    uint64_t left = (a ^ 0x9e3779b97f4a7c15) + (uint64_t)parent * 0xd6e8feb86659fd93;
+    uint64_t right = (b ^ 0xc2b2ae3d27d4eb4f) + text.size;
+    __uint128_t product = (__uint128_t)left * right;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static uint32_t filter_bit(uint64_t hash)
+{
+    return 1u << (hash >> 59);
+}
+
 static void put_slot(struct trie *trie, uint64_t hash, uint32_t node)
 {
     uint32_t mask = trie->slot_count - 1, i = (uint32_t)hash & mask;
@@ -73,9 +128,10 @@ static enum status make_slot_room(struct trie *trie)
         return OK;
     struct trie old = *trie;
     uint32_t count = old.slots ? old.slot_count * 2 : 64;
-    struct trie_slot *slots = count ? calloc(count, sizeof *slots) : NULL;
+    struct trie_slot *slots = count ? take_lines(count * sizeof *slots) : NULL;
     if (!slots)
         return NO_MEMORY;
+    memset(slots, 0, count * sizeof *slots);
     trie->slots = slots;
     trie->slot_count = count;
     for (uint32_t i = 0; old.slots && i < old.slot_count; i++) {
@@ -89,9 +145,9 @@ static enum status make_slot_room(struct trie *trie)
 
 uint32_t trie_exact_child(const struct trie *trie, uint32_t parent, struct slice segment)
 {
-    if (trie->edge_count == 0)
+    uint64_t hash = hash_edge(parent, segment);
+    if (!(trie->nodes[parent].filter & filter_bit(hash)))
         return NONE;
-    uint64_t hash = hash_bytes_seeded(segment, parent);
     uint32_t mask = trie->slot_count - 1, tag = (uint32_t)(hash >> 32);
     for (uint32_t i = (uint32_t)hash & mask; trie->slots[i].node != NONE; i = (i + 1) & mask) {
         if (trie->slots[i].tag != tag)
@@ -117,7 +173,8 @@ static enum status add_exact(
     if (e)
         return e;
     struct trie_node *node = &trie->nodes[child];
-    uint64_t hash = hash_bytes_seeded(text, parent);
+    uint64_t hash = hash_edge(parent, text);
+    trie->nodes[parent].filter |= filter_bit(hash);
     node->size = (uint32_t)text.size & 0x7fffffff;
     node->is_exact = 1;
     node->hash = (uint32_t)hash;
@@ -209,6 +266,14 @@ enum status trie_add(
         *leaf = trie->leaf_count++;
     *ret_leaf = *leaf;
     return OK;
+}
+
+void trie_renumber_leaves(struct trie *trie, const uint32_t *numbers)
+{
+    for (uint32_t i = 1; i < trie->node_count; i++) {
+        trie->nodes[i].end = numbers[trie->nodes[i].end];
+        trie->nodes[i].rest = numbers[trie->nodes[i].rest];
+    }
 }
 
 static uint32_t saturating_add(uint32_t a, uint32_t b)

@@ -10,7 +10,7 @@
 
 #include "route/path_pattern.h"
 
-#define TRIE_INLINE 28
+#define TRIE_INLINE 32
 
 struct trie_node {
     uint32_t parent;
@@ -20,7 +20,8 @@ struct trie_node {
     uint32_t rest;      /* leaf of the rules that have "**" here */
     uint32_t size : 31; /* of the text */
     uint32_t is_exact : 1;
-    uint32_t hash; /* of the edge: low half */
+    uint32_t hash;   /* of the edge: low half */
+    uint32_t filter; /* a bit for each exact child, by its hash: a fast "no" */
     union {
         char inline_text[TRIE_INLINE]; /* when it fits */
         const char *text;              /* borrowed from the pattern */
@@ -56,6 +57,10 @@ enum status trie_add_root(struct trie *trie, uint32_t *ret_root);
 /* Adds a path, which must outlive the trie, and yields its leaf. */
 enum status trie_add(
     struct trie *trie, uint32_t root, const struct path_pattern *path, uint32_t *ret_leaf);
+
+/* Leaves are called by these numbers from now on: `numbers` has one for each old number. Nothing is
+ * added afterwards. */
+void trie_renumber_leaves(struct trie *trie, const uint32_t *numbers);
 
 /* The child that an exact segment leads to, or 0. */
 uint32_t trie_exact_child(const struct trie *trie, uint32_t parent, struct slice segment);
