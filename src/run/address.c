@@ -210,16 +210,6 @@ void address_ip_bytes(const struct address *address, unsigned char ret_bytes[16]
     }
 }
 
-/* Bits behind the prefix do not count, and are cleared. */
-static void clear_host_bits(struct network *network)
-{
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned kept = network->bits > i * 8 ? network->bits - i * 8 : 0;
-        if (kept < 8)
-            network->bytes[i] &= (unsigned char)(0xff00u >> kept);
-    }
-}
-
 enum status network_parse(struct slice text, struct network *ret_network)
 {
     size_t slash = slice_find(text, '/');
@@ -233,7 +223,6 @@ enum status network_parse(struct slice text, struct network *ret_network)
         return INVALID;
     struct network network = {.bits = (unsigned)bits + (128 - most)};
     address_ip_bytes(&address, network.bytes);
-    clear_host_bits(&network);
     *ret_network = network;
     return OK;
 }

@@ -46,8 +46,8 @@ void address_ip_bytes(const struct address *address, unsigned char ret_bytes[16]
 /* A network "10.0.0.0/8", "::1", "fd00::/8"; also the words "private" (RFC 1918, RFC 4193,
  * link-local) and "loopback" are for the option reader to expand. */
 struct network {
-    unsigned char bytes[16];
-    unsigned bits; /* of the 128 */
+    unsigned char bytes[16]; /* those behind `bits` do not count */
+    unsigned bits;           /* of the 128 */
 };
 enum status network_parse(struct slice text, struct network *ret_network);
 bool network_contains(const struct network *network, const struct address *address);

@@ -15,11 +15,17 @@
 
 _Thread_local struct loop *loop_here;
 
+/* A loop that has no stacks to give back is not woken for it. */
+static void set_trim(struct loop *loop)
+{
+    if (loop->stacks.free_count > STACKS_FREE_LEAST && !timer_is_set(&loop->trim))
+        timer_set(&loop->trim, loop->now + TRIM_EVERY);
+}
+
 static void trim(struct timer *timer)
 {
     struct loop *loop = list_entry(timer, struct loop, trim);
-    if (stacks_trim(&loop->stacks))
-        timer_set(timer, loop->now + TRIM_EVERY);
+    stacks_trim(&loop->stacks);
 }
 
 /* A handler that reports a stack's overflow needs another stack: see fiber_report_overflow_init. */
@@ -130,8 +136,7 @@ static void one_round(struct loop *loop)
     if (loop->now >= loop->wheel.next)
         wheel_advance(&loop->wheel, loop->now);
     fiber_run_ready(loop);
-    if (loop->stacks.free_count > 0 && !timer_is_set(&loop->trim))
-        timer_set(&loop->trim, loop->now + TRIM_EVERY);
+    set_trim(loop);
     tally_add(&loop->tally.rounds, 1);
     atomic_store_explicit(&loop->tally.stacks, loop->stacks.count, memory_order_relaxed);
 }

@@ -17,7 +17,6 @@
 #define GUARD_SIZE \
     ((size_t)16 * 1024) /* more than one page, for frames that do not touch each page in turn */
 #define SLAB_SLOTS 256
-#define FREE_KEPT  32 /* so few that giving them back is not worth the faults */
 #define LINE       64
 
 struct slab {
@@ -172,13 +171,13 @@ static void chill(struct stacks *stacks, struct fiber *fiber)
 }
 
 /* The pool is a stack, so those that were not needed lie at its far end. */
-bool stacks_trim(struct stacks *stacks)
+void stacks_trim(struct stacks *stacks)
 {
     size_t keep = stacks->free_count - stacks->free_least / 2;
     if (keep > stacks->free_max)
         keep = stacks->free_max;
-    if (keep < FREE_KEPT)
-        keep = FREE_KEPT;
+    if (keep < STACKS_FREE_LEAST)
+        keep = STACKS_FREE_LEAST;
     struct fiber **end = &stacks->free;
     for (size_t i = 0; i < keep && *end; i++)
         end = &(*end)->next;
@@ -191,7 +190,6 @@ bool stacks_trim(struct stacks *stacks)
         surplus = next;
     }
     stacks->free_least = stacks->free_count;
-    return stacks->free_count > FREE_KEPT;
 }
 
 void stacks_release(struct stacks *stacks)

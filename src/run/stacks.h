@@ -14,6 +14,9 @@
 
 #include "run/fiber_core.h"
 
+/* Free ones that are always kept: so few that giving them back is not worth the faults. */
+#define STACKS_FREE_LEAST 32
+
 struct stacks {
     struct fiber *free;       /* warm ones, most recently used first */
     size_t free_count;        /* of those */
@@ -39,8 +42,8 @@ struct fiber *stacks_take(struct stacks *stacks);
 void stacks_give(struct stacks *stacks, struct fiber *fiber);
 
 /* Gives the memory of half of those back that were free all the time since the last call, and of
- * what is over free_max. On the loop's own stack. True: there is more to trim later. */
-bool stacks_trim(struct stacks *stacks);
+ * what is over free_max. On the loop's own stack. */
+void stacks_trim(struct stacks *stacks);
 
 /* The lowest byte of the fiber's stack. */
 void *stack_bottom(const struct stacks *stacks, const struct fiber *fiber);

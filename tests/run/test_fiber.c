@@ -110,6 +110,28 @@ static void a_new_deadline_replaces_the_old_one(void **state)
     run(later_deadline);
 }
 
+static void wake_later(void *argument)
+{
+    fiber_sleep_until(loop_now() + 10 * MILLISECOND);
+    fiber_wake(argument);
+}
+
+static void no_deadline(void *argument)
+{
+    (void)argument;
+    struct scope *scope = loop_scope(loop_current());
+    scope_start(scope, wake, fiber_current());
+    assert_ok(fiber_wait(loop_now() + 3 * MILLISECOND));
+    scope_start(scope, wake_later, fiber_current());
+    assert_ok(fiber_wait(NEVER)); /* the first deadline has passed meanwhile */
+}
+
+static void an_old_deadline_is_forgotten(void **state)
+{
+    (void)state;
+    run(no_deadline);
+}
+
 static void sleep_long(void *argument)
 {
     enum status *ret = argument;
@@ -250,6 +272,7 @@ int main(void)
         cmocka_unit_test(deadlines_end_a_wait),
         cmocka_unit_test(a_wake_ends_one_wait),
         cmocka_unit_test(a_new_deadline_replaces_the_old_one),
+        cmocka_unit_test(an_old_deadline_is_forgotten),
         cmocka_unit_test(cancellation_is_sticky_and_shields_hold),
         cmocka_unit_test(stacks_are_apart),
         cmocka_unit_test(registers_survive_a_switch),

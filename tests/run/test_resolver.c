@@ -52,10 +52,10 @@ static bool answer(struct reply *reply, unsigned char type)
         reply->bytes[3] = 2;
     if (strncmp(label, "two", 3) == 0 && type == A) {
         add_record(reply, A, 30, "\x0a\0\0\1", 4);
-        add_record(reply, A, 60, "\x0a\0\0\2", 4);
+        add_record(reply, A, 20, "\x0a\0\0\2", 4);
     }
     if (strncmp(label, "two", 3) == 0 && type == AAAA)
-        add_record(reply, AAAA, 20, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+        add_record(reply, AAAA, 60, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
     if (strncmp(label, "hasty", 5) == 0 && type == A)
         add_record(reply, A, 0, "\x0a\0\0\3", 4);
     return true;

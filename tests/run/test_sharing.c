@@ -115,6 +115,14 @@ static void finish(size_t count)
     close(listening);
 }
 
+static void wait_for_all(size_t count)
+{
+    instant deadline = clock_now() + 10 * SECOND;
+    while (atomic_load(&welcomed) < count && clock_now() < deadline)
+        usleep(1000);
+    assert_int_equal(atomic_load(&welcomed), count);
+}
+
 static void connect_all(int clients[CLIENTS])
 {
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -122,10 +130,7 @@ static void connect_all(int clients[CLIENTS])
         assert_true(clients[i] >= 0);
         assert_int_equal(connect(clients[i], &address.any, address.size), 0);
     }
-    instant deadline = clock_now() + 10 * SECOND;
-    while (atomic_load(&welcomed) < CLIENTS && clock_now() < deadline)
-        usleep(1000);
-    assert_int_equal(atomic_load(&welcomed), CLIENTS);
+    wait_for_all(CLIENTS);
 }
 
 static void close_all(int clients[CLIENTS])
@@ -174,6 +179,45 @@ static void nothing_that_was_accepted_is_lost(void **state)
     close_all(clients);
 }
 
+/* Is busy until the test says so, and frees its acceptor with connections in its inbox. */
+static void stop_accepting_late(struct message *message)
+{
+    struct worker *worker = (struct worker *)message;
+    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&barrier);
+    assert_int_equal(worker->guest_count, 0);
+    acceptor_free(worker->acceptor);
+    worker->acceptor = NULL;
+    assert_int_equal(worker->guest_count, share_count(worker->member));
+}
+
+static void who_leaves_takes_what_was_on_its_way(void **state)
+{
+    (void)state;
+    enum { FEW = 40 };
+    int clients[FEW];
+    start(2);
+    pthread_barrier_destroy(&barrier);
+    pthread_barrier_init(&barrier, NULL, 2);
+    workers[1].message.deliver = stop_accepting_late;
+    mailbox_post(workers[1].loop, &workers[1].message);
+    pthread_barrier_wait(&barrier);
+    for (size_t i = 0; i < FEW; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(connect(clients[i], &address.any, address.size), 0);
+    }
+    while (share_count(workers[0].member) + share_count(workers[1].member) < FEW)
+        usleep(1000);
+    assert_true(share_count(workers[1].member) > 0);
+    pthread_barrier_wait(&barrier);
+    wait_for_all(FEW);
+    pthread_barrier_destroy(&barrier);
+    pthread_barrier_init(&barrier, NULL, 3);
+    finish(2);
+    for (size_t i = 0; i < FEW; i++)
+        close(clients[i]);
+}
+
 static void a_group_has_room_for_so_many(void **state)
 {
     (void)state;
@@ -192,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_spread_evenly),
         cmocka_unit_test(nothing_that_was_accepted_is_lost),
+        cmocka_unit_test(who_leaves_takes_what_was_on_its_way),
         cmocka_unit_test(a_group_has_room_for_so_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

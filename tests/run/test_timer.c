@@ -35,6 +35,7 @@ static void set_many(void *argument)
     }
     for (int i = 0; i < COUNT; i += 5)
         timer_cancel(&alarms[i].timer);
+    assert_true(list_is_empty(&alarms[0].timer.node));
     fiber_sleep_until(loop_now() + 160 * MILLISECOND);
     for (int i = 0; i < COUNT; i++) {
         assert_int_equal(alarms[i].fired, i % 5 != 0);

@@ -95,10 +95,15 @@ static void arming_is_lazy(void **state)
     set(wheel, &alarm, now + 500 * MILLISECOND);
     set(wheel, &alarm, now + 3 * MILLISECOND);
     assert_true(wheel->next == now + 3 * MILLISECOND);
+    now += 500 * MILLISECOND;
+    wheel_advance(wheel, now);
+    assert_int_equal(fired, 2);
+    set(wheel, &alarm, now - 100 * MILLISECOND); /* already past: at the next tick */
+    assert_true(wheel->next == now + MILLISECOND);
     timer_rest(&alarm.timer);
     now = NEVER / 2;
     wheel_advance(wheel, now);
-    assert_int_equal(fired, 1);
+    assert_int_equal(fired, 2);
     assert_true(list_is_empty(&alarm.timer.node));
     free(wheel);
 }
