@@ -30,6 +30,7 @@ static int listening;
 static struct address address;
 static _Atomic size_t welcomed;
 static pthread_barrier_t barrier; /* of all workers and the test */
+static pthread_barrier_t two;     /* of one worker and the test */
 
 static void welcome(void *argument, int descriptor, const struct address *peer)
 {
@@ -183,8 +184,8 @@ static void nothing_that_was_accepted_is_lost(void **state)
 static void stop_accepting_late(struct message *message)
 {
     struct worker *worker = (struct worker *)message;
-    pthread_barrier_wait(&barrier);
-    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&two);
+    pthread_barrier_wait(&two);
     assert_int_equal(worker->guest_count, 0);
     acceptor_free(worker->acceptor);
     worker->acceptor = NULL;
@@ -197,11 +198,10 @@ static void who_leaves_takes_what_was_on_its_way(void **state)
     enum { FEW = 40 };
     int clients[FEW];
     start(2);
-    pthread_barrier_destroy(&barrier);
-    pthread_barrier_init(&barrier, NULL, 2);
+    pthread_barrier_init(&two, NULL, 2);
     workers[1].message.deliver = stop_accepting_late;
     mailbox_post(workers[1].loop, &workers[1].message);
-    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&two);
     for (size_t i = 0; i < FEW; i++) {
         clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         assert_int_equal(connect(clients[i], &address.any, address.size), 0);
@@ -209,11 +209,10 @@ static void who_leaves_takes_what_was_on_its_way(void **state)
     while (share_count(workers[0].member) + share_count(workers[1].member) < FEW)
         usleep(1000);
     assert_true(share_count(workers[1].member) > 0);
-    pthread_barrier_wait(&barrier);
+    pthread_barrier_wait(&two);
     wait_for_all(FEW);
-    pthread_barrier_destroy(&barrier);
-    pthread_barrier_init(&barrier, NULL, 3);
     finish(2);
+    pthread_barrier_destroy(&two);
     for (size_t i = 0; i < FEW; i++)
         close(clients[i]);
 }
