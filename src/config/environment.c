@@ -59,9 +59,10 @@ static void add_value(struct expansion *expansion, struct slice value)
 static const char *look_up(struct slice name)
 {
     char terminated[NAME_MAX_SIZE + 1];
-    memcpy(terminated, name.data, name.size);
-    terminated[name.size] = '\0';
-    return getenv(terminated);
+    struct text text = text_fixed(terminated, sizeof terminated);
+    text_add(&text, name);
+    text_add_char(&text, '\0');
+    return text.failed ? NULL : getenv(terminated);
 }
 
 /* Replaces the variable at the front of `s`; its size in `*ret_size`. */

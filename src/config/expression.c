@@ -6,8 +6,6 @@
 #include "config/expression_check.h"
 #include "config/expression_lexer.h"
 
-#define FIRST_LIST_SIZE 8
-
 /* How tightly operators bind; `not` stands between. */
 enum { POWER_OR = 1, POWER_AND, POWER_NOT, POWER_COMPARE, POWER_ELSE };
 
@@ -265,40 +263,32 @@ static struct term *parse_item(struct compiler *c)
     return complain_of_token(c);
 }
 
-static bool add_item(
-    struct compiler *c, struct value **items, size_t count, const struct term *item)
+/* At least as many as the list that begins at the token has. */
+static size_t count_items(const struct compiler *c)
 {
-    bool is_full = count >= FIRST_LIST_SIZE && (count & (count - 1)) == 0;
-    if (count == 0 || is_full) {
-        size_t capacity = count ? count * 2 : FIRST_LIST_SIZE;
-        struct value *more = arena_array(c->reader->arena, capacity, sizeof *more);
-        if (!more) {
-            c->status = NO_MEMORY;
-            return false;
-        }
-        if (count)
-            memcpy(more, *items, count * sizeof *more);
-        *items = more;
-    }
-    (*items)[count] = item->literal;
-    return true;
+    struct slice rest = slice_from(c->source, c->token.offset);
+    size_t count = 1;
+    for (size_t i = 0; i < rest.size; i++)
+        count += rest.data[i] == ',';
+    return count;
 }
 
 /* ["a", b, 3] behind `in`; each item must be comparable with what stands before. */
 static struct term *parse_list(struct compiler *c, const struct term *left)
 {
     struct term *list = new_term(c, TERM_LITERAL, TYPE_LIST);
-    struct value *items = NULL;
-    if (!list)
+    struct value *items = arena_array(c->reader->arena, count_items(c), sizeof *items);
+    if (!list || !items) {
+        c->status = NO_MEMORY;
         return NULL;
+    }
     do {
         advance(c);
         struct token token = c->token;
         const struct term *item = parse_item(c);
-        if (!item || !compiler_check_equal(c, &token, left, item) ||
-            !add_item(c, &items, list->literal.count, item))
+        if (!item || !compiler_check_equal(c, &token, left, item))
             return NULL;
-        list->literal.count++;
+        items[list->literal.count++] = item->literal;
     } while (is_written(&c->token, ","));
     list->literal.kind = VALUE_LIST;
     list->literal.items = items;

@@ -204,9 +204,9 @@ static enum status join_roots(const struct reading *r, const struct node *more, 
 
 static enum status add_file(const struct reading *r, struct slice path, struct node *root)
 {
-    struct node *more;
+    struct node *more = NULL;
     enum status e = read_file(r, path, &more);
-    if (e)
+    if (e || !more)
         return e;
     if (more->kind != NODE_MAP)
         return diagnostics_error(r->diagnostics, more->place, SLICE_NONE,

@@ -179,7 +179,7 @@ static void add_flow(struct layout *l, const struct layout_line *line)
 {
     struct slice rest = slice_from(line->text, column_of(line->text));
     size_t depth = line->flow_depth;
-    bool is_closing = rest.data[0] == ']' || rest.data[0] == '}';
+    bool is_closing = rest.size && (rest.data[0] == ']' || rest.data[0] == '}');
     /* A bracket in the column of its key is refused by some readers. */
     if (is_closing && (depth > 1 || l->is_root_flow))
         depth--;

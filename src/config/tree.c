@@ -349,7 +349,7 @@ static enum status fill_anchored(
 {
     struct anchor *anchor = NULL;
     enum status e = add_anchor(b, name, node->place, &anchor);
-    if (e)
+    if (e || !anchor)
         return e;
     size_t nodes = b->nodes, deepest = b->deepest;
     b->deepest = b->depth;
