@@ -108,11 +108,11 @@ static void complain_of_second(
     diagnostics_relate(r->diagnostics, first->key_place, "the other is here");
 }
 
-static struct node_entry *find_entry(const struct node *map, struct slice key)
+static struct node_entry *find_entry(struct node_entry *entries, size_t count, struct slice key)
 {
-    for (size_t i = 0; i < map->count; i++)
-        if (slice_equal(map->entries[i].key, key))
-            return &map->entries[i];
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal(entries[i].key, key))
+            return &entries[i];
     return NULL;
 }
 
@@ -191,9 +191,10 @@ static enum status join_roots(const struct reading *r, const struct node *more, 
     if (root->count)
         memcpy(entries, root->entries, root->count * sizeof *entries);
     root->entries = entries;
+    size_t known = root->count; /* a key that one file has twice was complained of already */
     enum status e = OK;
     for (size_t i = 0; i < more->count && !e; i++) {
-        struct node_entry *same = find_entry(root, more->entries[i].key);
+        struct node_entry *same = find_entry(entries, known, more->entries[i].key);
         if (same)
             e = join_entries(r, &more->entries[i], same);
         else
