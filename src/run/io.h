@@ -1,5 +1,6 @@
-/* The seam between this floor and the kernel: descriptors that a loop watches. For the run floor
- * only.
+/* The seam between this floor and the kernel: descriptors that a loop watches. For the run floor;
+ * above it only io_watch and io_remove, by those who want callbacks where descriptor_wait_readable
+ * (run/descriptor.h) would want a fiber.
  *
  * It speaks of operations that wait (read, write, connect), not of readiness, so that a loop made
  * of completions (io_uring) can stand in for io_epoll.c: struct io and the functions here are all

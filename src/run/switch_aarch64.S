@@ -1,10 +1,11 @@
-/* The switch for AArch64 (AAPCS64): see run/switch.h. The low halves of v8 to v15 belong to the callee too. */
+/* The switch for AArch64 (AAPCS64): see run/switch.h. The low halves of v8 to v15 belong to the
+ * callee too. */
 #if defined(__aarch64__) && !defined(WEIR_SWITCH_UCONTEXT)
 
     .text
 
-/* void context_switch(struct context *from, const struct context *to); every stopped stack has the same shape, so the
- * unwinding notes hold before and after the stack is changed. */
+/* void context_switch(struct context *from, const struct context *to); every stopped stack has the
+ * same shape, so the unwinding notes hold before and after the stack is changed. */
     .globl context_switch
     .hidden context_switch
     .type context_switch, %function

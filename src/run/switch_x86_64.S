@@ -5,8 +5,8 @@
 
 /* void context_switch(struct context *from, const struct context *to)
  *
- * The unwinding notes hold before and after the stack is changed, because every stopped stack has this very shape; a
- * debugger that is told the other stack pointer at context_resume can walk it. */
+ * The unwinding notes hold before and after the stack is changed, because every stopped stack has
+ * this very shape; a debugger that is told the other stack pointer at context_resume can walk it. */
     .globl context_switch
     .hidden context_switch
     .type context_switch, @function
