@@ -91,18 +91,21 @@ static void idle_ended(void *argument)
     drop_idle(argument);
 }
 
+/* Looks at all of them: after a reload with another timeout the oldest need not be the first due. */
 static void expire(struct timer *timer)
 {
     struct pool *pool = list_entry(timer, struct pool, expiry);
-    while (!list_is_empty(&pool->idle)) {
-        struct upstream *oldest = list_entry(pool->idle.previous, struct upstream, node);
-        if (oldest->expires > loop_now()) {
-            timer_set(timer, oldest->expires);
-            return;
+    instant next = NEVER;
+    list_each (node, &pool->idle) {
+        struct upstream *upstream = list_entry(node, struct upstream, node);
+        if (upstream->expires <= loop_now()) {
+            stream_unpark(upstream->h1.stream);
+            drop_idle(upstream);
+        } else if (upstream->expires < next) {
+            next = upstream->expires;
         }
-        stream_unpark(oldest->h1.stream);
-        drop_idle(oldest);
     }
+    timer_set(timer, next);
 }
 
 static void park(struct upstream *upstream)
@@ -111,7 +114,7 @@ static void park(struct upstream *upstream)
     list_push_front(&pool->idle, &upstream->node);
     add_to(&pool->idle_count, 1);
     stream_park(upstream->h1.stream, idle_ended, upstream);
-    if (!timer_is_set(&pool->expiry))
+    if (!timer_is_set(&pool->expiry) || upstream->expires < pool->expiry.when)
         timer_set(&pool->expiry, upstream->expires);
 }
 
