@@ -10,7 +10,8 @@
  * bytes, which no field may have; those are counted.
  *
  * Fields that say where a message ends, or that mean one connection only, are the gateway's own
- * business. */
+ * business; and so are the answers that it makes when something fails: a Cache-Control that is
+ * meant for a service's answers must not keep an error in caches. */
 
 struct edit {
     struct slice name;

@@ -19,6 +19,11 @@ static const struct metric_family durations = {.name = "weir_duration_seconds",
 static const struct metric_family open_now = {
     .name = "weir_open", .help = "Open now.", .kind = METRIC_GAUGE};
 
+static const struct metric_family zones = {
+    .name = "weir_zones", .help = "Zones.", .kind = METRIC_GAUGE};
+static const struct metric_family wide = {
+    .name = "weir_wide", .help = "Wide.", .labels = {"a", "b", "c", "d", "e", "f"}};
+
 struct world {
     struct metrics *metrics;
     struct metrics_shard *shard;
@@ -109,6 +114,29 @@ static void test_export_is_sorted_and_escaped(void **state)
         "Times that a series could not be made because there are too many.\n"
         "# TYPE weir_metrics_dropped_series_total counter\n"
         "weir_metrics_dropped_series_total 0\n");
+}
+
+static void test_families_keep_together(void **state)
+{
+    struct world *world = *state;
+    const struct slice label[] = {SLICE_INIT("/"), SLICE_INIT("")};
+    metrics_series(world->metrics, &zones, NULL);
+    metrics_series(world->metrics, &requests, label);
+    metrics_series(world->metrics, &open_now, NULL);
+    const char *text = export_text(world);
+    const char *first = strstr(text, "\nweir_open 0\n"), *last = strstr(text, "\nweir_zones 0\n");
+    const char *middle = strstr(text, "\nweir_requests_total{");
+    assert_true(first && middle && last && first < middle && middle < last);
+}
+
+static void test_a_family_may_have_all_labels(void **state)
+{
+    struct world *world = *state;
+    const struct slice labels[] = {SLICE_INIT("1"), SLICE_INIT("2"), SLICE_INIT("3"),
+        SLICE_INIT("4"), SLICE_INIT("5"), SLICE_INIT("6")};
+    metric_add(world->shard, metrics_series(world->metrics, &wide, labels), 7);
+    assert_has(
+        export_text(world), "\nweir_wide{a=\"1\",b=\"2\",c=\"3\",d=\"4\",e=\"5\",f=\"6\"} 7\n");
 }
 
 static void test_histogram_buckets_are_cumulative(void **state)
@@ -242,6 +270,8 @@ int main(void)
         EACH(test_the_same_labels_are_the_same_series),
         EACH(test_shards_are_summed),
         EACH(test_export_is_sorted_and_escaped),
+        EACH(test_families_keep_together),
+        EACH(test_a_family_may_have_all_labels),
         EACH(test_histogram_buckets_are_cumulative),
         cmocka_unit_test(test_the_number_of_series_is_bounded),
         EACH(test_every_bound_belongs_to_its_bucket),

@@ -101,8 +101,10 @@ static void test_looking_takes_nothing(void **state)
         assert_true(decision.allowed);
         assert_int_equal(decision.remaining, 3);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
+        assert_true(limit_table_look(table, SLICE("a"), &ten_a_second, now).allowed);
         take("a", &ten_a_second, now);
+    }
     assert_false(limit_table_look(table, SLICE("a"), &ten_a_second, now).allowed);
 }
 
@@ -193,6 +195,33 @@ static void *race_thread(void *argument)
     return NULL;
 }
 
+static void *crowd_thread(void *argument)
+{
+    struct race *race = argument;
+    char key[16];
+    for (int i = 0; i < TRIES; i++) {
+        snprintf(key, sizeof key, "c%d", i % 500);
+        take(key, race->rule, race->begin + i);
+    }
+    return NULL;
+}
+
+/* Far more keys than room: threads want the same entries at the same moment, and all come to an
+ * end. */
+static void test_threads_may_fight_for_entries(void **state)
+{
+    (void)state;
+    struct race race = {.rule = &ten_a_second, .begin = clock_now()};
+    pthread_t threads[THREADS];
+    limit_table_free(table);
+    assert_ok(limit_table_new(0, &table));
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_thread, &race), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(take("later", &ten_a_second, race.begin + HOUR));
+}
+
 static void test_threads_together_get_exactly_the_rate(void **state)
 {
     (void)state;
@@ -224,6 +253,7 @@ int main(void)
         EACH(test_a_fast_rate_is_exact_over_time),
         EACH(test_a_full_table_forgets_what_matters_least),
         EACH(test_keys_that_fit_are_all_remembered),
+        EACH(test_threads_may_fight_for_entries),
         EACH(test_threads_together_get_exactly_the_rate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
