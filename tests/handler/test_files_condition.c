@@ -74,6 +74,8 @@ static void if_none_match_compares_weakly(void **state)
     assert_int_equal(get("If-None-Match", "W/\"abc\""), CONDITION_NOT_MODIFIED);
     assert_int_equal(get("If-None-Match", "\"a,b\" ,, \"x\",W/\"abc\""), CONDITION_NOT_MODIFIED);
     assert_int_equal(get("If-None-Match", "*"), CONDITION_NOT_MODIFIED);
+    assert_int_equal(get("If-None-Match", "\"\", \"abc\""), CONDITION_NOT_MODIFIED);
+    assert_int_equal(get("If-None-Match", "\"abc"), CONDITION_PROCEED);
     assert_int_equal(get("If-None-Match", "\"ab\""), CONDITION_PROCEED);
     assert_int_equal(get("If-None-Match", "w/\"abc\""), CONDITION_PROCEED);
     assert_int_equal(get("If-None-Match", "\"x, \"abc\""), CONDITION_PROCEED);

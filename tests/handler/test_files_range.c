@@ -49,6 +49,7 @@ static void several_ranges_keep_their_order(void **state)
     assert_range(ranges.items[0], 500, 599);
     assert_range(ranges.items[1], 0, 9);
     assert_range(ranges.items[2], 999, 999);
+    assert_int_equal(read_ok("bytes=500-999,0-499", 1000).count, 2); /* all of it, but no more */
 }
 
 static void a_range_behind_the_end_is_not_satisfiable(void **state)
@@ -70,7 +71,7 @@ static void others_are_ignored(void **state)
     static const char *const values[] = {"", "bytes", "bytes=", "bytes=,", "bytes=-", "bytes=1",
         "bytes=2-1", "bytes=a-b", "bytes=1-2x", "bytes=1-2;3-4", "bytes=0x1-2", "bytes=+1-2",
         "bytes=1--2", "bytes=--2", "items=1-2", "bytes =1-2", "bytes=0-1,5", "bytes=0-999,0-999",
-        "bytes=0-,0-", "bytes=1 - 2",
+        "bytes=0-,0-", "bytes=0-499,499-999", "bytes=1 - 2",
         "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,10-10,11-11,12-12,13-13,14-14,15-15,16-16"};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (byte_ranges_read(slice_of_text(values[i]), 1000, &ranges) != INVALID)

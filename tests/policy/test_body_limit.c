@@ -115,6 +115,24 @@ static void what_is_too_much_stays_too_much(void **state)
     assert_int_equal(pieces.drops, 1);
 }
 
+static void just_the_limit_is_not_too_much(void **state)
+{
+    struct world *world = *state;
+    struct pieces pieces = {.body = {.ops = &piece_ops, .length = BODY_LENGTH_UNKNOWN}, .left = 2};
+    world_policy(world, &body_limit_policy, "body-limit of POST /", "12B");
+    world->next.reads_body = false;
+    world->x.request.body = &pieces.body;
+    assert_ok(world_serve(world));
+    struct body *body = world->x.request.body;
+    struct slice bytes;
+    bool is_last;
+    assert_ok(body_read(body, NEVER, &bytes));
+    assert_slice(body_peek(body, &is_last), "abcdef");
+    assert_true(is_last);
+    assert_ok(body_read(body, NEVER, &bytes));
+    assert_status(body_read(body, NEVER, &bytes), END);
+}
+
 static void a_size_needs_its_unit(void **state)
 {
     world_complaints(*state, body_limit_policy.options, "10");
@@ -131,6 +149,7 @@ int main(void)
         EACH(no_body_passes),
         EACH(an_unknown_length_is_counted_as_it_comes),
         EACH(what_is_too_much_stays_too_much),
+        EACH(just_the_limit_is_not_too_much),
         EACH(a_size_needs_its_unit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,12 @@ static void a_method_that_is_not_allowed_is_shown_those_that_are(void **state)
     assert_string_equal(
         world_answer_field(world, "Access-Control-Allow-Methods"), "GET, HEAD, POST");
     assert_string_equal(world_answer_field(world, "Access-Control-Allow-Headers"), "");
+    assert_string_equal(world_answer_field(world, "Access-Control-Allow-Credentials"), "");
+    assert_string_equal(world_explain(world), "allows " SHOP "; answers the preflight");
+    ask(state, "GET", "https://evil.example");
+    assert_string_equal(world_explain(world), "does not allow https://evil.example");
+    ask(state, "GET", NULL);
+    assert_string_equal(world_explain(world), "no origin");
 }
 
 static void options_without_both_fields_is_no_preflight(void **state)

@@ -72,7 +72,7 @@ static void what_is_no_origin_is_refused(void **state)
         "https://shop.example:443", "http://shop.example:80", "https://shop.example:0",
         "https://shop.example:99999", "https://shop.example:", "https://*shop.example",
         "https://a.*.example", "https://*", "*://shop.example", "https://[::1", "https://a b",
-        "1http://a", "https://*."};
+        "1http://a", "9http://a", "ht_tp://a", "https://*."};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct origin_pattern pattern;
         const char *problem = NULL;

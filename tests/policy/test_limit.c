@@ -80,6 +80,24 @@ static void members_are_added_to_those_of_others(void **state)
         world_answer_field(world, "RateLimit"), "\"theirs\";r=1;t=9, \"a\\\"b\";r=59;t=1");
 }
 
+static void a_name_is_shown_in_visible_ascii(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &limit_policy, "limits.a b\xC3\xA4~", "60/min");
+    get(world, "192.0.2.1", NULL);
+    assert_string_equal(world_answer_field(world, "RateLimit"), "\"a b??~\";r=59;t=1");
+}
+
+static void a_short_wait_is_one_second(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &limit_policy, "limits.x", "{rate: 10/s, burst: 1}");
+    get(world, "192.0.2.1", NULL);
+    assert_int_equal(get(world, "192.0.2.1", NULL), 429);
+    assert_string_equal(world_answer_field(world, "Retry-After"), "1");
+    assert_string_equal(world_answer_field(world, "RateLimit-Policy"), "\"x\";q=10;w=1");
+}
+
 static void fields_can_be_left_out(void **state)
 {
     struct world *world = *state;
@@ -220,6 +238,8 @@ static int run(void)
         EACH(answers_say_what_is_left),
         EACH(a_bucket_deeper_than_its_rate_is_the_quota),
         EACH(members_are_added_to_those_of_others),
+        EACH(a_name_is_shown_in_visible_ascii),
+        EACH(a_short_wait_is_one_second),
         EACH(fields_can_be_left_out),
         EACH(a_failure_behind_it_carries_the_fields_too),
         EACH(the_refusal_explains_itself),

@@ -53,6 +53,8 @@ static void a_template_is_another_path(void **state)
         "/by/a%20b%3Fc%23d%25e?id=a%20b%3Fc%23d%25e");
     assert_rewritten("{path: \"/items/${query.id}:buy\"}", "/x?id=7", "/items/7:buy?id=7");
     assert_rewritten("{path: \"v/${query.id}\"}", "/x?id=7", "/v/7?id=7");
+    assert_rewritten(
+        "{path: \"/azAZ09-._~!$&'()*+,;=:@/%\"}", "/x", "/azAZ09-._~!$&'()*+,;=:@/%25");
 }
 
 static void no_value_leads_out_of_where_the_configuration_points(void **state)
@@ -81,6 +83,7 @@ static void parameters_are_set_and_removed(void **state)
     assert_rewritten(
         "{query: {set: {a: \"x&y=${query.b}\"}}}", "/?b=p%20q&a=1", "/?b=p%20q&a=x%26y%3Dp%20q");
     assert_rewritten("{query: {set: {a: 1, b: 2}, remove: c}}", "/?c=1", "/?a=1&b=2");
+    assert_rewritten("{query: {set: {a/b: c/d}}}", "/", "/?a%2Fb=c%2Fd");
 }
 
 static void the_host_is_another(void **state)
