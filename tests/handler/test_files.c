@@ -108,6 +108,8 @@ static void a_file_is_served(void **state)
     assert_int_equal(strlen(world_answer_field(world, "ETag")), 18);
     assert_string_equal(world_answer_body(get(state, "/empty.txt")), "");
     assert_string_equal(world_answer_body(get(state, "/d%61ta.txt")), "0123456789");
+    put(*state, "a+b.txt", "plus");
+    assert_string_equal(world_answer_body(get(state, "/a+b.txt")), "plus");
 }
 
 static void the_first_bytes_can_be_peeked(void **state)
@@ -363,6 +365,7 @@ static void a_page_stands_for_paths_that_are_not_there(void **state)
     assert_string_equal(world_answer_body(world), "<h1>home</h1>");
     assert_string_equal(world_answer_field(world, "Content-Type"), "text/html; charset=utf-8");
     assert_missing(state, "/app.1234.js");
+    assert_string_equal(world_answer_body(get(state, "/v1.2/cart")), "<h1>home</h1>");
     assert_missing(state, "/.git");
     assert_string_equal(world_answer_body(get(state, "/bare/")), "<h1>home</h1>");
 }
@@ -385,6 +388,21 @@ static void a_folder_can_show_what_is_in_it(void **state)
     assert_null(strstr(page, "<script>"));
     assert_null(strstr(page, ".hidden"));
     assert_string_equal(world_answer_body(get(state, "/docs/")), "docs");
+}
+
+static void a_listing_has_folders_first(void **state)
+{
+    struct site *site = *state;
+    use(site, ", list: true, index: none.html");
+    const char *page = world_answer_body(get(state, "/"));
+    static const char *const order[] = {
+        "./bare/", "./docs/", "./data.txt", "./empty.txt", "./index.html"};
+    for (size_t i = 0; i < sizeof order / sizeof order[0]; i++) {
+        page = strstr(page, order[i]);
+        assert_non_null(page);
+    }
+    assert_null(strstr(world_answer_body(get(state, "/")), "../"));
+    assert_non_null(strstr(world_answer_body(get(state, "/docs/")), "<a href=\"../\">"));
 }
 
 static void a_relative_root_is_beside_its_file(void **state)
@@ -465,6 +483,7 @@ static int run(void)
         EACH(a_compressed_twin_is_served_to_whom_it_suits),
         EACH(a_page_stands_for_paths_that_are_not_there),
         EACH(a_folder_can_show_what_is_in_it),
+        EACH(a_listing_has_folders_first),
         EACH(a_relative_root_is_beside_its_file),
         EACH(a_root_that_is_not_there_is_warned_of),
         EACH(descriptors_are_not_lost),

@@ -44,6 +44,7 @@ static void the_target_is_a_template(void **state)
     assert_location("\"https://new.example/?q=${query.q}\"", "/?q=a%22%3Cb%20%C3%A4%5C",
         "https://new.example/?q=a%22%3Cb%20%C3%A4%5C");
     assert_location("\"/${query.q}\"", "/?q=%0D%0ASet-Cookie:%20a=b", "/%0D%0ASet-Cookie:%20a=b");
+    assert_location("\"/${query.q}\"", "/?q=%7F%7E", "/%7F~");
 }
 
 static void the_query_can_be_kept(void **state)

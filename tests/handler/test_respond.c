@@ -41,6 +41,8 @@ static void a_text_alone_is_the_body(void **state)
     assert_int_equal(world->x.response.body->length, 8);
     assert_string_equal(world_answer_field(world, "Content-Type"), "text/plain; charset=utf-8");
     assert_string_equal(world_answer_body(serve(state, "\"404\"")), "404");
+    assert_string_equal(world_answer_body(serve(state, "2024")), "2024");
+    assert_string_equal(world_answer_body(serve(state, "yes")), "yes");
 }
 
 static void fields_are_set(void **state)
