@@ -42,8 +42,8 @@ static inline uint64_t load2(const char *p)
 static inline uint64_t load_short(const char *p, size_t size)
 {
     if (size >= 4)
-        return load4(p) | load4(p + size - 4) << 32;
-    return load2(p) | load2(p + size - 2) << 32;
+        return load4(p) | load4(p + (size - 4)) << 32;
+    return load2(p) | load2(p + (size - 2)) << 32;
 }
 
 /* With a constant `size` and a literal `name` this becomes one or more comparisons of words with
@@ -56,7 +56,7 @@ static inline __attribute__((always_inline)) bool is_name(
     for (size_t i = 0; i + 8 <= size; i += 8)
         if (lower_word(load8(p + i)) != load8(name + i))
             return false;
-    return lower_word(load8(p + size - 8)) == load8(name + size - 8);
+    return lower_word(load8(p + (size - 8))) == load8(name + (size - 8));
 }
 
 #define FIELD(id, name) \

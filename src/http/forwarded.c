@@ -28,44 +28,100 @@ static enum status parse_node(struct slice text, struct address *ret_address)
     return address_parse(text, ret_address);
 }
 
-/* What is inside a quoted string, if it is one; those with escapes are no addresses. */
-static struct slice unquoted(struct slice s)
+/* Where a quoted string at the front ends, behind its closing quote; 0 when it does not end. */
+static size_t quoted_size(struct slice s)
 {
-    if (s.size < 2 || s.data[0] != '"' || s.data[s.size - 1] != '"')
-        return s;
-    return slice_of(s.data + 1, s.size - 2);
+    for (size_t i = 1; i < s.size; i++) {
+        if (s.data[i] == '\\')
+            i++;
+        else if (s.data[i] == '"')
+            return i + 1;
+    }
+    return 0;
 }
 
-/* The `for` of an element of Forwarded. Its values have no ";" but in quotes, where addresses have
- * none either. */
-static enum status parse_element(struct slice element, struct address *ret_address)
+/* Takes "name=value" and the ";" behind it off an element of Forwarded. The value is without its
+ * quotes; one with escapes is no address, so they stay. Tokens may have the ":" and brackets that
+ * some forget to quote. INVALID: whoever wrote this, nobody knows what it means to others. */
+static enum status take_pair(struct slice *rest, struct slice *ret_name, struct slice *ret_value)
 {
-    struct slice pair, node = SLICE_NONE;
-    while (slice_split(&element, ';', &pair)) {
-        size_t equals = slice_find(pair, '=');
-        if (!slice_equal_nocase(slice_trim(slice_head(pair, equals)), SLICE("for")))
+    struct slice s = slice_trim(*rest);
+    size_t equals = slice_find(s, '=');
+    struct slice name = slice_head(s, equals), value = slice_from(s, equals + 1);
+    bool is_quoted = value.size && value.data[0] == '"';
+    size_t size = is_quoted ? quoted_size(value) : slice_find(value, ';');
+    struct slice behind = slice_trim(slice_from(value, size));
+    if (!field_name_is_valid(name) || size == 0 || (behind.size && behind.data[0] != ';'))
+        return INVALID;
+    value = slice_trim(slice_head(value, size));
+    if (!is_quoted && slice_find(value, '"') != value.size)
+        return INVALID;
+    *ret_name = name;
+    *ret_value = is_quoted ? slice_of(value.data + 1, value.size - 2) : value;
+    *rest = slice_from(behind, 1);
+    return OK;
+}
+
+/* The `for` of an element of Forwarded, empty when there is none. INVALID when the element is
+ * malformed or has two. */
+static enum status element_node(struct slice element, struct slice *ret_node)
+{
+    struct slice name, value, node = SLICE_NONE;
+    while (element.size) {
+        if (take_pair(&element, &name, &value))
+            return INVALID;
+        if (!slice_equal_nocase(name, SLICE("for")))
             continue;
         if (node.data)
             return INVALID;
-        node = unquoted(slice_trim(slice_from(pair, equals + 1)));
+        node = value;
     }
+    *ret_node = node;
+    return OK;
+}
+
+static enum status parse_element(struct slice element, struct address *ret_address)
+{
+    struct slice node;
+    if (element_node(element, &node))
+        return INVALID;
     return parse_node(node, ret_address);
 }
 
-typedef enum status parse_function(struct slice member, struct address *ret_address);
+/* X-Forwarded-For knows no quotes: a comma always ends a member. */
+static bool next_node(struct slice *rest, struct slice *ret_member)
+{
+    struct slice member;
+    while (slice_split(rest, ',', &member)) {
+        *ret_member = slice_trim(member);
+        if (ret_member->size)
+            return true;
+    }
+    return false;
+}
+
+/* How a field names addresses. */
+struct notation {
+    enum field_id id;
+    bool (*next)(struct slice *rest, struct slice *ret_member);
+    enum status (*parse)(struct slice member, struct address *ret_address);
+};
+
+static const struct notation x_notation = {FIELD_X_FORWARDED_FOR, next_node, parse_node};
+static const struct notation standard_notation = {FIELD_FORWARDED, field_list_next, parse_element};
 
 /* The right-most untrusted address, walking from the left: one that is not trusted replaces what
  * was found before, one that cannot be read makes all before it worthless. */
-static bool find_client(const struct fields *fields, enum field_id id, parse_function *parse,
+static bool find_client(const struct fields *fields, const struct notation *notation,
     const struct network *trusted, size_t count, struct address *ret_client)
 {
     bool found = false;
     const struct field *field = NULL;
-    while ((field = fields_next(fields, id, field))) {
+    while ((field = fields_next(fields, notation->id, field))) {
         struct slice rest = field->value, member;
-        while (field_list_next(&rest, &member)) {
+        while (notation->next(&rest, &member)) {
             struct address address;
-            if (parse(member, &address)) {
+            if (notation->parse(member, &address)) {
                 found = false;
             } else if (!found || !is_trusted(&address, trusted, count)) {
                 *ret_client = address;
@@ -85,10 +141,9 @@ static void read_trusted(struct exchange *x, const struct network *trusted, size
 {
     const struct fields *fields = &x->request.fields;
     struct address client;
+    bool is_x = fields_has(fields, FIELD_X_FORWARDED_FOR);
     bool found =
-        fields_has(fields, FIELD_X_FORWARDED_FOR)
-            ? find_client(fields, FIELD_X_FORWARDED_FOR, parse_node, trusted, count, &client)
-            : find_client(fields, FIELD_FORWARDED, parse_element, trusted, count, &client);
+        find_client(fields, is_x ? &x_notation : &standard_notation, trusted, count, &client);
     if (found)
         x->client = client;
     struct slice scheme = fields_value(fields, FIELD_X_FORWARDED_PROTO);
@@ -219,9 +274,24 @@ static void add_host(struct text *text, struct slice host)
         text_add_char(text, '"');
 }
 
+/* A malformed list cannot be continued: a quote that was left open would swallow what is added. */
+static bool is_well_formed(const struct fields *fields)
+{
+    const struct field *field = NULL;
+    while ((field = fields_next(fields, FIELD_FORWARDED, field))) {
+        struct slice rest = field->value, member, node;
+        while (field_list_next(&rest, &member))
+            if (element_node(member, &node))
+                return false;
+    }
+    return true;
+}
+
 static struct slice former_standard(struct exchange *x, char room[ADDRESS_TEXT_MAX])
 {
-    struct slice former = fields_combined(&x->request.fields, SLICE("forwarded"));
+    struct slice former = SLICE_NONE;
+    if (is_well_formed(&x->request.fields))
+        former = fields_combined(&x->request.fields, SLICE("forwarded"));
     if (former.size || address_equal(&x->client, &x->peer))
         return former;
     struct text text = text_fixed(room, ADDRESS_TEXT_MAX);

@@ -27,8 +27,8 @@ void h1_parser_move(struct h1_parser *parser, const char *base)
     if (from == base)
         return;
     parser->base = base;
-    parser->at = moved(parser->at, from, base);
-    parser->start = moved(parser->start, from, base);
+    parser->at = base + (parser->at - from);
+    parser->start = base + (parser->start - from);
     parser->name.data = moved(parser->name.data, from, base);
     parser->method.data = moved(parser->method.data, from, base);
     parser->target.data = moved(parser->target.data, from, base);
@@ -374,7 +374,7 @@ static enum status run(struct h1_parser *parser, struct slice bytes, enum h1_pha
 enum status h1_parse(struct h1_parser *parser, struct slice bytes, size_t *ret_size)
 {
     if (!parser->base)
-        parser->base = parser->at = bytes.data;
+        parser->base = parser->at = parser->start = bytes.data;
     h1_parser_move(parser, bytes.data);
     if (parser->phase < H1_AT_FIELD) {
         enum status e = run(parser, bytes, H1_AT_FIELD);

@@ -100,6 +100,7 @@ static void the_walk_stops_at_the_first_stranger(void **state)
         {"unix:/run/x, :80, []", "10.0.0.1"},
         {", ,", "10.0.0.1"},
         {"", "10.0.0.1"},
+        {"\"1.1.1.1, 198.51.100.7", "198.51.100.7"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_client(state, "X-Forwarded-For", cases[i][0], cases[i][1]);
@@ -121,7 +122,7 @@ static void forwarded_is_read_where_it_is_alone(void **state)
     static const char *const cases[][2] = {
         {"for=198.51.100.7", "198.51.100.7"},
         {"For=\"198.51.100.7:80\";proto=http;by=1.2.3.4", "198.51.100.7"},
-        {"proto=http; FOR = \"[2001:db8::7]:4711\"", "2001:db8::7"},
+        {"proto=http; FOR=\"[2001:db8::7]:4711\"", "2001:db8::7"},
         {"for=1.1.1.1, for=198.51.100.7;host=\"a,b\", for=10.2.3.4", "198.51.100.7"},
         {"for=_hidden, for=10.2.3.4", "10.2.3.4"},
         {"for=unknown", "10.0.0.1"},
@@ -130,6 +131,17 @@ static void forwarded_is_read_where_it_is_alone(void **state)
         {"for=\"", "10.0.0.1"},
         {"for", "10.0.0.1"},
         {"for=", "10.0.0.1"},
+        {"for =198.51.100.7", "10.0.0.1"},
+        {"for=[2001:db8::7]:80", "2001:db8::7"},
+        {"for=198.51.100.7;;host=a", "10.0.0.1"},
+        {"for=198.51.100.7;", "198.51.100.7"},
+        {"host=\"a;for=1.1.1.1\"; for=198.51.100.7", "198.51.100.7"},
+        {"host=\"a\\\";for=1.1.1.1\"; for=198.51.100.7", "198.51.100.7"},
+        {"for=198.51.100.7 x", "10.0.0.1"},
+        {"for=\"198.51.100.7\"x", "10.0.0.1"},
+        /* What the client wrote must not hide what the proxy added behind it. */
+        {"\"; for=1.1.1.1; x=, for=198.51.100.7", "10.0.0.1"},
+        {"for=1.1.1.1;x=\", for=198.51.100.7", "10.0.0.1"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         check_client(state, "Forwarded", cases[i][0], cases[i][1]);
@@ -214,6 +226,16 @@ static void ipv6_is_quoted(void **state)
     assert_slice(value(x, "X-Forwarded-Port"), "8443");
 }
 
+static void a_malformed_list_is_not_continued(void **state)
+{
+    struct exchange *x = *state;
+    comes_from(x, "10.0.0.1");
+    add(x, "Forwarded", "for=198.51.100.7, for=\"x");
+    read_fields(x);
+    assert_ok(forwarded_write(x, FORWARDED_STANDARD));
+    assert_slice(value(x, "Forwarded"), "for=10.0.0.1;host=shop.example;proto=http");
+}
+
 static void none_believes_only_the_trusted(void **state)
 {
     struct exchange *x = *state;
@@ -258,6 +280,7 @@ int main(void)
         TEST(strangers_fields_are_replaced),
         TEST(trusted_fields_are_continued),
         TEST(ipv6_is_quoted),
+        TEST(a_malformed_list_is_not_continued),
         TEST(none_believes_only_the_trusted),
         TEST(a_unix_peer_is_unknown),
         TEST(via_names_the_version),
