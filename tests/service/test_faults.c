@@ -5,6 +5,8 @@
 #include "run/loop.h"
 #include "support/world.h"
 
+#include <unistd.h>
+
 static int setup(void **state)
 {
     *state = rig_new();
@@ -229,6 +231,162 @@ static void test_no_retry_of_what_may_have_happened(void **state)
     rig_expect(rig, "hello");
 }
 
+/* --- endpoints that accept nobody: the queue of their listening socket is full */
+
+#define STUFFING 8
+
+struct stuffed {
+    struct fake *fake;
+    int clients[STUFFING];
+};
+
+static void stuff(struct stuffed *stuffed, struct rig *rig)
+{
+    struct address address;
+    stuffed->fake = rig_fake(rig, serve_politely, NULL);
+    acceptor_free(stuffed->fake->acceptor);
+    stuffed->fake->acceptor = NULL;
+    assert_int_equal(listen(stuffed->fake->descriptor, 0), 0);
+    assert_ok(address_parse(slice_of_text(stuffed->fake->text), &address));
+    for (int i = 0; i < STUFFING; i++) {
+        stuffed->clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        (void)connect(stuffed->clients[i], &address.any, address.size);
+    }
+}
+
+static void unstuff(struct stuffed *stuffed)
+{
+    for (int i = 0; i < STUFFING; i++)
+        close(stuffed->clients[i]);
+    close(stuffed->fake->descriptor);
+}
+
+static void test_connecting_takes_too_long(void **state)
+{
+    struct rig *rig = *state;
+    struct stuffed stuffed;
+    stuff(&stuffed, rig);
+    rig_service(rig, "{at: %s, timeout: {connect: 40ms}}", stuffed.fake->text);
+    assert_status(rig_get(rig, "/"), UPSTREAM_CONNECT_TIMEOUT);
+    unstuff(&stuffed);
+}
+
+/* --- clients that go, at every point: the fiber of their exchange is cancelled */
+
+static void go_after_a_while(void *argument)
+{
+    if (fiber_sleep_until(loop_now() + 20 * MILLISECOND) == OK)
+        fiber_cancel(argument);
+}
+
+struct leaving {
+    struct rig *rig;
+    enum status called, read;
+    bool is_done;
+};
+
+static void call_and_read(void *argument)
+{
+    struct leaving *leaving = argument;
+    struct slice ignored;
+    struct scope timer;
+    scope_init(&timer);
+    (void)scope_start(&timer, go_after_a_while, fiber_current());
+    leaving->called = rig_call(leaving->rig);
+    while (!leaving->called && leaving->read == OK)
+        leaving->read = body_read(leaving->rig->x.response.body, NEVER, &ignored);
+    scope_end(&timer);
+    leaving->is_done = true;
+}
+
+static void check_leaving(struct rig *rig, enum status called, enum status read)
+{
+    struct leaving leaving = {.rig = rig};
+    assert_ok(scope_start(&rig->scope, call_and_read, &leaving));
+    rig_until(leaving.is_done);
+    assert_status(leaving.called, called);
+    assert_status(leaving.read, read);
+}
+
+static void test_client_goes_before_the_head(void **state)
+{
+    struct rig *rig = *state;
+    struct fake *fake = rig_fake(rig, say_nothing, NULL);
+    rig_service(rig, "%s", fake->text);
+    rig_request(rig, "GET", "/");
+    check_leaving(rig, CANCELLED, OK);
+    rig_expect(rig, "hello");
+}
+
+static void test_client_goes_within_the_head(void **state)
+{
+    struct rig *rig = *state;
+    struct fake *fake = rig_fake(rig, say_and_stay, "HTTP/1.1 200 OK\r\nA: b");
+    rig_service(rig, "%s", fake->text);
+    rig_request(rig, "GET", "/");
+    check_leaving(rig, CANCELLED, OK);
+    rig_expect(rig, "hello");
+}
+
+static void test_client_goes_within_the_body(void **state)
+{
+    struct rig *rig = *state;
+    struct fake *fake =
+        rig_fake(rig, say_and_stay, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    rig_service(rig, "%s", fake->text);
+    rig_request(rig, "GET", "/");
+    check_leaving(rig, OK, CANCELLED);
+    rig_expect(rig, "hello");
+}
+
+static void test_client_goes_while_we_connect(void **state)
+{
+    struct rig *rig = *state;
+    struct stuffed stuffed;
+    stuff(&stuffed, rig);
+    rig_service(rig, "%s", stuffed.fake->text);
+    rig_request(rig, "GET", "/");
+    check_leaving(rig, CANCELLED, OK);
+    unstuff(&stuffed);
+}
+
+static void test_client_goes_while_it_waits_for_a_connection(void **state)
+{
+    struct rig *rig = *state;
+    struct stuffed stuffed;
+    stuff(&stuffed, rig);
+    rig_service(rig, "{at: %s, connections: 1}", stuffed.fake->text);
+    rig_request(rig, "GET", "/");
+    struct leaving first = {.rig = rig};
+    assert_ok(scope_start(&rig->scope, call_and_read, &first));
+    fiber_yield();
+    check_leaving(rig, CANCELLED, OK);
+    rig_until(first.is_done);
+    unstuff(&stuffed);
+}
+
+static enum status read_never(struct body *body, instant deadline, struct slice *ret_bytes)
+{
+    (void)body, (void)ret_bytes;
+    return fiber_wait(deadline) == CANCELLED ? CANCELLED : TIMEOUT;
+}
+
+static void test_client_goes_within_its_body(void **state)
+{
+    struct rig *rig = *state;
+    static const struct body_ops ops = {.read = read_never};
+    struct body body = {.ops = &ops, .length = 100};
+    struct fake *fake = rig_fake(rig, say_nothing, NULL);
+    rig_service(rig, "%s", fake->text);
+    for (int expects = 0; expects < 2; expects++) {
+        rig_request(rig, "POST", "/");
+        rig->x.expects_continue = expects;
+        rig->x.request.body = &body;
+        check_leaving(rig, CANCELLED, OK);
+    }
+    rig_expect(rig, "hello");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static int run_all(void)
@@ -241,6 +399,13 @@ static int run_all(void)
         TEST(test_peer_closes_an_idle_connection),
         TEST(test_safe_retry),
         TEST(test_no_retry_of_what_may_have_happened),
+        TEST(test_connecting_takes_too_long),
+        TEST(test_client_goes_before_the_head),
+        TEST(test_client_goes_within_the_head),
+        TEST(test_client_goes_within_the_body),
+        TEST(test_client_goes_while_we_connect),
+        TEST(test_client_goes_while_it_waits_for_a_connection),
+        TEST(test_client_goes_within_its_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

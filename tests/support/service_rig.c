@@ -1,5 +1,6 @@
 #include "support/service_rig.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,10 +11,23 @@
 
 #define PATIENCE (2 * SECOND)
 
+/* Connections that neither side has closed show themselves as descriptors. */
+static int count_descriptors(void)
+{
+    int count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
 struct rig *rig_new(void)
 {
     struct rig *rig = calloc(1, sizeof *rig);
     assert_non_null(rig);
+    rig->descriptors = count_descriptors();
     rig->registry = registry_new();
     assert_non_null(rig->registry);
     assert_ok(metrics_new(0, &rig->metrics));
@@ -77,6 +91,7 @@ void rig_free(struct rig *rig)
     registry_free(rig->registry);
     metrics_free(rig->metrics);
     fiber_yield();
+    assert_int_equal(count_descriptors(), rig->descriptors);
     free(rig);
 }
 

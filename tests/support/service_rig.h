@@ -25,10 +25,10 @@ struct fake {
     /* Serves one connection, the `number`th from 1; closing is done by the rig. */
     void (*serve)(struct fake *fake, struct stream *stream, int number);
     void *context;
-    int connections;  /* so far */
-    int open;         /* now */
-    int requests;     /* that fake_read has read */
-    char last[8192];  /* the newest of them, head and body */
+    int connections; /* so far */
+    int open;        /* now */
+    int requests;    /* that fake_read has read */
+    char last[8192]; /* the newest of them, head and body */
 };
 
 struct rig {
@@ -47,6 +47,7 @@ struct rig {
     struct body no_body;
     struct body_slice body;
     bool has_exchange;
+    int descriptors;    /* open ones before */
     char read[1 << 16]; /* of the newest answer's body */
 };
 
