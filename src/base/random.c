@@ -1,6 +1,7 @@
 #include "base/random.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/must.h"
@@ -58,24 +59,37 @@ uint64_t random_below(struct random *random, uint64_t bound)
     return (uint64_t)(product >> 64);
 }
 
-static char *put_hex(char *p, uint64_t value, int digits)
+/* Eight digits of the lower 32 bits: each nibble is spread into a byte of its own, then all become
+ * letters at once. In memory the first digit comes first. */
+static uint64_t hex_of(uint32_t value)
 {
-    for (int shift = (digits - 1) * 4; shift >= 0; shift -= 4)
-        *p++ = "0123456789abcdef"[value >> shift & 15];
-    return p;
+    uint64_t nibbles = value;
+    nibbles = (nibbles << 16 | nibbles) & 0x0000ffff0000ffff;
+    nibbles = (nibbles << 8 | nibbles) & 0x00ff00ff00ff00ff;
+    nibbles = (nibbles << 4 | nibbles) & 0x0f0f0f0f0f0f0f0f;
+    uint64_t is_letter = (nibbles + 0x0606060606060606) >> 4 & 0x0101010101010101;
+    uint64_t digits = nibbles + 0x3030303030303030 + is_letter * ('a' - '9' - 1);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return __builtin_bswap64(digits);
+#else
+    return digits;
+#endif
 }
 
 void random_uuid7(struct random *random, int64_t wall, char text[UUID_SIZE])
 {
     uint64_t milliseconds = (uint64_t)wall / 1000000;
     uint64_t a = random_next(random), b = random_next(random);
-    char *p = put_hex(text, milliseconds >> 16, 8);
-    *p++ = '-';
-    p = put_hex(p, milliseconds & 0xffff, 4);
-    *p++ = '-';
-    p = put_hex(p, 0x7000 | (a & 0x0fff), 4);
-    *p++ = '-';
-    p = put_hex(p, 0x8000 | (a >> 16 & 0x3fff), 4);
-    *p++ = '-';
-    put_hex(p, b & 0xffffffffffff, 12);
+    uint64_t high = milliseconds << 16 | 0x7000 | (a & 0x0fff);
+    uint64_t low = (uint64_t)1 << 63 | b >> 2;
+    uint64_t words[4] = {hex_of((uint32_t)(high >> 32)), hex_of((uint32_t)high),
+        hex_of((uint32_t)(low >> 32)), hex_of((uint32_t)low)};
+    char digits[32];
+    memcpy(digits, words, sizeof digits);
+    memset(text, '-', UUID_SIZE);
+    memcpy(text, digits, 8);
+    memcpy(text + 9, digits + 8, 4);
+    memcpy(text + 14, digits + 12, 4);
+    memcpy(text + 19, digits + 16, 4);
+    memcpy(text + 24, digits + 20, 12);
 }

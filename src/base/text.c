@@ -164,7 +164,51 @@ static void add_json_escape(struct text *text, unsigned char c)
     text_add_char(text, "0123456789abcdef"[c & 15]);
 }
 
-void text_add_json(struct text *text, struct slice s)
+/* Fewer than eight bytes as a word: the first and the last ones, which may be the same ones, and
+ * blanks. */
+static uint64_t short_word(struct slice s)
+{
+    uint32_t four[2];
+    uint16_t two[4] = {0x2020, 0x2020, 0x2020, 0x2020};
+    uint64_t word;
+    if (s.size >= 4) {
+        memcpy(&four[0], s.data, 4);
+        memcpy(&four[1], s.data + s.size - 4, 4);
+        memcpy(&word, four, 8);
+        return word;
+    }
+    if (s.size >= 2) {
+        memcpy(&two[0], s.data, 2);
+        memcpy(&two[1], s.data + s.size - 2, 2);
+    } else if (s.size) {
+        memcpy(two, s.data, 1);
+    }
+    memcpy(&word, two, 8);
+    return word;
+}
+
+/* The short ones too, which are the usual ones, without looking at single bytes: the last eight are
+ * looked at as they lie. */
+static bool is_all_plain_json(struct slice s)
+{
+    uint64_t word;
+    if (s.size < 8)
+        return !has_special_json(short_word(s));
+    for (size_t i = 0; i + 8 < s.size; i += 8) {
+        memcpy(&word, s.data + i, 8);
+        if (has_special_json(word))
+            return false;
+    }
+    memcpy(&word, s.data + s.size - 8, 8);
+    return !has_special_json(word);
+}
+
+size_t text_plain_json(struct slice s)
+{
+    return is_all_plain_json(s) ? s.size : plain_json_size(s, 0);
+}
+
+static void add_json_slowly(struct text *text, struct slice s)
 {
     for (size_t i = 0; i < s.size;) {
         size_t plain = plain_json_size(s, i);
@@ -182,4 +226,12 @@ void text_add_json(struct text *text, struct slice s)
             text_add_literal(text, "\xef\xbf\xbd");
         i += size ? size : 1;
     }
+}
+
+void text_add_json(struct text *text, struct slice s)
+{
+    if (is_all_plain_json(s))
+        text_add(text, s);
+    else
+        add_json_slowly(text, s);
 }

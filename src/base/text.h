@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/slice.h"
 
 struct text {
@@ -33,8 +34,7 @@ bool text_reserve(struct text *text, size_t more);
 static inline void text_add(struct text *text, struct slice s)
 {
     if ((s.size <= text->capacity - text->size && !text->failed) || text_reserve(text, s.size)) {
-        if (s.size)
-            memcpy(text->data + text->size, s.data, s.size);
+        bytes_put(text->data + text->size, s);
         text->size += s.size;
     }
 }
@@ -54,6 +54,10 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
 /* The inside of a JSON string: quotes, backslashes and control bytes escaped; bytes that are not
  * UTF-8 become U+FFFD. */
 void text_add_json(struct text *text, struct slice s);
+
+/* How many bytes at the front stand for themselves in a JSON string: printable ASCII but quotes and
+ * backslashes. */
+size_t text_plain_json(struct slice s);
 
 static inline struct slice text_slice(const struct text *text)
 {

@@ -17,6 +17,14 @@ static void add_string(struct text *text, struct slice value)
     text_add_char(text, '"');
 }
 
+/* Tokens and host names have nothing to escape. */
+static void add_plain(struct text *text, struct slice value)
+{
+    text_add_char(text, '"');
+    text_add(text, value);
+    text_add_char(text, '"');
+}
+
 static void add_ip(struct text *text, const struct address *address)
 {
     text_add_char(text, '"');
@@ -28,10 +36,11 @@ static void add_ip(struct text *text, const struct address *address)
 static void add_seconds(struct text *text, int64_t nanoseconds)
 {
     uint64_t microseconds = nanoseconds > 0 ? (uint64_t)(nanoseconds / MICROSECOND) : 0;
+    uint32_t rest = (uint32_t)(microseconds % 1000000), high = rest / 1000, low = rest % 1000;
+    char digits[7] = {'.', (char)('0' + high / 100), (char)('0' + high / 10 % 10),
+        (char)('0' + high % 10), (char)('0' + low / 100), (char)('0' + low / 10 % 10),
+        (char)('0' + low % 10)};
     text_add_u64(text, microseconds / 1000000);
-    char digits[7] = ".";
-    for (int i = 6, rest = (int)(microseconds % 1000000); i > 0; i--, rest /= 10)
-        digits[i] = (char)('0' + rest % 10);
     text_add(text, slice_of(digits, sizeof digits));
 }
 
@@ -49,8 +58,11 @@ static void add_request(struct text *text, const struct exchange *x)
     KEY(text, "client.address");
     add_ip(text, &x->client);
     KEY(text, "http.request.method");
-    add_string(text, request->method_text);
-    add_optional(text, SLICE(",\"server.address\":"), request->host);
+    add_plain(text, request->method_text);
+    if (request->host.size) {
+        KEY(text, "server.address");
+        add_plain(text, request->host);
+    }
     KEY(text, "url.path");
     add_string(text, request->path);
     add_optional(text, SLICE(",\"url.query\":"), request->query);
@@ -63,8 +75,10 @@ static void add_answer(struct text *text, const struct exchange *x)
     const struct exchange_facts *facts = &x->facts;
     KEY(text, "http.response.status_code");
     text_add_u64(text, (uint64_t)x->response.status);
-    KEY(text, "http.request.body.size");
-    text_add_u64(text, facts->received);
+    if (facts->received) {
+        KEY(text, "http.request.body.size");
+        text_add_u64(text, facts->received);
+    }
     KEY(text, "http.response.body.size");
     text_add_u64(text, facts->sent);
     KEY(text, "duration");
@@ -72,17 +86,33 @@ static void add_answer(struct text *text, const struct exchange *x)
     if (facts->tries) {
         KEY(text, "upstream.duration");
         add_seconds(text, facts->upstream_time);
+    }
+    if (facts->tries > 1) {
         KEY(text, "upstream.tries");
         text_add_u64(text, facts->tries);
     }
 }
 
-static void add_json_line(struct text *text, const struct exchange *x, int64_t wall)
+#define MILLISECONDS_AT 20 /* in "2026-11-20T12:00:00.000Z" */
+
+static void add_time(struct text *text, struct log_time *time)
 {
-    char time[ISO_TIME_SIZE];
-    clock_iso_time(wall, time);
+    int64_t second = time->wall / SECOND;
+    uint32_t rest = (uint32_t)(time->wall % SECOND / MILLISECOND);
+    if (second != time->second)
+        clock_iso_time(time->wall, time->text);
+    time->second = second;
+    char *p = time->text + MILLISECONDS_AT;
+    p[0] = (char)('0' + rest / 100);
+    p[1] = (char)('0' + rest / 10 % 10);
+    p[2] = (char)('0' + rest % 10);
+    text_add(text, slice_of(time->text, ISO_TIME_SIZE));
+}
+
+static void add_json_line(struct text *text, const struct exchange *x, struct log_time *time)
+{
     text_add_literal(text, "{\"time\":\"");
-    text_add(text, slice_of(time, sizeof time));
+    add_time(text, time);
     text_add_char(text, '"');
     add_optional(text, SLICE(",\"request.id\":"), x->request_id);
     add_optional(text, SLICE(",\"listener\":"), x->facts.listener);
@@ -101,30 +131,33 @@ static void add_quoted(struct text *text, struct slice value)
 {
     if (!value.size)
         text_add_char(text, '-');
-    for (size_t i = 0; i < value.size; i++) {
-        unsigned char c = (unsigned char)value.data[i];
-        if (c < 0x20 || c >= 0x7f || c == '"' || c == '\\') {
-            text_add_literal(text, "\\x");
-            text_add_char(text, "0123456789ABCDEF"[c >> 4]);
-            text_add_char(text, "0123456789ABCDEF"[c & 15]);
-        } else {
-            text_add_char(text, (char)c);
-        }
+    while (value.size) {
+        size_t plain = text_plain_json(value);
+        text_add(text, slice_head(value, plain));
+        value = slice_from(value, plain);
+        if (!value.size)
+            return;
+        unsigned char c = (unsigned char)value.data[0];
+        text_add_literal(text, "\\x");
+        text_add_char(text, "0123456789ABCDEF"[c >> 4]);
+        text_add_char(text, "0123456789ABCDEF"[c & 15]);
+        value = slice_from(value, 1);
     }
 }
 
 /* 127.0.0.1 - - [20/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 12 "referer" "agent" */
-static void add_combined_line(struct text *text, const struct exchange *x, int64_t wall)
+static void add_combined_line(struct text *text, const struct exchange *x, struct log_time *time)
 {
     const struct http_request *request = &x->request;
-    char date[32];
-    time_t seconds = (time_t)(wall / SECOND);
+    time_t second = (time_t)(time->wall / SECOND);
     struct tm t;
-    strftime(date, sizeof date, "%d/%b/%Y:%H:%M:%S +0000", gmtime_r(&seconds, &t));
+    if (second != time->second)
+        strftime(time->text, sizeof time->text, "%d/%b/%Y:%H:%M:%S", gmtime_r(&second, &t));
+    time->second = second;
     address_format_ip(&x->client, text);
     text_add_literal(text, " - - [");
-    text_add(text, slice_of_text(date));
-    text_add_literal(text, "] \"");
+    text_add(text, slice_of_text(time->text));
+    text_add_literal(text, " +0000] \"");
     add_quoted(text, request->method_text);
     text_add_char(text, ' ');
     add_quoted(text, request->target);
@@ -142,13 +175,13 @@ static void add_combined_line(struct text *text, const struct exchange *x, int64
 }
 
 void access_log_format(
-    const struct exchange *x, enum log_format format, int64_t wall, struct text *text)
+    const struct exchange *x, enum log_format format, struct log_time *time, struct text *text)
 {
     size_t begin = text->size;
     if (format == LOG_COMBINED)
-        add_combined_line(text, x, wall);
+        add_combined_line(text, x, time);
     else
-        add_json_line(text, x, wall);
+        add_json_line(text, x, time);
     if (!text->failed)
         return;
     /* Too long for a line: a short one says so, and stays valid. */

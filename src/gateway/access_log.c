@@ -26,7 +26,7 @@ enum {
 };
 
 /* A ring of bytes between one worker and the writer. Positions only grow; their difference is what
- * is in it. */
+ * is in it. The usual line is made in its place there. */
 struct ring {
     _Alignas(64) _Atomic uint64_t head; /* written by the worker */
     uint64_t seen_tail;                 /* the worker's last look at tail */
@@ -34,8 +34,9 @@ struct ring {
     _Atomic uint64_t lines;
     _Alignas(64) _Atomic uint64_t tail; /* written by the writer */
     char *data;                         /* owned */
-    char line[LINE_MAX_SIZE]; /* where the worker writes a line: not on its fibers' stacks, where
-                                 each would bring its own cold pages */
+    struct log_time time;               /* the worker's */
+    char line[LINE_MAX_SIZE]; /* for a line that cannot be made in its place: not on a fiber's
+                                 stack, where each would bring its own cold pages */
 };
 
 struct access_log {
@@ -75,26 +76,41 @@ static bool must_wake(const struct access_log *log, struct ring *ring, uint64_t 
     return head - ring->seen_tail >= HURRY_SIZE;
 }
 
-/* Puts a finished line into the worker's ring, whole or not at all. */
-static void put(struct access_log *log, struct ring *ring, struct slice line)
+/* Bytes that the writer has made room for. */
+static uint64_t room_in(
+    const struct access_log *log, struct ring *ring, uint64_t head, size_t wanted)
 {
-    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-    if (head - ring->seen_tail + line.size > log->ring_size)
+    if (log->ring_size - (head - ring->seen_tail) < wanted)
         ring->seen_tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
-    if (head - ring->seen_tail + line.size > log->ring_size) {
+    return log->ring_size - (head - ring->seen_tail);
+}
+
+/* What lies behind the head is a line now. */
+static void publish(struct access_log *log, struct ring *ring, uint64_t head)
+{
+    atomic_store_explicit(&ring->head, head, memory_order_seq_cst);
+    atomic_store_explicit(&ring->lines,
+        atomic_load_explicit(&ring->lines, memory_order_relaxed) + 1, memory_order_relaxed);
+    if (must_wake(log, ring, head) && atomic_exchange(&log->writer_state, IS_AWAKE) != IS_AWAKE)
+        wake_writer(log);
+}
+
+/* Near the ring's end, or when it is nearly full: the line is made beside it and put in whole, or
+ * not at all. */
+static void add_in_parts(
+    struct access_log *log, struct ring *ring, uint64_t head, const struct exchange *x)
+{
+    struct text text = text_fixed(ring->line, sizeof ring->line);
+    access_log_format(x, log->format, &ring->time, &text);
+    if (room_in(log, ring, head, text.size) < text.size) {
         atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
         return;
     }
     uint64_t at = head & (log->ring_size - 1);
-    size_t first = log->ring_size - at < line.size ? log->ring_size - at : line.size;
-    memcpy(ring->data + at, line.data, first);
-    memcpy(ring->data, line.data + first, line.size - first);
-    atomic_store_explicit(&ring->head, head + line.size, memory_order_seq_cst);
-    atomic_store_explicit(&ring->lines,
-        atomic_load_explicit(&ring->lines, memory_order_relaxed) + 1, memory_order_relaxed);
-    if (must_wake(log, ring, head + line.size) &&
-        atomic_exchange(&log->writer_state, IS_AWAKE) != IS_AWAKE)
-        wake_writer(log);
+    size_t first = log->ring_size - at < text.size ? log->ring_size - at : text.size;
+    memcpy(ring->data + at, ring->line, first);
+    memcpy(ring->data, ring->line + first, text.size - first);
+    publish(log, ring, head + text.size);
 }
 
 void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x)
@@ -102,9 +118,17 @@ void access_log_add(struct access_log *log, unsigned worker, const struct exchan
     if (!log)
         return;
     struct ring *ring = &log->rings[worker];
-    struct text text = text_fixed(ring->line, sizeof ring->line);
-    access_log_format(x, log->format, clock_wall(), &text);
-    put(log, ring, text_slice(&text));
+    uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint64_t at = head & (log->ring_size - 1);
+    ring->time.wall = clock_wall();
+    if (log->ring_size - at < LINE_MAX_SIZE ||
+        room_in(log, ring, head, LINE_MAX_SIZE) < LINE_MAX_SIZE) {
+        add_in_parts(log, ring, head, x);
+        return;
+    }
+    struct text text = text_fixed(ring->data + at, LINE_MAX_SIZE);
+    access_log_format(x, log->format, &ring->time, &text);
+    publish(log, ring, head + text.size);
 }
 
 static void reopen(struct access_log *log)

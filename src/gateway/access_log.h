@@ -33,6 +33,13 @@ void access_log_reopen(struct access_log *log);
 
 struct access_log_counters access_log_read_counters(const struct access_log *log);
 
+/* The time of a line. Its text is made once a second. */
+struct log_time {
+    int64_t wall;   /* nanoseconds since 1970 */
+    int64_t second; /* that `text` shows; 0: none yet */
+    char text[32];
+};
+
 /* One line, as `access_log_add` writes it: for tests. */
 void access_log_format(
-    const struct exchange *x, enum log_format format, int64_t wall, struct text *text);
+    const struct exchange *x, enum log_format format, struct log_time *time, struct text *text);

@@ -152,11 +152,11 @@ static void finish_fields(
 {
     struct fields *fields = &x->response.fields;
     if (!fields_has(fields, FIELD_DATE))
-        (void)fields_add_known(fields, FIELD_DATE, date_now(server));
+        (void)fields_add_made(fields, FIELD_DATE, date_now(server));
     if (rules->http->via)
         (void)via_add(fields, HTTP_1_1);
     if (x->request_id.size)
-        (void)fields_set_known(fields, FIELD_X_REQUEST_ID, x->request_id);
+        (void)fields_set_made(fields, FIELD_X_REQUEST_ID, x->request_id);
 }
 
 static struct text head_text(struct exchange *x)
@@ -305,8 +305,9 @@ static bool serve_one(struct connection *connection)
 {
     struct server *server = connection->server;
     _Alignas(max_align_t) char block[FIRST_BLOCK];
-    struct exchange x = {0};
+    struct exchange x;
     struct h1_framing framing;
+    memset(&x, 0, offsetof(struct exchange, parameters));
     arena_init(&x.arena, FIRST_BLOCK, ARENA_LIMIT);
     arena_lend(&x.arena, block, sizeof block);
     begin_exchange(connection, &x);

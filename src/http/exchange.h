@@ -69,13 +69,14 @@ struct exchange {
     unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
     uint64_t id_number;    /* of this exchange, unique in the process, for logs of bugs */
     struct slice request_id;
-    struct path_parameter parameters[PATH_PARAMETERS_MAX];
     unsigned parameter_count;
     struct exchange_facts facts;
     struct body_slice answer; /* the body of what the exchange answers by itself */
     void *pinned; /* what keeps the configuration alive meanwhile: the server's owner's */
     const struct exchange_hooks *hooks; /* borrowed from the connection */
     void *connection;                   /* the hooks' own */
+    struct path_parameter
+        parameters[PATH_PARAMETERS_MAX]; /* last: the rest is cleared at the beginning */
 };
 
 /* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and

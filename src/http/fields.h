@@ -102,7 +102,8 @@ enum status fields_strip_hop_by_hop(struct fields *fields);
 /* Makes room for one more; NO_MEMORY. */
 enum status fields_reserve(struct fields *fields);
 
-/* Appends without looking at the bytes; NO_MEMORY. */
+/* Appends without looking at the bytes: for values that were read by the parser or made here;
+ * NO_MEMORY. */
 static inline enum status fields_add_checked(
     struct fields *fields, enum field_id id, struct slice name, struct slice value)
 {
@@ -112,4 +113,19 @@ static inline enum status fields_add_checked(
     if (id != FIELD_OTHER)
         fields->present[id / 64] |= (uint64_t)1 << id % 64;
     return OK;
+}
+
+static inline enum status fields_add_made(
+    struct fields *fields, enum field_id id, struct slice value)
+{
+    return fields_add_checked(fields, id, field_name(id), value);
+}
+
+/* Removes every field of that id first. */
+static inline enum status fields_set_made(
+    struct fields *fields, enum field_id id, struct slice value)
+{
+    if (fields_has(fields, id))
+        fields_remove_known(fields, id);
+    return fields_add_made(fields, id, value);
 }

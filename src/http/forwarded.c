@@ -195,7 +195,7 @@ static enum status append(
     struct slice parts[] = {former, SLICE(", "), value};
     struct slice joined =
         former.size ? arena_join(&x->arena, parts, 3) : arena_copy(&x->arena, value);
-    return joined.data ? fields_set_known(&x->request.fields, id, joined) : NO_MEMORY;
+    return joined.data ? fields_set_made(&x->request.fields, id, joined) : NO_MEMORY;
 }
 
 static struct slice ip_of(const struct address *address, char room[ADDRESS_TEXT_MAX])
@@ -209,7 +209,7 @@ static enum status set_missing(struct exchange *x, enum field_id id, struct slic
 {
     if (value.size == 0 || fields_has(&x->request.fields, id))
         return OK;
-    return fields_add_known(&x->request.fields, id, value);
+    return fields_add_made(&x->request.fields, id, value);
 }
 
 /* The port that the client asked for: as it is written in the authority, which has been parsed. */
@@ -337,5 +337,5 @@ enum status via_add(struct fields *fields, enum http_version version)
         [HTTP_1_1] = SLICE_INIT("1.1 " PSEUDONYM),
         [HTTP_2] = SLICE_INIT("2 " PSEUDONYM),
     };
-    return fields_add_known(fields, FIELD_VIA, values[version]);
+    return fields_add_made(fields, FIELD_VIA, values[version]);
 }

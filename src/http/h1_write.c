@@ -1,33 +1,11 @@
 #include "http/h1.h"
 
+#include "base/bytes.h"
+
 #define LINE_ROOM \
     160 /* start line without target and phrase, and the fields that the writer adds itself */
 
 /* --- putting bytes where there is room for them */
-
-/* As memcpy; short pieces are what heads are made of, and a call each would cost more than the
- * copying. */
-static inline char *put(char *out, struct slice s)
-{
-    const char *p = s.data;
-    size_t size = s.size;
-    if (size >= 16) {
-        size_t last = size - 16;
-        for (size_t i = 0; i < last; i += 16)
-            memcpy(out + i, p + i, 16);
-        memcpy(out + last, p + last, 16);
-    } else if (size >= 8) {
-        memcpy(out, p, 8);
-        memcpy(out + size - 8, p + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(out, p, 4);
-        memcpy(out + size - 4, p + size - 4, 4);
-    } else {
-        for (size_t i = 0; i < size; i++)
-            out[i] = p[i];
-    }
-    return out + size;
-}
 
 #define PUT(out, literal) \
     (memcpy((out), "" literal, sizeof literal - 1), (out) + sizeof literal - 1)
@@ -39,13 +17,13 @@ static char *put_number(char *out, uint64_t value)
     do
         digits[--at] = (char)('0' + value % 10);
     while (value /= 10);
-    return put(out, slice_of(digits + at, sizeof digits - at));
+    return bytes_put(out, slice_of(digits + at, sizeof digits - at));
 }
 
 static inline char *put_field(char *out, struct slice name, struct slice value)
 {
-    out = PUT(put(out, name), ": ");
-    return PUT(put(out, value), "\r\n");
+    out = PUT(bytes_put(out, name), ": ");
+    return PUT(bytes_put(out, value), "\r\n");
 }
 
 static size_t size_of_fields(const struct fields *fields)
@@ -110,10 +88,10 @@ static void end_head(struct text *text, char *out)
 static char *put_target(char *out, const struct http_request *request)
 {
     if (request->method == METHOD_CONNECT)
-        return put(out, request->authority);
-    out = put(out, request->path);
+        return bytes_put(out, request->authority);
+    out = bytes_put(out, request->path);
     if (request->query.data)
-        out = put(PUT(out, "?"), request->query);
+        out = bytes_put(PUT(out, "?"), request->query);
     return out;
 }
 
@@ -133,7 +111,7 @@ void h1_write_request_head(
                            2 * request->authority.size + size_of_fields(&request->fields));
     if (!out)
         return;
-    out = PUT(put(out, request->method_text), " ");
+    out = PUT(bytes_put(out, request->method_text), " ");
     out = PUT(put_target(out, request), " HTTP/1.1\r\n");
     out = put_field(out, SLICE("Host"), request->authority);
     out = put_fields(out, &request->fields, FIELD_HOST);
@@ -150,7 +128,7 @@ static char *put_status_line(char *out, int status)
     out[1] = (char)('0' + status / 10 % 10);
     out[2] = (char)('0' + status % 10);
     out[3] = ' ';
-    out = put(out + 4, http_reason_phrase(status));
+    out = bytes_put(out + 4, http_reason_phrase(status));
     return PUT(out, "\r\n");
 }
 

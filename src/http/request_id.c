@@ -19,12 +19,12 @@ enum status request_id_assign(struct exchange *x)
     struct slice sent = fields_value(&x->request.fields, FIELD_X_REQUEST_ID);
     if (x->is_peer_trusted && is_sane(sent)) {
         x->request_id = sent;
-        return fields_set_known(&x->request.fields, FIELD_X_REQUEST_ID, sent);
+        return fields_set_made(&x->request.fields, FIELD_X_REQUEST_ID, sent);
     }
     char *id = arena_bytes(&x->arena, UUID_SIZE);
     if (!id)
         return NO_MEMORY;
     random_uuid7(loop_random(), clock_wall(), id);
     x->request_id = slice_of(id, UUID_SIZE);
-    return fields_set_known(&x->request.fields, FIELD_X_REQUEST_ID, x->request_id);
+    return fields_set_made(&x->request.fields, FIELD_X_REQUEST_ID, x->request_id);
 }

@@ -55,7 +55,8 @@ static struct slice line_of(struct fixture *f, enum log_format format)
 {
     char *data = arena_bytes(&f->x.arena, 4096);
     struct text text = text_fixed(data, 4096);
-    access_log_format(&f->x, format, (int64_t)1763640000 * SECOND, &text);
+    struct log_time time = {.wall = (int64_t)1763640000 * SECOND};
+    access_log_format(&f->x, format, &time, &text);
     return text_slice(&text);
 }
 
@@ -100,6 +101,22 @@ static void long_line_stays_valid(void **state)
     f->x.request_id = SLICE("the-id");
     assert_slice(
         line_of(f, LOG_JSON), "{\"reason\":\"log-line-too-long\",\"request.id\":\"the-id\"}\n");
+}
+
+/* The text of the second is kept, the milliseconds are not. */
+static void time_goes_on(void **state)
+{
+    struct fixture *f = *state;
+    struct log_time time = {.wall = (int64_t)1763640000 * SECOND};
+    static const char *const want[] = {"12:00:00.000Z", "12:00:00.999Z", "12:00:01.007Z"};
+    static const int64_t steps[] = {0, 999 * MILLISECOND, 8 * MILLISECOND};
+    for (int i = 0; i < 3; i++) {
+        char line[4096];
+        struct text text = text_fixed(line, sizeof line);
+        time.wall += steps[i];
+        access_log_format(&f->x, LOG_JSON, &time, &text);
+        assert_slices(slice_of(line + 20, 13), slice_of_text(want[i]));
+    }
 }
 
 static size_t count_lines(struct slice text)
@@ -191,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(json_has_the_facts),
         TEST(combined_cannot_be_forged),
+        TEST(time_goes_on),
         TEST(long_line_stays_valid),
         TEST(every_line_is_written),
         TEST(slow_target_drops),
