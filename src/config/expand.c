@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "config/option_text.h"
+#include "config/option_value.h"
 
 /* What a value stands in, which decides how its map can be written. */
 enum holder { IN_BLOCK_MAP, IN_BLOCK_LIST, IN_FLOW };
@@ -210,6 +211,7 @@ static bool expand_phrase(
 static void expand_option(struct expansion *x, const struct option *option, const struct node *node,
     struct position position)
 {
+    option = option_shape(option);
     if (!option->table)
         return;
     bool in_flow = position.holder == IN_FLOW || is_flow(x, node);
@@ -239,10 +241,10 @@ static void expand_entry(struct expansion *x, const struct option_table *table,
             expand_option(x, option, entry->value, position);
             return;
         }
-    const char *name;
-    for (size_t i = 0; table->unknown_table && (name = table->unknown_name(i)); i++)
-        if (slice_equal(slice_of_text(name), entry->key) && table->unknown_table(i))
-            expand_table(x, table->unknown_table(i), entry->value, position);
+    struct option unknown;
+    for (size_t i = 0; option_of_unknown(table, i, &unknown); i++)
+        if (slice_equal(slice_of_text(unknown.name), entry->key))
+            expand_option(x, &unknown, entry->value, position);
 }
 
 static bool is_behind(const struct place *place, const struct place *other)

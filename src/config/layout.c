@@ -208,10 +208,13 @@ static void add_body(struct layout *l, const struct layout_line *line)
     add_line(l, new_column, slice_from(line->text, old_column));
 }
 
+/* A directive, or the sign that a document begins or ends. */
 static bool is_marker(struct slice line)
 {
-    return slice_has_prefix(line, SLICE("---")) || slice_has_prefix(line, SLICE("...")) ||
-           slice_has_prefix(line, SLICE("%"));
+    struct slice sign = slice_head(line, 3);
+    bool is_sign = slice_equal(sign, SLICE("---")) || slice_equal(sign, SLICE("..."));
+    return slice_has_prefix(line, SLICE("%")) ||
+           (is_sign && (line.size == 3 || is_blank(line.data[3])));
 }
 
 static void add_free(struct layout *l, size_t i)

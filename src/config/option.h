@@ -76,11 +76,13 @@ struct option {
     int64_t minimum, maximum;   /* of numbers; both 0: no bounds */
     const char *const *choices; /* ends with NULL */
     const struct option_table *table; /* of STRUCT, and of LIST and MAP items that are structs */
-    const struct option *item; /* of LIST and MAP items that are not structs; its `offset` is 0 */
+    const struct option *item; /* of LIST and MAP items that are not structs; its `offset` is 0. Of
+                                * CUSTOM: what its values look like, for the schema, the reference
+                                * and the long form (a MAP of some table); NULL: not known */
     size_t item_size;          /* of `item`, bytes */
     enum status (*read)(struct reader *reader, const struct node *node, void *ret_value);
     const char *form;     /* for CUSTOM and for messages: "METHOD /path: service" */
-    const char *schema;   /* CUSTOM: its JSON Schema as text; NULL: anything */
+    const char *schema;   /* CUSTOM: its JSON Schema as text; NULL: as `item` says, or anything */
     const char *help;     /* one line, a sentence */
     size_t is_set_offset; /* of a bool that becomes true when the user wrote it; 0: none */
     size_t place_offset;  /* of a struct place of the value; 0: none */
@@ -105,9 +107,9 @@ struct option_table {
     enum status (*read_unknown)(struct reader *reader, const struct node_entry *entry, void *value);
     /* Names that read_unknown takes, for suggestions: returns the i-th or NULL. NULL: none. */
     const char *(*unknown_name)(size_t i);
-    /* The options behind the i-th of these names, for the schema and the reference; NULL: anything.
-     * NULL: none. */
-    const struct option_table *(*unknown_table)(size_t i);
+    /* Describes the i-th of these names as an option (its name, kind, table or item, help), for the
+     * schema, the reference and the long form; false: not known. NULL: none. */
+    bool (*unknown_option)(size_t i, struct option *ret_option);
     const char *example; /* a line of YAML for the reference; NULL: none */
 };
 

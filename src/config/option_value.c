@@ -40,6 +40,22 @@ const char *option_kind_example(const struct option *option)
     return option->form ? option->form : kinds[option->kind].example;
 }
 
+const struct option *option_shape(const struct option *option)
+{
+    return option->kind == OPTION_CUSTOM && option->item ? option->item : option;
+}
+
+bool option_of_unknown(const struct option_table *table, size_t i, struct option *ret_option)
+{
+    const char *name = table->unknown_name ? table->unknown_name(i) : NULL;
+    if (!name)
+        return false;
+    if (!table->unknown_option || !table->unknown_option(i, ret_option))
+        *ret_option = (struct option){.kind = OPTION_CUSTOM};
+    ret_option->name = name;
+    return true;
+}
+
 /* --- complaints */
 
 static struct slice name_of(const struct reader *reader, const struct option *option)

@@ -13,6 +13,12 @@ const char *option_kind_example(const struct option *option);
 /* A bound of a number in the option's unit: "1m30s", "10MiB", "20%". */
 void option_format_bound(const struct option *option, int64_t bound, struct text *text);
 
+/* The option that says what values look like: itself, or the `item` of a CUSTOM one. */
+const struct option *option_shape(const struct option *option);
+
+/* The i-th name that a table takes besides its own, described; false behind the last. */
+bool option_of_unknown(const struct option_table *table, size_t i, struct option *ret_option);
+
 /* Whether a bound is one: both 0 means none, and a lower one alone has no upper one. */
 bool option_has_minimum(const struct option *option);
 bool option_has_maximum(const struct option *option);

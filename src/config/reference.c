@@ -80,7 +80,7 @@ static void write_bounds(struct reference *r, const struct option *option)
     }
 }
 
-static void write_type(struct reference *r, const struct option *option)
+static void write_shape(struct reference *r, const struct option *option)
 {
     switch ((int)option->kind) {
     case OPTION_STRUCT:
@@ -100,13 +100,21 @@ static void write_type(struct reference *r, const struct option *option)
     case OPTION_NETWORKS:
         write(r, "networks: `10.0.0.0/8`, `::1`, `private`, `loopback`; a list, or one");
         return;
-    case OPTION_CUSTOM:
-        write_cell(r, option_kind_noun(option));
-        return;
     default:
         write_cell(r, option_kind_noun(option));
         write_bounds(r, option);
     }
+}
+
+/* The form says more than the kind of what a hook reads, and as much as an example of the rest. */
+static void write_type(struct reference *r, const struct option *option)
+{
+    const struct option *shape = option_shape(option);
+    if (shape->kind == OPTION_CUSTOM && shape->form) {
+        write_code(r, shape->form);
+        return;
+    }
+    write_shape(r, shape);
     if (option->form && *option->form) {
         write(r, ": ");
         write_code(r, option->form);
@@ -131,16 +139,9 @@ static void write_option(struct reference *r, const struct option *option)
 
 static void write_unknown(struct reference *r, const struct option_table *table)
 {
-    const char *name;
-    for (size_t i = 0; table->unknown_name && (name = table->unknown_name(i)); i++) {
-        const struct option_table *other = table->unknown_table ? table->unknown_table(i) : NULL;
-        write(r, "| ");
-        write_code(r, name);
-        write(r, " | ");
-        if (other)
-            write_link(r, other);
-        write(r, " | | |\n");
-    }
+    struct option unknown;
+    for (size_t i = 0; option_of_unknown(table, i, &unknown); i++)
+        write_option(r, &unknown);
 }
 
 static void write_table(struct reference *r, const struct option_table *table)

@@ -174,10 +174,11 @@ static void write_option(struct schema *s, const struct option *option)
         text_member(s, "description", option->help);
     if (option->fallback)
         text_member(s, "default", option->fallback);
-    if (option->kind == OPTION_STRUCT || (option->kind == OPTION_CUSTOM && option->schema))
-        write_all_of(s, option);
+    const struct option *shape = option->schema ? option : option_shape(option);
+    if (shape->kind == OPTION_STRUCT || (shape->kind == OPTION_CUSTOM && shape->schema))
+        write_all_of(s, shape);
     else
-        write_kind(s, option);
+        write_kind(s, shape);
 }
 
 static void write_property(struct schema *s, const struct option *option)
@@ -190,15 +191,9 @@ static void write_property(struct schema *s, const struct option *option)
 
 static void write_unknown(struct schema *s, const struct option_table *table)
 {
-    const char *name;
-    for (size_t i = 0; table->unknown_name && (name = table->unknown_name(i)); i++) {
-        const struct option_table *other = table->unknown_table ? table->unknown_table(i) : NULL;
-        key(s, name);
-        json_write_object(&s->writer);
-        if (other)
-            reference(s, other);
-        json_write_object_end(&s->writer);
-    }
+    struct option unknown;
+    for (size_t i = 0; option_of_unknown(table, i, &unknown); i++)
+        write_property(s, &unknown);
 }
 
 static void write_required(struct schema *s, const struct option_table *table)

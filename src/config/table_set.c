@@ -1,5 +1,7 @@
 #include "config/table_set.h"
 
+#include "config/option_value.h"
+
 static void add(struct table_set *set, const struct option_table *table)
 {
     for (size_t i = 0; i < set->count; i++)
@@ -24,8 +26,9 @@ void table_set_collect(struct table_set *set, const struct option_table *top)
         const struct option_table *table = set->tables[i];
         for (const struct option *option = table->options; option->name; option++)
             add_of_option(set, option);
-        for (size_t j = 0; table->unknown_table && table->unknown_name(j); j++)
-            add(set, table->unknown_table(j));
+        struct option unknown;
+        for (size_t j = 0; option_of_unknown(table, j, &unknown); j++)
+            add_of_option(set, &unknown);
     }
 }
 

@@ -57,14 +57,20 @@ static const struct option_table other_limit_table = {.name = "limit",
 static const char *const choices[] = {"left", "right", NULL};
 static const struct option text_item = {.kind = OPTION_TEXT};
 
+static const struct option routes_shape = {.kind = OPTION_MAP, .table = &limit_table};
+
 static const char *unknown_name(size_t i)
 {
     return i == 0 ? "cors" : i == 1 ? "ip" : NULL;
 }
 
-static const struct option_table *unknown_table(size_t i)
+static bool unknown_option(size_t i, struct option *ret_option)
 {
-    return i == 0 ? &other_limit_table : NULL;
+    if (i != 0)
+        return false;
+    *ret_option =
+        (struct option){.kind = OPTION_STRUCT, .table = &other_limit_table, .help = "Origins."};
+    return true;
 }
 
 static enum status read_unknown(struct reader *reader, const struct node_entry *entry, void *value)
@@ -84,13 +90,15 @@ static const struct option top_list[] = {
     {"choice", OPTION_CHOICE, offsetof(struct top, choice), .choices = choices},
     {"custom", OPTION_CUSTOM, offsetof(struct top, custom), .read = read_custom,
         .form = "this | that", .schema = "{\"type\": \"string\"}"},
+    {"routes", OPTION_CUSTOM, offsetof(struct top, custom), .read = read_custom,
+        .item = &routes_shape, .form = "METHOD /path: x"},
     {"from", OPTION_NETWORKS, offsetof(struct top, from)}, {NULL}};
 static const struct option_table top_table = {.name = "configuration",
     .options = top_list,
     .size = sizeof(struct top),
     .read_unknown = read_unknown,
     .unknown_name = unknown_name,
-    .unknown_table = unknown_table};
+    .unknown_option = unknown_option};
 
 static bool has(struct slice s, const char *part)
 {
@@ -146,9 +154,11 @@ static void the_reference_is_printed(void **state)
             "| `rate` | a rate | **needed** | How many requests may pass. |\n",
             "| `burst` | a whole number, from 0, up to 1000 | `0` |",
             "| `delay` | a duration, from 1s |", "| `share` | a share, from 1%, up to 90% |",
-            "| `choice` | `left`, `right` |", "| `custom` | this \\| that |",
-            "| `cors` | [limit-2](#limit-2) | | |\n", "```yaml\nlimits: {login: 5/min}\n```",
-            "stands for `rate`", "| `header.NAME` | ", "| `response.status` | ", NULL});
+            "| `choice` | `left`, `right` |", "| `custom` | `this \\| that` |",
+            "| `routes` | a map of names, each: [limit](#limit): `METHOD /path: x` |",
+            "| `cors` | [limit-2](#limit-2) |  | Origins. |\n",
+            "```yaml\nlimits: {login: 5/min}\n```", "stands for `rate`", "| `header.NAME` | ",
+            "| `response.status` | ", NULL});
     text_release(&text);
 }
 
