@@ -79,8 +79,16 @@ enum status io_read(struct io *io, void *data, size_t capacity, instant deadline
 enum status io_writev(
     struct io *io, const struct iovec *parts, int count, instant deadline, size_t *ret_size);
 
-/* True when nothing to read and no end has been reported. */
-bool io_is_quiet(const struct io *io);
+/* Moves what has arrived, up to `most`, into an empty pipe, without waiting: OK with size 0 when
+ * nothing has. */
+enum status io_splice_in(struct io *io, int pipe, size_t most, size_t *ret_size);
+
+/* Moves `size` bytes out of a pipe that has them. */
+enum status io_splice_out(struct io *io, int pipe, size_t size, instant deadline, size_t *ret_size);
+
+/* True when nothing to read and no end has been reported. Asks the kernel when the last read may
+ * have left nothing. */
+bool io_is_quiet(struct io *io);
 
 /* Calls once when something can be read (also the end); at the loop's next round when that is so
  * already. */

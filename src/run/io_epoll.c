@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -315,9 +316,61 @@ enum status io_writev(
     return e;
 }
 
-bool io_is_quiet(const struct io *io)
+enum status io_splice_in(struct io *io, int pipe, size_t most, size_t *ret_size)
 {
-    return !(io->state & READABLE);
+    enum status e = begin_operation(NEVER);
+    if (e)
+        return e;
+    *ret_size = 0;
+    ssize_t size =
+        splice(io->descriptor, NULL, pipe, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (size > 0)
+        *ret_size = (size_t)size;
+    else if (size == 0)
+        return END;
+    else if (errno == EAGAIN)
+        io->state &= ~(uint32_t)(READABLE | ENDED);
+    else if (errno != EINTR)
+        return status_of_error(errno);
+    return OK;
+}
+
+/* One attempt; on EAGAIN it waits. */
+static enum status splice_rest(struct io *io, int pipe, size_t size, instant deadline, size_t *done)
+{
+    ssize_t moved =
+        splice(pipe, NULL, io->descriptor, NULL, size - *done, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (moved > 0) {
+        *done += (size_t)moved;
+        return OK;
+    }
+    must(moved < 0);
+    if (errno == EAGAIN)
+        return wait_for_room(io, deadline);
+    return errno == EINTR ? OK : status_of_error(errno);
+}
+
+enum status io_splice_out(struct io *io, int pipe, size_t size, instant deadline, size_t *ret_size)
+{
+    enum status e = begin_operation(deadline);
+    *ret_size = 0;
+    if (e == OK && (io->state & BLOCKED))
+        e = io_wait_writable(io, deadline);
+    while (e == OK && *ret_size < size)
+        e = splice_rest(io, pipe, size, deadline, ret_size);
+    return e;
+}
+
+bool io_is_quiet(struct io *io)
+{
+    char byte;
+    if (!(io->state & READABLE))
+        return true;
+    if ((io->state & ENDED) || recv(io->descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+        errno != EAGAIN)
+        return false;
+    io->state &= ~(uint32_t)READABLE;
+    return true;
 }
 
 void io_park(struct io *io, io_callback *call, void *argument)

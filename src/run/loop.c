@@ -89,6 +89,7 @@ void loop_free(struct loop *loop)
     mailbox_release(&loop->mailbox);
     io_loop_release(&loop->io);
     buffers_release(&loop->buffers);
+    splices_release(&loop->splices);
     stacks_release(&loop->stacks);
     remove_signal_stack(loop);
     if (loop_here == loop)

@@ -41,6 +41,13 @@ struct buffers {
 
 void buffers_release(struct buffers *buffers);
 
+struct splices {
+    struct splice *first; /* free ones, most recently used first */
+    unsigned free, lent;
+};
+
+void splices_release(struct splices *splices);
+
 /* Written by the loop alone, read by anyone. */
 struct loop_tally {
     _Atomic uint64_t rounds, fibers_started, fibers_running, stacks, buffers_lent, accept_pauses;
@@ -58,6 +65,7 @@ struct loop {
     struct checked main_checked;
     struct stacks stacks;
     struct buffers buffers;
+    struct splices splices;
     struct scope root;
     bool stopping;
     bool stops_when_empty;

@@ -53,6 +53,17 @@ static enum status write_all(
     return io_writev(&socket_of(stream)->io, parts, count, deadline, ret_size);
 }
 
+static enum status splice_in(struct stream *stream, int pipe, size_t most, size_t *ret_size)
+{
+    return io_splice_in(&socket_of(stream)->io, pipe, most, ret_size);
+}
+
+static enum status splice_out(
+    struct stream *stream, int pipe, size_t size, instant deadline, size_t *ret_size)
+{
+    return io_splice_out(&socket_of(stream)->io, pipe, size, deadline, ret_size);
+}
+
 static enum status shut_down(struct stream *stream)
 {
     if (shutdown(socket_of(stream)->io.descriptor, SHUT_WR) == 0)
@@ -164,6 +175,8 @@ static const struct stream_ops socket_ops = {
     .wait_readable = wait_readable,
     .read = read_some,
     .writev = write_all,
+    .splice_in = splice_in,
+    .splice_out = splice_out,
     .shutdown = shut_down,
     .is_quiet = is_quiet,
     .park = park,

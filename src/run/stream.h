@@ -27,6 +27,10 @@ struct stream_ops {
         struct stream *stream, void *data, size_t capacity, instant deadline, size_t *ret_size);
     enum status (*writev)(struct stream *stream, const struct iovec *parts, int count,
         instant deadline, size_t *ret_size);
+    /* For run/splice.h alone; both or neither. NULL: the bytes on the wire are not the stream's. */
+    enum status (*splice_in)(struct stream *stream, int pipe, size_t most, size_t *ret_size);
+    enum status (*splice_out)(
+        struct stream *stream, int pipe, size_t size, instant deadline, size_t *ret_size);
     enum status (*shutdown)(struct stream *stream);
     bool (*is_quiet)(struct stream *stream);
     void (*park)(struct stream *stream, stream_callback *call, void *argument);
