@@ -11,6 +11,7 @@
 #include "http/fields.h"
 
 struct body;
+struct splice;
 
 #define BODY_LENGTH_UNKNOWN ((int64_t)-1)
 
@@ -25,6 +26,11 @@ struct body_ops {
      * valid until read, which yields the same bytes; what an earlier read yielded stays valid too.
      * NULL: never any. */
     struct slice (*peek)(struct body *body, bool *ret_last);
+
+    /* As read, but the bytes come in a pipe (run/splice.h), which the caller gives back. FULL: not
+     * now, read instead. NULL: never. */
+    enum status (*splice)(
+        struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size);
 
     /* The reader wants no more: releases what the body holds (buffers, connections). Called exactly
      * once, also after END or an error. NULL: nothing to do. */
@@ -55,6 +61,12 @@ struct body *body_init_slice(struct body_slice *body, struct slice bytes);
 static inline enum status body_read(struct body *body, instant deadline, struct slice *ret_bytes)
 {
     return body->ops->read(body, deadline, ret_bytes);
+}
+
+static inline enum status body_splice(
+    struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size)
+{
+    return body->ops->splice ? body->ops->splice(body, deadline, ret_splice, ret_size) : FULL;
 }
 
 static inline struct slice body_peek(struct body *body, bool *ret_last)

@@ -17,6 +17,10 @@ void h1_release(struct h1_connection *connection)
     connection->stream = NULL;
 }
 
+/* How much is read at a time while a head is awaited: enough for almost any, and little of a long
+ * body, which may be spliced then. */
+#define HEAD_READ ((size_t)8 * 1024)
+
 /* Reads until the parser has a whole head, then moves it into the arena. */
 static enum status read_head(struct h1_connection *connection, struct arena *arena,
     instant deadline, struct h1_parser *parser)
@@ -35,7 +39,7 @@ static enum status read_head(struct h1_connection *connection, struct arena *are
             return OK;
         }
         if (e == INCOMPLETE)
-            e = h1_read_more(connection, deadline);
+            e = h1_read_more(connection, HEAD_READ, deadline);
         if (e)
             return e;
     }

@@ -5,6 +5,7 @@
 #include "http/h1_input.h"
 #include "http/h1_parse.h"
 #include "run/loop.h"
+#include "run/splice.h"
 
 /* Data of a chunk is moved to that of the chunk before it up to this size: beyond, moving costs
  * more than a system call. */
@@ -144,7 +145,7 @@ static enum status wait_for_more(struct h1_body *self, instant deadline)
 {
     ask_for_more(self);
     deadline = clock_sooner(deadline, clock_after(loop_now(), self->idle));
-    enum status e = h1_read_more(self->connection, deadline);
+    enum status e = h1_read_more(self->connection, SIZE_MAX, deadline);
     if (e != END)
         return e;
     if (self->state != H1_BODY_UNTIL_CLOSE)
@@ -174,6 +175,33 @@ static enum status read_body(struct body *body, instant deadline, struct slice *
             return e;
         self->failure = e;
     }
+}
+
+/* Only while nothing has been read ahead and the length says how much is the body's. */
+static enum status splice_body(
+    struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size)
+{
+    struct h1_body *self = self_of(body);
+    if (self->failure || self->state != H1_BODY_LENGTH || self->ready.size ||
+        h1_has_bytes(self->connection) || self->remaining < SPLICE_LEAST ||
+        !self->connection->stream->ops->splice_in)
+        return FULL;
+    ask_for_more(self);
+    h1_give_if_empty(self->connection);
+    size_t most = self->remaining < SIZE_MAX ? (size_t)self->remaining : SIZE_MAX;
+    enum status e = splice_read(self->connection->stream, most,
+        clock_sooner(deadline, clock_after(loop_now(), self->idle)), ret_splice, ret_size);
+    if (e == END)
+        e = INCOMPLETE;
+    if (e) {
+        self->failure = e == FULL ? OK : e;
+        return e;
+    }
+    self->remaining -= *ret_size;
+    self->received += *ret_size;
+    if (self->remaining == 0)
+        self->state = H1_BODY_COMPLETE;
+    return OK;
 }
 
 static struct slice peek_body(struct body *body, bool *ret_last)
@@ -223,7 +251,8 @@ struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection
     const struct h1_limits *limits, const struct h1_framing *framing, struct arena *arena,
     int64_t idle)
 {
-    static const struct body_ops ops = {.read = read_body, .peek = peek_body, .drop = drop_body};
+    static const struct body_ops ops = {
+        .read = read_body, .peek = peek_body, .drop = drop_body, .splice = splice_body};
     must(framing->length <= INT64_MAX);
     *body = (struct h1_body){
         .body = {.ops = &ops, .length = known_length(framing)},

@@ -58,7 +58,7 @@ static enum status make_room(struct h1_connection *connection)
     return change_buffer(connection, buffer_take());
 }
 
-enum status h1_read_more(struct h1_connection *connection, instant deadline)
+enum status h1_read_more(struct h1_connection *connection, size_t most, instant deadline)
 {
     h1_give_if_empty(connection);
     enum status e = connection->buffer ? hold_little(connection) : OK;
@@ -69,9 +69,9 @@ enum status h1_read_more(struct h1_connection *connection, instant deadline)
     if (e)
         return e;
     struct buffer *buffer = connection->buffer;
-    size_t size;
-    e = stream_read(connection->stream, buffer->data + connection->end,
-        buffer->capacity - connection->end, deadline, &size);
+    size_t size, room = buffer->capacity - connection->end;
+    e = stream_read(connection->stream, buffer->data + connection->end, room < most ? room : most,
+        deadline, &size);
     if (e == OK)
         connection->end += (uint32_t)size;
     else

@@ -23,4 +23,4 @@ void h1_give_if_empty(struct h1_connection *connection);
  * it waits, few unread bytes are held in a small buffer and none in none. END, CLOSED, TIMEOUT,
  * CANCELLED, NO_MEMORY; OVERLOADED when the unread bytes fill the buffer and no larger one is to be
  * had. */
-enum status h1_read_more(struct h1_connection *connection, instant deadline);
+enum status h1_read_more(struct h1_connection *connection, size_t most, instant deadline);

@@ -1,6 +1,7 @@
 #include "http/h1.h"
 
 #include "run/loop.h"
+#include "run/splice.h"
 
 /* A head and first bytes up to this size together are copied into one piece: that costs less than
  * handing the kernel two. */
@@ -216,6 +217,36 @@ static enum status send_next(struct sender *sender, struct slice head)
     return send_part(sender, head, data, is_end(sender, data.size));
 }
 
+/* Writes what is in the pipe; goes on after a timeout as long as each `idle` lets some bytes
+ * through. */
+static enum status write_splice(struct sender *sender, struct splice *splice)
+{
+    for (;;) {
+        size_t size = 0;
+        instant until = clock_sooner(sender->deadline, clock_after(loop_now(), sender->idle));
+        enum status e = splice_write(sender->stream, splice, until, &size);
+        sender->sent += size;
+        if (e != TIMEOUT || size == 0 || loop_now() >= sender->deadline)
+            return e;
+    }
+}
+
+/* The next part of a body whose bytes nobody has to see. FULL: they must be read. */
+static enum status send_spliced(struct sender *sender)
+{
+    struct splice *splice;
+    size_t size;
+    if (sender->framing->kind != H1_LENGTH || !sender->stream->ops->splice_out)
+        return FULL;
+    enum status e = body_splice(sender->body, sender->deadline, &splice, &size);
+    if (e)
+        return e == FULL ? e : source_failed(sender, e);
+    e = is_too_much(sender, size) ? source_failed(sender, TOO_LARGE) : write_splice(sender, splice);
+    splice_give(splice);
+    sender->is_done = sender->sent == sender->framing->length;
+    return e;
+}
+
 /* What is here already leaves with the head; if nothing is, the head does not wait for it. */
 static enum status send_first(struct sender *sender, struct slice head)
 {
@@ -239,8 +270,11 @@ enum status h1_send(struct stream *stream, struct slice head, struct body *body,
         .deadline = deadline,
         .trailers = text_growing(0)};
     enum status e = send_first(&sender, head);
-    while (e == OK && !sender.is_done)
-        e = send_next(&sender, SLICE_NONE);
+    while (e == OK && !sender.is_done) {
+        e = send_spliced(&sender);
+        if (e == FULL)
+            e = send_next(&sender, SLICE_NONE);
+    }
     text_release(&sender.trailers);
     *ret_sent = sender.sent;
     *ret_source_failed = sender.is_source;

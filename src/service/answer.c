@@ -55,6 +55,19 @@ static enum status read_answer(struct body *body, instant deadline, struct slice
     return call->answer.outcome;
 }
 
+static enum status splice_answer(
+    struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size)
+{
+    struct call *call = call_of(body);
+    if (call->answer.has_ended)
+        return FULL;
+    enum status e = body_splice(&call->answer.h1.body, deadline, ret_splice, ret_size);
+    if (!e || e == FULL)
+        return e;
+    end(call, e);
+    return call->answer.outcome;
+}
+
 static struct slice peek_answer(struct body *body, bool *ret_last)
 {
     struct call *call = call_of(body);
@@ -72,7 +85,7 @@ static void drop_answer(struct body *body)
 }
 
 static const struct body_ops answer_ops = {
-    .read = read_answer, .peek = peek_answer, .drop = drop_answer};
+    .read = read_answer, .splice = splice_answer, .peek = peek_answer, .drop = drop_answer};
 
 /* What policies have put there before the call stays. */
 static enum status keep_earlier_fields(struct exchange *x, struct fields *fields)

@@ -393,21 +393,27 @@ static void chunks_that_are_here_come_together(void **state)
     body_drop(body);
 }
 
-/* Moving a large one would cost more than a system call. */
+/* Moving a large one would cost more than a system call. The chunk before it is longer than what is
+ * read with a head, so that its end and the large one arrive in one read. */
 static void a_large_chunk_stays_where_it_is(void **state)
 {
     struct fixture *f = *state;
     struct text input = text_growing(0);
     struct slice bytes;
-    text_add_literal(&input, CHUNKED "2\r\nab\r\n8001\r\n");
+    size_t first = 0;
+    text_add_literal(&input, CHUNKED "2400\r\n");
+    for (int i = 0; i < 0x2400; i++)
+        text_add_char(&input, 'a');
+    text_add_literal(&input, "\r\n8001\r\n");
     for (int i = 0; i < 0x8001; i++)
         text_add_char(&input, 'x');
     text_add_literal(&input, "\r\n0\r\n\r\n");
     begin(f, text_slice(&input), 0);
     assert_ok(read_response(f, METHOD_GET));
     struct body *body = begin_body(f);
-    assert_ok(body_read(body, NEVER, &bytes));
-    assert_slice(bytes, "ab");
+    for (; first < 0x2400; first += bytes.size)
+        assert_ok(body_read(body, NEVER, &bytes));
+    assert_int_equal(first, 0x2400);
     assert_ok(body_read(body, NEVER, &bytes));
     assert_int_equal(bytes.size, 0x8001);
     assert_status(body_read(body, NEVER, &bytes), END);
