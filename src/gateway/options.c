@@ -159,6 +159,14 @@ static const char *plural_name(size_t i)
     return policy_types[i] ? policy_types[i]->plural : NULL;
 }
 
+static bool plural_option(size_t i, struct option *ret_option)
+{
+    *ret_option = (struct option){.kind = OPTION_MAP,
+        .table = policy_types[i]->options,
+        .help = policy_types[i]->options->help};
+    return true;
+}
+
 static enum status check_version(struct reader *reader, const struct node *node, void *value)
 {
     struct gateway_options *options = value;
@@ -168,6 +176,8 @@ static enum status check_version(struct reader *reader, const struct node *node,
             "this program reads version 1 of the configuration only");
     return OK;
 }
+
+static const struct option routes_shape = {.kind = OPTION_MAP, .table = &route_table};
 
 #define TOP(member) offsetof(struct gateway_options, member)
 
@@ -185,7 +195,7 @@ static const struct option gateway_rows[] = {
         .item_size = sizeof(struct policy_reference),
         .help = "Policies for every route that has no `use` of its own."},
     {"routes", OPTION_CUSTOM, TOP(routes), .read = routes_read, .form = "METHOD /path: service",
-        .schema = NULL, .help = "What goes where, a line each."},
+        .item = &routes_shape, .help = "What goes where, a line each."},
     {"http", OPTION_STRUCT, TOP(http), .table = &http_table, .help = "Time limits and bounds."},
     {"log", OPTION_STRUCT, TOP(log), .table = &log_table, .help = "The access log."},
     {"admin", OPTION_LIST, TOP(admin), .item = &listen_address_option,
@@ -210,4 +220,5 @@ const struct option_table gateway_table = {.name = "configuration",
     .check = check_version,
     .read_unknown = read_policies,
     .unknown_name = plural_name,
+    .unknown_option = plural_option,
     .example = "version: 1"};

@@ -70,6 +70,17 @@ static const char *route_key_name(size_t i)
     return NULL;
 }
 
+static bool route_key_option(size_t i, struct option *ret_option)
+{
+    size_t handlers = 0;
+    while (handler_types[handlers])
+        handlers++;
+    const struct option_table *table =
+        i < handlers ? handler_types[i]->options : policy_types[i - handlers]->options;
+    *ret_option = (struct option){.kind = OPTION_STRUCT, .table = table, .help = table->help};
+    return true;
+}
+
 static enum status read_service_name(struct reader *reader, const struct node *node, void *value)
 {
     if (node->kind != NODE_SCALAR)
@@ -96,6 +107,7 @@ const struct option_table route_table = {.name = "route",
     .check = check_route,
     .read_unknown = read_route_key,
     .unknown_name = route_key_name,
+    .unknown_option = route_key_option,
     .example = "GET /products/**: {to: catalog, timeout: 2s}"};
 
 static bool is_method_text(struct slice text)
