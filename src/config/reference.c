@@ -36,11 +36,7 @@ static void write_link(struct reference *r, const struct option_table *table)
     write(r, "[");
     table_set_name(&r->set, table, r->text);
     write(r, "](#");
-    char room[256];
-    struct text name = text_fixed(room, sizeof room);
-    table_set_name(&r->set, table, &name);
-    for (size_t i = 0; i < name.size; i++) /* as renderers of Markdown make anchors of headings */
-        text_add_char(r->text, name.data[i] == ' ' ? '-' : name.data[i]);
+    table_set_name(&r->set, table, r->text);
     write(r, ")");
 }
 

@@ -38,7 +38,8 @@ void table_set_name(
     size_t same = 1;
     for (size_t i = 0; i < set->count && set->tables[i] != table; i++)
         same += strcmp(set->tables[i]->name, table->name) == 0;
-    text_add(text, slice_of_text(table->name));
+    for (const char *c = table->name; *c; c++) /* a blank has no place in a link */
+        text_add_char(text, *c == ' ' ? '-' : *c);
     if (same > 1)
         text_format(text, "-%zu", same);
 }

@@ -13,6 +13,6 @@ struct table_set {
 /* What is more than TABLES_MAX is left out. */
 void table_set_collect(struct table_set *set, const struct option_table *top);
 
-/* Adds "service", or "service-2" for the second table of that name. */
+/* Adds "service" (a blank becomes "-"), or "service-2" for the second table of that name. */
 void table_set_name(
     const struct table_set *set, const struct option_table *table, struct text *text);
