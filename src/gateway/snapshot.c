@@ -144,6 +144,7 @@ static struct server_rules rules_of(const struct gateway_options *options)
     rules.limits.head = (size_t)options->http.head_max;
     rules.limits.fields = (uint32_t)options->http.fields_max;
     rules.limits.trailers = (size_t)options->http.trailers_max;
+    rules.limits.encoded_slash = (enum encoded_slash)options->http.encoded_slash;
     return rules;
 }
 
