@@ -194,7 +194,7 @@ static enum status splice_body(
     if (e == END)
         e = INCOMPLETE;
     if (e) {
-        self->failure = e == FULL ? OK : e;
+        self->failure = e == FULL || e == CANCELLED ? OK : e;
         return e;
     }
     self->remaining -= *ret_size;
