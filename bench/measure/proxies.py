@@ -138,7 +138,7 @@ class HAProxy(Proxy):
 
 class Weir(Proxy):
     name = "weir"
-    sockets = tempfile.TemporaryDirectory(prefix="weir-bench-")
+    sockets = None  # a folder, made with the first of them
 
     @classmethod
     def is_installed(cls):
@@ -153,6 +153,7 @@ class Weir(Proxy):
 
     def control(self):
         """Its control socket, under a path that is short enough for one."""
+        Weir.sockets = Weir.sockets or tempfile.TemporaryDirectory(prefix="weir-bench-")
         return os.path.join(self.sockets.name, f"{self.port}.sock")
 
 
