@@ -164,13 +164,12 @@ static void add_comment(struct layout *l, size_t i)
 {
     size_t column = column_of(l->lines[i].text), new_column = 0;
     const struct layout_line *next = next_structure(l, i);
-    if (next && column <= column_of(next->text)) {
+    if (next)
         new_column = map_column(l, column_of(next->text));
-    } else {
+    if (!next || column > column_of(next->text))
         for (size_t depth = 0; depth < l->depth; depth++)
-            if (l->levels[depth].old_column <= column)
+            if (l->levels[depth].old_column <= column && l->levels[depth].new_column > new_column)
                 new_column = l->levels[depth].new_column;
-    }
     add_line(l, new_column, slice_trim(l->lines[i].text));
 }
 

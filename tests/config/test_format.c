@@ -148,6 +148,7 @@ static const struct pair layouts[] = {
     {"a:\n  b: |\n    x\n  # after\n  c: 1\n", "a:\n  b: |\n    x\n  # after\n  c: 1\n"},
     {"- a\n-   b\n", "- a\n- b\n"},
     {"just text", "just text\n"},
+    {"a:\n    # deep\n  b\n", "a:\n  # deep\n  b\n"},
     {"  ...#  \n\np", "...#  \n\n  p\n"},
 };
 
