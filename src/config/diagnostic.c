@@ -85,6 +85,50 @@ void diagnostics_relate(struct diagnostics *diagnostics, struct place place, con
     newest->related_message = arena_copy(diagnostics->arena, slice_of_text(message));
 }
 
+/* A source as it was, and its copy. */
+struct kept_source {
+    const struct source *original, *copy;
+};
+
+static const struct source *copy_source(struct arena *arena, const struct source *original)
+{
+    struct source *copy = arena_new(arena, struct source);
+    if (!copy)
+        return NULL;
+    *copy = (struct source){arena_copy(arena, original->name), arena_copy(arena, original->text)};
+    return copy->name.data && copy->text.data ? copy : NULL;
+}
+
+static enum status keep_source(struct arena *arena, struct kept_source *kept, struct place *place)
+{
+    if (!place->source)
+        return OK;
+    for (; kept->original; kept++)
+        if (kept->original == place->source) {
+            place->source = kept->copy;
+            return OK;
+        }
+    kept->copy = copy_source(arena, place->source);
+    if (kept->copy)
+        kept->original = place->source;
+    place->source = kept->copy;
+    return kept->copy ? OK : NO_MEMORY;
+}
+
+enum status diagnostics_keep_sources(struct diagnostics *diagnostics)
+{
+    struct kept_source kept[2 * DIAGNOSTICS_MAX + 1] = {{NULL, NULL}};
+    enum status worst = OK;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        struct diagnostic *item = &diagnostics->items[i];
+        enum status first = keep_source(diagnostics->arena, kept, &item->place);
+        enum status second = keep_source(diagnostics->arena, kept, &item->related);
+        if (first || second)
+            worst = NO_MEMORY;
+    }
+    return worst;
+}
+
 static int compare_places(const struct place *a, const struct place *b)
 {
     if (a->source != b->source) {

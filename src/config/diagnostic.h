@@ -40,6 +40,10 @@ void diagnostics_warning(struct diagnostics *diagnostics, struct place place, st
 /* Adds a second place to the newest diagnostic. */
 void diagnostics_relate(struct diagnostics *diagnostics, struct place place, const char *message);
 
+/* Copies the sources that the places are in, so that the diagnostics outlive them: for who frees
+ * what was read because of what they say. NO_MEMORY: then the places are nowhere. */
+enum status diagnostics_keep_sources(struct diagnostics *diagnostics);
+
 /* As people read them, sorted by place, with colours if asked for. */
 void diagnostics_print(struct diagnostics *diagnostics, bool color, struct text *text);
 

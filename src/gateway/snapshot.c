@@ -66,7 +66,7 @@ static enum status prepare_named_policies(struct building *building)
         prepare.name = policies[i].name;
         prepare.place = policies[i].place;
         building->reader.subject = policies[i].name;
-        if (policies[i].type->prepare &&
+        if (policies[i].config && policies[i].type->prepare &&
             policies[i].type->prepare(&prepare, policies[i].config) == NO_MEMORY)
             return NO_MEMORY;
     }
@@ -232,8 +232,9 @@ static enum status load(const struct snapshot_context *context, read_tree *read,
     if (!e)
         e = keep_text(snapshot, root);
     if (e) {
+        enum status kept = diagnostics_keep_sources(diagnostics);
         snapshot_free(snapshot);
-        return e;
+        return kept ? kept : e;
     }
     snapshot->loaded = clock_wall();
     snapshot->build_time = clock_now() - began;

@@ -173,6 +173,32 @@ static void machines_read_json(void **state)
     end(&f);
 }
 
+static void sources_can_be_kept(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    struct source *source = arena_new(&arena, struct source);
+    *source =
+        (struct source){arena_copy(&arena, SLICE("x")), arena_copy(&arena, SLICE("one\ntwo\n"))};
+    diagnostics_error(&f.diagnostics, (struct place){source, 1, 1, 3}, SLICE_NONE, "first");
+    diagnostics_error(&f.diagnostics, (struct place){NULL, 0, 0, 0}, SLICE_NONE, "nowhere");
+    diagnostics_error(&f.diagnostics, (struct place){source, 2, 1, 3}, SLICE_NONE, "second");
+    diagnostics_relate(&f.diagnostics, (struct place){source, 1, 1, 1}, "see");
+    assert_ok(diagnostics_keep_sources(&f.diagnostics));
+    memset(source, 0xff, sizeof *source);
+    arena_release(&arena);
+    assert_ptr_equal(f.diagnostics.items[0].place.source, f.diagnostics.items[2].related.source);
+    diagnostics_print(&f.diagnostics, false, &f.text);
+    assert_slice(text_slice(&f.text), "x:1:1: error: first\n    1 | one\n      | ^^^\n"
+                                      "x:2:1: error: second\n    2 | two\n      | ^^^\n"
+                                      "x:1:1: note: see\n    1 | one\n      | ^\n"
+                                      "error: nowhere\n");
+    end(&f);
+}
+
 static void too_many_are_only_counted(void **state)
 {
     (void)state;
@@ -199,6 +225,7 @@ int main(void)
         cmocka_unit_test(places_may_be_nowhere),
         cmocka_unit_test(colours_are_for_terminals),
         cmocka_unit_test(machines_read_json),
+        cmocka_unit_test(sources_can_be_kept),
         cmocka_unit_test(too_many_are_only_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
