@@ -68,7 +68,8 @@ static enum status collect_own(const struct prepare *prepare, const struct route
         mine.place = own[i].place;
         mine.name =
             arena_format(reader->arena, "%s of %.*s", own[i].type->name, SLICE_ARG(from->name));
-        if (own[i].type->prepare && own[i].type->prepare(&mine, own[i].config) == NO_MEMORY)
+        if (own[i].config && own[i].type->prepare &&
+            own[i].type->prepare(&mine, own[i].config) == NO_MEMORY)
             return NO_MEMORY;
         links[(*count)++] = (struct policy_link){.type = own[i].type, .config = own[i].config};
     }
@@ -109,6 +110,8 @@ static enum status prepare_handler(const struct prepare *prepare, const struct r
     struct route *route, struct handler *ret_handler)
 {
     struct reader *reader = prepare->reader;
+    if (!from->handler_config) /* not there, or half read: complained of already */
+        return INVALID;
     struct handler_call *call = arena_new(reader->arena, struct handler_call);
     if (!call)
         return NO_MEMORY;

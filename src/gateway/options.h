@@ -101,7 +101,8 @@ extern const struct option_table route_table;
  * list. */
 enum status routes_read(struct reader *reader, const struct node *node, void *ret_list);
 
-/* Reads one policy's options. */
+/* Reads one policy's options; NULL when there were complaints: its name is known, but nothing may
+ * be made of it. */
 enum status policy_config_read(struct reader *reader, const struct policy_type *type,
     const struct node *node, struct slice subject, void **ret_config);
 

@@ -9,10 +9,11 @@ enum status policy_config_read(struct reader *reader, const struct policy_type *
     if (!config)
         return NO_MEMORY;
     struct reader inner = *reader;
+    size_t errors = reader->diagnostics->errors;
     inner.subject = subject;
     enum status e = option_read(&inner, type->options, node, config);
     if (!e)
-        *ret_config = config;
+        *ret_config = reader->diagnostics->errors == errors ? config : NULL;
     return e;
 }
 

@@ -35,10 +35,13 @@ static enum status set_handler(struct reader *reader, struct route_options *rout
     void *config = arena_zalloc(reader->arena, type->options->size);
     if (!config)
         return NO_MEMORY;
+    size_t errors = reader->diagnostics->errors;
     route->handler = type;
     route->handler_place = place;
-    route->handler_config = config;
-    return option_read(reader, type->options, node, config);
+    enum status e = option_read(reader, type->options, node, config);
+    if (!e && reader->diagnostics->errors == errors)
+        route->handler_config = config;
+    return e;
 }
 
 static enum status read_route_key(
