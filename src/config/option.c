@@ -191,11 +191,14 @@ static enum status read_short(
         return e;
     if (!table->shorthand || node->kind == NODE_NULL)
         return complain_of_form(reader, table, node);
-    const struct option *option = find_option(table, slice_of_text(table->shorthand));
-    must(option);
-    e = read_into(reader, option, node, value);
+    struct slice name = slice_of_text(table->shorthand);
+    const struct option *option = find_option(table, name);
+    uint64_t seen = option ? (uint64_t)1 << (option - table->options) : 0;
+    struct node_entry entry = {name, node->place, (struct node *)node};
+    e = option ? read_into(reader, option, node, value)
+               : read_unknown(reader, table, &entry, value);
     if (!e)
-        check_required(reader, table, node, (uint64_t)1 << (option - table->options));
+        check_required(reader, table, node, seen);
     return e;
 }
 

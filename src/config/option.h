@@ -94,7 +94,8 @@ struct option_table {
     const char *help;             /* a paragraph for the reference */
     const struct option *options; /* ends with a NULL name */
     size_t size;                  /* of the struct */
-    const char *shorthand; /* the option that a value that is no map stands for; NULL: only maps */
+    const char *shorthand; /* the option that a value that is no map stands for, or a name that
+                            * read_unknown takes; NULL: only maps */
     /* Reads the other short forms (a phrase such as "open 10s if 50% of 20 fail"); returns
      * NOT_FOUND when the node is none of them. The reader's context is NULL when `weir fmt --long`
      * asks; then what needs it may be left empty. NULL: none. */

@@ -1,5 +1,7 @@
 #include "config/option_text.h"
 
+#include <stdlib.h>
+
 #include "config/expression.h"
 #include "config/option_number.h"
 #include "config/pattern.h"
@@ -118,10 +120,34 @@ static size_t size_of(const struct option *option)
     return option->kind == OPTION_STRUCT ? option->table->size : sizes[option->kind];
 }
 
+/* Whether two structs differ in their options alone: what else a hook has set could not be written.
+ */
+static bool is_told_by_options(
+    const struct option_table *table, const void *value, const void *usual)
+{
+    char *rest = malloc(table->size);
+    if (!rest)
+        return false;
+    memcpy(rest, value, table->size);
+    for (const struct option *option = table->options; option->name; option++) {
+        memcpy(rest + option->offset, (const char *)usual + option->offset, size_of(option));
+        if (option->is_set_offset)
+            rest[option->is_set_offset] = ((const char *)usual)[option->is_set_offset];
+        if (option->place_offset)
+            memcpy(rest + option->place_offset, (const char *)usual + option->place_offset,
+                sizeof(struct place));
+    }
+    bool is_same = memcmp(rest, usual, table->size) == 0;
+    free(rest);
+    return is_same;
+}
+
 bool option_text_struct(
     const struct option_table *table, const void *value, const void *usual, struct text *text)
 {
     bool is_first = true;
+    if (!is_told_by_options(table, value, usual))
+        return false;
     text_add_char(text, '{');
     for (const struct option *option = table->options; option->name; option++) {
         const char *mine = (const char *)value + option->offset;

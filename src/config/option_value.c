@@ -56,6 +56,21 @@ bool option_of_unknown(const struct option_table *table, size_t i, struct option
     return true;
 }
 
+bool option_of_shorthand(const struct option_table *table, struct option *ret_option)
+{
+    if (!table->shorthand)
+        return false;
+    for (const struct option *option = table->options; option->name; option++)
+        if (strcmp(option->name, table->shorthand) == 0) {
+            *ret_option = *option;
+            return true;
+        }
+    for (size_t i = 0; option_of_unknown(table, i, ret_option); i++)
+        if (strcmp(ret_option->name, table->shorthand) == 0)
+            return true;
+    return false;
+}
+
 /* --- complaints */
 
 static struct slice name_of(const struct reader *reader, const struct option *option)

@@ -19,6 +19,9 @@ const struct option *option_shape(const struct option *option);
 /* The i-th name that a table takes besides its own, described; false behind the last. */
 bool option_of_unknown(const struct option_table *table, size_t i, struct option *ret_option);
 
+/* The option that a table's shorthand names; false when it has none. */
+bool option_of_shorthand(const struct option_table *table, struct option *ret_option);
+
 /* Whether a bound is one: both 0 means none, and a lower one alone has no upper one. */
 bool option_has_minimum(const struct option *option);
 bool option_has_maximum(const struct option *option);

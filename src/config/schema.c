@@ -229,15 +229,13 @@ static void write_map(struct schema *s, const struct option_table *table)
 /* What a value that is no map must be: the shorthand's option, or for phrases any text. */
 static void write_short(struct schema *s, const struct option_table *table)
 {
-    const struct option *option = table->options;
-    while (table->shorthand && option->name && strcmp(option->name, table->shorthand) != 0)
-        option++;
-    if (!table->read_phrase && table->shorthand) {
-        write_option(s, option);
+    struct option option;
+    if (!option_of_shorthand(table, &option)) {
+        text_member(s, "type", "string");
         return;
     }
-    if (!table->shorthand) {
-        text_member(s, "type", "string");
+    if (!table->read_phrase) {
+        write_option(s, &option);
         return;
     }
     key(s, "if");
@@ -249,7 +247,7 @@ static void write_short(struct schema *s, const struct option_table *table)
     json_write_object_end(&s->writer);
     key(s, "then");
     json_write_object(&s->writer);
-    write_option(s, option);
+    write_option(s, &option);
     json_write_object_end(&s->writer);
 }
 

@@ -84,13 +84,6 @@ static bool route_key_option(size_t i, struct option *ret_option)
     return true;
 }
 
-static enum status read_service_name(struct reader *reader, const struct node *node, void *value)
-{
-    if (node->kind != NODE_SCALAR)
-        return NOT_FOUND;
-    return set_handler(reader, value, handler_type_of(SLICE("to")), node, node->place);
-}
-
 static enum status check_route(struct reader *reader, const struct node *node, void *value)
 {
     const struct route_options *route = value;
@@ -106,7 +99,7 @@ const struct option_table route_table = {.name = "route",
             "policies around it.",
     .options = route_rows,
     .size = sizeof(struct route_options),
-    .read_phrase = read_service_name,
+    .shorthand = "to",
     .check = check_route,
     .read_unknown = read_route_key,
     .unknown_name = route_key_name,

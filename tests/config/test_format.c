@@ -11,6 +11,7 @@ struct breaker {
     int64_t open, minimum;
     double share;
     struct slice note;
+    int hidden;
 };
 
 struct service {
@@ -29,6 +30,10 @@ static enum status read_phrase(struct reader *reader, const struct node *node, v
 {
     struct breaker *breaker = value;
     (void)reader;
+    if (node->kind == NODE_SCALAR && slice_equal(node->text, SLICE("something else"))) {
+        breaker->hidden = 1; /* no option says so */
+        return OK;
+    }
     if (node->kind == NODE_SCALAR && slice_equal(node->text, SLICE("open 5s, if 20"))) {
         breaker->open = 5 * SECOND;
         breaker->minimum = 20;
@@ -173,6 +178,7 @@ static const struct pair long_forms[] = {
     {"services:\n  \xc3\xa4: &x \xc3\xb6\n  b: *x\n",
         "services:\n  \xc3\xa4:\n    at: &x \xc3\xb6\n  b: *x\n"},
     {"breaker: something else\n", "breaker: something else\n"},
+    {"breaker: no phrase\n", "breaker: no phrase\n"},
 };
 
 static void short_forms_are_written_out(void **state)

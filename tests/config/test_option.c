@@ -116,6 +116,14 @@ struct top {
     struct option_list breakers;
     int64_t version;
 };
+/* A table whose short form is a name that it takes over. */
+static const struct option_table door_table = {.name = "door",
+    .options = &service_list[sizeof service_list / sizeof *service_list - 1],
+    .size = sizeof(struct service),
+    .shorthand = "cors",
+    .read_unknown = read_unknown,
+    .unknown_name = unknown_name};
+
 static const struct option top_list[] = {
     {"services", OPTION_MAP, offsetof(struct top, services), .table = &service_table},
     {"breakers", OPTION_LIST, offsetof(struct top, breakers), .table = &breaker_table},
@@ -319,6 +327,18 @@ static void the_outer_forms_are_checked(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static void a_short_form_may_be_a_name_taken_over(void **state)
+{
+    (void)state;
+    struct config c;
+    struct service door = {.unknown = 0};
+    assert_ok(config_begin(&c, SLICE("anything")));
+    assert_ok(option_read(&c.reader, &door_table, c.root, &door));
+    config_check_clean(&c);
+    assert_int_equal(door.unknown, 1);
+    config_end(&c);
+}
+
 static void all_errors_come_at_once(void **state)
 {
     (void)state;
@@ -338,6 +358,7 @@ int main(void)
         cmocka_unit_test(short_forms_and_defaults_are_filled_in),
         cmocka_unit_test(each_wrong_option_is_complained_of_where_it_is),
         cmocka_unit_test(the_outer_forms_are_checked),
+        cmocka_unit_test(a_short_form_may_be_a_name_taken_over),
         cmocka_unit_test(all_errors_come_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
