@@ -12,6 +12,8 @@ static const struct metric_family healthy_family = {"weir_endpoint_healthy",
     "1 while an endpoint gets requests.", METRIC_GAUGE, {"service", "endpoint"}};
 static const struct metric_family connections_family = {"weir_upstream_connections",
     "Open connections to an endpoint, in use or idle.", METRIC_GAUGE, {"service", "endpoint"}};
+static const struct metric_family waiting_family = {"weir_upstream_waiting",
+    "Requests that wait for a connection to an endpoint.", METRIC_GAUGE, {"service", "endpoint"}};
 
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
@@ -41,6 +43,7 @@ static void add_series(struct endpoint *endpoint)
     endpoint->duration_series = metrics_series(metrics, &duration_family, labels);
     endpoint->healthy_series = metrics_series(metrics, &healthy_family, labels);
     endpoint->connections_series = metrics_series(metrics, &connections_family, labels);
+    endpoint->waiting_series = metrics_series(metrics, &waiting_family, labels);
 }
 
 static void free_memory(struct endpoint *endpoint)

@@ -28,7 +28,7 @@ struct endpoint {
     struct slice text;         /* owned: the address as people write it */
     struct address address;
     uint32_t duration_series; /* metrics */
-    uint32_t healthy_series, connections_series;
+    uint32_t healthy_series, connections_series, waiting_series;
 
     struct pool *pools; /* owned, one a worker */
 

@@ -71,7 +71,7 @@ enum status endpoint_place_parse(
         *ret_problem = "an endpoint has no path";
         return INVALID;
     }
-    if (rest.size == 0 || rest.data[0] == ':') {
+    if (rest.size == 0 || slice_has_prefix(rest, SLICE(":"))) {
         *ret_problem = "an endpoint needs a host: 127.0.0.1:8080";
         return INVALID;
     }

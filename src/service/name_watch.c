@@ -109,7 +109,7 @@ static void take_failure(struct name_entry *entry, enum status e)
 static enum status resolve_once(struct name_entry *entry, instant *ret_next)
 {
     struct arena arena;
-    struct resolved resolved;
+    struct resolved resolved = {0};
     struct resolver *resolver = plane_resolver(entry->plane);
     arena_init(&arena, 0, 0);
     enum status e = IO_ERROR;

@@ -60,18 +60,23 @@ void plane_start_sweep(struct service_plane *plane)
     errand_start(plane->options.control_loop, sweep, plane, &plane->sweep);
 }
 
+static void collect_endpoint(struct metrics_shard *shard, const struct endpoint *endpoint)
+{
+    const struct load *load = &endpoint->load;
+    metric_set(shard, endpoint->healthy_series, !endpoint_is_down(endpoint));
+    metric_set(shard, endpoint->connections_series,
+        atomic_load_explicit(&load->open, memory_order_relaxed));
+    metric_set(shard, endpoint->waiting_series,
+        atomic_load_explicit(&endpoint->waiting, memory_order_relaxed));
+}
+
 static void collect(void *argument, struct metrics *metrics)
 {
     (void)metrics;
     struct service_plane *plane = argument;
     pthread_mutex_lock(&plane->mutex);
-    list_each (node, &plane->endpoints) {
-        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-        metric_set(
-            plane->options.control_shard, endpoint->healthy_series, !endpoint_is_down(endpoint));
-        metric_set(plane->options.control_shard, endpoint->connections_series,
-            atomic_load_explicit(&endpoint->load.open, memory_order_relaxed));
-    }
+    list_each (node, &plane->endpoints)
+        collect_endpoint(plane->options.control_shard, list_entry(node, struct endpoint, node));
     pthread_mutex_unlock(&plane->mutex);
 }
 

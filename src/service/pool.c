@@ -91,7 +91,8 @@ static void idle_ended(void *argument)
     drop_idle(argument);
 }
 
-/* Looks at all of them: after a reload with another timeout the oldest need not be the first due. */
+/* Looks at all of them: after a reload with another timeout the oldest need not be the first due.
+ */
 static void expire(struct timer *timer)
 {
     struct pool *pool = list_entry(timer, struct pool, expiry);

@@ -371,9 +371,11 @@ static void test_malformed_patterns(void **state)
     check_refused(f, "/%2e", "dot segments");
     check_refused(f, "/%zz", "cannot occur");
     check_refused(f, "/a\\b", "cannot occur");
-    char many[300] = "";
+    char many[3 * 70 + 1];
+    struct text text = text_fixed(many, sizeof many);
     for (int i = 0; i < 70; i++)
-        strcat(many, "/aa");
+        text_add_literal(&text, "/aa");
+    text_add_char(&text, '\0');
     check_refused(f, many, "segments");
     check_refused(
         f, "/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}/{j}/{k}/{l}/{m}/{n}/{o}/{p}/{q}", "parameters");
@@ -406,10 +408,11 @@ static void test_overlap_is_bounded_and_warned_of(void **state)
     enum { DEPTH = 10, COUNT = 1 << DEPTH };
     struct route_rule *rules = arena_array(&f->arena, COUNT, sizeof *rules);
     for (unsigned i = 0; i < COUNT; i++) {
-        char path[3 * DEPTH + 1] = "";
+        char path[2 * DEPTH];
+        struct text text = text_fixed(path, sizeof path);
         for (unsigned bit = 0; bit < DEPTH; bit++)
-            strcat(path, i >> bit & 1 ? "/a" : "/*");
-        rules[i].path = arena_copy(&f->arena, slice_of_text(path));
+            text_add(&text, i >> bit & 1 ? SLICE("/a") : SLICE("/*"));
+        rules[i].path = arena_copy(&f->arena, text_slice(&text));
         rules[i].route = "found";
     }
     assert_ok(f->built = router_build(&f->reader, rules, COUNT, &f->router));

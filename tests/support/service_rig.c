@@ -132,18 +132,25 @@ static void accepted(void *argument, int descriptor, const struct address *peer)
 struct fake *rig_fake(struct rig *rig,
     void (*serve)(struct fake *fake, struct stream *stream, int number), void *context)
 {
+    return rig_fake_at(rig, "127.0.0.1:0", serve, context);
+}
+
+struct fake *rig_fake_at(struct rig *rig, const char *where,
+    void (*serve)(struct fake *fake, struct stream *stream, int number), void *context)
+{
     struct fake *fake = &rig->fakes[rig->fake_count++];
     struct address address, bound = {0};
     assert_true(rig->fake_count <= RIG_FAKES);
     fake->rig = rig;
     fake->serve = serve;
     fake->context = context;
-    assert_ok(address_parse_ip(SLICE("127.0.0.1"), 0, &address));
+    assert_ok(address_parse(slice_of_text(where), &address));
     assert_ok(socket_listen(&address, 64, &fake->descriptor));
     bound.size = sizeof bound - offsetof(struct address, any);
     assert_int_equal(getsockname(fake->descriptor, &bound.any, &bound.size), 0);
     assert_ok(acceptor_new(fake->descriptor, accepted, fake, &fake->acceptor));
-    snprintf(fake->text, sizeof fake->text, "127.0.0.1:%u", address_port(&bound));
+    struct text text = text_fixed(fake->text, sizeof fake->text - 1);
+    address_format(&bound, &text);
     return fake;
 }
 

@@ -57,6 +57,10 @@ void rig_free(struct rig *rig);
 struct fake *rig_fake(struct rig *rig,
     void (*serve)(struct fake *fake, struct stream *stream, int number), void *context);
 
+/* The same, not at a port of 127.0.0.1 that the kernel picks. */
+struct fake *rig_fake_at(struct rig *rig, const char *where,
+    void (*serve)(struct fake *fake, struct stream *stream, int number), void *context);
+
 /* Closes its listening socket: connecting is refused then. */
 void fake_stop(struct fake *fake);
 
