@@ -180,8 +180,7 @@ static enum status try_until_answered(struct call *call)
 
 void call_finish(struct call *call, bool can_go_on)
 {
-    can_go_on = can_go_on && call->framing.keep_alive && upload_is_complete(&call->upload) &&
-                !h1_has_bytes(&call->upstream->h1);
+    can_go_on = can_go_on && call->framing.keep_alive && upload_is_complete(&call->upload);
     upload_stop(&call->upload);
     if (call->answer.h1.body.ops)
         body_drop(&call->answer.h1.body);

@@ -58,9 +58,11 @@ static void test_check_takes_out_and_brings_back(void **state)
     assert_true(says(rig, "down: 3 × status 503"));
     assert_status(rig_get(rig, "/"), NO_ENDPOINT);
     assert_int_equal(rig->x.facts.tries, 0);
+    int checks = told.checks;
     told.health = 202;
     rig_until(says(rig, "\"state\":\"up\""));
     assert_true(says(rig, "up: 2 good answers"));
+    assert_true(told.checks >= checks + 2);
     rig_expect(rig, "hello");
 }
 
