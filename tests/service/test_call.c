@@ -59,6 +59,9 @@ static void test_whole_answer_is_there_with_the_head(void **state)
     bool last = false;
     assert_slice(body_peek(rig->x.response.body, &last), "hello");
     assert_true(last);
+    assert_non_null(strstr(rig_describe(rig), "\"in_flight\":1"));
+    assert_slice(rig_body(rig), "hello");
+    assert_non_null(strstr(rig_describe(rig), "\"in_flight\":0"));
 }
 
 static void test_post(void **state)
@@ -294,6 +297,32 @@ static void test_answer_of_an_endpoint_that_takes_no_more(void **state)
     assert_slice(rig_body(rig), "go away");
 }
 
+static void serve_without_reading(struct fake *fake, struct stream *stream, int number)
+{
+    (void)number;
+    fake_read_head(fake, stream);
+    fiber_wait(loop_now() + 10 * SECOND);
+}
+
+static void test_endpoint_that_does_not_take_the_upload(void **state)
+{
+    struct rig *rig = *state;
+    struct fake *fake = rig_fake(rig, serve_without_reading, NULL);
+    static char much[1 << 16];
+    memset(much, 'x', sizeof much - 1);
+    const char *parts[301];
+    for (int i = 0; i < 300; i++)
+        parts[i] = much;
+    parts[300] = NULL;
+    struct slow_body slow;
+    rig_service(rig, "{at: %s, timeout: {idle: 80ms}}", fake->text);
+    rig_request(rig, "POST", "/");
+    use_slow_body(rig, &slow, parts, 300 * (int64_t)(sizeof much - 1), END);
+    assert_status(rig_call(rig), UPSTREAM_WRITE_TIMEOUT);
+    fake->serve = serve_politely;
+    rig_expect(rig, "hello");
+}
+
 static void test_client_fails_in_the_upload(void **state)
 {
     struct rig *rig = *state;
@@ -410,6 +439,7 @@ static int run_all(void)
         TEST(test_streamed_upload),
         TEST(test_answer_before_the_upload_has_ended),
         TEST(test_answer_of_an_endpoint_that_takes_no_more),
+        TEST(test_endpoint_that_does_not_take_the_upload),
         TEST(test_client_fails_in_the_upload),
         TEST(test_continue),
         TEST(test_final_answer_instead_of_continue),
