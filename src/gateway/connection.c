@@ -234,22 +234,11 @@ static void linger(struct connection *connection)
     }
 }
 
-static enum status normalise(struct exchange *x, const struct server_rules *rules)
-{
-    struct http_request *request = &x->request;
-    if (request->method == METHOD_CONNECT)
-        return NOT_IMPLEMENTED;
-    if (slice_equal(request->path, SLICE("*")))
-        return OK;
-    return uri_normalise_path(
-        &x->arena, request->path, (enum encoded_slash)rules->http->encoded_slash, &request->path);
-}
-
 static enum status answer(
     struct connection *connection, struct exchange *x, const struct server_rules *rules)
 {
     x->deadline = clock_after(x->facts.started, rules->http->request_timeout);
-    enum status e = normalise(x, rules);
+    enum status e = x->request.method == METHOD_CONNECT ? NOT_IMPLEMENTED : OK;
     if (!e)
         e = forwarded_read(x, rules->trusted->items, rules->trusted->count);
     if (!e)

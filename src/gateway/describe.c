@@ -1,4 +1,4 @@
-/* The gateway as JSON, for `weir status` and the dashboard. */
+/* The gateway as JSON, for `weir status`. */
 #include "gateway/gateway.h"
 
 #include <unistd.h>

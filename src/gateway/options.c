@@ -201,7 +201,7 @@ static const struct option gateway_rows[] = {
     {"admin", OPTION_LIST, TOP(admin), .item = &listen_address_option,
         .item_size = sizeof(struct listen_address),
         .help =
-            "Addresses that serve /metrics, /livez, /readyz and the dashboard; keep them private."},
+            "Addresses that serve /metrics, /livez, /readyz and /v1/status; keep them private."},
     {"trusted", OPTION_NETWORKS, TOP(trusted),
         .help = "Networks of proxies whose Forwarded, X-Forwarded-* and X-Request-Id fields are "
                 "believed."},

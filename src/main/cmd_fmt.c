@@ -1,0 +1,101 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config/document.h"
+#include "gateway/options.h"
+#include "main/arguments.h"
+#include "main/load.h"
+
+#define FILE_MAX ((size_t)16 << 20)
+
+struct format {
+    const char *path;
+    bool is_long, writes, checks;
+};
+
+static bool write_file(const char *path, struct slice content)
+{
+    FILE *file = fopen(path, "w");
+    if (!file)
+        return false;
+    bool is_written = fwrite(content.data, 1, content.size, file) == content.size &&
+                      fflush(file) == 0 && fsync(fileno(file)) == 0;
+    return fclose(file) == 0 && is_written;
+}
+
+/* Written beside the file, then put in its place: a crash leaves one or the other. */
+static int replace_file(const char *path, struct slice content)
+{
+    char *temporary = NULL;
+    if (asprintf(&temporary, "%s.weir-fmt", path) < 0)
+        return EXIT_FAILED;
+    bool is_done = write_file(temporary, content) && rename(temporary, path) == 0;
+    if (!is_done) {
+        fprintf(stderr, "weir fmt: cannot write %s: %s\n", path, strerror(errno));
+        (void)unlink(temporary);
+    }
+    free(temporary);
+    return is_done ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int deliver(const struct format *format, const struct source *source, struct slice result)
+{
+    bool is_same = slice_equal(source->text, result);
+    if (format->checks) {
+        if (!is_same)
+            printf("%s\n", format->path);
+        return is_same ? EXIT_DONE : EXIT_FAILED;
+    }
+    if (format->writes)
+        return is_same ? EXIT_DONE : replace_file(format->path, result);
+    return fwrite(result.data, 1, result.size, stdout) == result.size ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int format_file(const struct format *format, struct arena *arena)
+{
+    const struct source *source;
+    struct diagnostics diagnostics;
+    struct text text = text_growing(0);
+    diagnostics_init(&diagnostics, arena);
+    enum status e = source_read(arena, slice_of_text(format->path), FILE_MAX, &source);
+    if (e) {
+        fprintf(stderr, "weir fmt: %s: %s\n", format->path, status_sentence(e));
+        return EXIT_FAILED;
+    }
+    e = document_format(source, &gateway_table, format->is_long, &diagnostics, &text);
+    if (diagnostics.count)
+        print_diagnostics(&diagnostics, false);
+    int code = e ? EXIT_CONFIG : deliver(format, source, text_slice(&text));
+    text_release(&text);
+    return code;
+}
+
+static int run(int count, char **words)
+{
+    struct format format = {.path = NULL};
+    const struct argument taken[] = {{.value = &format.path, .is_required = true},
+        {.name = "--long", .flag = &format.is_long}, {.name = "--write", .flag = &format.writes},
+        {.name = "--check", .flag = &format.checks}, {0}};
+    int code = arguments_read(&fmt_command, count, words, taken);
+    if (code)
+        return code;
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    code = format_file(&format, &arena);
+    arena_release(&arena);
+    return code;
+}
+
+static const char *const options[] = {"--long", "--write", "--check", NULL};
+
+const struct command fmt_command = {.name = "fmt",
+    .arguments = "FILE [--long] [--write | --check]",
+    .summary = "Formats a configuration and keeps its comments.",
+    .help =
+        "--long writes every short form as its long one; --write puts the result into the file;\n"
+        "--check prints the file's name and exits with 1 when it is not formatted.",
+    .options = options,
+    .run = run};

@@ -1,0 +1,47 @@
+"""What the documents say is what the program does."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gateway import run_weir
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def yaml_blocks(path):
+    return re.findall(r"^```yaml\n(.*?)^```", (ROOT / path).read_text(), re.M | re.S)
+
+
+def test_reference_is_printed_by_the_program():
+    """To mend it: build/weir reference > docs/reference.md"""
+    code, printed, _ = run_weir("reference")
+    assert code == 0
+    assert printed == (ROOT / "docs/reference.md").read_text()
+
+
+def test_readme_shows_the_shop_as_it_is():
+    shop = (ROOT / "examples/shop.yaml").read_text()
+    assert yaml_blocks("README.md")[0] == shop[shop.index("version:"):]
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/guide.md"])
+def test_every_configuration_is_good(path, tmp_path):
+    blocks = yaml_blocks(path)
+    assert blocks
+    for number, block in enumerate(blocks):
+        if "version:" not in block:
+            continue
+        file = tmp_path / f"{number}.yaml"
+        file.write_text(block)
+        code, out, err = run_weir("check", file)
+        assert code == 0, f"{path}, block {number}:\n{out}{err}"
+
+
+@pytest.mark.parametrize("path", sorted(p.name for p in (ROOT / "examples").glob("*.yaml")))
+def test_examples_hold(path):
+    assert run_weir("check", ROOT / "examples" / path)[0] == 0
+    code, out, err = run_weir("test", ROOT / "examples" / path)
+    assert code == 0, out + err
+    assert run_weir("fmt", "--check", ROOT / "examples" / path)[0] == 0
