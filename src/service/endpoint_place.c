@@ -59,7 +59,7 @@ enum status endpoint_place_parse(
     bool is_url = slice_has_prefix(text, SLICE("http://"));
     size_t scheme = slice_find_slice(text, SLICE("://"));
     if (is_url) {
-        rest = slice_from(text, strlen("http://"));
+        rest = slice_of(text.data + strlen("http://"), text.size - strlen("http://"));
         if (slice_has_suffix(rest, SLICE("/")))
             rest.size--;
         place.text = rest;
