@@ -69,24 +69,24 @@ struct option_map {
 struct option {
     const char *name;
     enum option_kind kind;
-    size_t offset; /* where it lands in the struct */
+    uint32_t offset; /* where it lands in the struct */
     bool is_required;
-    const char *fallback;       /* the default as a user would write it; NULL: zero. Shown in the
-                                   reference and read like input */
-    int64_t minimum, maximum;   /* of numbers; both 0: no bounds */
-    const char *const *choices; /* ends with NULL */
+    bool sees_response;     /* of EXPRESSION and TEMPLATE: used when the response's head is there */
+    uint32_t is_set_offset; /* of a bool that becomes true when the user wrote it; 0: none */
+    uint32_t place_offset;  /* of a struct place of the value; 0: none */
+    const char *fallback;   /* the default as a user would write it; NULL: zero. Shown in the
+                               reference and read like input */
+    int64_t minimum, maximum;         /* of numbers; both 0: no bounds */
+    const char *const *choices;       /* ends with NULL */
     const struct option_table *table; /* of STRUCT, and of LIST and MAP items that are structs */
     const struct option *item; /* of LIST and MAP items that are not structs; its `offset` is 0. Of
                                 * CUSTOM: what its values look like, for the schema, the reference
                                 * and the long form (a MAP of some table); NULL: not known */
     size_t item_size;          /* of `item`, bytes */
     enum status (*read)(struct reader *reader, const struct node *node, void *ret_value);
-    const char *form;     /* for CUSTOM and for messages: "METHOD /path: service" */
-    const char *schema;   /* CUSTOM: its JSON Schema as text; NULL: as `item` says, or anything */
-    const char *help;     /* one line, a sentence */
-    size_t is_set_offset; /* of a bool that becomes true when the user wrote it; 0: none */
-    size_t place_offset;  /* of a struct place of the value; 0: none */
-    bool sees_response;   /* of EXPRESSION and TEMPLATE: used when the response's head is there */
+    const char *form;   /* for CUSTOM and for messages: "METHOD /path: service" */
+    const char *schema; /* CUSTOM: its JSON Schema as text; NULL: as `item` says, or anything */
+    const char *help;   /* one line, a sentence */
 };
 
 struct option_table {

@@ -138,6 +138,25 @@ static void begin(struct config *c, struct top *top, const char *text)
         option_read(&c->reader, &top_table, c->root, top);
 }
 
+/* What is not there is empty, and fails the check that looks at it. */
+static struct option_map_entry entry_at(const struct option_map *map, size_t i)
+{
+    return map->entries && i < map->count ? map->entries[i]
+                                          : (struct option_map_entry){.value = NULL};
+}
+
+static const struct service *service_at(const struct top *top, size_t i)
+{
+    static const struct service none;
+    const struct service *service = entry_at(&top->services, i).value;
+    return service ? service : &none;
+}
+
+static struct slice text_at(const struct option_list *list, size_t i)
+{
+    return list->items && i < list->count ? ((struct slice *)list->items)[i] : SLICE_NONE;
+}
+
 static void every_kind_is_read(void **state)
 {
     (void)state;
@@ -166,11 +185,11 @@ static void every_kind_is_read(void **state)
         "    cors: whatever\n");
     config_check_clean(&c);
     assert_int_equal(top.services.count, 1);
-    assert_slice(top.services.entries[0].key, "cart");
-    assert_int_equal(top.services.entries[0].place.line, 3);
-    const struct service *s = top.services.entries[0].value;
+    assert_slice(entry_at(&top.services, 0).key, "cart");
+    assert_int_equal(entry_at(&top.services, 0).place.line, 3);
+    const struct service *s = service_at(&top, 0);
     assert_int_equal(s->at.count, 2);
-    assert_slice(((struct slice *)s->at.items)[1], "b:2");
+    assert_slice(text_at(&s->at, 1), "b:2");
     assert_true(s->is_secret);
     assert_int_equal(s->port, 8080);
     assert_int_equal(s->limit, 10 << 20);
@@ -202,9 +221,10 @@ static void short_forms_and_defaults_are_filled_in(void **state)
         "services: {user: consul://user, cart: [a, b], pay: {at: x, breaker: open quickly}}\n"
         "breakers: {open: 5s}\n");
     config_check_clean(&c);
-    const struct service *user = top.services.entries[0].value;
+    assert_int_equal(top.services.count, 3);
+    const struct service *user = service_at(&top, 0);
     assert_int_equal(user->at.count, 1);
-    assert_slice(((struct slice *)user->at.items)[0], "consul://user");
+    assert_slice(text_at(&user->at, 0), "consul://user");
     assert_int_equal(user->port, 80);
     assert_int_equal(user->limit, 1 << 20);
     assert_false(user->timeout_is_set);
@@ -212,12 +232,13 @@ static void short_forms_and_defaults_are_filled_in(void **state)
     assert_int_equal(user->balance, 1);
     assert_int_equal(user->from.count, 3);
     assert_int_equal(user->breaker.open, 10 * SECOND);
-    assert_int_equal(((struct service *)top.services.entries[1].value)->at.count, 2);
-    const struct service *pay = top.services.entries[2].value;
+    assert_int_equal(service_at(&top, 1)->at.count, 2);
+    const struct service *pay = service_at(&top, 2);
     assert_int_equal(pay->breaker.open, SECOND);
     assert_true(pay->breaker.share > 0.49);
     assert_int_equal(top.breakers.count, 1);
-    assert_int_equal(((struct breaker *)top.breakers.items)[0].open, 5 * SECOND);
+    const struct breaker *first = top.breakers.items;
+    assert_true(first && first->open == 5 * SECOND);
     config_end(&c);
 }
 

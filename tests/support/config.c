@@ -20,7 +20,7 @@ static void show(struct config *config)
 {
     struct text text = text_growing(0);
     diagnostics_print(&config->diagnostics, false, &text);
-    fprintf(stderr, "%.*s", SLICE_ARG(text_slice(&text)));
+    fwrite(text.data, 1, text.size, stderr);
     text_release(&text);
 }
 
