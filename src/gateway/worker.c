@@ -247,6 +247,9 @@ static void *run_worker(void *argument)
     loop_run(loop);
     if (worker->snapshot)
         snapshot_leave(worker->snapshot, worker->index);
+    /* Whoever sent the last message may still be inside mailbox_post. */
+    while (sem_wait(&worker->may_end))
+        continue;
     loop_free(loop);
     return NULL;
 }
@@ -261,6 +264,7 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
     enum status e = request_metrics_init(&worker->requests, worker->metrics, worker->shard);
     if (e)
         return e;
+    sem_init(&worker->may_end, 0, 0);
     if (pthread_create(&worker->thread, NULL, run_worker, &start)) {
         request_metrics_release(&worker->requests);
         return NO_MEMORY;
@@ -276,6 +280,8 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
 
 void worker_join(struct worker *worker)
 {
+    sem_post(&worker->may_end);
     pthread_join(worker->thread, NULL);
+    sem_destroy(&worker->may_end);
     request_metrics_release(&worker->requests);
 }

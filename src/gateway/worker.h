@@ -7,6 +7,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "gateway/access_log.h"
 #include "gateway/listener.h"
@@ -20,6 +21,7 @@ struct worker {
     struct server server; /* first: server_ops get a pointer to it */
     unsigned index;
     pthread_t thread;
+    sem_t may_end;               /* nobody posts to the loop any more: it may be freed */
     struct loop *loop;           /* owned by the thread */
     struct snapshot *snapshot;   /* current; entered */
     struct access_log *log;      /* borrowed from the gateway */
