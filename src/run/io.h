@@ -45,7 +45,7 @@ struct io {
         struct list due; /* parked: the callback is about to be called */
     };
     union {
-        io_callback *parked;
+        io_callback *parked, *broken;
         io_watcher *watcher;
     };
     void *argument;
@@ -94,6 +94,11 @@ bool io_is_quiet(struct io *io);
  * already. */
 void io_park(struct io *io, io_callback *call, void *argument);
 void io_unpark(struct io *io);
+
+/* Calls once when the connection breaks; before it returns when it has broken already. Until then,
+ * or until it is parked, or io_forget_break. Not while parked. */
+void io_on_break(struct io *io, io_callback *call, void *argument);
+void io_forget_break(struct io *io);
 
 /* Watches any descriptor that can be polled; the watcher is called until io_remove. */
 enum status io_watch(

@@ -32,6 +32,8 @@ enum {
     HEARS_WRITABLE = 8, /* EPOLLOUT is asked for */
     PARKED = 16,
     WATCHED = 32,
+    BROKEN = 64,       /* neither direction works any more: a reset, or both ends have closed */
+    HEARS_BREAK = 128, /* somebody wants to be told */
 };
 
 enum status io_loop_init(struct io_loop *loop)
@@ -57,8 +59,16 @@ static void call_parked(struct io *io)
     io->parked(io->argument);
 }
 
+static void call_broken(struct io *io)
+{
+    io->state &= ~(uint32_t)HEARS_BREAK;
+    io->broken(io->argument);
+}
+
 static void report_to_stream(struct io *io, uint32_t events)
 {
+    if (events & (EPOLLHUP | EPOLLERR))
+        io->state |= BROKEN;
     if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
         io->state |= ENDED | READABLE;
     else if (events & EPOLLIN)
@@ -77,6 +87,8 @@ static void report_to_stream(struct io *io, uint32_t events)
         if (io->writer)
             fiber_wake(io->writer);
     }
+    if ((io->state & BROKEN) && (io->state & HEARS_BREAK))
+        call_broken(io);
 }
 
 static void report(struct io *io, uint32_t events)
@@ -376,7 +388,7 @@ bool io_is_quiet(struct io *io)
 void io_park(struct io *io, io_callback *call, void *argument)
 {
     must(!(io->state & PARKED) && !io->reader && !io->writer);
-    io->state |= PARKED;
+    io->state = (io->state & ~(uint32_t)HEARS_BREAK) | PARKED;
     io->parked = call;
     io->argument = argument;
     list_init(&io->due);
@@ -391,6 +403,21 @@ void io_unpark(struct io *io)
     list_remove(&io->due);
     io->state &= ~(uint32_t)PARKED;
     io->reader = io->writer = NULL;
+}
+
+void io_on_break(struct io *io, io_callback *call, void *argument)
+{
+    must(!(io->state & PARKED));
+    io->state |= HEARS_BREAK;
+    io->broken = call;
+    io->argument = argument;
+    if (io->state & BROKEN)
+        call_broken(io);
+}
+
+void io_forget_break(struct io *io)
+{
+    io->state &= ~(uint32_t)HEARS_BREAK;
 }
 
 static uint32_t events_of_watch(unsigned interest)

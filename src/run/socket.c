@@ -86,6 +86,14 @@ static void unpark(struct stream *stream)
     io_unpark(&socket_of(stream)->io);
 }
 
+static void on_break(struct stream *stream, stream_callback *call, void *argument)
+{
+    if (call)
+        io_on_break(&socket_of(stream)->io, call, argument);
+    else
+        io_forget_break(&socket_of(stream)->io);
+}
+
 static int release(struct stream *stream)
 {
     struct socket *socket = socket_of(stream);
@@ -181,6 +189,7 @@ static const struct stream_ops socket_ops = {
     .is_quiet = is_quiet,
     .park = park,
     .unpark = unpark,
+    .on_break = on_break,
     .close = close_socket,
     .peer = peer_of,
     .local = local_of,

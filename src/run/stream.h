@@ -18,7 +18,8 @@
 
 struct stream;
 
-/* Called on the loop, outside any fiber; the stream is no longer parked then. */
+/* Of a parked stream: called on the loop, outside any fiber; the stream is no longer parked then.
+ */
 typedef void stream_callback(void *argument);
 
 struct stream_ops {
@@ -35,6 +36,7 @@ struct stream_ops {
     bool (*is_quiet)(struct stream *stream);
     void (*park)(struct stream *stream, stream_callback *call, void *argument);
     void (*unpark)(struct stream *stream);
+    void (*on_break)(struct stream *stream, stream_callback *call, void *argument);
     void (*close)(struct stream *stream);
     const struct address *(*peer)(const struct stream *stream);
     const struct address *(*local)(const struct stream *stream);
@@ -93,6 +95,15 @@ static inline void stream_park(struct stream *stream, stream_callback *call, voi
 static inline void stream_unpark(struct stream *stream)
 {
     stream->ops->unpark(stream);
+}
+
+/* Calls once when the connection breaks (a reset, or the peer has closed both directions of it), so
+ * that work for a peer that is gone can be given up. A peer that has only finished sending has not
+ * broken it. It is called on the loop, or before this returns when the break is known already, and
+ * must not close the stream. Parking ends it, and so does NULL. It costs no system call. */
+static inline void stream_on_break(struct stream *stream, stream_callback *call, void *argument)
+{
+    stream->ops->on_break(stream, call, argument);
 }
 
 /* Closes and frees. Nobody may wait on it. NULL is fine. */

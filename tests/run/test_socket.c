@@ -316,6 +316,69 @@ static void a_broken_connection_is_closed(void **state)
     in_a_fiber(be_reset);
 }
 
+/* Lets the loop look at the descriptors. */
+static void let_news_come(void)
+{
+    for (int i = 0; i < 3; i++)
+        assert_ok(fiber_sleep_until(loop_now() + MILLISECOND));
+}
+
+static void hear_of_breaks(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b;
+    char room[8];
+    size_t size;
+    int calls = 0;
+    assert_ok(socket_pair(&a, &b));
+    stream_on_break(b, note_call, &calls);
+    assert_ok(stream_write(a, "hello", 5, NEVER, NULL));
+    assert_ok(stream_shutdown(a));
+    let_news_come();
+    assert_int_equal(calls, 0);
+    stream_close(a);
+    let_news_come();
+    assert_int_equal(calls, 1);
+    /* Once known, it is told at once; what had come can be read still. */
+    stream_on_break(b, note_call, &calls);
+    assert_int_equal(calls, 2);
+    assert_ok(stream_read(b, room, sizeof room, NEVER, &size));
+    assert_int_equal(size, 5);
+    stream_close(b);
+}
+
+static void a_break_is_told(void **state)
+{
+    (void)state;
+    in_a_fiber(hear_of_breaks);
+}
+
+static void do_not_hear_of_breaks(void *argument)
+{
+    (void)argument;
+    struct stream *a, *b, *c, *d;
+    int breaks = 0, wakes = 0;
+    assert_ok(socket_pair(&a, &b));
+    assert_ok(socket_pair(&c, &d));
+    stream_on_break(b, note_call, &breaks);
+    stream_on_break(b, NULL, NULL);
+    stream_on_break(d, note_call, &breaks);
+    stream_park(d, note_call, &wakes);
+    stream_close(a);
+    stream_close(c);
+    let_news_come();
+    assert_int_equal(breaks, 0);
+    assert_int_equal(wakes, 1);
+    stream_close(b);
+    stream_close(d);
+}
+
+static void a_break_is_not_told_who_does_not_ask(void **state)
+{
+    (void)state;
+    in_a_fiber(do_not_hear_of_breaks);
+}
+
 static void give_up_descriptor(void *argument)
 {
     (void)argument;
@@ -351,6 +414,8 @@ int main(void)
         cmocka_unit_test(waits_can_be_cancelled),
         cmocka_unit_test(nobody_starves),
         cmocka_unit_test(a_broken_connection_is_closed),
+        cmocka_unit_test(a_break_is_told),
+        cmocka_unit_test(a_break_is_not_told_who_does_not_ask),
         cmocka_unit_test(a_descriptor_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
