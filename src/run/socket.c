@@ -255,6 +255,7 @@ static enum status status_of_connect(int error)
     case 0:
         return OK;
     case ECONNREFUSED:
+    case ECONNRESET: /* accepted and cut before we looked */
     case ENOENT:
         return REFUSED;
     case ENETUNREACH:
