@@ -54,6 +54,7 @@ static struct slice peek_counted(struct body *body, bool *ret_last)
 {
     struct counted_body *counted = (struct counted_body *)body;
     struct slice bytes = body_peek(counted->inner, ret_last);
+    body->trailers = counted->inner->trailers;
     if ((int64_t)bytes.size <= counted->left)
         return bytes;
     *ret_last = false; /* reading will tell */

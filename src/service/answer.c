@@ -72,7 +72,12 @@ static struct slice peek_answer(struct body *body, bool *ret_last)
 {
     struct call *call = call_of(body);
     *ret_last = false;
-    return call->answer.has_ended ? SLICE_NONE : body_peek(&call->answer.h1.body, ret_last);
+    if (call->answer.has_ended)
+        return SLICE_NONE;
+    struct slice bytes = body_peek(&call->answer.h1.body, ret_last);
+    if (*ret_last)
+        body->trailers = call->answer.h1.body.trailers;
+    return bytes;
 }
 
 static void drop_answer(struct body *body)

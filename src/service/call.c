@@ -132,7 +132,7 @@ static void count_failure(struct call *call, enum status e)
 {
     if (is_endpoint_failure(e))
         mark_failed(call->view, call->index, &call->service->options->outlier, status_word(e));
-    if (e != CANCELLED)
+    if (status_http(e) > 500) /* what the client did is no failure of the service */
         service_count_failure(call->service, call->x->worker, e);
 }
 
