@@ -105,6 +105,21 @@ static void begin_exchange(struct connection *connection, struct exchange *x)
     fields_init(&x->response.fields, &x->arena);
 }
 
+/* The client has reset its connection: nobody will read the answer. */
+static void broken(void *argument)
+{
+    struct connection *connection = argument;
+    connection->is_broken = true;
+    fiber_cancel(connection->fiber);
+}
+
+/* Cancelled is who is cut off by a stop, or whose client is gone. */
+static bool is_cut_off(const struct exchange *x)
+{
+    const struct connection *connection = x->connection;
+    return connection->server->is_draining && !connection->is_broken;
+}
+
 /* The statuses with which functions fail, as answers. */
 static enum status reason_of(const struct exchange *x, enum status e)
 {
@@ -112,8 +127,10 @@ static enum status reason_of(const struct exchange *x, enum status e)
         return e;
     if (e == TIMEOUT)
         return loop_now() >= x->deadline ? UPSTREAM_TIMEOUT : REQUEST_TIMEOUT;
+    if (e == CANCELLED && is_cut_off(x))
+        return SHUTTING_DOWN;
     if (e == CANCELLED || e == CLOSED || e == INCOMPLETE)
-        return x->facts.reason == SHUTTING_DOWN ? SHUTTING_DOWN : CLIENT_CLOSED;
+        return CLIENT_CLOSED;
     return INTERNAL;
 }
 
@@ -184,7 +201,7 @@ static enum status send_answer(struct connection *connection, struct exchange *x
     enum status e = h1_send(connection->h1.stream, text_slice(&head), x->response.body, &framing,
         rules->http->body_timeout, x->deadline, &x->facts.sent, &is_source);
     if (e && x->facts.reason == OK)
-        x->facts.reason = is_source ? reason_of(x, e) : CLIENT_CLOSED;
+        x->facts.reason = is_source || e == CANCELLED ? reason_of(x, e) : CLIENT_CLOSED;
     return e;
 }
 
@@ -257,11 +274,13 @@ static bool answer_request(struct connection *connection, struct exchange *x,
     body.before_wait = ask_for_body;
     body.before_wait_argument = x;
     connection->requests++;
+    stream_on_break(connection->h1.stream, broken, connection);
     enum status e = answer(connection, x, rules);
     if (e)
         exchange_respond_problem(x, reason_of(x, e), SLICE_NONE);
     bool go_on = may_go_on(connection, x, &body, rules);
     e = send_answer(connection, x, rules, &go_on);
+    stream_on_break(connection->h1.stream, NULL, NULL);
     body_drop(x->response.body);
     scope_end(&x->scope);
     x->facts.received = body.received;
@@ -271,7 +290,7 @@ static bool answer_request(struct connection *connection, struct exchange *x,
     body_drop(x->request.body);
     if (!e && !is_whole)
         linger(connection);
-    return !e && go_on && is_whole;
+    return !e && go_on && is_whole && !connection->is_broken;
 }
 
 /* A head that could not be read: says why and ends the connection. */
@@ -280,14 +299,19 @@ static void refuse_request(struct connection *connection, struct exchange *x,
 {
     bool keep_alive = false;
     x->request.version = HTTP_1_1;
-    x->facts.reason = reason_of(x, e);
-    if (x->facts.reason != CLIENT_CLOSED) {
-        exchange_respond_problem(x, x->facts.reason, SLICE_NONE);
-        if (!send_answer(connection, x, rules, &keep_alive))
-            linger(connection);
-        body_drop(x->response.body);
-    }
+    exchange_respond_problem(x, reason_of(x, e), SLICE_NONE);
+    if (x->facts.reason != CLIENT_CLOSED && !send_answer(connection, x, rules, &keep_alive))
+        linger(connection);
+    body_drop(x->response.body);
     scope_end(&x->scope);
+}
+
+/* True when a head was not read because not one byte of it came. */
+static bool is_silence(const struct connection *connection, enum status e)
+{
+    if (e == END || e == TIMEOUT)
+        return true;
+    return (e == CLOSED || e == CANCELLED) && !h1_has_bytes(&connection->h1);
 }
 
 static bool serve_one(struct connection *connection)
@@ -305,7 +329,7 @@ static bool serve_one(struct connection *connection)
     bool go_on = false;
     enum status e = h1_read_request(&connection->h1, &x.arena, &rules->limits,
         clock_after(loop_now(), rules->http->head_timeout), &x.request, &framing);
-    bool is_silent = e == END || e == TIMEOUT; /* not one byte came */
+    bool is_silent = is_silence(connection, e);
     if (!e)
         go_on = answer_request(connection, &x, rules, &framing);
     else if (!is_silent)

@@ -12,6 +12,7 @@ struct connection {
     struct timer timer;      /* while parked: how long that may last */
     struct fiber *fiber;     /* that serves it; NULL while parked */
     uint64_t requests;       /* served */
+    bool is_broken;          /* the client is gone; its exchange has been cancelled */
 };
 
 /* Parks a fresh connection until its first byte. */
