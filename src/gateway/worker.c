@@ -55,10 +55,13 @@ static void closed(struct server *server)
     wait_queue_wake_all(&worker->changed);
 }
 
-/* What the service will see of the client and of us. */
+/* What the service will see of the client and of us. What the client's Connection names goes first,
+ * so that it cannot name what is added here. */
 static enum status prepare_request(struct exchange *x, const struct http_options *http)
 {
     enum status e = fields_strip_hop_by_hop(&x->request.fields);
+    if (!e)
+        e = request_id_assign(x);
     if (!e)
         e = forwarded_write(x, (enum forwarded_style)http->forwarded);
     if (!e && http->via)
@@ -66,11 +69,37 @@ static enum status prepare_request(struct exchange *x, const struct http_options
     return e;
 }
 
+#define METHODS SLICE("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")
+
 static enum status answer_options(struct exchange *x)
 {
-    struct slice allow = SLICE("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS");
     enum status e = exchange_respond(x, 204, SLICE_NONE, SLICE_NONE);
-    return e ? e : fields_set_known(&x->response.fields, FIELD_ALLOW, allow);
+    return e ? e : fields_set_known(&x->response.fields, FIELD_ALLOW, METHODS);
+}
+
+/* A request that asks about the way (RFC 9110 §7.6.2): says how many steps are left for it; false
+ * when it has no such limit. */
+static bool steps_left(const struct exchange *x, uint64_t *ret_steps)
+{
+    enum http_method method = x->request.method;
+    if (method != METHOD_OPTIONS && method != METHOD_TRACE)
+        return false;
+    return slice_to_u64(fields_value(&x->request.fields, FIELD_MAX_FORWARDS), ret_steps);
+}
+
+static enum status count_step(struct exchange *x, uint64_t steps)
+{
+    struct slice left = arena_format(&x->arena, "%llu", (unsigned long long)(steps - 1));
+    return left.data ? fields_set_known(&x->request.fields, FIELD_MAX_FORWARDS, left) : NO_MEMORY;
+}
+
+/* Its way ends here. TRACE would show what only the gateway is to see. */
+static enum status answer_last_step(struct exchange *x)
+{
+    if (x->request.method == METHOD_OPTIONS)
+        return answer_options(x);
+    enum status e = fields_set_known(&x->response.fields, FIELD_ALLOW, METHODS);
+    return e ? e : METHOD_NOT_ALLOWED;
 }
 
 static enum status serve(struct server *server, struct exchange *x)
@@ -78,11 +107,14 @@ static enum status serve(struct server *server, struct exchange *x)
     (void)server;
     const struct snapshot *snapshot = x->pinned;
     const struct route *route;
-    enum status e = request_id_assign(x);
-    if (!e)
-        e = prepare_request(x, snapshot->rules.http);
+    uint64_t steps = 1;
+    enum status e = prepare_request(x, snapshot->rules.http);
+    if (!e && steps_left(x, &steps) && steps)
+        e = count_step(x, steps);
     if (e)
         return e;
+    if (steps == 0)
+        return answer_last_step(x);
     if (slice_equal(x->request.path, SLICE("*")))
         return answer_options(x);
     e = snapshot_route(snapshot, x, &route);
