@@ -111,10 +111,35 @@ class Gateway:
                          timeout, f"{count} log lines in {self.log_path}")
         return [json.loads(line) for line in lines]
 
+    def log_line(self, path, timeout=10.0):
+        """The access log's line for a path that was asked for once."""
+        def look():
+            return [line for line in map(json.loads, self._whole_lines()) if line["url.path"] == path]
+        found = wait_for(look, timeout, f"a log line for {path}")
+        assert len(found) == 1, found
+        return found[0]
+
+    def in_flight(self) -> int:
+        """Requests that endpoints are working on."""
+        services = self.status()["services"]
+        return sum(endpoint["in_flight"] for service in services for endpoint in service["endpoints"])
+
+    def settle(self, descriptors, timeout=10.0):
+        """Waits until nothing is under way and no more descriptors are open than there were."""
+        wait_for(lambda: self.descriptors() <= descriptors, timeout,
+                 f"{descriptors} descriptors again, there are {self.descriptors()}")
+        wait_for(lambda: self.in_flight() == 0, timeout, "nothing in flight")
+
+    def memory(self) -> int:
+        """Resident memory in bytes."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+
     def _whole_lines(self):
         if not self.log_path.exists():
             return []
-        return self.log_path.read_text().splitlines(keepends=False)
+        text = self.log_path.read_text()
+        return text[:text.rfind("\n") + 1].splitlines()
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))

@@ -51,14 +51,17 @@ class Connection:
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields.items()) + "\r\n"
         self.send(head.encode("latin-1") + body)
 
-    def _more(self):
+    def _receive(self):
         try:
-            data = self.socket.recv(65536)
+            data = self.socket.recv(1 << 18)
         except ConnectionError as error:
-            raise Closed(f"reset after {self.buffer!r}") from error
+            raise Closed(f"reset after {self.buffer[:500]!r}") from error
         if not data:
             raise Closed(f"closed after {self.buffer[:500]!r}")
-        self.buffer += data
+        return data
+
+    def _more(self):
+        self.buffer += self._receive()
 
     def _until(self, mark):
         while mark not in self.buffer:
@@ -67,8 +70,13 @@ class Connection:
         return part
 
     def _exactly(self, size):
-        while len(self.buffer) < size:
-            self._more()
+        parts, have = [self.buffer], len(self.buffer)
+        try:
+            while have < size:
+                parts.append(self._receive())
+                have += len(parts[-1])
+        finally:
+            self.buffer = b"".join(parts)
         part, self.buffer = self.buffer[:size], self.buffer[size:]
         return part
 

@@ -12,7 +12,7 @@ class Request:
         lines = head.decode("latin-1").split("\r\n")
         self.method, self.target, self.version = lines[0].split(" ")
         self.headers = [tuple(part.strip(" \t") for part in line.split(":", 1)) for line in lines[1:] if line]
-        self.body = b""
+        self.body, self.trailers = b"", []
         self.peer = peer
 
     def header(self, name, default=None):
@@ -40,12 +40,15 @@ class Peer:
         return part
 
     def _exactly(self, size):
-        while len(self.buffer) < size:
+        parts, have = [self.buffer], len(self.buffer)
+        while have < size:
             data = self.socket.recv(1 << 20)
             if not data:
                 raise EOFError
-            self.buffer += data
-        part, self.buffer = self.buffer[:size], self.buffer[size:]
+            parts.append(data)
+            have += len(data)
+        whole = b"".join(parts)
+        part, self.buffer = whole[:size], whole[size:]
         return part
 
     def read_head(self) -> Request:
@@ -56,8 +59,8 @@ class Peer:
             while size := int(self._until(b"\r\n").split(b";")[0], 16):
                 request.body += self._exactly(size)
                 self._exactly(2)
-            while self._until(b"\r\n"):
-                pass
+            while line := self._until(b"\r\n"):
+                request.trailers.append(tuple(part.strip(" \t") for part in line.decode("latin-1").split(":", 1)))
         else:
             request.body = self._exactly(int(request.header("Content-Length", "0")))
         return request.body
@@ -136,6 +139,14 @@ class Upstream:
                 peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
             else:
                 peer.answer(body)
+
+    def close_peers(self):
+        """Ends all connections that there are; new ones are welcome."""
+        for peer in self.peers:
+            peer.close()
+        for thread in self.threads:
+            thread.join(10)
+        self.peers, self.threads = [], []
 
     def close(self):
         if self.is_closed:

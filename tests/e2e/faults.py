@@ -1,0 +1,126 @@
+"""What tests of faults share: one gateway whose services run short of patience, and what to look at after each fault."""
+
+import contextlib
+import itertools
+import socket
+
+from gateway import Gateway, wait_for
+from upstream import Upstream
+
+CONFIG = """
+version: 1
+listen: "127.0.0.1:0"
+workers: 1
+http: {{head-timeout: 500ms, body-timeout: 500ms, keep-alive: 30s}}
+services:
+  back:                            # short of patience, and keeps no connection
+    at: "{at}"
+    timeout: {{connect: 1s, first-byte: 400ms, idle: 400ms}}
+    connections: {{idle: 0}}
+    outlier: {{failures: 0}}
+  slow:                            # patient
+    at: "{at}"
+    connections: {{idle: 0}}
+    outlier: {{failures: 0}}
+  kept:                            # keeps its connections
+    at: "{at}"
+    timeout: {{first-byte: 400ms, idle: 400ms}}
+    outlier: {{failures: 0}}
+  tight: {{at: "{at}", connections: {{max: 1, queue: 0}}, outlier: {{failures: 0}}}}
+  one: {{at: "{at}", connections: {{max: 1}}, outlier: {{failures: 0}}}}
+  gone: {{at: "127.0.0.1:{closed}", outlier: {{failures: 0}}}}
+  full: {{at: "127.0.0.1:{full}", timeout: {{connect: 300ms}}, outlier: {{failures: 0}}}}
+routes:
+  /back/**: back
+  /slow/**: slow
+  /kept/**: kept
+  /tight/**: tight
+  /one/**: one
+  /gone/**: gone
+  /full/**: full
+"""
+
+
+def closed_port():
+    """A port on which nobody listens, held so that nobody else will: (port, socket)."""
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    return holder.getsockname()[1], holder
+
+
+class FullDoor:
+    """A listening socket whose queue is full: it neither accepts nor refuses."""
+
+    def __init__(self):
+        self.listener = socket.socket()
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(0)
+        self.port = self.listener.getsockname()[1]
+        self.waiting = []
+        for _ in range(4):
+            client = socket.socket()
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", self.port))
+            self.waiting.append(client)
+
+    def close(self):
+        for client in self.waiting:
+            client.close()
+        self.listener.close()
+
+
+class Stage:
+    """A gateway, a service whose script each test sets, and the accounts before and after."""
+
+    def __init__(self, folder, config=CONFIG):
+        self.stack = contextlib.ExitStack()
+        self.service = self.stack.enter_context(Upstream())
+        port, holder = closed_port()
+        self.stack.callback(holder.close)
+        full = FullDoor()
+        self.stack.callback(full.close)
+        text = config.format(at=self.service.at, closed=port, full=full.port)
+        self.gateway = self.stack.enter_context(Gateway(folder, text))
+        self.numbers = itertools.count()
+        self.gateway.get("/back/warm-up")
+        self.gateway.settle(self.gateway.descriptors())
+        self.descriptors = self.gateway.descriptors()
+
+    def path(self, service):
+        return f"/{service}/{next(self.numbers)}"
+
+    def reasons(self, word):
+        return self.gateway.metric("weir_http_reasons_total", reason=word)
+
+    def failures(self, service, word):
+        return self.gateway.metric("weir_upstream_failures_total", service=service, reason=word)
+
+    def check_served(self, service="back"):
+        """Nothing is left of what was before, and the next request is served."""
+        self.service.script = Upstream.serve
+        path = self.path(service)
+        assert self.gateway.get(path).body == f"GET {path}".encode()
+
+    def check_clean(self):
+        self.service.close_peers()
+        self.gateway.settle(self.descriptors)
+        assert not self.service.errors, self.service.errors
+
+    def close(self):
+        self.stack.close()
+
+
+def hear_the_end(peer, timeout=5.0):
+    """Waits until the gateway has closed its connection to the service; False when it has not."""
+    peer.socket.settimeout(timeout)
+    try:
+        while peer.socket.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+__all__ = ["Stage", "CONFIG", "FullDoor", "closed_port", "hear_the_end", "wait_for"]
