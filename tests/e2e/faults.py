@@ -83,8 +83,8 @@ class Stage:
         self.gateway = self.stack.enter_context(Gateway(folder, text))
         self.numbers = itertools.count()
         self.gateway.get("/back/warm-up")
-        self.gateway.settle(self.gateway.descriptors())
-        self.descriptors = self.gateway.descriptors()
+        self.gateway.settle(self.gateway.sockets())
+        self.sockets = self.gateway.sockets()
 
     def path(self, service):
         return f"/{service}/{next(self.numbers)}"
@@ -103,7 +103,7 @@ class Stage:
 
     def check_clean(self):
         self.service.close_peers()
-        self.gateway.settle(self.descriptors)
+        self.gateway.settle(self.sockets)
         assert not self.service.errors, self.service.errors
 
     def close(self):

@@ -1,5 +1,6 @@
 """Running the real program for a test: start it on a configuration, wait until it serves, look at it, stop it."""
 
+import contextlib
 import json
 import os
 import re
@@ -124,10 +125,21 @@ class Gateway:
         services = self.status()["services"]
         return sum(endpoint["in_flight"] for service in services for endpoint in service["endpoints"])
 
-    def settle(self, descriptors, timeout=10.0):
-        """Waits until nothing is under way and no more descriptors are open than there were."""
-        wait_for(lambda: self.descriptors() <= descriptors, timeout,
-                 f"{descriptors} descriptors again, there are {self.descriptors()}")
+    def sockets(self) -> int:
+        """Open sockets. What else there is, such as the pipes that bodies move through, is kept to be used again."""
+        folder = f"/proc/{self.process.pid}/fd"
+        targets = []
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                targets.append(os.readlink(f"{folder}/{name}"))
+        return sum(target.startswith("socket:") for target in targets)
+
+    def settle(self, sockets, timeout=10.0):
+        """Waits until nothing is under way and no more sockets are open than there were."""
+        try:
+            wait_for(lambda: self.sockets() <= sockets, timeout)
+        except AssertionError:
+            raise AssertionError(f"there were {sockets} sockets, there are {self.sockets()}") from None
         wait_for(lambda: self.in_flight() == 0, timeout, "nothing in flight")
 
     def memory(self) -> int:

@@ -136,7 +136,7 @@ def test_reset_right_after_the_request(stage):
         connection = stage.gateway.connect()
         connection.send_request("GET", "/slow/at-once")
         connection.reset()
-    stage.gateway.settle(stage.descriptors)
+    stage.gateway.settle(stage.sockets)
     stage.check_served()
     stage.check_clean()
 
@@ -321,6 +321,6 @@ def test_many_resets_under_way(stage):
     wait_for(lambda: stage.gateway.in_flight() == 100)
     for connection in connections:
         connection.reset()
-    stage.gateway.settle(stage.descriptors)
+    stage.gateway.settle(stage.sockets)
     stage.check_served()
     stage.check_clean()

@@ -315,7 +315,7 @@ def test_closes_while_idle(stage):
     with stage.gateway.connect() as connection:
         for _ in range(10):
             assert connection.request("GET", stage.path("kept")).body == b"once"
-            wait_for(lambda: stage.gateway.descriptors() <= stage.descriptors + 1)
+            wait_for(lambda: stage.gateway.sockets() <= stage.sockets + 1)
     assert stage.failures("kept", "upstream-closed") == before
     stage.check_clean()
 
