@@ -4,8 +4,8 @@
 
 #include "base/slice.h"
 
-/* As memcpy, where `out` has room; returns the end. The pieces of a constant size in it overlap
- * rather than branch. */
+/* As memcpy, where `out` has room; returns the end. Neither pointer may be null. The pieces of a
+ * constant size in it overlap rather than branch. */
 static inline char *bytes_put(char *out, struct slice s)
 {
     const char *p = s.data;

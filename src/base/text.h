@@ -33,6 +33,8 @@ bool text_reserve(struct text *text, size_t more);
 /* `s` does not lie in the text itself, which may move. */
 static inline void text_add(struct text *text, struct slice s)
 {
+    if (s.size == 0)
+        return;
     if ((s.size <= text->capacity - text->size && !text->failed) || text_reserve(text, s.size)) {
         bytes_put(text->data + text->size, s);
         text->size += s.size;
