@@ -14,7 +14,16 @@ struct door {
     struct list node;
     struct worker *worker;
     struct listener *listener;
+    struct slice name; /* the listener's; it outlives the door */
     struct acceptor *acceptor;
+};
+
+/* The name of a listener that this worker has ever watched: connections go on when the listener
+ * goes, and their log lines name it still. */
+struct door_name {
+    struct list node;
+    size_t size;
+    char text[];
 };
 
 static struct worker *worker_of(struct server *server)
@@ -137,7 +146,31 @@ static const struct server_ops ops = {.begin = begin,
 static void accepted(void *argument, int descriptor, const struct address *peer)
 {
     struct door *door = argument;
-    server_accept(&door->worker->server, descriptor, peer, listener_name(door->listener));
+    server_accept(&door->worker->server, descriptor, peer, door->name);
+}
+
+/* The worker's own copy of a name; NULL data without memory. A name that comes back is the same. */
+static struct slice keep_name(struct worker *worker, struct slice name)
+{
+    list_each (node, &worker->door_names) {
+        const struct door_name *known = list_entry(node, struct door_name, node);
+        if (slice_equal(slice_of(known->text, known->size), name))
+            return slice_of(known->text, known->size);
+    }
+    struct door_name *kept = malloc(sizeof *kept + name.size + 1);
+    if (!kept)
+        return SLICE_NONE;
+    kept->size = name.size;
+    memcpy(kept->text, name.data, name.size);
+    list_push_back(&worker->door_names, &kept->node);
+    return slice_of(kept->text, kept->size);
+}
+
+static void release_names(struct worker *worker)
+{
+    struct list *node;
+    while ((node = list_pop_front(&worker->door_names)))
+        free(list_entry(node, struct door_name, node));
 }
 
 static enum status open_door(struct worker *worker, struct listener *listener)
@@ -147,8 +180,11 @@ static enum status open_door(struct worker *worker, struct listener *listener)
         return NO_MEMORY;
     door->worker = worker;
     door->listener = listener;
-    enum status e =
-        acceptor_new_shared(listener->descriptor, worker->member, accepted, door, &door->acceptor);
+    door->name = keep_name(worker, listener_name(listener));
+    enum status e = NO_MEMORY;
+    if (door->name.data)
+        e = acceptor_new_shared(
+            listener->descriptor, worker->member, accepted, door, &door->acceptor);
     if (e) {
         free(door);
         return e;
@@ -224,7 +260,8 @@ static void stop_on_fiber(void *argument)
     server_cut(&worker->server);
     while (worker->server.connection_count)
         (void)wait_queue_wait(&worker->changed, NEVER);
-    service_plane_leave_worker(worker->plane, worker->index);
+    if (worker->plane) /* none when the start failed before */
+        service_plane_leave_worker(worker->plane, worker->index);
     fiber_unshield();
     loop_stop(worker->loop);
     reply(order, OK);
@@ -292,6 +329,7 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
         worker, options, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
     server_init(&worker->server, &ops, worker->index);
     list_init(&worker->doors);
+    list_init(&worker->door_names);
     wait_queue_init(&worker->changed);
     enum status e = request_metrics_init(&worker->requests, worker->metrics, worker->shard);
     if (e)
@@ -315,5 +353,6 @@ void worker_join(struct worker *worker)
     sem_post(&worker->may_end);
     pthread_join(worker->thread, NULL);
     sem_destroy(&worker->may_end);
+    release_names(worker);
     request_metrics_release(&worker->requests);
 }
