@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -61,9 +62,18 @@ static const struct metric_family fibers = {
 static const struct metric_family build_info = {
     "weir_build_info", "1, with the version.", METRIC_GAUGE, {"version"}, 0};
 
+static const struct metric_family refused = {"weir_client_connections_refused_total",
+    "Connections answered with 503 because there were connections-max already.", METRIC_COUNTER,
+    {"worker"}, 0};
+static const struct metric_family pauses = {"weir_accept_pauses_total",
+    "Times that accepting rested because there were no descriptors left.", METRIC_COUNTER,
+    {"worker"}, 0};
+static const struct metric_family buffers = {
+    "weir_worker_buffers", "Buffers in use.", METRIC_GAUGE, {"worker"}, 0};
+
 struct worker_series {
-    uint32_t connections, busy, fibers;
-    uint64_t busy_before;
+    uint32_t connections, busy, fibers, refused, pauses, buffers;
+    uint64_t busy_before, refused_before, pauses_before;
 };
 
 struct process_metrics {
@@ -72,7 +82,7 @@ struct process_metrics {
     uint64_t before[FACT_COUNT]; /* of counters: what has been added already */
     struct worker_series *workers;
     int64_t started;
-    struct access_log *log; /* whose counters `log_before` are part of */
+    struct access_log *log; /* whose counters `before` has */
 };
 
 static uint64_t resident_bytes(void)
@@ -161,6 +171,11 @@ static void collect_workers(struct process_metrics *process)
         metric_set(shard_of(process), series->connections,
             (int64_t)share_count(gateway->workers[i].member));
         metric_set(shard_of(process), series->fibers, (int64_t)counters.fibers_running);
+        metric_set(shard_of(process), series->buffers, (int64_t)counters.buffers_lent);
+        raise_to(shard_of(process), series->refused,
+            atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed),
+            &series->refused_before);
+        raise_to(shard_of(process), series->pauses, counters.accept_pauses, &series->pauses_before);
         raise_to(shard_of(process), series->busy, counters.busy_nanoseconds / (uint64_t)MICROSECOND,
             &series->busy_before);
     }
@@ -193,6 +208,9 @@ static void register_series(struct process_metrics *process)
         process->workers[i].connections = metrics_series(metrics, &connections, &label);
         process->workers[i].busy = metrics_series(metrics, &busy, &label);
         process->workers[i].fibers = metrics_series(metrics, &fibers, &label);
+        process->workers[i].refused = metrics_series(metrics, &refused, &label);
+        process->workers[i].pauses = metrics_series(metrics, &pauses, &label);
+        process->workers[i].buffers = metrics_series(metrics, &buffers, &label);
     }
     struct slice version = SLICE(WEIR_VERSION);
     metric_set(shard_of(process), metrics_series(metrics, &build_info, &version), 1);

@@ -1,5 +1,6 @@
 #include "gateway/server.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ static void refuse(struct server *server, int descriptor)
     ssize_t ignored = send(descriptor, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored;
     close(descriptor);
-    server->refused++;
+    atomic_fetch_add_explicit(&server->refused, 1, memory_order_relaxed);
     server->ops->closed(server);
 }
 

@@ -48,7 +48,7 @@ struct server {
     bool is_draining;
     int64_t date_second; /* what `date` shows, seconds since 1970 */
     char date[HTTP_DATE_SIZE];
-    uint64_t refused; /* connections over the limit, ever */
+    _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */
 };
 
 void server_init(struct server *server, const struct server_ops *ops, unsigned worker);
