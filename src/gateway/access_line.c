@@ -3,6 +3,9 @@
 
 #include <time.h>
 
+/* Bytes that a value of the client's may have in a line that would be too long with all of it. */
+#define CUT ((size_t)1024)
+
 static void add_key(struct text *text, struct slice key)
 {
     text_add(text, key);
@@ -52,22 +55,23 @@ static void add_optional(struct text *text, struct slice key, struct slice value
     add_string(text, value);
 }
 
-static void add_request(struct text *text, const struct exchange *x)
+/* `most`: what a value that the client chose may have, in bytes. */
+static void add_request(struct text *text, const struct exchange *x, size_t most)
 {
     const struct http_request *request = &x->request;
     KEY(text, "client.address");
     add_ip(text, &x->client);
     KEY(text, "http.request.method");
-    add_plain(text, request->method_text);
+    add_plain(text, slice_head(request->method_text, most));
     if (request->host.size) {
         KEY(text, "server.address");
-        add_plain(text, request->host);
+        add_plain(text, slice_head(request->host, most));
     }
     KEY(text, "url.path");
-    add_string(text, request->path);
-    add_optional(text, SLICE(",\"url.query\":"), request->query);
-    add_optional(
-        text, SLICE(",\"user_agent.original\":"), fields_value(&request->fields, FIELD_USER_AGENT));
+    add_string(text, slice_head(request->path, most));
+    add_optional(text, SLICE(",\"url.query\":"), slice_head(request->query, most));
+    add_optional(text, SLICE(",\"user_agent.original\":"),
+        slice_head(fields_value(&request->fields, FIELD_USER_AGENT), most));
 }
 
 static void add_answer(struct text *text, const struct exchange *x)
@@ -109,20 +113,23 @@ static void add_time(struct text *text, struct log_time *time)
     text_add(text, slice_of(time->text, ISO_TIME_SIZE));
 }
 
-static void add_json_line(struct text *text, const struct exchange *x, struct log_time *time)
+static void add_json_line(
+    struct text *text, const struct exchange *x, struct log_time *time, size_t most)
 {
     text_add_literal(text, "{\"time\":\"");
     add_time(text, time);
     text_add_char(text, '"');
     add_optional(text, SLICE(",\"request.id\":"), x->request_id);
     add_optional(text, SLICE(",\"listener\":"), x->facts.listener);
-    add_request(text, x);
+    add_request(text, x, most);
     add_optional(text, SLICE(",\"http.route\":"), x->facts.route);
     add_optional(text, SLICE(",\"service\":"), x->facts.service);
     add_optional(text, SLICE(",\"upstream.address\":"), x->facts.endpoint);
     add_answer(text, x);
     if (x->facts.reason != OK)
         add_optional(text, SLICE(",\"reason\":"), slice_of_text(status_word(x->facts.reason)));
+    if (most == CUT)
+        text_add_literal(text, ",\"log.cut\":true");
     text_add_literal(text, "}\n");
 }
 
@@ -146,7 +153,8 @@ static void add_quoted(struct text *text, struct slice value)
 }
 
 /* 127.0.0.1 - - [20/Nov/2026:12:00:00 +0000] "GET / HTTP/1.1" 200 12 "referer" "agent" */
-static void add_combined_line(struct text *text, const struct exchange *x, struct log_time *time)
+static void add_combined_line(
+    struct text *text, const struct exchange *x, struct log_time *time, size_t most)
 {
     const struct http_request *request = &x->request;
     time_t second = (time_t)(time->wall / SECOND);
@@ -158,9 +166,9 @@ static void add_combined_line(struct text *text, const struct exchange *x, struc
     text_add_literal(text, " - - [");
     text_add(text, slice_of_text(time->text));
     text_add_literal(text, " +0000] \"");
-    add_quoted(text, request->method_text);
+    add_quoted(text, slice_head(request->method_text, most));
     text_add_char(text, ' ');
-    add_quoted(text, request->target);
+    add_quoted(text, slice_head(request->target, most));
     text_add_char(text, ' ');
     text_add(text, http_version_text(request->version));
     text_add_literal(text, "\" ");
@@ -168,25 +176,35 @@ static void add_combined_line(struct text *text, const struct exchange *x, struc
     text_add_char(text, ' ');
     text_add_u64(text, x->facts.sent);
     text_add_literal(text, " \"");
-    add_quoted(text, fields_value(&request->fields, FIELD_REFERER));
+    add_quoted(text, slice_head(fields_value(&request->fields, FIELD_REFERER), most));
     text_add_literal(text, "\" \"");
-    add_quoted(text, fields_value(&request->fields, FIELD_USER_AGENT));
+    add_quoted(text, slice_head(fields_value(&request->fields, FIELD_USER_AGENT), most));
     text_add_literal(text, "\"\n");
 }
 
-void access_log_format(
-    const struct exchange *x, enum log_format format, struct log_time *time, struct text *text)
+/* Takes the text back if the line does not fit. */
+static bool try_line(const struct exchange *x, enum log_format format, struct log_time *time,
+    size_t most, struct text *text)
 {
     size_t begin = text->size;
     if (format == LOG_COMBINED)
-        add_combined_line(text, x, time);
+        add_combined_line(text, x, time, most);
     else
-        add_json_line(text, x, time);
-    if (!text->failed)
+        add_json_line(text, x, time, most);
+    bool fits = !text->failed;
+    if (!fits) {
+        text->failed = false;
+        text->size = begin;
+    }
+    return fits;
+}
+
+/* Who sends values that are too long for a line does not get out of the log: they are cut. */
+void access_log_format(
+    const struct exchange *x, enum log_format format, struct log_time *time, struct text *text)
+{
+    if (try_line(x, format, time, SIZE_MAX, text) || try_line(x, format, time, CUT, text))
         return;
-    /* Too long for a line: a short one says so, and stays valid. */
-    text->failed = false;
-    text->size = begin;
     text_add_literal(text, "{\"reason\":\"log-line-too-long\",\"request.id\":\"");
     text_add_json(text, slice_head(x->request_id, 64));
     text_add_literal(text, "\"}\n");

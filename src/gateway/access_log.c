@@ -10,7 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LINE_MAX_SIZE 16384 /* longer lines are cut: targets are bounded, values are not */
+#define LINE_MAX_SIZE 16384 /* in longer lines values are cut: targets are bounded, those are not \
+                             */
 #define FLUSH_EVERY   100   /* milliseconds between two looks at the rings */
 #define STOP_PATIENCE (1 * SECOND)
 

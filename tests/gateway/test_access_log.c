@@ -92,15 +92,57 @@ static void combined_cannot_be_forged(void **state)
         "\"x\\x22 200 \\x091.2.3.4\"\n");
 }
 
-static void long_line_stays_valid(void **state)
+static struct slice repeated(struct fixture *f, char c, size_t size)
+{
+    char *data = arena_bytes(&f->x.arena, size);
+    memset(data, c, size);
+    return slice_of(data, size);
+}
+
+/* Nobody gets out of the log by values that are too long for a line. */
+static void values_of_a_long_line_are_cut(void **state)
 {
     struct fixture *f = *state;
-    char *agent = arena_bytes(&f->x.arena, 5000);
-    memset(agent, 'a', 5000);
-    assert_ok(fields_add_known(&f->x.request.fields, FIELD_USER_AGENT, slice_of(agent, 5000)));
+    struct json_value *root;
+    struct slice text;
+    assert_ok(fields_add_known(&f->x.request.fields, FIELD_USER_AGENT, repeated(f, '\xff', 30000)));
+    assert_ok(fields_add_known(&f->x.request.fields, FIELD_REFERER, repeated(f, '"', 30000)));
     f->x.request_id = SLICE("the-id");
+    f->x.request.path = f->x.request.target = repeated(f, 'p', 8000);
+    f->x.request.query = repeated(f, '"', 8000);
+    f->x.request.host = repeated(f, 'h', 8000);
+    f->x.request.method_text = repeated(f, 'M', 8000);
+    for (int format = LOG_JSON; format <= LOG_COMBINED; format++) {
+        char line[16384];
+        struct text written = text_fixed(line, sizeof line);
+        struct log_time time = {.wall = (int64_t)1763640000 * SECOND};
+        access_log_format(&f->x, (enum log_format)format, &time, &written);
+        assert_true(slice_has_suffix(text_slice(&written), SLICE("\n")));
+        if (format == LOG_COMBINED) {
+            assert_true(slice_has_prefix(text_slice(&written), SLICE("10.0.0.9 - - [20/Nov")));
+            continue;
+        }
+        assert_ok(json_parse(&f->x.arena, text_slice(&written), NULL, &root, NULL));
+        assert_true(json_get_text(root, SLICE("client.address"), &text));
+        assert_slice(text, "10.0.0.9");
+        assert_true(json_get_text(root, SLICE("url.path"), &text));
+        assert_slices(text, repeated(f, 'p', 1024));
+        assert_non_null(json_get(root, SLICE("log.cut")));
+    }
+}
+
+/* Where not even that fits, it says so. */
+static void line_that_fits_nowhere_is_named(void **state)
+{
+    struct fixture *f = *state;
+    char line[200];
+    struct text text = text_fixed(line, sizeof line);
+    struct log_time time = {.wall = (int64_t)1763640000 * SECOND};
+    f->x.request_id = SLICE("the-id");
+    f->x.facts.route = repeated(f, 'r', 500);
+    access_log_format(&f->x, LOG_JSON, &time, &text);
     assert_slice(
-        line_of(f, LOG_JSON), "{\"reason\":\"log-line-too-long\",\"request.id\":\"the-id\"}\n");
+        text_slice(&text), "{\"reason\":\"log-line-too-long\",\"request.id\":\"the-id\"}\n");
 }
 
 /* The text of the second is kept, the milliseconds are not. */
@@ -209,7 +251,8 @@ int main(void)
         TEST(json_has_the_facts),
         TEST(combined_cannot_be_forged),
         TEST(time_goes_on),
-        TEST(long_line_stays_valid),
+        TEST(values_of_a_long_line_are_cut),
+        TEST(line_that_fits_nowhere_is_named),
         TEST(every_line_is_written),
         TEST(slow_target_drops),
         TEST(full_disk_is_counted),
