@@ -5,13 +5,15 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define LINE_MAX_SIZE 16384 /* in longer lines values are cut: targets are bounded, those are not \
-                             */
+#define LINE_MAX_SIZE 16384 /* of what would be longer, values are cut */
 #define FLUSH_EVERY   100   /* milliseconds between two looks at the rings */
 #define STOP_PATIENCE (1 * SECOND)
 
@@ -55,9 +57,31 @@ struct access_log {
     _Atomic uint64_t failed_writes;
 };
 
+/* O_NONBLOCK, since a pipe that nobody reads must hold up neither the start nor the stop. */
 static int open_path(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+}
+
+/* A pipe or terminal is opened anew: whoever shares ours shall not find it non-blocking. */
+static int open_standard(int descriptor)
+{
+    char path[32];
+    struct stat target;
+    int opened = -1;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    if (fstat(descriptor, &target) == 0 && (S_ISFIFO(target.st_mode) || S_ISCHR(target.st_mode)))
+        opened = open(path, O_WRONLY | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    return opened >= 0 ? opened : fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
+}
+
+/* As writev, without a wait where the target is a socket that others share, such as the journal's.
+ */
+static ssize_t write_some(int descriptor, struct iovec *parts, int count)
+{
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
+    ssize_t size = sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return size < 0 && errno == ENOTSOCK ? writev(descriptor, parts, count) : size;
 }
 
 static void wake_writer(struct access_log *log)
@@ -145,12 +169,13 @@ static void reopen(struct access_log *log)
     log->descriptor = descriptor;
 }
 
-/* Waits until the target takes bytes; false when there is no point in waiting longer. */
+/* Waits until the target takes bytes; false when there is no point in waiting longer. A stop is
+ * noticed here, and goes on with a look that ends. */
 static bool wait_writable(struct access_log *log, instant give_up)
 {
     struct pollfd poll_one = {.fd = log->descriptor, .events = POLLOUT};
     (void)poll(&poll_one, 1, FLUSH_EVERY);
-    return !atomic_load(&log->is_stopping) || clock_now() < give_up;
+    return give_up == NEVER ? !atomic_load(&log->is_stopping) : clock_now() < give_up;
 }
 
 /* Writes a ring's bytes. On an error that is not "later" they are thrown away: the ring must not
@@ -164,7 +189,7 @@ static bool drain(struct access_log *log, struct ring *ring, instant give_up)
         uint64_t at = tail & (log->ring_size - 1), size = head - tail;
         uint64_t first = log->ring_size - at < size ? log->ring_size - at : size;
         struct iovec parts[2] = {{ring->data + at, first}, {ring->data, size - first}};
-        ssize_t n = writev(log->descriptor, parts, size > first ? 2 : 1);
+        ssize_t n = write_some(log->descriptor, parts, size > first ? 2 : 1);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (!wait_writable(log, give_up))
                 break;
@@ -234,7 +259,7 @@ static void *write_lines(void *argument)
 static enum status open_target(struct access_log *log, struct slice to)
 {
     if (slice_equal(to, SLICE("stdout")) || slice_equal(to, SLICE("stderr"))) {
-        log->descriptor = fcntl(slice_equal(to, SLICE("stdout")) ? 1 : 2, F_DUPFD_CLOEXEC, 3);
+        log->descriptor = open_standard(slice_equal(to, SLICE("stdout")) ? 1 : 2);
         return log->descriptor < 0 ? IO_ERROR : OK;
     }
     log->path = strndup(to.data, to.size);

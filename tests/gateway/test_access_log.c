@@ -204,6 +204,35 @@ static void slow_target_drops(void **state)
     access_log_free(log);
 }
 
+/* The same pipe while the gateway stops: what is left is tried for a second, then given up. */
+static void slow_target_does_not_hold_up_a_stop(void **state)
+{
+    struct fixture *f = *state;
+    signal(SIGPIPE, SIG_IGN);
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    int reader = open(f->path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    struct log_options options = {.to = slice_of_text(f->path), .buffer = 1 << 20};
+    struct access_log *log;
+    assert_ok(access_log_new(&options, 1, &log));
+    for (int i = 0; i < 3000; i++)
+        access_log_add(log, 0, &f->x);
+    instant began = clock_now();
+    access_log_free(log);
+    assert_true(clock_now() - began < 5 * SECOND);
+    close(reader);
+}
+
+/* And a pipe that nobody has opened to read does not hold up a start. */
+static void pipe_without_reader_is_an_error(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(mkfifo(f->path, 0600), 0);
+    struct log_options options = {.to = slice_of_text(f->path), .buffer = 4096};
+    struct access_log *log;
+    assert_status(access_log_new(&options, 1, &log), IO_ERROR);
+}
+
 static void full_disk_is_counted(void **state)
 {
     struct fixture *f = *state;
@@ -255,6 +284,8 @@ int main(void)
         TEST(line_that_fits_nowhere_is_named),
         TEST(every_line_is_written),
         TEST(slow_target_drops),
+        TEST(slow_target_does_not_hold_up_a_stop),
+        TEST(pipe_without_reader_is_an_error),
         TEST(full_disk_is_counted),
         TEST(reopens_after_rotation),
         TEST(missing_folder_is_an_error),
