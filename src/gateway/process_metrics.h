@@ -7,4 +7,4 @@
 struct process_metrics;
 
 enum status process_metrics_new(struct gateway *gateway, struct process_metrics **ret_metrics);
-void process_metrics_free(struct process_metrics *metrics);
+void process_metrics_free(struct process_metrics *process);

@@ -50,6 +50,7 @@ static size_t left(const struct h1_parser *parser)
 static enum status take_line_end(struct h1_parser *parser, enum status refusal)
 {
     size_t have = left(parser);
+    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): something is left, so there is text
     if ((have > 0 && parser->at[0] != '\r') || (have > 1 && parser->at[1] != '\n'))
         return refusal;
     if (have < 2)

@@ -8,6 +8,7 @@ static bool is_name(struct slice name)
 {
     bool has_letter = false;
     for (size_t i = 0; i < name.size; i++) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a name with a size has bytes
         unsigned char c = (unsigned char)name.data[i];
         if (!isalnum(c) && c != '-' && c != '_' && c != '.')
             return false;

@@ -118,6 +118,7 @@ static enum status resolve_once(struct name_entry *entry, instant *ret_next)
             resolver, entry->name, entry->port, &arena, loop_now() + RESOLVE_TIMEOUT, &resolved);
     *ret_next = loop_now() + RETRY_AFTER;
     if (e == OK) {
+        // cppcheck-suppress uninitStructMember
         *ret_next = loop_now() + (resolved.ttl < TTL_MOST ? resolved.ttl : TTL_MOST);
         take_addresses(entry, &resolved);
     } else if (e != CANCELLED) {
