@@ -46,7 +46,7 @@ struct splices {
     unsigned free, lent;
 };
 
-void splices_release(struct splices *splices);
+void splices_release(struct splices *pool);
 
 /* Written by the loop alone, read by anyone. */
 struct loop_tally {
