@@ -39,9 +39,12 @@ static void awake(void *argument)
         free_connection(connection);
 }
 
+/* What has come at the last moment, and is about to be dealt with, still counts. */
 static void idle_too_long(struct timer *timer)
 {
-    connection_close(list_entry(timer, struct connection, timer));
+    struct connection *connection = list_entry(timer, struct connection, timer);
+    if (stream_is_quiet(connection->h1.stream))
+        connection_close(connection);
 }
 
 static void park(struct connection *connection)

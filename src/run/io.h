@@ -54,7 +54,7 @@ struct io {
 /* What a loop has of it. */
 struct io_loop {
     int epoll;
-    struct list due; /* parked ones that had something to read already */
+    struct list due; /* parked ones that have something to read */
     void *events;    /* struct epoll_event[] while they are being dealt with, else NULL */
     int event_count;
 };
@@ -64,6 +64,11 @@ void io_loop_release(struct io_loop *loop);
 
 /* Waits up to `timeout` milliseconds (-1: for ever) and deals with what happened. */
 void io_loop_poll(struct io_loop *loop, int timeout);
+
+/* Calls back parked ones that have something to read, who waits longest first, but only a few: what
+ * is under way goes before what begins. Then fewer requests are under way at once, and their
+ * memory, ours and the kernel's, is still in the processor's cache when they go on. */
+void io_loop_call_due(struct io_loop *loop);
 
 /* Adds a connected (or connecting) non-blocking stream socket to the calling thread's loop. */
 enum status io_add(struct io *io, int descriptor, bool is_connecting);
@@ -90,8 +95,8 @@ enum status io_splice_out(struct io *io, int pipe, size_t size, instant deadline
  * have left nothing. */
 bool io_is_quiet(struct io *io);
 
-/* Calls once when something can be read (also the end); at the loop's next round when that is so
- * already. */
+/* Calls once when something can be read (also the end), from io_loop_call_due; not before the
+ * loop's next round when that is so already. */
 void io_park(struct io *io, io_callback *call, void *argument);
 void io_unpark(struct io *io);
 

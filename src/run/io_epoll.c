@@ -22,6 +22,7 @@ static inline ssize_t transmit(int descriptor, const void *data, size_t size)
 }
 
 #define EVENTS_A_ROUND 256
+#define CALLS_A_ROUND  32 /* of parked streams: work that begins */
 #define PARTS_AT_ONCE  16
 
 /* Bits of io.state. */
@@ -74,10 +75,8 @@ static void report_to_stream(struct io *io, uint32_t events)
     else if (events & EPOLLIN)
         io->state |= READABLE;
     if (io->state & PARKED) {
-        if (io->state & READABLE) {
-            list_remove(&io->due);
-            call_parked(io);
-        }
+        if ((io->state & READABLE) && list_is_empty(&io->due))
+            list_push_back(&loop_here->io.due, &io->due);
         return;
     }
     if ((io->state & READABLE) && io->reader)
@@ -105,17 +104,14 @@ static void report(struct io *io, uint32_t events)
     io->watcher(io->argument, ready);
 }
 
-/* Those that are due now; what their callbacks park anew waits for the next round. */
-static void call_due(struct io_loop *loop)
+/* What the callbacks park anew comes behind the mark and waits for the next round. */
+void io_loop_call_due(struct io_loop *loop)
 {
-    if (list_is_empty(&loop->due))
-        return;
-    struct list now;
-    list_insert_after(&loop->due, &now);
-    list_remove(&loop->due);
-    struct list *node;
-    while ((node = list_pop_front(&now)))
-        call_parked(list_entry(node, struct io, due));
+    struct list mark;
+    list_push_back(&loop->due, &mark);
+    for (int i = 0; i < CALLS_A_ROUND && loop->due.next != &mark; i++)
+        call_parked(list_entry(list_pop_front(&loop->due), struct io, due));
+    list_remove(&mark);
 }
 
 void io_loop_poll(struct io_loop *loop, int timeout)
@@ -125,7 +121,6 @@ void io_loop_poll(struct io_loop *loop, int timeout)
     must(count >= 0 || errno == EINTR);
     loop->events = events;
     loop->event_count = count;
-    call_due(loop);
     for (int i = 0; i < count; i++)
         if (events[i].data.ptr)
             report(events[i].data.ptr, events[i].events);

@@ -137,6 +137,8 @@ static void one_round(struct loop *loop)
     if (loop->now >= loop->wheel.next)
         wheel_advance(&loop->wheel, loop->now);
     fiber_run_ready(loop);
+    io_loop_call_due(&loop->io); /* now that stacks and buffers have come back, still warm */
+    fiber_run_ready(loop);
     set_trim(loop);
     tally_add(&loop->tally.rounds, 1);
     atomic_store_explicit(&loop->tally.stacks, loop->stacks.count, memory_order_relaxed);

@@ -177,6 +177,41 @@ static void parked_streams_call_back(void **state)
     in_a_fiber(park_it);
 }
 
+#define MANY 100
+
+/* All become readable at once: no round calls all of them back, and each is called in its turn. */
+static void park_many(void *argument)
+{
+    (void)argument;
+    struct stream *a[MANY], *b[MANY];
+    int calls[MANY] = {0}, total = 0, rounds = 0;
+    for (int i = 0; i < MANY; i++) {
+        assert_ok(socket_pair(&a[i], &b[i]));
+        stream_park(b[i], note_call, &calls[i]);
+    }
+    for (int i = 0; i < MANY; i++)
+        assert_ok(stream_write(a[i], "x", 1, NEVER, NULL));
+    for (; total < MANY; rounds++) {
+        fiber_yield();
+        while (total < MANY && calls[total])
+            total++;
+        for (int i = total; i < MANY; i++)
+            assert_int_equal(calls[i], 0);
+    }
+    assert_in_range(rounds, 2, MANY);
+    for (int i = 0; i < MANY; i++) {
+        assert_int_equal(calls[i], 1);
+        stream_close(a[i]);
+        stream_close(b[i]);
+    }
+}
+
+static void a_round_calls_only_some_back(void **state)
+{
+    (void)state;
+    in_a_fiber(park_many);
+}
+
 struct two {
     struct stream *mine, *other;
     int *calls;
@@ -415,6 +450,7 @@ int main(void)
         cmocka_unit_test(long_messages_wait_for_room),
         cmocka_unit_test(a_write_tells_how_far_it_came),
         cmocka_unit_test(parked_streams_call_back),
+        cmocka_unit_test(a_round_calls_only_some_back),
         cmocka_unit_test(a_callback_may_close_any_stream),
         cmocka_unit_test(waits_can_be_cancelled),
         cmocka_unit_test(nobody_starves),
