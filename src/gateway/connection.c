@@ -130,6 +130,8 @@ static enum status reason_of(const struct exchange *x, enum status e)
         return e;
     if (e == TIMEOUT)
         return loop_now() >= x->deadline ? UPSTREAM_TIMEOUT : REQUEST_TIMEOUT;
+    if (e == TOO_LARGE) /* trailers, or a head that has grown on its way */
+        return FIELDS_TOO_LARGE;
     if (e == CANCELLED && is_cut_off(x))
         return SHUTTING_DOWN;
     if (e == CANCELLED || e == CLOSED || e == INCOMPLETE)
@@ -220,6 +222,8 @@ static bool may_go_on(const struct connection *connection, const struct exchange
         return false;
     if (framing->kind == H1_NO_BODY || h1_body_is_complete(body))
         return true;
+    if (body->failure)
+        return false;
     /* What the client has yet to send must be read before its next request: only if it is little. A
      * client that still waits for 100 may send its body or not: nobody can tell what its next bytes
      * are. */
