@@ -205,6 +205,7 @@ static enum status send_answer(struct connection *connection, struct exchange *x
     x->facts.first_byte_sent = loop_now();
     enum status e = h1_send(connection->h1.stream, text_slice(&head), x->response.body, &framing,
         rules->http->body_timeout, x->deadline, &x->facts.sent, &is_source);
+    x->facts.ended = clock_now();
     if (e && x->facts.reason == OK)
         x->facts.reason = is_source || e == CANCELLED ? reason_of(x, e) : CLIENT_CLOSED;
     return e;
@@ -341,7 +342,8 @@ static bool serve_one(struct connection *connection)
         go_on = answer_request(connection, &x, rules, &framing);
     else if (!is_silent)
         refuse_request(connection, &x, rules, e);
-    x.facts.ended = clock_now();
+    if (!x.facts.ended) /* nothing could be sent */
+        x.facts.ended = clock_now();
     if (is_silent)
         server->ops->abandon(server, &x);
     else
