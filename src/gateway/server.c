@@ -25,10 +25,10 @@ static void refuse(struct server *server, int descriptor)
 {
     static const char answer[] = "HTTP/1.1 503 Service Unavailable\r\n"
                                  "Content-Length: 0\r\nRetry-After: 1\r\nConnection: close\r\n\r\n";
+    atomic_fetch_add_explicit(&server->refused, 1, memory_order_relaxed);
     ssize_t ignored = send(descriptor, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)ignored;
     close(descriptor);
-    atomic_fetch_add_explicit(&server->refused, 1, memory_order_relaxed);
     server->ops->closed(server);
 }
 
