@@ -61,10 +61,29 @@ void connection_begin(struct connection *connection)
     park(connection);
 }
 
+/* Writes an interim answer's head. Two fibers may want to, the one that reads the service's answer
+ * and the one that reads the client's body: in turn. One that has gone half ends the connection,
+ * since whatever followed would be taken for a part of it. */
+static enum status write_interim(struct connection *connection, struct slice head, instant deadline)
+{
+    size_t written = 0;
+    while (connection->writes_interim) {
+        enum status e = fiber_sleep_until(clock_sooner(deadline, loop_now() + MILLISECOND));
+        if (e || loop_now() >= deadline)
+            return e ? e : TIMEOUT;
+    }
+    connection->writes_interim = true;
+    enum status e = stream_write(connection->h1.stream, head.data, head.size, deadline, &written);
+    connection->writes_interim = false;
+    connection->is_torn = connection->is_torn || (e && written > 0);
+    return e;
+}
+
 /* An interim answer (RFC 9110 §15.2): HTTP/1.0 clients do not know them. */
 static enum status send_interim(struct exchange *x, const struct http_response *interim)
 {
     struct connection *connection = x->connection;
+    const struct http_options *http = connection->server->ops->rules(connection->server)->http;
     if (x->request.version == HTTP_1_0)
         return OK;
     if (interim->status == 100)
@@ -73,9 +92,10 @@ static enum status send_interim(struct exchange *x, const struct http_response *
     struct text text = text_fixed(head, sizeof head);
     struct h1_framing framing = {.kind = H1_NO_BODY, .keep_alive = true};
     h1_write_response_head(&text, interim, x->request.version, &framing);
-    return text.failed
-               ? TOO_LARGE
-               : stream_write(connection->h1.stream, text.data, text.size, x->deadline, NULL);
+    if (text.failed)
+        return TOO_LARGE;
+    instant until = clock_after(loop_now(), http->body_timeout);
+    return write_interim(connection, text_slice(&text), clock_sooner(x->deadline, until));
 }
 
 static const struct exchange_hooks hooks = {.send_interim = send_interim};
@@ -201,6 +221,8 @@ static enum status send_answer(struct connection *connection, struct exchange *x
     h1_write_response_head(&head, &x->response, x->request.version, &framing);
     if (head.failed)
         return NO_MEMORY;
+    if (connection->is_torn)
+        return CLOSED;
     bool is_source = false;
     x->facts.first_byte_sent = loop_now();
     enum status e = h1_send(connection->h1.stream, text_slice(&head), x->response.body, &framing,

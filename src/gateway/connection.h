@@ -13,6 +13,8 @@ struct connection {
     struct fiber *fiber;     /* that serves it; NULL while parked */
     uint64_t requests;       /* served */
     bool is_broken;          /* the client is gone; its exchange has been cancelled */
+    bool writes_interim;     /* some fiber does, at this moment */
+    bool is_torn;            /* an interim answer has gone half: nothing more may be written */
 };
 
 /* Parks a fresh connection until its first byte. */

@@ -1,5 +1,6 @@
 """What a reload or a stop takes away while somebody still uses it. The sanitizers see more than the assertions."""
 
+import re
 import time
 
 import http_client
@@ -48,3 +49,33 @@ def test_an_answer_that_outlives_the_listeners_names_its_own(start, serve):
         assert connection.read_answer().body == b"late"
     assert gateway.process.wait(20) == 0
     assert gateway.log_lines(1)[0]["listener"] == "127.0.0.1:0"
+
+
+def test_interim_answers_that_nobody_reads(start, serve, tmp_path):
+    """Two fibers want to write interim answers to a client that reads nothing: in turn, and not for ever."""
+    hints = b"HTTP/1.1 103 X\r\nLink: <" + b"h" * 7000 + b">\r\n\r\n"
+
+    def talkative(peer):
+        peer.upstream.requests.append(peer.read_head())
+        for _ in range(30):
+            peer.send(hints)
+        peer.read_body(peer.upstream.requests[0])
+
+    service, path = serve(talkative), tmp_path / "in.sock"
+    gateway = start(f"""
+        version: 1
+        listen: "unix:{path}"
+        http: {{body-timeout: 2s}}
+        services: {{back: "{service.at}"}}
+        routes: {{/**: back}}
+        """)
+    with http_client.Connection(str(path)) as connection:
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n"
+        connection.send(head)
+        wait_for(lambda: service.requests, what="the request at the service")
+        line = gateway.log_lines(1)[0]
+        assert line["http.response.status_code"] in (499, 504)
+        received = connection.read_to_end()
+    places = [found.start() for found in re.finditer(rb"HTTP/1\.1 ", received)]
+    assert len(places) > 1
+    assert all(place == 0 or received[:place].endswith(b"\r\n\r\n") for place in places)
