@@ -174,16 +174,31 @@ enum status forwarded_read(struct exchange *x, const struct network *trusted, si
 
 /* --- writing */
 
+/* "X-Forwarded-…", also with underscores: services that make variables of fields take them for the
+ * real ones. */
+static bool is_x_forwarded(struct slice name)
+{
+    static const char prefix[] = "x-forwarded-";
+    size_t size = sizeof prefix - 1;
+    if (name.size < size)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        char c = name.data[i];
+        if (c != prefix[i] && (prefix[i] == '-' ? c != '_' : (c | 0x20) != prefix[i]))
+            return false;
+    }
+    return true;
+}
+
 static void remove_x_forwarded(struct fields *fields)
 {
     static const enum field_id known[] = {FIELD_X_FORWARDED_FOR, FIELD_X_FORWARDED_HOST,
         FIELD_X_FORWARDED_PORT, FIELD_X_FORWARDED_PROTO};
-    struct slice prefix = SLICE("x-forwarded-");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         fields_remove_known(fields, known[i]);
     for (uint32_t i = 0; i < fields->count; i++) {
         struct field *field = &fields->items[i];
-        if (slice_equal_nocase(slice_head(field->name, prefix.size), prefix))
+        if (is_x_forwarded(field->name))
             *field = (struct field){.id = FIELD_OTHER};
     }
 }
