@@ -5,11 +5,13 @@
 #include "http/forwarded.h"
 #include "run/loop.h"
 
-#define FIRST_BLOCK  (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
-#define ARENA_LIMIT  ((size_t)16 << 20) /* what one exchange may take */
-#define DISCARD_MAX  (64 * 1024)        /* of an unread body, to keep the connection */
-#define LINGER_BYTES (1024 * 1024)      /* read and thrown away after an early answer */
-#define LINGER_TIME  (2 * SECOND)
+#define FIRST_BLOCK    (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
+#define ARENA_LIMIT    ((size_t)16 << 20) /* what one exchange may take */
+#define DISCARD_MAX    (64 * 1024)        /* of an unread body, to keep the connection */
+#define LINGER_BYTES   (1024 * 1024)      /* read and thrown away after an early answer */
+#define LINGER_TIME    (2 * SECOND)
+
+#define ID_NUMBER_BITS 48 /* of an exchange's number; those above say the worker */
 
 static void run_connection(void *argument);
 
@@ -115,6 +117,7 @@ static void ask_for_body(void *argument)
 static void begin_exchange(struct connection *connection, struct exchange *x)
 {
     x->worker = connection->server->worker;
+    x->id_number = (uint64_t)x->worker << ID_NUMBER_BITS | ++connection->server->id_number;
     x->connection = connection;
     x->hooks = &hooks;
     x->deadline = NEVER;

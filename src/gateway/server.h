@@ -45,6 +45,7 @@ struct server {
     struct list connections; /* owned */
     uint32_t connection_count;
     uint32_t exchange_count; /* under way */
+    uint64_t id_number;      /* of the newest exchange */
     bool is_draining;
     int64_t date_second; /* what `date` shows, seconds since 1970 */
     char date[HTTP_DATE_SIZE];

@@ -67,7 +67,7 @@ struct exchange {
     bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
     bool must_close;       /* close the client's connection after this answer */
     unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
-    uint64_t id_number;    /* of this exchange, unique in the process, for logs of bugs */
+    uint64_t id_number;    /* of this exchange, unique in the process: what differs between two */
     struct slice request_id;
     unsigned parameter_count;
     struct exchange_facts facts;
