@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: the real program between real sockets."""
 
 import contextlib
+import socket
 import sys
 from pathlib import Path
 
@@ -47,3 +48,18 @@ def shop(start, serve):
         routes: {{/**: back}}
         """)
     return gateway, service
+
+
+@pytest.fixture
+def free_port():
+    """free_port(): a port of 127.0.0.1 on which nobody listens; each call gives another."""
+    with contextlib.ExitStack() as stack:
+        def pick():
+            # A bound socket that does not listen keeps the port from being given to others, and SO_REUSEPORT
+            # is not needed to listen there: the kernel allows it beside one with SO_REUSEADDR.
+            keeper = stack.enter_context(socket.socket())
+            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            keeper.bind(("127.0.0.1", 0))
+            return keeper.getsockname()[1]
+
+        yield pick

@@ -19,14 +19,15 @@ STARTUP = 20  # seconds; sanitizer builds are slow to start on a busy machine
 class Gateway:
     """One `weir run`. Use it as a context manager; `address` is the first listener's (host, port)."""
 
-    def __init__(self, folder: Path, config: str, *arguments: str, environment=None, check=True):
+    def __init__(self, folder: Path, config: str, *arguments: str, environment=None, check=True, path=None, wrapper=()):
+        """`path`: serves that file or folder as it is instead of `config`. `wrapper`: a command that starts weir."""
         self.folder = Path(folder)
         self.config_path = self.folder / "weir.yaml"
         self.control = str(self.folder / "control.sock")
         self.log_path = self.folder / "access.log"
         self.check = check
         self.write_config(config)
-        command = [WEIR, "run", str(self.config_path), "--control", self.control, *arguments]
+        command = [*wrapper, WEIR, "run", str(path or self.config_path), "--control", self.control, *arguments]
         self.stderr_path = self.folder / "stderr"
         with open(self.stderr_path, "wb") as stderr, open(self.folder / "stdout", "wb") as stdout:
             self.process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=self.folder,
