@@ -19,7 +19,8 @@ STARTUP = 20  # seconds; sanitizer builds are slow to start on a busy machine
 class Gateway:
     """One `weir run`. Use it as a context manager; `address` is the first listener's (host, port)."""
 
-    def __init__(self, folder: Path, config: str, *arguments: str, environment=None, check=True, path=None, wrapper=()):
+    def __init__(self, folder: Path, config: str, *arguments: str, environment=None, check=True, path=None, wrapper=(),
+                 pass_fds=()):
         """`path`: serves that file or folder as it is instead of `config`. `wrapper`: a command that starts weir."""
         self.folder = Path(folder)
         self.config_path = self.folder / "weir.yaml"
@@ -30,7 +31,7 @@ class Gateway:
         command = [*wrapper, WEIR, "run", str(path or self.config_path), "--control", self.control, *arguments]
         self.stderr_path = self.folder / "stderr"
         with open(self.stderr_path, "wb") as stderr, open(self.folder / "stdout", "wb") as stdout:
-            self.process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=self.folder,
+            self.process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=self.folder, pass_fds=pass_fds,
                                             env={**os.environ, **(environment or {})})
         self.addresses = self._wait_until_serving()
 

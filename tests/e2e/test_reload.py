@@ -1,5 +1,6 @@
 """A new configuration replaces the old one: how it is asked for, and what a bad one does."""
 
+import json
 import os
 import signal
 
@@ -139,7 +140,7 @@ def test_bad_file_is_refused_with_its_place(start):
     assert code == 3
     assert "weir.yaml:6:8: error:" in error and "bakc" in error and "back" in error
     code, output, _ = run_weir("reload", "--control", gateway.control, "--json")
-    assert code == 3 and '"line": 6' in output
+    assert code == 3 and json.loads(output)["diagnostics"][0]["line"] == 6
 
     gateway.signal(signal.SIGHUP)
     wait_for(lambda: "weir.yaml:6:8: error:" in gateway.stderr and "old one goes on" in gateway.stderr, 10, "a complaint")
@@ -185,7 +186,7 @@ def test_another_number_of_workers_needs_a_restart(start):
 def test_admin_addresses_come_and_go(start, how, free_port):
     gateway = start(CONFIG.format("one"), "--no-watch")
     port = free_port()
-    gateway.write_config(CONFIG.format("two") + f'admin: "127.0.0.1:{port}"\n')
+    gateway.write_config(CONFIG.format("two").rstrip(" ") + f'    admin: "127.0.0.1:{port}"\n')
     reload = (lambda: run_weir("reload", "--control", gateway.control)) if how == "command" else (
         lambda: gateway.signal(signal.SIGHUP))
     reload()
@@ -209,7 +210,7 @@ def test_admin_address_in_use_refuses_the_reload(start, free_port):
     gateway = start(CONFIG.format("one"), "--no-watch")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        status, answer = gateway.reload(CONFIG.format("two") + f'admin: "127.0.0.1:{port}"\n')
+        status, answer = gateway.reload(CONFIG.format("two").rstrip(" ") + f'    admin: "127.0.0.1:{port}"\n')
     assert status == 422, answer
     assert "in use" in answer["diagnostics"][0]["message"]
     assert gateway.get("/").body == b"one"

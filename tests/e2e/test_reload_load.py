@@ -65,7 +65,7 @@ def test_an_exchange_keeps_the_rules_it_began_with(start, serve):
         peer.answer(b"done")
 
     service = serve(script)
-    config = CONFIG.format(at=service.at, number=0) + "http: {via: %s}\n"
+    config = CONFIG.format(at=service.at, number=0).rstrip(" ") + "    http: {via: %s}\n"
     gateway = start(config % "true", "--no-watch")
     with gateway.connect() as connection:
         connection.send_request("GET", "/slow")
@@ -84,7 +84,7 @@ def resident(gateway):
 def test_old_snapshots_are_freed(start, serve):
     service = serve()
     routes = "".join(f"      /r{number}/{{id:int}}: back\n" for number in range(500))
-    config = CONFIG.format(at=service.at, number=0) + routes
+    config = CONFIG.format(at=service.at, number=0).rstrip(" ") + routes
     gateway = start(config, "--no-watch")
     count = 40 if SANITIZED else 200
 
