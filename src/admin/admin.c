@@ -21,7 +21,6 @@ struct admin_door {
     struct listener *listener;
     struct acceptor *acceptor;
     bool is_control; /* the control socket: everything is allowed */
-    bool is_wanted;  /* while listeners are compared */
 };
 
 static const struct http_options http = {.head_timeout = 10 * SECOND,
@@ -40,17 +39,18 @@ struct page {
     enum http_method method;
     const char *path;
     bool is_control;
+    bool needs_snapshot;
     enum status (*serve)(struct gateway *gateway, struct exchange *x);
 };
 
 static const struct page pages[] = {
-    {METHOD_GET, "/livez", false, page_livez},
-    {METHOD_GET, "/readyz", false, page_readyz},
-    {METHOD_GET, "/metrics", false, page_metrics},
-    {METHOD_GET, "/v1/status", false, page_status},
-    {METHOD_GET, "/v1/config", true, page_config},
-    {METHOD_POST, "/v1/reload", true, page_reload},
-    {METHOD_POST, "/v1/log/reopen", true, page_log_reopen},
+    {METHOD_GET, "/livez", false, false, page_livez},
+    {METHOD_GET, "/readyz", false, false, page_readyz},
+    {METHOD_GET, "/metrics", false, false, page_metrics},
+    {METHOD_GET, "/v1/status", false, true, page_status},
+    {METHOD_GET, "/v1/config", true, true, page_config},
+    {METHOD_POST, "/v1/reload", true, true, page_reload},
+    {METHOD_POST, "/v1/log/reopen", true, false, page_log_reopen},
 };
 
 static struct admin *admin_of(struct server *server)
@@ -102,6 +102,8 @@ static enum status serve(struct server *server, struct exchange *x)
             continue;
         if (pages[i].is_control && !is_control_connection(x))
             return ADDRESS_DENIED;
+        if (pages[i].needs_snapshot && !gateway_snapshot(admin_of(server)->gateway))
+            return SHUTTING_DOWN;
         return pages[i].serve(admin_of(server)->gateway, x);
     }
     return is_path_known ? METHOD_NOT_ALLOWED : NO_ROUTE;
@@ -134,7 +136,7 @@ static enum status open_door(struct admin *admin, const struct listen_address *a
     struct admin_door *door = calloc(1, sizeof *door);
     if (!door)
         return NO_MEMORY;
-    *door = (struct admin_door){.admin = admin, .is_control = is_control, .is_wanted = true};
+    *door = (struct admin_door){.admin = admin, .is_control = is_control};
     enum status e = listener_open(at, &door->listener);
     if (!e && is_control && chmod(at->address.local.sun_path, 0600))
         e = IO_ERROR;
@@ -172,31 +174,34 @@ static struct admin_door *find_door(struct admin *admin, struct slice name)
     return NULL;
 }
 
-enum status admin_update(struct admin *admin, struct diagnostics *diagnostics)
+enum status admin_prepare(
+    struct admin *admin, const struct snapshot *snapshot, struct diagnostics *diagnostics)
 {
-    const struct option_list *wanted = &gateway_snapshot(admin->gateway)->options->admin;
-    enum status result = OK;
-    list_each (node, &admin->doors)
-        list_entry(node, struct admin_door, node)->is_wanted = false;
+    const struct option_list *wanted = &snapshot->options->admin;
     for (size_t i = 0; i < wanted->count; i++) {
         const struct listen_address *at = (const struct listen_address *)wanted->items + i;
-        struct admin_door *door = find_door(admin, at->text);
-        enum status e = OK;
-        if (door)
-            door->is_wanted = true;
-        else
-            e = open_door(admin, at, false);
+        enum status e = find_door(admin, at->text) ? OK : open_door(admin, at, false);
         if (e)
             diagnostics_error(diagnostics, at->place, SLICE_NONE, "cannot listen on %.*s: %s",
                 SLICE_ARG(at->text), e == EXISTS ? "the address is in use" : strerror(errno));
-        result = e ? e : result;
+        if (e)
+            return e;
     }
-    list_each (other, &admin->doors) {
-        struct admin_door *door = list_entry(other, struct admin_door, node);
-        if (!door->is_wanted && !door->is_control)
+    return OK;
+}
+
+void admin_settle(struct admin *admin)
+{
+    const struct option_list *wanted = &gateway_snapshot(admin->gateway)->options->admin;
+    list_each (node, &admin->doors) {
+        struct admin_door *door = list_entry(node, struct admin_door, node);
+        bool is_wanted = door->is_control;
+        for (size_t i = 0; i < wanted->count; i++)
+            is_wanted |= slice_equal(listener_name(door->listener),
+                ((const struct listen_address *)wanted->items)[i].text);
+        if (!is_wanted)
             shut(door);
     }
-    return result;
 }
 
 enum status admin_start(struct gateway *gateway, struct slice control, struct admin **ret_admin)

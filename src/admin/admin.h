@@ -19,9 +19,13 @@ struct admin;
  * listens on is EXISTS. On the control loop. */
 enum status admin_start(struct gateway *gateway, struct slice control, struct admin **ret_admin);
 
-/* Opens and closes listeners as the current snapshot's `admin:` says; complaints go to
- * `diagnostics`. */
-enum status admin_update(struct admin *admin, struct diagnostics *diagnostics);
+/* Opens those addresses of a snapshot's `admin:` that are not open; one that cannot be opened is an
+ * error, with a complaint. Then the caller settles. */
+enum status admin_prepare(
+    struct admin *admin, const struct snapshot *snapshot, struct diagnostics *diagnostics);
 
-/* Waits for answers under way, a second at most. */
+/* Closes the addresses that the snapshot which is served now does not name. */
+void admin_settle(struct admin *admin);
+
+/* After gateway_stop and before gateway_free. Waits for answers under way, a second at most. */
 void admin_stop(struct admin *admin);

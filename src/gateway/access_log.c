@@ -55,12 +55,17 @@ struct access_log {
     _Atomic bool is_stopping;
     _Atomic bool must_reopen;
     _Atomic uint64_t failed_writes;
+    _Atomic uint64_t lost; /* lines that went with them */
 };
 
-/* O_NONBLOCK, since a pipe that nobody reads must hold up neither the start nor the stop. */
+/* O_NONBLOCK, since a pipe that nobody reads must hold up neither the start nor the stop. A named
+ * pipe is opened for reading too: so its reader may come later, go, and come again. */
 static int open_path(const char *path)
 {
-    return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+    struct stat target;
+    bool is_pipe = !stat(path, &target) && S_ISFIFO(target.st_mode);
+    int way = is_pipe ? O_RDWR : O_WRONLY | O_APPEND | O_CREAT;
+    return open(path, way | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
 }
 
 /* A pipe or terminal is opened anew: whoever shares ours shall not find it non-blocking. */
@@ -175,7 +180,20 @@ static bool wait_writable(struct access_log *log, instant give_up)
 {
     struct pollfd poll_one = {.fd = log->descriptor, .events = POLLOUT};
     (void)poll(&poll_one, 1, FLUSH_EVERY);
+    if (atomic_load(&log->must_reopen))
+        return false;
     return give_up == NEVER ? !atomic_load(&log->is_stopping) : clock_now() < give_up;
+}
+
+/* What could not be written is lost: its lines are counted. */
+static void lose(struct access_log *log, const struct iovec *parts, size_t count)
+{
+    uint64_t lines = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < parts[i].iov_len; j++)
+            lines += ((const char *)parts[i].iov_base)[j] == '\n';
+    atomic_fetch_add(&log->failed_writes, 1);
+    atomic_fetch_add(&log->lost, lines);
 }
 
 /* Writes a ring's bytes. On an error that is not "later" they are thrown away: the ring must not
@@ -189,14 +207,15 @@ static bool drain(struct access_log *log, struct ring *ring, instant give_up)
         uint64_t at = tail & (log->ring_size - 1), size = head - tail;
         uint64_t first = log->ring_size - at < size ? log->ring_size - at : size;
         struct iovec parts[2] = {{ring->data + at, first}, {ring->data, size - first}};
-        ssize_t n = write_some(log->descriptor, parts, size > first ? 2 : 1);
+        int count = size > first ? 2 : 1;
+        ssize_t n = write_some(log->descriptor, parts, count);
         if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
             if (!wait_writable(log, give_up))
                 break;
             continue;
         }
         if (n < 0)
-            atomic_fetch_add(&log->failed_writes, 1);
+            lose(log, parts, (size_t)count);
         tail += n < 0 ? size : (uint64_t)n;
         atomic_store_explicit(&ring->tail, tail, memory_order_release);
     }
@@ -349,7 +368,9 @@ struct access_log_counters access_log_read_counters(const struct access_log *log
         counters.written += atomic_load(&log->rings[i].lines);
         counters.dropped += atomic_load(&log->rings[i].dropped);
     }
-    if (log)
-        counters.failed_writes = atomic_load(&log->failed_writes);
+    if (!log)
+        return counters;
+    counters.dropped += atomic_load(&log->lost);
+    counters.failed_writes = atomic_load(&log->failed_writes);
     return counters;
 }

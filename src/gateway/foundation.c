@@ -7,7 +7,7 @@
 
 #define WORKERS_MAX 1024
 
-static unsigned processor_count(void)
+unsigned foundation_processor_count(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set))
@@ -29,7 +29,7 @@ unsigned foundation_worker_count(struct slice path)
             workers = 0;
     }
     arena_release(&arena);
-    return workers && workers <= WORKERS_MAX ? (unsigned)workers : processor_count();
+    return workers && workers <= WORKERS_MAX ? (unsigned)workers : foundation_processor_count();
 }
 
 enum status foundation_init(struct foundation *foundation, unsigned workers)

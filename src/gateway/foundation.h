@@ -13,6 +13,9 @@ struct foundation {
     unsigned workers;
 };
 
+/* Those that this process may run on. */
+unsigned foundation_processor_count(void);
+
 /* How many workers the configuration asks for, or as many as there are processors. A configuration
  * that cannot be read gives the latter: loading it will say what is wrong. */
 unsigned foundation_worker_count(struct slice path);

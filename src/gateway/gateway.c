@@ -74,6 +74,18 @@ static size_t count_listeners(struct listener *const *listeners)
     return count;
 }
 
+/* One that was written in another way, ":80" and "[::]:80". Each listener with port 0 is one of its
+ * own. */
+static struct listener *find_address(
+    struct listener *const *listeners, const struct address *address)
+{
+    bool is_any_port = address->any.sa_family != AF_UNIX && address_port(address) == 0;
+    for (; !is_any_port && listeners && *listeners; listeners++)
+        if (address_equal(&(*listeners)->address, address))
+            return *listeners;
+    return NULL;
+}
+
 static struct listener *find_listener(struct listener *const *listeners, struct slice name)
 {
     for (; listeners && *listeners; listeners++)
@@ -127,7 +139,9 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
         change->next[i] = find_listener(gateway->listeners, at->text);
         if (change->next[i])
             continue;
-        enum status e = listener_open(at, &change->next[i]);
+        const struct listener *same = find_address(gateway->listeners, &at->address);
+        enum status e = same ? listener_rename(same, at, &change->next[i])
+                             : listener_open(at, &change->next[i]);
         if (e)
             return complain_listen(diagnostics, at, e);
         change->opened[opened++] = change->next[i];
@@ -140,7 +154,8 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
 
 /* Whoever connected to a listener that goes away is still served: the last worker to leave takes
  * what waits in its queue. */
-static enum status shut_listeners(struct gateway *gateway, struct listener **shut)
+static enum status shut_listeners(
+    struct gateway *gateway, struct listener **shut, struct listener *const *kept)
 {
     if (!shut[0])
         return OK;
@@ -149,8 +164,14 @@ static enum status shut_listeners(struct gateway *gateway, struct listener **shu
     order.drains = true;
     if (!e)
         e = order_some(gateway, &order, 0, 1);
-    for (struct listener **l = shut; *l; l++)
+    for (struct listener **l = shut; *l; l++) {
+        struct listener *same = find_address(kept, &(*l)->address);
+        if (same) { /* a unix path goes on under another name */
+            same->is_inherited = (*l)->is_inherited;
+            (*l)->is_inherited = true;
+        }
         listener_close(*l);
+    }
     return e;
 }
 
@@ -206,7 +227,10 @@ static enum status publish(
     struct listener_change change = {0};
     struct access_log *log = gateway->log, *old_log = gateway->log;
     bool has_log = !is_log_same(gateway, &snapshot->options->log);
+    const struct gateway_hooks *hooks = gateway->hooks;
     enum status e = plan_listeners(gateway, snapshot, diagnostics, &change);
+    if (!e && hooks)
+        e = hooks->prepare(gateway->hooks_argument, snapshot, diagnostics);
     if (!e && has_log)
         e = open_log(gateway, &snapshot->options->log, diagnostics, &log);
     if (e) {
@@ -233,12 +257,23 @@ static enum status publish(
         access_log_free(old_log);
     }
     if (!e)
-        e = shut_listeners(gateway, change.shut);
+        e = shut_listeners(gateway, change.shut, change.next);
     free(gateway->listeners);
     gateway->listeners = change.next;
     change.next = NULL;
     release_change(&change);
     return e;
+}
+
+/* Threads are started once: another number of them waits for the next start. */
+static void warn_of_workers(
+    const struct gateway *gateway, const struct snapshot *snapshot, struct diagnostics *diagnostics)
+{
+    const struct gateway_options *options = snapshot->options;
+    int64_t wanted = options->workers ? options->workers : foundation_processor_count();
+    if (wanted != gateway->worker_count)
+        diagnostics_warning(diagnostics, options->workers_place, SLICE("restart to change it"),
+            "another number of workers needs a restart: there are still %u", gateway->worker_count);
 }
 
 static enum status load_and_publish(struct gateway *gateway, struct diagnostics *diagnostics)
@@ -249,9 +284,13 @@ static enum status load_and_publish(struct gateway *gateway, struct diagnostics 
     gateway->reload.when = clock_wall();
     enum status e = snapshot_load(&context, gateway->path, diagnostics, &snapshot);
     if (!e) {
+        warn_of_workers(gateway, snapshot, diagnostics);
         e = publish(gateway, snapshot, diagnostics);
+        /* Whoever prints them may do so when the snapshot is gone. */
+        enum status kept = diagnostics_keep_sources(diagnostics);
         if (e && gateway->snapshot != snapshot)
             snapshot_free(snapshot);
+        e = e ? e : kept;
     }
     gateway->reload.succeeded = !e;
     gateway->reload.failures += e != OK;
@@ -267,10 +306,15 @@ enum status gateway_reload(struct gateway *gateway, struct diagnostics *diagnost
     }
     if (gateway->is_draining)
         return SHUTTING_DOWN;
+    const struct gateway_hooks *hooks = gateway->hooks;
     gateway->is_reloading = true;
+    if (hooks)
+        hooks->reloading(gateway->hooks_argument);
     enum status e = load_and_publish(gateway, diagnostics);
+    if (hooks)
+        hooks->reloaded(gateway->hooks_argument, e, diagnostics);
     gateway->is_reloading = false;
-    wait_queue_wake_one(&gateway->turn);
+    wait_queue_wake_all(&gateway->turn);
     return e;
 }
 
@@ -326,18 +370,27 @@ enum status gateway_start(
     enum status e = gateway->path.data ? start_all(gateway, diagnostics) : NO_MEMORY;
     if (e) {
         gateway_stop(gateway);
+        gateway_free(gateway);
         return e;
     }
     *ret_gateway = gateway;
     return OK;
 }
 
+void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hooks, void *argument)
+{
+    gateway->hooks = hooks;
+    gateway->hooks_argument = argument;
+}
+
 static void stop_workers(struct gateway *gateway)
 {
     int64_t patience = gateway->snapshot ? gateway->snapshot->options->drain : 0;
     struct order order = {.carry_out = worker_stop, .deadline = loop_now() + patience};
-    if (gateway->listeners)
-        (void)shut_listeners(gateway, gateway->listeners);
+    if (gateway->listeners) {
+        (void)shut_listeners(gateway, gateway->listeners, NULL);
+        gateway->listeners[0] = NULL; /* for whoever asks meanwhile */
+    }
     if (gateway->started)
         must(!order_all(gateway, &order));
     for (unsigned i = 0; i < gateway->started; i++)
@@ -353,9 +406,19 @@ void gateway_stop(struct gateway *gateway)
     while (gateway->is_reloading)
         (void)wait_queue_wait(&gateway->turn, NEVER);
     stop_workers(gateway);
+    gateway->started = 0;
+    gateway->snapshot = NULL;
     while (gateway->published)
         (void)wait_queue_wait(&gateway->retired, NEVER);
     access_log_free(gateway->log);
+    gateway->log = NULL;
+    fiber_unshield();
+}
+
+void gateway_free(struct gateway *gateway)
+{
+    if (!gateway)
+        return;
     share_group_free(gateway->group);
     foundation_release(&gateway->foundation);
     process_metrics_free(gateway->process);
@@ -365,7 +428,6 @@ void gateway_stop(struct gateway *gateway)
     free(gateway->loops);
     free((char *)gateway->path.data);
     free(gateway);
-    fiber_unshield();
 }
 
 bool gateway_is_ready(const struct gateway *gateway)

@@ -13,13 +13,27 @@ struct gateway;
 enum status gateway_start(
     struct slice path, struct diagnostics *diagnostics, struct gateway **ret_gateway);
 
+/* Who else takes part in reloads, however they were asked for. On the fiber that reloads. */
+struct gateway_hooks {
+    void (*reloading)(void *argument); /* one begins */
+    /* Does what a new snapshot needs besides, before it is served; an error refuses it. */
+    enum status (*prepare)(
+        void *argument, const struct snapshot *snapshot, struct diagnostics *diagnostics);
+    /* One has ended: `gateway_snapshot` is served now. */
+    void (*reloaded)(void *argument, enum status result, struct diagnostics *diagnostics);
+};
+void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hooks, void *argument);
+
 /* Loads the configuration anew and serves it if it is good; else the old one goes on and the
  * diagnostics say why. Of several at once each waits its turn. */
 enum status gateway_reload(struct gateway *gateway, struct diagnostics *diagnostics);
 
-/* Stops accepting, lets exchanges end for at most the configuration's `drain`, ends the workers,
- * and frees everything. */
+/* Stops accepting, lets exchanges end for at most the configuration's `drain`, and ends the workers
+ * and the log. What is left answers questions only, and has no snapshot. */
 void gateway_stop(struct gateway *gateway);
+
+/* What was stopped, or never started. NULL is fine. */
+void gateway_free(struct gateway *gateway);
 
 /* Readiness goes away first, so that a balancer in front can notice before connections do. */
 bool gateway_is_ready(const struct gateway *gateway);
@@ -27,7 +41,7 @@ void gateway_set_draining(struct gateway *gateway);
 
 void gateway_reopen_log(struct gateway *gateway);
 
-/* What is served now: good until the caller next waits. */
+/* What is served now: good until the caller next waits. NULL: nothing any more. */
 const struct snapshot *gateway_snapshot(const struct gateway *gateway);
 
 struct metrics *gateway_metrics(struct gateway *gateway);

@@ -23,6 +23,8 @@ struct gateway {
     bool is_reloading;
     struct wait_queue turn; /* reloads that wait for one another */
     struct reload_facts reload;
+    const struct gateway_hooks *hooks; /* borrowed; or NULL */
+    void *hooks_argument;
     struct process_metrics *process; /* owned */
     unsigned published;              /* snapshots that somebody still holds */
     struct wait_queue retired;       /* one fewer */

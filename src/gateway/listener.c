@@ -42,14 +42,38 @@ static int find_passed(const struct address *address)
     return -1;
 }
 
-enum status listener_open(const struct listen_address *at, struct listener **ret_listener)
+static struct listener *new_listener(const struct listen_address *at)
 {
     struct listener *listener = calloc(1, sizeof *listener + at->text.size + 1);
     if (!listener)
-        return NO_MEMORY;
+        return NULL;
     listener->address = at->address;
     listener->name_size = at->text.size;
     memcpy(listener->name, at->text.data, at->text.size);
+    return listener;
+}
+
+enum status listener_rename(
+    const struct listener *old, const struct listen_address *at, struct listener **ret_listener)
+{
+    struct listener *listener = new_listener(at);
+    if (!listener)
+        return NO_MEMORY;
+    listener->is_inherited = true;
+    listener->descriptor = fcntl(old->descriptor, F_DUPFD_CLOEXEC, 3);
+    if (listener->descriptor < 0) {
+        free(listener);
+        return IO_ERROR;
+    }
+    *ret_listener = listener;
+    return OK;
+}
+
+enum status listener_open(const struct listen_address *at, struct listener **ret_listener)
+{
+    struct listener *listener = new_listener(at);
+    if (!listener)
+        return NO_MEMORY;
     listener->descriptor = find_passed(&at->address);
     listener->is_inherited = listener->descriptor >= 0;
     enum status e = OK;

@@ -19,6 +19,11 @@ struct listener {
  * sd_listen_fds(3)). EXISTS, IO_ERROR; errno says why. */
 enum status listener_open(const struct listen_address *at, struct listener **ret_listener);
 
+/* The same address under another name, with a descriptor of its own. It leaves a unix
+ * path in place; who closes the old one passes that duty on. */
+enum status listener_rename(
+    const struct listener *old, const struct listen_address *at, struct listener **ret_listener);
+
 /* Closes; removes a unix socket's path that was made here. */
 void listener_close(struct listener *listener);
 

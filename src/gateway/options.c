@@ -167,9 +167,12 @@ static bool plural_option(size_t i, struct option *ret_option)
     return true;
 }
 
-static enum status check_version(struct reader *reader, const struct node *node, void *value)
+static enum status check_top(struct reader *reader, const struct node *node, void *value)
 {
     struct gateway_options *options = value;
+    const struct node *workers = node_get(node, SLICE("workers"));
+    if (workers)
+        options->workers_place = workers->place;
     const struct node *version = node_get(node, SLICE("version"));
     if (version && options->version != 1)
         return diagnostics_error(reader->diagnostics, version->place, SLICE("write `version: 1`"),
@@ -217,7 +220,7 @@ const struct option_table gateway_table = {.name = "configuration",
     .help = "One file, or a folder of files that are read as one.",
     .options = gateway_rows,
     .size = sizeof(struct gateway_options),
-    .check = check_version,
+    .check = check_top,
     .read_unknown = read_policies,
     .unknown_name = plural_name,
     .unknown_option = plural_option,

@@ -46,7 +46,8 @@ struct gateway_options {
     struct option_list
         admin; /* of struct listen_address: metrics and health; empty: the control socket alone */
     int64_t workers; /* 0: one for each processor */
-    int64_t drain;   /* nanoseconds that a stop waits for exchanges to end */
+    struct place workers_place;
+    int64_t drain; /* nanoseconds that a stop waits for exchanges to end */
     struct network_list
         trusted; /* proxies whose Forwarded, X-Forwarded-* and X-Request-Id are believed */
     struct option_list hosts;    /* of struct slice */

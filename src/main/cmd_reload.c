@@ -6,21 +6,24 @@
 
 static void print_diagnostic(const struct json_value *one)
 {
-    struct slice file = SLICE_NONE, message = SLICE_NONE, hint = SLICE_NONE;
+    struct slice severity = SLICE("error"), file = SLICE_NONE, message = SLICE_NONE,
+                 hint = SLICE_NONE;
     int64_t line = 0, column = 0;
+    json_get_text(one, SLICE("severity"), &severity);
     json_get_text(one, SLICE("file"), &file);
     json_get_text(one, SLICE("message"), &message);
     json_get_text(one, SLICE("hint"), &hint);
     json_get_i64(one, SLICE("line"), &line);
     json_get_i64(one, SLICE("column"), &column);
-    fprintf(stderr, "%.*s:%lld:%lld: error: %.*s", SLICE_ARG(file), (long long)line,
-        (long long)column, SLICE_ARG(message));
+    if (file.size)
+        fprintf(stderr, "%.*s:%lld:%lld: ", SLICE_ARG(file), (long long)line, (long long)column);
+    fprintf(stderr, "%.*s: %.*s", SLICE_ARG(severity), SLICE_ARG(message));
     if (hint.size)
         fprintf(stderr, " (%.*s)", SLICE_ARG(hint));
     fputc('\n', stderr);
 }
 
-static void print_refusal(struct arena *arena, struct slice body)
+static void print_diagnostics_of(struct arena *arena, struct slice body)
 {
     struct json_value *root;
     if (json_parse(arena, body, NULL, &root, NULL)) {
@@ -31,7 +34,6 @@ static void print_refusal(struct arena *arena, struct slice body)
     if (list)
         json_each (one, list)
             print_diagnostic(one);
-    fprintf(stderr, "weir: the configuration was refused; the old one goes on serving\n");
 }
 
 static int reload(struct arena *arena, const char *control, bool json)
@@ -40,12 +42,14 @@ static int reload(struct arena *arena, const char *control, bool json)
     int code = control_ask(arena, control, "POST", "/v1/reload", &answer);
     if (code)
         return code;
-    if (json)
+    if (json) {
         printf("%.*s", SLICE_ARG(answer.body));
-    else if (answer.status == 200)
-        fprintf(stderr, "weir: reloaded\n");
-    else
-        print_refusal(arena, answer.body);
+    } else {
+        print_diagnostics_of(arena, answer.body);
+        fprintf(stderr, answer.status == 200
+                            ? "weir: reloaded\n"
+                            : "weir: the configuration was refused; the old one goes on serving\n");
+    }
     return answer.status == 200 ? EXIT_DONE : answer.status == 422 ? EXIT_CONFIG : EXIT_FAILED;
 }
 

@@ -33,6 +33,32 @@ static void complain(struct diagnostics *diagnostics, const char *path, enum sta
         fprintf(stderr, "weir: %s: %s\n", path, status_sentence(e));
 }
 
+static void reloading(void *argument)
+{
+    (void)argument;
+    notify_reloading();
+}
+
+static enum status prepare(
+    void *argument, const struct snapshot *snapshot, struct diagnostics *diagnostics)
+{
+    struct running *running = argument;
+    return admin_prepare(running->admin, snapshot, diagnostics);
+}
+
+static void reloaded(void *argument, enum status e, struct diagnostics *diagnostics)
+{
+    struct running *running = argument;
+    admin_settle(running->admin);
+    complain(diagnostics, running->options->path, e);
+    fprintf(stderr, e ? "weir: the configuration was refused; the old one goes on serving\n"
+                      : "weir: reloaded\n");
+    notify_manager("READY=1");
+}
+
+static const struct gateway_hooks hooks = {
+    .reloading = reloading, .prepare = prepare, .reloaded = reloaded};
+
 static void reload_on_fiber(void *argument)
 {
     struct running *running = argument;
@@ -40,14 +66,7 @@ static void reload_on_fiber(void *argument)
     struct diagnostics diagnostics;
     arena_init(&arena, 0, 0);
     diagnostics_init(&diagnostics, &arena);
-    notify_reloading();
-    enum status e = gateway_reload(running->gateway, &diagnostics);
-    if (!e)
-        e = admin_update(running->admin, &diagnostics);
-    complain(&diagnostics, running->options->path, e);
-    fprintf(stderr, e ? "weir: the configuration was refused; the old one goes on serving\n"
-                      : "weir: reloaded\n");
-    notify_manager("READY=1");
+    (void)gateway_reload(running->gateway, &diagnostics); /* `reloaded` says how it went */
     arena_release(&arena);
 }
 
@@ -88,7 +107,7 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void start_admin(struct running *running, struct diagnostics *diagnostics)
+static enum status start_admin(struct running *running, struct diagnostics *diagnostics)
 {
     struct arena arena;
     arena_init(&arena, 0, 0);
@@ -101,8 +120,11 @@ static void start_admin(struct running *running, struct diagnostics *diagnostics
         e = admin_start(running->gateway, SLICE_NONE, &running->admin);
     }
     if (!e)
-        (void)admin_update(running->admin, diagnostics);
+        e = admin_prepare(running->admin, gateway_snapshot(running->gateway), diagnostics);
+    if (!e)
+        gateway_set_hooks(running->gateway, &hooks, running);
     arena_release(&arena);
+    return e;
 }
 
 static enum status start(struct running *running, struct diagnostics *diagnostics)
@@ -111,13 +133,12 @@ static enum status start(struct running *running, struct diagnostics *diagnostic
     enum status e = signals_new(got_signal, running, &running->signals);
     if (!e)
         e = gateway_start(path, diagnostics, &running->gateway);
-    if (e)
-        return e;
-    start_admin(running, diagnostics);
-    if (running->options->watches && file_watch_new(path, reload, running, &running->watch))
+    if (!e)
+        e = start_admin(running, diagnostics);
+    if (!e && running->options->watches && file_watch_new(path, reload, running, &running->watch))
         fprintf(stderr, "weir: %s is not watched for changes: `weir reload` works\n",
             running->options->path);
-    return OK;
+    return e;
 }
 
 static int code_of(enum status e, const struct diagnostics *diagnostics)
@@ -134,6 +155,7 @@ static void finish(struct running *running)
     scope_end(&running->reloads);
     gateway_stop(running->gateway);
     admin_stop(running->admin);
+    gateway_free(running->gateway);
     signals_free(running->signals);
 }
 

@@ -44,6 +44,25 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
+/* One folder is watched once, however often this is asked for. */
+static int watch_folder_of(const char *path, int descriptor)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    int result = folder ? inotify_add_watch(descriptor, folder, EVENTS) : -1;
+    free(folder);
+    return result;
+}
+
+/* The file may be a link: what it leads to is watched as well, where it is now. */
+static void watch_target(const struct file_watch *watch, int descriptor)
+{
+    char *target = watch->is_folder ? NULL : realpath(watch->path, NULL);
+    if (target)
+        (void)watch_folder_of(target, descriptor);
+    free(target);
+}
+
 /* Other files may live in the same folder: only a change of this one counts. One that is missing
  * for the moment is about to be replaced. */
 static void settled(struct timer *timer)
@@ -55,18 +74,8 @@ static void settled(struct timer *timer)
     if (!watch->is_folder && is_same_file(&now, &watch->last))
         return;
     watch->last = now;
+    watch_target(watch, watch->io.descriptor);
     watch->changed(watch->argument);
-}
-
-static int watch_folder_of(const struct file_watch *watch, int descriptor)
-{
-    if (watch->is_folder)
-        return inotify_add_watch(descriptor, watch->path, EVENTS);
-    const char *slash = strrchr(watch->path, '/');
-    char *folder = slash ? strndup(watch->path, (size_t)(slash - watch->path) + 1) : strdup(".");
-    int result = folder ? inotify_add_watch(descriptor, folder, EVENTS) : -1;
-    free(folder);
-    return result;
 }
 
 static enum status begin(struct file_watch *watch)
@@ -75,10 +84,14 @@ static enum status begin(struct file_watch *watch)
     if (descriptor < 0)
         return IO_ERROR;
     enum status e = IO_ERROR;
-    if (watch_folder_of(watch, descriptor) >= 0)
+    int folder = watch->is_folder ? inotify_add_watch(descriptor, watch->path, EVENTS)
+                                  : watch_folder_of(watch->path, descriptor);
+    if (folder >= 0)
         e = io_watch(&watch->io, descriptor, IO_READ, something_happened, watch);
     if (e)
         close(descriptor);
+    else
+        watch_target(watch, descriptor);
     return e;
 }
 

@@ -105,7 +105,7 @@ def test_an_address_written_in_another_way(start, tmp_path, free_port):
             assert status == 200, answer
             assert kept.request("GET", "/").status == 200
             assert get(("127.0.0.1", port)) == 200
-    names = {line["listener"] for line in gateway.log_lines(7)}
+    names = {line["listener"] for line in gateway.log_lines(6)}
     assert f"[0::0]:{port}" in names and f":{port}" in names
 
 
