@@ -387,7 +387,7 @@ void io_park(struct io *io, io_callback *call, void *argument)
     io->parked = call;
     io->argument = argument;
     list_init(&io->due);
-    if (io->state & READABLE)
+    if (!io_is_quiet(io))
         list_push_back(&loop_here->io.due, &io->due);
 }
 
