@@ -10,6 +10,7 @@
 
 #define STACKS_KEPT        1024
 #define BUFFERS_LARGE      64
+#define SPLICES_MAX        64
 #define TRIM_EVERY         SECOND
 #define SIGNAL_STACK_EXTRA ((size_t)16 * 1024) /* for the handler's own frames */
 
@@ -59,6 +60,7 @@ enum status loop_new(const struct loop_options *options, struct loop **ret_loop)
     wheel_init(&loop->wheel, loop->now);
     stacks_init(&loop->stacks, o->stack_size, o->stacks_kept ? o->stacks_kept : STACKS_KEPT);
     loop->buffers.large_max = o->buffers_large_max ? o->buffers_large_max : BUFFERS_LARGE;
+    loop->splices.max = o->splices_max ? o->splices_max : SPLICES_MAX;
     scope_init(&loop->root);
     timer_init(&loop->trim, trim);
     random_init(&loop->random);
@@ -214,6 +216,7 @@ void loop_read_counters(const struct loop *loop, struct loop_counters *ret_count
         .fibers_running = atomic_load_explicit(&tally->fibers_running, memory_order_relaxed),
         .stacks = atomic_load_explicit(&tally->stacks, memory_order_relaxed),
         .buffers_lent = atomic_load_explicit(&tally->buffers_lent, memory_order_relaxed),
+        .splices_lent = atomic_load_explicit(&tally->splices_lent, memory_order_relaxed),
         .accept_pauses = atomic_load_explicit(&tally->accept_pauses, memory_order_relaxed),
         .busy_nanoseconds = cpu_time(loop->cpu_clock),
     };

@@ -21,6 +21,7 @@ struct loop_options {
     size_t stack_size;        /* bytes a fiber's stack has; 0: 64 KiB */
     size_t stacks_kept;       /* free stacks kept for reuse; 0: 1024 */
     size_t buffers_large_max; /* large buffers lent at a time before small ones are lent; 0: 64 */
+    size_t splices_max;       /* pipes of run/splice.h lent at a time; 0: 64 */
 };
 
 /* Of the calling thread; NO_MEMORY or IO_ERROR. `options` NULL: defaults. The loop becomes the
@@ -60,6 +61,7 @@ struct loop_counters {
     uint64_t fibers_running;
     uint64_t stacks; /* that exist, in use or kept */
     uint64_t buffers_lent;
+    uint64_t splices_lent;
     uint64_t accept_pauses;    /* times that an acceptor paused because no descriptor was left */
     uint64_t busy_nanoseconds; /* processor time of the thread (what it does not spend waiting) */
 };

@@ -42,15 +42,18 @@ struct buffers {
 void buffers_release(struct buffers *buffers);
 
 struct splices {
-    struct splice *first; /* free ones, most recently used first */
-    unsigned free, lent;
+    struct splice *first; /* owned: free ones, most recently used first */
+    unsigned free;
+    size_t lent, max; /* max: how many may be lent at a time */
+    instant retry;    /* the system refused one: none is opened before this */
 };
 
 void splices_release(struct splices *pool);
 
 /* Written by the loop alone, read by anyone. */
 struct loop_tally {
-    _Atomic uint64_t rounds, fibers_started, fibers_running, stacks, buffers_lent, accept_pauses;
+    _Atomic uint64_t rounds, fibers_started, fibers_running, stacks, buffers_lent, splices_lent,
+        accept_pauses;
 };
 
 struct loop {

@@ -7,8 +7,10 @@
 #include "base/must.h"
 #include "run/loop_core.h"
 
-#define PIPE_SIZE (256 * 1024) /* an unprivileged user may have 64 MiB of pipes in all */
-#define KEPT      16
+#define PIPE_SIZE   ((size_t)1024 * 1024)
+#define PIPE_LEAST  ((size_t)256 * 1024) /* a smaller one costs more than it saves */
+#define KEPT        16
+#define RETRY_AFTER SECOND /* when the system has refused one */
 
 struct splice {
     struct splice *next; /* the pool's own */
@@ -23,6 +25,14 @@ static void close_splice(struct splice *splice)
     free(splice);
 }
 
+static bool can_grow(int pipe)
+{
+    for (size_t size = PIPE_SIZE; size >= PIPE_LEAST; size /= 2)
+        if (fcntl(pipe, F_SETPIPE_SZ, (int)size) >= 0)
+            return true;
+    return false;
+}
+
 static struct splice *open_splice(void)
 {
     int ends[2];
@@ -34,24 +44,33 @@ static struct splice *open_splice(void)
         return NULL;
     }
     *splice = (struct splice){.out = ends[0], .in = ends[1]};
-    /* A pipe that stays small is slow, not wrong: all of it is gone before it is filled again. */
-    (void)fcntl(splice->in, F_SETPIPE_SZ, PIPE_SIZE);
-    return splice;
+    if (can_grow(splice->in))
+        return splice;
+    close_splice(splice);
+    return NULL;
+}
+
+static void set_lent(struct splices *pool, size_t lent)
+{
+    pool->lent = lent;
+    atomic_store_explicit(&loop_here->tally.splices_lent, lent, memory_order_relaxed);
 }
 
 static struct splice *take(struct splices *pool)
 {
     struct splice *splice = pool->first;
-    if (pool->lent >= SPLICES_MAX)
+    if (pool->lent >= pool->max)
         return NULL;
     if (splice) {
         pool->first = splice->next;
         pool->free--;
-    } else {
+    } else if (loop_here->now >= pool->retry) {
         splice = open_splice();
+        if (!splice)
+            pool->retry = loop_here->now + RETRY_AFTER;
     }
     if (splice)
-        pool->lent++;
+        set_lent(pool, pool->lent + 1);
     return splice;
 }
 
@@ -61,7 +80,7 @@ void splice_give(struct splice *splice)
     if (!splice)
         return;
     must(pool->lent > 0);
-    pool->lent--;
+    set_lent(pool, pool->lent - 1);
     if (splice->size > 0 || pool->free >= KEPT) {
         close_splice(splice);
         return;
@@ -89,6 +108,7 @@ size_t splice_size(const struct splice *splice)
 enum status splice_read(struct stream *from, size_t most, instant deadline,
     struct splice **ret_splice, size_t *ret_size)
 {
+    most = most < PIPE_SIZE ? most : PIPE_SIZE; /* no more, although it may have room */
     for (;;) {
         enum status e = stream_wait_readable(from, deadline);
         if (e)

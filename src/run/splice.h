@@ -9,13 +9,13 @@
  *
  * A `struct splice` is a pipe of the loop's pool with bytes in it. Take one only when there are
  * bytes to put into it, give it back as soon as they are gone: splice_read waits without one. Each
- * is two descriptors and up to 256 KiB of the kernel's memory, so only SPLICES_MAX are lent by one
- * loop; beyond, the caller must read and write. */
+ * is two descriptors and up to 1 MiB of the kernel's memory, so a loop lends at most
+ * loop_options.splices_max, and none while the system refuses pipes of a useful size (all pipes of
+ * an unprivileged user share a limit, pipe-user-pages-soft). Who gets none reads and writes. */
 #pragma once
 
 #include "run/stream.h"
 
-#define SPLICES_MAX  64
 #define SPLICE_LEAST ((size_t)16 * 1024) /* below this, reading and writing costs less */
 
 struct splice;

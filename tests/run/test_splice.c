@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "run/loop.h"
 #include "run/socket.h"
@@ -164,16 +165,17 @@ static void take_all_pipes(void *argument)
 {
     (void)argument;
     struct line line;
-    struct splice *lent[SPLICES_MAX], *none = NULL;
+    enum { LENT_MAX = 3 };
+    struct splice *lent[LENT_MAX], *none = NULL;
     size_t size;
     line_init(&line);
-    char bytes[SPLICES_MAX + 1] = {0};
+    char bytes[LENT_MAX + 1] = {0};
     assert_ok(stream_write(line.source, bytes, sizeof bytes, NEVER, NULL));
-    for (int i = 0; i < SPLICES_MAX; i++)
+    for (int i = 0; i < LENT_MAX; i++)
         assert_ok(splice_read(line.from, 1, NEVER, &lent[i], &size));
     assert_status(splice_read(line.from, 1, NEVER, &none, &size), FULL);
     assert_null(none);
-    for (int i = 0; i < SPLICES_MAX; i++)
+    for (int i = 0; i < LENT_MAX; i++)
         splice_give(lent[i]); /* with a byte in it: thrown away */
     assert_ok(splice_read(line.from, 9, NEVER, &none, &size));
     assert_int_equal(size, 1);
@@ -185,7 +187,134 @@ static void take_all_pipes(void *argument)
 static void pipes_are_bounded(void **state)
 {
     (void)state;
-    assert_ok(loop_run_main(NULL, take_all_pipes, NULL));
+    assert_ok(loop_run_main(&(struct loop_options){.splices_max = 3}, take_all_pipes, NULL));
+}
+
+static void count_call(void *argument)
+{
+    ++*(int *)argument;
+}
+
+/* A splice does not say whether it took the last byte. Who rests must not be called for nothing. */
+static void rest_after_splice(void *argument)
+{
+    (void)argument;
+    struct line line;
+    struct splice *splice;
+    size_t size;
+    int calls = 0;
+    line_init(&line);
+    assert_ok(stream_write(line.source, "hello", 5, NEVER, NULL));
+    assert_ok(splice_read(line.from, 5, NEVER, &splice, &size));
+    splice_give(splice);
+    stream_park(line.from, count_call, &calls);
+    assert_ok(fiber_sleep_until(loop_now() + 5 * MILLISECOND));
+    assert_int_equal(calls, 0);
+    assert_ok(stream_write(line.source, "again", 5, NEVER, NULL));
+    assert_ok(fiber_sleep_until(loop_now() + 5 * MILLISECOND));
+    assert_int_equal(calls, 1);
+    assert_ok(splice_read(line.from, 3, NEVER, &splice, &size));
+    splice_give(splice);
+    stream_park(line.from, count_call, &calls);
+    assert_ok(fiber_sleep_until(loop_now() + 5 * MILLISECOND));
+    assert_int_equal(calls, 2);
+    line_release(&line);
+}
+
+static void who_rests_after_a_splice_is_called_for_bytes_alone(void **state)
+{
+    (void)state;
+    assert_ok(loop_run_main(NULL, rest_after_splice, NULL));
+}
+
+static uint64_t lent(void)
+{
+    struct loop_counters counters;
+    loop_read_counters(loop_current(), &counters);
+    return counters.splices_lent;
+}
+
+static void move_until_cancelled(void *argument)
+{
+    struct line *line = argument;
+    enum status e;
+    do {
+        struct splice *splice;
+        size_t size;
+        e = splice_read(line->from, LONG, NEVER, &splice, &size);
+        if (e)
+            break;
+        e = splice_write(line->to, splice, NEVER, &size);
+        line->moved += size;
+        splice_give(splice);
+    } while (!e);
+    assert_status(e, CANCELLED);
+}
+
+/* Nobody reads, so that bytes are stuck in the pipe. They must not come out anywhere else. */
+static void cancel_halfway(void *argument)
+{
+    (void)argument;
+    struct line line, other;
+    struct splice *splice;
+    size_t size;
+    char room[16];
+    line_init(&line);
+    assert_ok(scope_start(&line.scope, feed, &line));
+    assert_ok(scope_start(&line.scope, move_until_cancelled, &line));
+    for (size_t before = 1; before != line.moved;) {
+        before = line.moved;
+        assert_ok(fiber_sleep_until(loop_now() + 5 * MILLISECOND));
+    }
+    assert_int_equal(lent(), 1);
+    line_release(&line);
+    assert_int_equal(lent(), 0);
+    line_init(&other);
+    assert_ok(stream_write(other.source, "clean", 5, NEVER, NULL));
+    assert_ok(splice_read(other.from, LONG, NEVER, &splice, &size));
+    assert_ok(splice_write(other.to, splice, NEVER, NULL));
+    splice_give(splice);
+    assert_ok(stream_read(other.drain, room, sizeof room, NEVER, &size));
+    assert_int_equal(size, 5);
+    assert_memory_equal(room, "clean", 5);
+    line_release(&other);
+}
+
+static void bytes_that_are_stuck_go_with_their_pipe(void **state)
+{
+    (void)state;
+    assert_ok(loop_run_main(NULL, cancel_halfway, NULL));
+}
+
+/* Without descriptors there are no pipes, and for a while none is tried. */
+static void run_out_of_descriptors(void *argument)
+{
+    (void)argument;
+    struct line line;
+    struct splice *splice = NULL;
+    struct rlimit usual, none;
+    size_t size;
+    line_init(&line);
+    assert_ok(stream_write(line.source, "hello", 5, NEVER, NULL));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    none = usual;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_status(splice_read(line.from, 9, NEVER, &splice, &size), FULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_status(splice_read(line.from, 9, NEVER, &splice, &size), FULL);
+    assert_null(splice);
+    assert_ok(fiber_sleep_until(loop_now() + 1100 * MILLISECOND));
+    assert_ok(splice_read(line.from, 9, NEVER, &splice, &size));
+    assert_int_equal(size, 5);
+    splice_give(splice);
+    line_release(&line);
+}
+
+static void a_system_without_pipes_is_not_asked_all_the_time(void **state)
+{
+    (void)state;
+    assert_ok(loop_run_main(NULL, run_out_of_descriptors, NULL));
 }
 
 int main(void)
@@ -195,6 +324,9 @@ int main(void)
         cmocka_unit_test(no_more_is_taken_than_asked_for),
         cmocka_unit_test(a_reader_that_stalls_or_leaves_is_noticed),
         cmocka_unit_test(pipes_are_bounded),
+        cmocka_unit_test(who_rests_after_a_splice_is_called_for_bytes_alone),
+        cmocka_unit_test(bytes_that_are_stuck_go_with_their_pipe),
+        cmocka_unit_test(a_system_without_pipes_is_not_asked_all_the_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
