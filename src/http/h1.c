@@ -18,11 +18,13 @@ void h1_release(struct h1_connection *connection)
 }
 
 /* How much is read at a time while a head is awaited: enough for almost any, and little of a long
- * body, which may be spliced then. */
-#define HEAD_READ ((size_t)8 * 1024)
+ * body, which may be spliced then. Of a request somewhat more: if its body is here as a whole, it
+ * is sent at once, and can be sent again. */
+#define RESPONSE_READ ((size_t)8 * 1024)
+#define REQUEST_READ  ((size_t)64 * 1024)
 
 /* Reads until the parser has a whole head, then moves it into the arena. */
-static enum status read_head(struct h1_connection *connection, struct arena *arena,
+static enum status read_head(struct h1_connection *connection, struct arena *arena, size_t most,
     instant deadline, struct h1_parser *parser)
 {
     for (;;) {
@@ -39,7 +41,7 @@ static enum status read_head(struct h1_connection *connection, struct arena *are
             return OK;
         }
         if (e == INCOMPLETE)
-            e = h1_read_more(connection, HEAD_READ, deadline);
+            e = h1_read_more(connection, most, deadline);
         if (e)
             return e;
     }
@@ -72,7 +74,7 @@ enum status h1_read_request(struct h1_connection *connection, struct arena *aren
     struct h1_parser parser;
     fields_init(&request->fields, arena);
     h1_parser_init(&parser, H1_REQUEST_HEAD, limits, &request->fields);
-    enum status e = read_head(connection, arena, deadline, &parser);
+    enum status e = read_head(connection, arena, REQUEST_READ, deadline, &parser);
     if (e)
         return in_head(connection, &parser, e, REQUEST_TIMEOUT);
     return h1_finish_request(&parser, arena, request, ret_framing);
@@ -96,7 +98,7 @@ enum status h1_read_response(struct h1_connection *connection, struct arena *are
     struct h1_parser parser;
     fields_init(&response->fields, arena);
     h1_parser_init(&parser, H1_RESPONSE_HEAD, limits, &response->fields);
-    enum status e = read_head(connection, arena, deadline, &parser);
+    enum status e = read_head(connection, arena, RESPONSE_READ, deadline, &parser);
     if (e)
         return upstream_status(in_head(connection, &parser, e, TIMEOUT));
     return upstream_status(h1_finish_response(&parser, method, response, ret_framing));

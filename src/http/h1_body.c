@@ -204,11 +204,34 @@ static enum status splice_body(
     return OK;
 }
 
+/* With the head came only the first bytes. True when as many more as there are should be read now,
+ * so that they leave in one piece; a long rest is spliced. */
+static bool wants_more(const struct h1_body *self)
+{
+    const struct h1_connection *connection = self->connection;
+    size_t here = h1_unread(connection).size;
+    if (self->received || here == 0 || self->state == H1_BODY_COMPLETE || self->failure)
+        return false;
+    if (self->state != H1_BODY_LENGTH)
+        return true;
+    if (self->remaining <= here)
+        return false;
+    return self->remaining - here < SPLICE_LEAST || !connection->stream->ops->splice_in;
+}
+
+static void take_first(struct h1_body *self)
+{
+    enum status e = wants_more(self) ? h1_read_arrived(self->connection) : OK;
+    take(self);
+    if (e == CLOSED || e == IO_ERROR) /* said only once, other than the end */
+        self->failure = e;
+}
+
 static struct slice peek_body(struct body *body, bool *ret_last)
 {
     struct h1_body *self = self_of(body);
     if (self->ready.size == 0)
-        take(self);
+        take_first(self);
     *ret_last = self->state == H1_BODY_COMPLETE;
     return self->ready;
 }

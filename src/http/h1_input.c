@@ -1,5 +1,7 @@
 #include "http/h1_input.h"
 
+#include "run/loop.h"
+
 void h1_give_if_empty(struct h1_connection *connection)
 {
     if (connection->begin != connection->end)
@@ -58,6 +60,29 @@ static enum status make_room(struct h1_connection *connection)
     return change_buffer(connection, buffer_take());
 }
 
+static enum status read_into_room(struct h1_connection *connection, size_t most, instant deadline)
+{
+    struct buffer *buffer = connection->buffer;
+    size_t size, room = buffer->capacity - connection->end;
+    enum status e = stream_read(connection->stream, buffer->data + connection->end,
+        room < most ? room : most, deadline, &size);
+    if (e == OK)
+        connection->end += (uint32_t)size;
+    else
+        h1_give_if_empty(connection);
+    return e;
+}
+
+enum status h1_read_arrived(struct h1_connection *connection)
+{
+    enum status e = stream_wait_readable(connection->stream, loop_now());
+    if (e)
+        return e;
+    if (!connection->buffer || connection->end == connection->buffer->capacity)
+        return TIMEOUT;
+    return read_into_room(connection, SIZE_MAX, loop_now());
+}
+
 enum status h1_read_more(struct h1_connection *connection, size_t most, instant deadline)
 {
     h1_give_if_empty(connection);
@@ -66,15 +91,5 @@ enum status h1_read_more(struct h1_connection *connection, size_t most, instant 
         e = stream_wait_readable(connection->stream, deadline);
     if (e == OK)
         e = make_room(connection);
-    if (e)
-        return e;
-    struct buffer *buffer = connection->buffer;
-    size_t size, room = buffer->capacity - connection->end;
-    e = stream_read(connection->stream, buffer->data + connection->end, room < most ? room : most,
-        deadline, &size);
-    if (e == OK)
-        connection->end += (uint32_t)size;
-    else
-        h1_give_if_empty(connection);
-    return e;
+    return e ? e : read_into_room(connection, most, deadline);
 }

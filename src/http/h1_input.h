@@ -24,3 +24,7 @@ void h1_give_if_empty(struct h1_connection *connection);
  * CANCELLED, NO_MEMORY; OVERLOADED when the unread bytes fill the buffer and no larger one is to be
  * had. */
 enum status h1_read_more(struct h1_connection *connection, size_t most, instant deadline);
+
+/* Adds what has arrived meanwhile to the unread bytes, which stay where they are. Waits for
+ * nothing: TIMEOUT when nothing is there, or no room for it. Else as h1_read_more. */
+enum status h1_read_arrived(struct h1_connection *connection);

@@ -494,6 +494,51 @@ static void waiting_for_a_body_holds_no_buffer(void **state)
     body_drop(body);
 }
 
+/* The connection breaks after bytes that were read ahead: all of them count, then it is said.
+ */
+static void a_break_behind_the_first_bytes_is_not_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    struct text input = text_growing(0);
+    struct slice bytes;
+    text_add_literal(&input, "HTTP/1.1 200 OK\r\n\r\n");
+    for (int i = 0; i < 20000; i++)
+        text_add_char(&input, 'x');
+    for (int i = 0; i < 2; i++) {
+        bool last = true;
+        begin(f, text_slice(&input), 0);
+        f->script.end = i ? END : CLOSED;
+        assert_ok(read_response(f, METHOD_GET));
+        struct body *body = begin_body(f);
+        assert_int_equal(body_peek(body, &last).size, 20000);
+        assert_false(last);
+        assert_ok(body_read(body, NEVER, &bytes));
+        assert_int_equal(bytes.size, 20000);
+        assert_status(body_read(body, NEVER, &bytes), f->script.end);
+        body_drop(body);
+    }
+    text_release(&input);
+}
+
+/* A request's body that is here as a whole can be sent at once, and once more. */
+static void more_of_a_request_is_read_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct text input = text_growing(0);
+    bool last = false;
+    text_add_literal(&input, "POST / HTTP/1.1\r\n" HOST "Content-Length: 60000\r\n\r\n");
+    for (int i = 0; i < 60000; i++)
+        text_add_char(&input, 'x');
+    begin(f, text_slice(&input), 0);
+    assert_ok(read_request(f));
+    struct body *body = begin_body(f);
+    assert_int_equal(body_peek(body, &last).size, 60000);
+    assert_true(last);
+    assert_int_equal(f->script.reads, 1);
+    body_drop(body);
+    text_release(&input);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -514,6 +559,8 @@ int main(void)
         TEST(a_body_without_trailers_has_none),
         TEST(chunks_that_are_here_come_together),
         TEST(a_large_chunk_stays_where_it_is),
+        TEST(a_break_behind_the_first_bytes_is_not_forgotten),
+        TEST(more_of_a_request_is_read_at_once),
         TEST(a_long_body_takes_large_reads),
         TEST(the_client_is_asked_once_and_only_if_it_waits),
         TEST(waiting_for_a_body_holds_no_buffer),

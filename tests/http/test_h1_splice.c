@@ -188,6 +188,47 @@ static void a_client_that_leaves_is_not_the_sources_fault(void **state)
     assert_ok(loop_run_main(NULL, run_away, NULL));
 }
 
+/* Whether all of a message's body leaves with its head, as far as it is worth while. */
+static size_t peeked(size_t written)
+{
+    struct scene scene;
+    struct stream *upstream;
+    struct http_response response;
+    struct h1_framing framing;
+    bool last = false;
+    scene = (struct scene){.announced = written, .written = written};
+    assert_ok(socket_pair(&scene.service, &upstream));
+    h1_init(&scene.upstream, upstream);
+    arena_init(&scene.arena, 0, 0);
+    serve(&scene);
+    assert_ok(h1_read_response(
+        &scene.upstream, &scene.arena, &usual, METHOD_GET, NEVER, &response, &framing));
+    h1_body_init(&scene.body, &scene.upstream, &usual, &framing, &scene.arena, 30 * SECOND);
+    struct slice here = body_peek(&scene.body.body, &last);
+    for (size_t i = 0; i < here.size; i++)
+        assert_int_equal(here.data[i], byte_at(i));
+    assert_int_equal(last, here.size == written);
+    body_drop(&scene.body.body);
+    h1_release(&scene.upstream);
+    stream_close(scene.service);
+    arena_release(&scene.arena);
+    return here.size;
+}
+
+static void peek_at_some(void *argument)
+{
+    (void)argument;
+    assert_int_equal(peeked(5000), 5000);
+    assert_int_equal(peeked(20000), 20000);
+    assert_in_range(peeked(100000), 1, 8192);
+}
+
+static void what_is_not_worth_a_pipe_leaves_in_one_piece(void **state)
+{
+    (void)state;
+    assert_ok(loop_run_main(NULL, peek_at_some, NULL));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +236,7 @@ int main(void)
         cmocka_unit_test(what_follows_a_body_stays_where_it_is),
         cmocka_unit_test(a_body_that_breaks_off_is_the_sources_fault),
         cmocka_unit_test(a_client_that_leaves_is_not_the_sources_fault),
+        cmocka_unit_test(what_is_not_worth_a_pipe_leaves_in_one_piece),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
