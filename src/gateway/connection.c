@@ -8,8 +8,7 @@
 #define FIRST_BLOCK    (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
 #define ARENA_LIMIT    ((size_t)16 << 20) /* what one exchange may take */
 #define DISCARD_MAX    (64 * 1024)        /* of an unread body, to keep the connection */
-#define LINGER_BYTES   (1024 * 1024)      /* read and thrown away after an early answer */
-#define LINGER_TIME    (2 * SECOND)
+#define LINGER_TIME    (2 * SECOND)       /* of reading and throwing away after an early answer */
 
 #define ID_NUMBER_BITS 48 /* of an exchange's number; those above say the worker */
 
@@ -275,12 +274,13 @@ static void linger(struct connection *connection)
     instant deadline = loop_now() + LINGER_TIME;
     if (stream_shutdown(h1->stream))
         return;
-    size_t total = 0, size;
-    while (total < LINGER_BYTES && !stream_wait_readable(h1->stream, deadline)) {
-        char waste[4096];
-        if (stream_read(h1->stream, waste, sizeof waste, deadline, &size))
-            break;
-        total += size;
+    size_t size;
+    enum status e = OK;
+    while (!e && !stream_wait_readable(h1->stream, deadline)) {
+        struct buffer *waste = buffer_take_small();
+        e = waste ? stream_read(h1->stream, waste->data, waste->capacity, deadline, &size)
+                  : NO_MEMORY;
+        buffer_give(waste);
     }
 }
 
