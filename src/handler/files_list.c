@@ -110,7 +110,7 @@ static void add_row(struct arena *arena, struct text *text, const struct entry *
     clock_iso_time(entry->modified * SECOND, date);
     /* "./", so that a name with a colon is no scheme. */
     text_add_literal(text, "<tr><td><a href=\"./");
-    text_add(text, uri_encode(arena, entry->name, false));
+    text_add(text, uri_encode(arena, entry->name));
     text_add(text, slash);
     text_add_literal(text, "\">");
     add_html(text, entry->name);

@@ -1,5 +1,6 @@
 #include "config/expression.h"
 #include "handler/handler.h"
+#include "http/uri.h"
 
 /* Sends clients elsewhere. The usual code is 307: it is not remembered, so that a mistake can be
  * mended, and it keeps the method and the body of what was sent. 308 is its permanent twin; 301,
@@ -53,28 +54,10 @@ static const struct option_table table = {
     .example = "redirect: {to: \"https://shop.example${path}\", code: 308, keep-query: true}",
 };
 
-static bool is_uri_byte(unsigned char c)
+/* Escapes that are there stay. */
+static bool is_uri_byte(char c)
 {
     return c > 0x20 && c < 0x7f && !strchr("\"<>\\^`{|}", c);
-}
-
-/* Encodes what no URI may have; escapes that are there stay. */
-static struct slice clean(struct arena *arena, struct slice text)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char *out = arena_bytes(arena, text.size * 3 + 1);
-    size_t size = 0;
-    for (size_t i = 0; out && i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (is_uri_byte(c)) {
-            out[size++] = (char)c;
-        } else {
-            out[size++] = '%';
-            out[size++] = digits[c >> 4];
-            out[size++] = digits[c & 15];
-        }
-    }
-    return slice_of(out, size);
 }
 
 /* "//other.example" names another host: only if it was written so. */
@@ -100,7 +83,7 @@ static struct slice location_of(const struct redirect *redirect, struct exchange
 {
     struct slice location = template_render(redirect->to.template, x);
     if (location.data)
-        location = clean(&x->arena, location);
+        location = uri_escape(&x->arena, location, is_uri_byte);
     if (location.data)
         location = stay_here(&redirect->to, location);
     if (location.data && redirect->keeps_query && x->request.query.size)

@@ -300,17 +300,27 @@ enum status uri_decode(struct arena *arena, struct slice s, bool plus, struct sl
     return OK;
 }
 
-struct slice uri_encode(struct arena *arena, struct slice s, bool keep_slash)
+struct slice uri_escape(struct arena *arena, struct slice s, bool (*stays)(char c))
 {
     char *encoded = arena_bytes(arena, s.size * 3), *out = encoded;
     if (!encoded)
         return SLICE_NONE;
     for (size_t i = 0; i < s.size; i++) {
         char c = s.data[i];
-        if (scan_is(c, SCAN_UNRESERVED) || (c == '/' && keep_slash))
+        if (stays(c))
             *out++ = c;
         else
             out = put_escaped(out, (unsigned char)c);
     }
     return slice_of(encoded, (size_t)(out - encoded));
+}
+
+static bool is_unreserved(char c)
+{
+    return scan_is(c, SCAN_UNRESERVED);
+}
+
+struct slice uri_encode(struct arena *arena, struct slice s)
+{
+    return uri_escape(arena, s, is_unreserved);
 }

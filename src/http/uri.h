@@ -34,5 +34,8 @@ struct slice uri_query_value(struct arena *arena, struct slice query, struct sli
 /* Decodes %XX (and "+" if `plus`); INVALID for malformed ones. Without any, no copy. */
 enum status uri_decode(struct arena *arena, struct slice s, bool plus, struct slice *ret_decoded);
 
-/* Encodes everything but unreserved characters (and "/" if `keep_slash`). */
-struct slice uri_encode(struct arena *arena, struct slice s, bool keep_slash);
+/* Encodes the bytes that `stays` does not let stand; null data without memory. */
+struct slice uri_escape(struct arena *arena, struct slice s, bool (*stays)(char c));
+
+/* Encodes everything but unreserved characters. */
+struct slice uri_encode(struct arena *arena, struct slice s);

@@ -132,30 +132,11 @@ static const struct option_table table = {
 
 /* --- the path */
 
-static bool is_path_byte(unsigned char c)
+/* RFC 3986 §3.3. */
+static bool is_path_byte(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
            (c && strchr("-._~!$&'()*+,;=:@/", c));
-}
-
-/* Text that is not encoded yet, as a path: bytes that RFC 3986 §3.3 does not let stand become %XX.
- */
-static struct slice encode_path(struct arena *arena, struct slice text)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    char *out = arena_bytes(arena, text.size * 3 + 1);
-    size_t size = 0;
-    for (size_t i = 0; out && i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (is_path_byte(c)) {
-            out[size++] = (char)c;
-        } else {
-            out[size++] = '%';
-            out[size++] = digits[c >> 4];
-            out[size++] = digits[c & 15];
-        }
-    }
-    return slice_of(out, size);
 }
 
 static bool has_dot_segment(struct slice path)
@@ -195,7 +176,7 @@ static enum status replace(const struct replacement *how, struct exchange *x, st
 {
     if (how->text) {
         struct slice text = template_render(how->text, x);
-        *path = text.data ? encode_path(&x->arena, text) : SLICE_NONE;
+        *path = text.data ? uri_escape(&x->arena, text, is_path_byte) : SLICE_NONE;
         return path->data ? OK : NO_MEMORY;
     }
     struct slice groups[PATTERN_GROUPS_MAX];
@@ -268,9 +249,9 @@ static enum status add_set(const struct query_edits *edits, struct exchange *x, 
     for (size_t i = 0; i < edits->set.count; i++) {
         struct template *const *template = edits->set.entries[i].value;
         struct slice value = template_render(*template, x);
-        struct slice name = uri_encode(&x->arena, edits->set.entries[i].key, false);
+        struct slice name = uri_encode(&x->arena, edits->set.entries[i].key);
         if (value.data)
-            value = uri_encode(&x->arena, value, false);
+            value = uri_encode(&x->arena, value);
         if (!value.data || !name.data)
             return NO_MEMORY;
         add_separator(text);
