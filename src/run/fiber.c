@@ -157,11 +157,14 @@ void fiber_unshield(void)
 
 enum status fiber_sleep_until(instant when)
 {
+    const struct fiber *self = fiber_that_waits();
     enum status e;
     do {
         e = fiber_wait(when);
     } while (e == OK);
-    return e == TIMEOUT ? OK : e;
+    if (e == TIMEOUT) /* unless it was cancelled in the very round in which the time came */
+        e = self->cancelled && self->shields == 0 ? CANCELLED : OK;
+    return e;
 }
 
 /* By way of the next round, so that descriptors and timers get their turn too. */

@@ -133,7 +133,7 @@ static enum status check_once(struct endpoint *endpoint, instant *ret_next)
     write_head(&q, endpoint->checked_by, &arena);
     q.failure = ask(&q, &arena);
     arena_release(&arena);
-    if (q.failure == CANCELLED)
+    if (errand_is_stopped())
         return CANCELLED;
     if (is_good(&q))
         count_good(endpoint, &q.how);

@@ -42,3 +42,8 @@ void errand_stop(struct errand **slot)
     if (errand->fiber)
         fiber_cancel(errand->fiber);
 }
+
+bool errand_is_stopped(void)
+{
+    return fiber_is_cancelled(fiber_current());
+}

@@ -17,3 +17,7 @@ void errand_start(struct loop *loop, void (*run)(void *owner), void *owner, stru
 
 /* The owner goes, or wants no more. Sets the slot to NULL. NULL is fine. */
 void errand_stop(struct errand **slot);
+
+/* For the errand itself, after each wait: true when it was stopped, and so its owner may be gone. A
+ * wait that had ended already when the stop came still says OK. */
+bool errand_is_stopped(void);

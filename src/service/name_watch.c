@@ -117,7 +117,9 @@ static enum status resolve_once(struct name_entry *entry, instant *ret_next)
         e = resolver_resolve(
             resolver, entry->name, entry->port, &arena, loop_now() + RESOLVE_TIMEOUT, &resolved);
     *ret_next = loop_now() + RETRY_AFTER;
-    if (e == OK) {
+    if (errand_is_stopped()) {
+        e = CANCELLED;
+    } else if (e == OK) {
         // cppcheck-suppress uninitStructMember
         *ret_next = loop_now() + (resolved.ttl < TTL_MOST ? resolved.ttl : TTL_MOST);
         take_addresses(entry, &resolved);

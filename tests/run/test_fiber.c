@@ -132,6 +132,45 @@ static void an_old_deadline_is_forgotten(void **state)
     run(no_deadline);
 }
 
+struct sleeper {
+    instant until;
+    struct fiber *fiber, *victim;
+    enum status outcome;
+};
+
+static void sleep_then_cancel(void *argument)
+{
+    struct sleeper *sleeper = argument;
+    sleeper->fiber = fiber_current();
+    sleeper->outcome = fiber_sleep_until(sleeper->until);
+    if (sleeper->victim)
+        fiber_cancel(sleeper->victim);
+}
+
+/* Both are woken in one round, and the first cancels the second before that has run. */
+static void cancel_at_the_last_moment(void *argument)
+{
+    instant until = loop_now() + 5 * MILLISECOND;
+    struct sleeper first = {.until = until}, second = {.until = until};
+    struct scope scope;
+    (void)argument;
+    scope_init(&scope);
+    assert_ok(scope_start(&scope, sleep_then_cancel, &first));
+    assert_ok(scope_start(&scope, sleep_then_cancel, &second));
+    fiber_yield();
+    first.victim = second.fiber;
+    second.victim = NULL;
+    assert_ok(scope_wait(&scope, NEVER));
+    assert_ok(first.outcome);
+    assert_status(second.outcome, CANCELLED);
+}
+
+static void a_sleep_that_is_over_is_cancelled_still(void **state)
+{
+    (void)state;
+    run(cancel_at_the_last_moment);
+}
+
 static void sleep_long(void *argument)
 {
     enum status *ret = argument;
@@ -271,6 +310,7 @@ int main(void)
         cmocka_unit_test(fibers_run_in_order_of_start),
         cmocka_unit_test(deadlines_end_a_wait),
         cmocka_unit_test(a_wake_ends_one_wait),
+        cmocka_unit_test(a_sleep_that_is_over_is_cancelled_still),
         cmocka_unit_test(a_new_deadline_replaces_the_old_one),
         cmocka_unit_test(an_old_deadline_is_forgotten),
         cmocka_unit_test(cancellation_is_sticky_and_shields_hold),
