@@ -8,7 +8,8 @@
 #define FIRST_BLOCK    (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
 #define ARENA_LIMIT    ((size_t)16 << 20) /* what one exchange may take */
 #define DISCARD_MAX    (64 * 1024)        /* of an unread body, to keep the connection */
-#define LINGER_TIME    (2 * SECOND)       /* of reading and throwing away after an early answer */
+#define LINGER_TIME    (30 * SECOND) /* in all, for what a client goes on sending after its answer */
+#define LINGER_IDLE    (2 * SECOND)  /* without a byte of it */
 
 #define ID_NUMBER_BITS 48 /* of an exchange's number; those above say the worker */
 
@@ -258,7 +259,7 @@ static bool may_go_on(const struct connection *connection, const struct exchange
 
 static bool discard_rest(struct exchange *x, struct h1_body *body)
 {
-    instant deadline = clock_sooner(x->deadline, loop_now() + LINGER_TIME);
+    instant deadline = clock_sooner(x->deadline, loop_now() + LINGER_IDLE);
     struct slice bytes;
     enum status e;
     while (!(e = body_read(&body->body, deadline, &bytes)))
@@ -271,15 +272,19 @@ static bool discard_rest(struct exchange *x, struct h1_body *body)
 static void linger(struct connection *connection)
 {
     struct h1_connection *h1 = &connection->h1;
-    instant deadline = loop_now() + LINGER_TIME;
+    instant end = loop_now() + LINGER_TIME;
+    size_t size;
     if (stream_shutdown(h1->stream))
         return;
-    size_t size;
     enum status e = OK;
-    while (!e && !stream_wait_readable(h1->stream, deadline)) {
-        struct buffer *waste = buffer_take_small();
-        e = waste ? stream_read(h1->stream, waste->data, waste->capacity, deadline, &size)
-                  : NO_MEMORY;
+    while (!e) {
+        instant deadline = clock_sooner(end, loop_now() + LINGER_IDLE);
+        e = stream_wait_readable(h1->stream, deadline);
+        struct buffer *waste = e ? NULL : buffer_take_small();
+        if (waste)
+            e = stream_read(h1->stream, waste->data, waste->capacity, deadline, &size);
+        else
+            e = e ? e : NO_MEMORY;
         buffer_give(waste);
     }
 }
