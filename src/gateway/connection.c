@@ -276,16 +276,17 @@ static void linger(struct connection *connection)
     size_t size;
     if (stream_shutdown(h1->stream))
         return;
-    enum status e = OK;
-    while (!e) {
+    for (;;) {
         instant deadline = clock_sooner(end, loop_now() + LINGER_IDLE);
-        e = stream_wait_readable(h1->stream, deadline);
-        struct buffer *waste = e ? NULL : buffer_take_small();
-        if (waste)
-            e = stream_read(h1->stream, waste->data, waste->capacity, deadline, &size);
-        else
-            e = e ? e : NO_MEMORY;
+        if (stream_wait_readable(h1->stream, deadline))
+            return;
+        struct buffer *waste = buffer_take_small();
+        if (!waste)
+            return;
+        enum status e = stream_read(h1->stream, waste->data, waste->capacity, deadline, &size);
         buffer_give(waste);
+        if (e)
+            return;
     }
 }
 
