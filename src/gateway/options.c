@@ -2,6 +2,7 @@
 
 #include "gateway/proof.h"
 #include "policy/policy.h"
+#include "route/hosts.h"
 #include "service/service.h"
 
 static enum status read_listen_address(
@@ -126,8 +127,25 @@ const struct option policy_reference_option = {"policy", OPTION_CUSTOM, 0, .read
     .form = "KIND.NAME", .schema = "{\"type\":\"string\"}",
     .help = "A policy's kind and name, such as limits.login."};
 
-static const struct option host_option = {
-    "host", OPTION_TEXT, 0, .help = "A host name or *.wildcard."};
+/* Checked where it is written: the router sees it once a route. */
+static enum status read_host(struct reader *reader, const struct node *node, void *ret_value)
+{
+    static const struct slice example = {"api.example.com, *.example.com or *", 35};
+    enum host_kind kind;
+    struct slice name;
+    if (node->kind != NODE_SCALAR)
+        return diagnostics_error(reader->diagnostics, node->place, example,
+            "a host is text, not %s", node_kind_name(node));
+    enum status e = host_parse(reader->arena, node->text, &kind, &name);
+    if (e == INVALID)
+        return diagnostics_error(reader->diagnostics, node->place, example,
+            "\"%.*s\" is not a host", SLICE_ARG(slice_head(node->text, 200)));
+    *(struct slice *)ret_value = node->text;
+    return e;
+}
+
+const struct option host_option = {"host", OPTION_CUSTOM, 0, .read = read_host, .form = "HOST",
+    .schema = "{\"type\":\"string\"}", .help = "A host name or *.wildcard."};
 
 /* Named policies stand at the top under their plurals: `limits: {login: 5/min}`. */
 static enum status read_policies(struct reader *reader, const struct node_entry *entry, void *value)
@@ -180,7 +198,9 @@ static enum status check_top(struct reader *reader, const struct node *node, voi
     return OK;
 }
 
-static const struct option routes_shape = {.kind = OPTION_MAP, .table = &route_table};
+/* Several routes of one key are told apart by conditions. */
+static const struct option alternatives = {.kind = OPTION_LIST, .table = &route_table};
+static const struct option routes_shape = {.kind = OPTION_MAP, .item = &alternatives};
 
 #define TOP(member) offsetof(struct gateway_options, member)
 

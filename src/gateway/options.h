@@ -114,5 +114,8 @@ enum status named_policies_add(
 /* A list item for `use`. */
 extern const struct option policy_reference_option;
 
+/* A host of `hosts:`. */
+extern const struct option host_option;
+
 /* An address of `listen:` or `admin:`. */
 extern const struct option listen_address_option;

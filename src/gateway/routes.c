@@ -7,11 +7,8 @@
 
 #define ROUTE(member) offsetof(struct route_options, member)
 
-static const struct option route_host = {
-    "host", OPTION_TEXT, 0, .help = "A host name or *.wildcard."};
-
 static const struct option route_rows[] = {
-    {"hosts", OPTION_LIST, ROUTE(hosts), .item = &route_host, .item_size = sizeof(struct slice),
+    {"hosts", OPTION_LIST, ROUTE(hosts), .item = &host_option, .item_size = sizeof(struct slice),
         .is_set_offset = ROUTE(has_hosts),
         .help = "Hosts of this route alone, instead of the file's."},
     {"when", OPTION_EXPRESSION, ROUTE(when),

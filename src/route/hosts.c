@@ -25,7 +25,8 @@ static bool is_host_text(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {
         unsigned char c = (unsigned char)name.data[i];
-        if (c <= ' ' || c >= 0x7f || strchr("*/\\?#@,[]{}%", c))
+        bool is_empty_label = c == '.' && (i == 0 || name.data[i - 1] == '.');
+        if (is_empty_label || c <= ' ' || c >= 0x7f || strchr("*/\\?#@,[]{}%", c))
             return false;
     }
     return name.size > 0 && name.size <= HOST_SIZE_MAX;
