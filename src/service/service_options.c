@@ -62,20 +62,21 @@ static enum status read_balance(struct reader *reader, const struct node *node, 
     while (behind < node->text.size && node->text.data[behind] == ' ')
         behind++;
     size_t left = node->text.size - behind;
-    balance->type = balancer_type_of(name);
-    if (!balance->type)
+    const struct balancer_type *type = balancer_type_of(name);
+    if (!type)
         return complain_balancer(reader, node, name);
-    if (!balance->type->needs_hash && left > 0)
+    if (!type->needs_hash && left > 0)
         return diagnostics_error(reader->diagnostics, node_place_at(node, behind, left), SLICE_NONE,
-            "\"%s\" takes nothing behind its name", balance->type->name);
-    if (!balance->type->needs_hash)
-        return OK;
-    struct expression *key = NULL;
-    if (left == 0)
+            "\"%s\" takes nothing behind its name", type->name);
+    if (type->needs_hash && left == 0)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("hash cookie.session"),
-            "\"%s\" needs an expression behind its name", balance->type->name);
-    enum status e = expression_compile_part(reader, node, behind, left, PHASE_REQUEST, &key);
-    balance->key = key;
+            "\"%s\" needs an expression behind its name", type->name);
+    struct expression *key = NULL;
+    enum status e = OK;
+    if (type->needs_hash)
+        e = expression_compile_part(reader, node, behind, left, PHASE_REQUEST, &key);
+    if (!e)
+        *balance = (struct balance_options){.type = type, .key = key};
     return e;
 }
 
