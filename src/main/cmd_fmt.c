@@ -54,6 +54,26 @@ static int deliver(const struct format *format, const struct source *source, str
     return fwrite(result.data, 1, result.size, stdout) == result.size ? EXIT_DONE : EXIT_FAILED;
 }
 
+#define LEVELS_MAX 16 /* of short forms in short forms */
+
+/* Writing out a short form may bring another to light: until there is none. */
+static enum status format_text(const struct format *format, struct arena *arena,
+    const struct source *source, struct diagnostics *diagnostics, struct text *text)
+{
+    struct source written = *source;
+    for (int level = 0; level < LEVELS_MAX; level++) {
+        text_clear(text);
+        enum status e =
+            document_format(&written, &gateway_table, format->is_long, diagnostics, text);
+        if (e || !format->is_long || slice_equal(written.text, text_slice(text)))
+            return e;
+        written.text = arena_copy(arena, text_slice(text));
+        if (!written.text.data)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
 static int format_file(const struct format *format, struct arena *arena)
 {
     const struct source *source;
@@ -65,7 +85,7 @@ static int format_file(const struct format *format, struct arena *arena)
         fprintf(stderr, "weir fmt: %s: %s\n", format->path, status_sentence(e));
         return EXIT_FAILED;
     }
-    e = document_format(source, &gateway_table, format->is_long, &diagnostics, &text);
+    e = format_text(format, arena, source, &diagnostics, &text);
     if (diagnostics.count)
         print_diagnostics(&diagnostics, false);
     int code = e ? EXIT_CONFIG : deliver(format, source, text_slice(&text));
