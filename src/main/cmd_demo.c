@@ -11,6 +11,7 @@
 #include "main/demo_service.h"
 #include "main/load.h"
 #include "main/running.h"
+#include "main/signals.h"
 #include "run/socket.h"
 
 #define EXAMPLE "examples/shop.yaml"
@@ -107,6 +108,7 @@ static int run_demo(const char *control)
 {
     struct demo *demo;
     struct demo_run place = {.folder = ""};
+    signals_block();
     enum status e = demo_start(&demo);
     if (e) {
         fprintf(stderr, "weir demo: cannot start the services: %s\n", status_sentence(e));

@@ -22,7 +22,7 @@ static void arrived(void *argument, unsigned ready)
         signals->got(signals->argument, (int)info.ssi_signo);
 }
 
-static int open_descriptor(void)
+static sigset_t block(void)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -30,8 +30,18 @@ static int open_descriptor(void)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL))
-        return -1;
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL); /* fails for wrong arguments only */
+    return set;
+}
+
+void signals_block(void)
+{
+    (void)block();
+}
+
+static int open_descriptor(void)
+{
+    sigset_t set = block();
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
