@@ -52,10 +52,20 @@ static enum status read_path(struct reader *reader, const struct node *node, voi
     if (node->kind != NODE_MAP)
         return template_compile(reader, node, PHASE_REQUEST, &path->text);
     enum status e = option_read(reader, &replacement_table, node, path);
-    if (!e && slice_find(path->with, '?') < path->with.size)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE_NONE,
+    if (e || !path->match)
+        return e;
+    const struct node *with = node_get(node, SLICE("with"));
+    struct place place = with ? with->place : node->place;
+    const char *problem;
+    size_t offset;
+    if (slice_find(path->with, '?') < path->with.size)
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE,
             "a path has no \"?\"; use \"query\" to change parameters");
-    return e;
+    if (pattern_check_replacement(path->match, path->with, &problem, &offset))
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE,
+            "\"%.*s\" at character %zu: %s", SLICE_ARG(slice_head(path->with, 100)), offset + 1,
+            problem);
+    return OK;
 }
 
 static const struct option name_item = {.name = "name", .kind = OPTION_TEXT};

@@ -119,8 +119,9 @@ static void what_cannot_be_a_path_is_refused(void **state)
 {
     static const char *const wrong[] = {"{strip-prefix: api}", "{add-prefix: /a/../..}",
         "{add-prefix: \"\"}", "{path: {match: \"(\", with: /}}", "{path: {match: a}}",
-        "{path: {match: a, with: \"/b?c\"}}", "{path: \"/${query}x${\"}", "{host: [a]}",
-        "{hots: a}"};
+        "{path: {match: a, with: \"/b?c\"}}", "{path: {match: a(b), with: /$2}}",
+        "{path: {match: a, with: \"/${x}\"}}", "{path: {match: a, with: /$}}",
+        "{path: \"/${query}x${\"}", "{host: [a]}", "{hots: a}"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         world_complaints(*state, rewrite_policy.options, wrong[i]);
 }
