@@ -46,9 +46,6 @@ enum status expression_compile(struct reader *reader, const struct node *node,
 enum status expression_compile_part(struct reader *reader, const struct node *node, size_t offset,
     size_t size, enum expression_phase phase, struct expression **ret_expression);
 
-void expression_evaluate(
-    const struct expression *expression, struct exchange *x, struct value *ret_value);
-
 /* As a condition: missing, false, empty text, 0 and the empty list are false. */
 bool expression_is_true(const struct expression *expression, struct exchange *x);
 

@@ -253,12 +253,6 @@ static void evaluate(const struct term *term, struct exchange *x, struct value *
 
 /* --- for callers */
 
-void expression_evaluate(
-    const struct expression *expression, struct exchange *x, struct value *ret_value)
-{
-    evaluate(expression->top, x, ret_value);
-}
-
 bool expression_is_true(const struct expression *expression, struct exchange *x)
 {
     return is_true(expression->top, x);

@@ -454,8 +454,3 @@ struct metrics *gateway_metrics(struct gateway *gateway)
 {
     return gateway->foundation.metrics;
 }
-
-struct reload_facts gateway_reload_facts(const struct gateway *gateway)
-{
-    return gateway->reload;
-}

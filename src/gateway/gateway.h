@@ -46,14 +46,6 @@ const struct snapshot *gateway_snapshot(const struct gateway *gateway);
 
 struct metrics *gateway_metrics(struct gateway *gateway);
 
-/* How the newest attempt to load went, for metrics and status. */
-struct reload_facts {
-    bool succeeded;
-    uint64_t attempts, failures;
-    int64_t when; /* wall-clock nanoseconds */
-};
-struct reload_facts gateway_reload_facts(const struct gateway *gateway);
-
 /* {"version", "uptime", "workers", "listeners", "services", ...}. */
 struct json_writer;
 void gateway_describe(struct gateway *gateway, struct json_writer *writer);

@@ -4,6 +4,13 @@
 #include "gateway/foundation.h"
 #include "gateway/gateway.h"
 
+/* How the newest attempt to load went, for metrics and status. */
+struct reload_facts {
+    bool succeeded;
+    uint64_t attempts, failures;
+    int64_t when; /* wall-clock nanoseconds */
+};
+
 struct gateway {
     struct foundation foundation; /* registry, metrics, shards, plane */
     struct slice path;            /* owned text */

@@ -205,10 +205,7 @@ static enum status keep_text(struct snapshot *snapshot, const struct node *root)
     return snapshot->text.data ? OK : NO_MEMORY;
 }
 
-typedef enum status read_tree(struct snapshot *snapshot, const void *from,
-    struct diagnostics *diagnostics, struct node **ret_root);
-
-static enum status load(const struct snapshot_context *context, read_tree *read, const void *from,
+enum status snapshot_load(const struct snapshot_context *context, struct slice path,
     struct diagnostics *diagnostics, struct snapshot **ret_snapshot)
 {
     instant began = clock_now();
@@ -226,7 +223,10 @@ static enum status load(const struct snapshot_context *context, read_tree *read,
         .similar_service = similar_service,
         .loader = &building};
     struct node *root;
-    enum status e = read(snapshot, from, diagnostics, &root);
+    snapshot->path = arena_copy(&snapshot->arena, path);
+    enum status e = snapshot->path.data ? OK : NO_MEMORY;
+    if (!e)
+        e = tree_read_path(&snapshot->arena, snapshot->path, NULL, diagnostics, &root);
     if (!e)
         e = diagnostics->errors ? INVALID : build(&building, root);
     if (!e)
@@ -240,31 +240,6 @@ static enum status load(const struct snapshot_context *context, read_tree *read,
     snapshot->build_time = clock_now() - began;
     *ret_snapshot = snapshot;
     return OK;
-}
-
-static enum status read_path(struct snapshot *snapshot, const void *from,
-    struct diagnostics *diagnostics, struct node **ret_root)
-{
-    snapshot->path = arena_copy(&snapshot->arena, *(const struct slice *)from);
-    return tree_read_path(&snapshot->arena, snapshot->path, NULL, diagnostics, ret_root);
-}
-
-static enum status read_source(struct snapshot *snapshot, const void *from,
-    struct diagnostics *diagnostics, struct node **ret_root)
-{
-    return tree_read(&snapshot->arena, from, NULL, diagnostics, ret_root);
-}
-
-enum status snapshot_load(const struct snapshot_context *context, struct slice path,
-    struct diagnostics *diagnostics, struct snapshot **ret_snapshot)
-{
-    return load(context, read_path, &path, diagnostics, ret_snapshot);
-}
-
-enum status snapshot_load_source(const struct snapshot_context *context,
-    const struct source *source, struct diagnostics *diagnostics, struct snapshot **ret_snapshot)
-{
-    return load(context, read_source, source, diagnostics, ret_snapshot);
 }
 
 static void come_home(struct message *message)

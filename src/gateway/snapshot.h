@@ -67,10 +67,6 @@ struct snapshot_context {
 enum status snapshot_load(const struct snapshot_context *context, struct slice path,
     struct diagnostics *diagnostics, struct snapshot **ret_snapshot);
 
-/* Builds from a text in memory. */
-enum status snapshot_load_source(const struct snapshot_context *context,
-    const struct source *source, struct diagnostics *diagnostics, struct snapshot **ret_snapshot);
-
 void snapshot_free(struct snapshot *snapshot);
 
 /* A worker begins to use it for new exchanges; stops; pins it for one exchange; unpins. Each on the
