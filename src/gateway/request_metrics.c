@@ -78,16 +78,21 @@ static struct request_series *series_of(
     return kept;
 }
 
-static void count_reason(struct request_metrics *requests, const struct exchange *x)
+/* The series is looked up, under the lock of all workers, only when the reason is another one. */
+static void count_reason(
+    struct request_metrics *requests, const struct exchange *x, struct request_series *series)
 {
     struct slice labels[] = {x->facts.route, slice_of_text(status_word(x->facts.reason))};
-    metric_add(requests->shard, metrics_series(requests->metrics, &reasons_total, labels), 1);
+    if (series->reason != x->facts.reason)
+        series->reasons = metrics_series(requests->metrics, &reasons_total, labels);
+    series->reason = x->facts.reason;
+    metric_add(requests->shard, series->reasons, 1);
 }
 
 void request_metrics_count(
     struct request_metrics *requests, const struct exchange *x, const void *route)
 {
-    const struct request_series *series = series_of(requests, x, route);
+    struct request_series *series = series_of(requests, x, route);
     metric_add(requests->shard, series->requests, 1);
     metric_observe(requests->shard, series->duration, x->facts.ended - x->facts.started);
     if (x->facts.received)
@@ -95,5 +100,5 @@ void request_metrics_count(
     if (x->facts.sent)
         metric_add(requests->shard, series->sent, x->facts.sent);
     if (x->facts.reason != OK)
-        count_reason(requests, x);
+        count_reason(requests, x, series);
 }

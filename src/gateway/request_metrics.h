@@ -12,6 +12,8 @@ struct request_series {
     uint32_t code;
     uint32_t method;
     uint32_t requests, duration, received, sent; /* series */
+    uint32_t reasons;                            /* the series of `reason`, unless that is OK */
+    enum status reason;                          /* the newest */
 };
 
 struct request_metrics {

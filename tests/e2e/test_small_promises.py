@@ -20,3 +20,23 @@ def test_services_see_no_disguised_forwarding_fields(shop):
     names = [name.lower().replace("_", "-") for name, _ in service.requests[0].headers]
     assert names.count("x-forwarded-for") == names.count("x-forwarded-proto") == 1
     assert service.requests[0].header("X-Forwarded-For") == "127.0.0.1"
+
+
+def test_reasons_are_counted_apart_where_all_else_is_the_same(start):
+    gateway = start("""
+        version: 1
+        listen: "127.0.0.1:0"
+        workers: 1
+        http: {encoded-slash: refuse}
+        routes: {/there: {respond: "here"}}
+        """)
+    for _ in range(3):  # two reasons for a 400, with neither route nor method
+        with gateway.connect() as connection:
+            connection.send(b"GET /a%2Fb HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.read_answer().status == 400
+        with gateway.connect() as connection:
+            connection.send(b"GET / HTTP/1.1\r\nHost: x\r\nBad Field: x\r\n\r\n")
+            assert connection.read_answer().status == 400
+    gateway.log_lines(6)
+    assert gateway.metric("weir_http_reasons_total", reason="bad-path") == 3
+    assert gateway.metric("weir_http_reasons_total", reason="bad-field") == 3
