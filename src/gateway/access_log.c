@@ -143,14 +143,14 @@ static void add_in_parts(
     publish(log, ring, head + text.size);
 }
 
-void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x)
+void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x, int64_t wall)
 {
     if (!log)
         return;
     struct ring *ring = &log->rings[worker];
     uint64_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
     uint64_t at = head & (log->ring_size - 1);
-    ring->time.wall = clock_wall();
+    ring->time.wall = wall;
     if (log->ring_size - at < LINE_MAX_SIZE ||
         room_in(log, ring, head, LINE_MAX_SIZE) < LINE_MAX_SIZE) {
         add_in_parts(log, ring, head, x);

@@ -25,8 +25,10 @@ enum status access_log_new(
 /* Writes what is left (for at most a second), then ends the writer thread. NULL is fine. */
 void access_log_free(struct access_log *log);
 
-/* Only by that worker's thread. Never blocks. NULL is fine: nothing is logged. */
-void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x);
+/* Only by that worker's thread. `wall` is when the exchange ended, nanoseconds since 1970. Never
+ * blocks. NULL is fine: nothing is logged. */
+void access_log_add(
+    struct access_log *log, unsigned worker, const struct exchange *x, int64_t wall);
 
 /* Closes and opens the file again (after a rotation); from any thread. */
 void access_log_reopen(struct access_log *log);

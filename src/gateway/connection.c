@@ -182,7 +182,7 @@ struct h1_framing response_framing(const struct exchange *x, bool keep_alive)
 
 static struct slice date_now(struct server *server)
 {
-    int64_t second = clock_wall() / SECOND;
+    int64_t second = loop_wall() / SECOND;
     if (second != server->date_second) {
         clock_http_date(second, server->date);
         server->date_second = second;

@@ -5,6 +5,7 @@
 #include "base/must.h"
 #include "http/forwarded.h"
 #include "http/request_id.h"
+#include "run/loop.h"
 #include "run/sharing.h"
 
 #define STOP_GRACE (1 * SECOND) /* for connections that have not sent their first request yet */
@@ -53,7 +54,7 @@ static void finish(struct server *server, struct exchange *x)
 {
     struct worker *worker = worker_of(server);
     request_metrics_count(&worker->requests, x, x->facts.route.data);
-    access_log_add(worker->log, worker->index, x);
+    access_log_add(worker->log, worker->index, x, loop_wall() + (x->facts.ended - loop_now()));
     snapshot_unpin(x->pinned, worker->index);
 }
 

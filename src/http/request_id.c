@@ -1,6 +1,5 @@
 #include "http/request_id.h"
 
-#include "base/clock.h"
 #include "base/random.h"
 #include "run/loop.h"
 
@@ -24,7 +23,7 @@ enum status request_id_assign(struct exchange *x)
     char *id = arena_bytes(&x->arena, UUID_SIZE);
     if (!id)
         return NO_MEMORY;
-    random_uuid7(loop_random(), clock_wall(), id);
+    random_uuid7(loop_random(), loop_wall(), id);
     x->request_id = slice_of(id, UUID_SIZE);
     return fields_set_made(&x->request.fields, FIELD_X_REQUEST_ID, x->request_id);
 }

@@ -135,6 +135,7 @@ static void one_round(struct loop *loop)
     if (timeout != 0)
         mailbox_wake_up(&loop->mailbox);
     loop->now = clock_now();
+    loop->wall = 0;
     mailbox_deliver(&loop->mailbox);
     if (loop->now >= loop->wheel.next)
         wheel_advance(&loop->wheel, loop->now);
@@ -178,6 +179,14 @@ struct scope *loop_scope(struct loop *loop)
 instant loop_now(void)
 {
     return loop_here->now;
+}
+
+int64_t loop_wall(void)
+{
+    struct loop *loop = loop_here;
+    if (!loop->wall)
+        loop->wall = clock_wall();
+    return loop->wall;
 }
 
 struct random *loop_random(void)

@@ -47,6 +47,9 @@ struct scope *loop_scope(struct loop *loop);
 /* Monotonic time at the beginning of this round: free of charge, up to a round old. */
 instant loop_now(void);
 
+/* The wall clock at about the same moment, nanoseconds since 1970. Read at most once a round. */
+int64_t loop_wall(void);
+
 /* The loop's generator of unimportant random numbers. */
 struct random *loop_random(void);
 

@@ -59,6 +59,7 @@ struct loop_tally {
 struct loop {
     /* what each switch touches */
     instant now;
+    int64_t wall;          /* at `now`; 0: not read yet */
     struct fiber *running; /* NULL: the loop itself */
     struct fiber *ready_first, *ready_last;
     struct fiber *late_first, *late_last; /* ready, but only in the next round */

@@ -176,7 +176,7 @@ static void every_line_is_written(void **state)
     struct access_log *log;
     assert_ok(access_log_new(&options, 2, &log));
     for (int i = 0; i < 1000; i++)
-        access_log_add(log, (unsigned)i % 2, &f->x);
+        access_log_add(log, (unsigned)i % 2, &f->x, clock_wall());
     assert_int_equal(access_log_read_counters(log).written, 1000);
     access_log_free(log);
     struct slice written = read_test_file(f->path);
@@ -196,7 +196,7 @@ static void slow_target_drops(void **state)
     struct access_log *log;
     assert_ok(access_log_new(&options, 1, &log));
     for (int i = 0; i < 5000; i++)
-        access_log_add(log, 0, &f->x);
+        access_log_add(log, 0, &f->x, clock_wall());
     struct access_log_counters counters = access_log_read_counters(log);
     assert_true(counters.dropped > 1000);
     assert_int_equal(counters.written + counters.dropped, 5000);
@@ -216,7 +216,7 @@ static void slow_target_does_not_hold_up_a_stop(void **state)
     struct access_log *log;
     assert_ok(access_log_new(&options, 1, &log));
     for (int i = 0; i < 3000; i++)
-        access_log_add(log, 0, &f->x);
+        access_log_add(log, 0, &f->x, clock_wall());
     instant began = clock_now();
     access_log_free(log);
     assert_true(clock_now() - began < 5 * SECOND);
@@ -232,7 +232,7 @@ static void pipe_may_get_its_reader_later(void **state)
     struct log_options options = {.to = slice_of_text(f->path), .buffer = 4096};
     struct access_log *log;
     assert_ok(access_log_new(&options, 1, &log));
-    access_log_add(log, 0, &f->x);
+    access_log_add(log, 0, &f->x, clock_wall());
     int reader = open(f->path, O_RDONLY);
     assert_true(reader >= 0);
     assert_true(read(reader, line, sizeof line) > 0);
@@ -246,7 +246,7 @@ static void full_disk_is_counted(void **state)
     struct log_options options = {.to = SLICE("/dev/full"), .buffer = 4096};
     struct access_log *log;
     assert_ok(access_log_new(&options, 1, &log));
-    access_log_add(log, 0, &f->x);
+    access_log_add(log, 0, &f->x, clock_wall());
     for (int i = 0; i < 500 && !access_log_read_counters(log).failed_writes; i++)
         usleep(10000);
     assert_true(access_log_read_counters(log).failed_writes > 0);
@@ -264,7 +264,7 @@ static void reopens_after_rotation(void **state)
     access_log_reopen(log);
     for (int i = 0; i < 500 && stat(f->path, &file); i++)
         usleep(10000);
-    access_log_add(log, 0, &f->x);
+    access_log_add(log, 0, &f->x, clock_wall());
     access_log_free(log);
     struct slice written = read_test_file(f->path);
     assert_int_equal(count_lines(written), 1);
