@@ -121,8 +121,8 @@ static void begin_exchange(struct connection *connection, struct exchange *x)
     x->connection = connection;
     x->hooks = &hooks;
     x->deadline = NEVER;
-    x->peer = *stream_peer(connection->h1.stream);
-    x->client = x->peer;
+    address_copy(&x->peer, stream_peer(connection->h1.stream));
+    address_copy(&x->client, &x->peer);
     x->facts.listener = connection->listener;
     x->facts.started = loop_now();
     x->request.scheme = SLICE("http");
@@ -359,7 +359,7 @@ static bool serve_one(struct connection *connection)
     _Alignas(max_align_t) char block[FIRST_BLOCK];
     struct exchange x;
     struct h1_framing framing;
-    memset(&x, 0, offsetof(struct exchange, parameters));
+    memset(&x, 0, offsetof(struct exchange, peer));
     arena_init(&x.arena, FIRST_BLOCK, ARENA_LIMIT);
     arena_lend(&x.arena, block, sizeof block);
     begin_exchange(connection, &x);

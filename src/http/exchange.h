@@ -59,8 +59,6 @@ struct exchange {
     struct http_request request;
     struct http_response response;
     instant deadline;      /* for the whole of it; NEVER when there is none */
-    struct address peer;   /* the connection's other end */
-    struct address client; /* whom it was forwarded for, if trusted; else the peer */
     bool is_peer_trusted;  /* the peer's Forwarded, X-Request-Id … may be believed */
     bool is_secure;        /* TLS on the client's side */
     bool expects_continue; /* the client waits for 100 before it sends the body */
@@ -75,8 +73,11 @@ struct exchange {
     void *pinned; /* what keeps the configuration alive meanwhile: the server's owner's */
     const struct exchange_hooks *hooks; /* borrowed from the connection */
     void *connection;                   /* the hooks' own */
-    struct path_parameter
-        parameters[PATH_PARAMETERS_MAX]; /* last: the rest is cleared at the beginning */
+
+    /* What comes before is cleared at the beginning; this is large and mostly unused. */
+    struct address peer;   /* the connection's other end */
+    struct address client; /* whom it was forwarded for, if trusted; else the peer */
+    struct path_parameter parameters[PATH_PARAMETERS_MAX];
 };
 
 /* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and

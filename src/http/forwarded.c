@@ -165,7 +165,7 @@ static bool is_in_a_loop(const struct fields *fields)
 
 enum status forwarded_read(struct exchange *x, const struct network *trusted, size_t count)
 {
-    x->client = x->peer;
+    address_copy(&x->client, &x->peer);
     x->is_peer_trusted = is_trusted(&x->peer, trusted, count);
     if (x->is_peer_trusted)
         read_trusted(x, trusted, count);

@@ -97,14 +97,15 @@ struct h1_body {
     struct slice ready; /* was peeked at, will be read next */
     uint32_t line;      /* bytes of the chunk's size, then of its extensions */
     uint8_t state;
-    enum status failure; /* sticky */
-    struct fields trailers;
+    enum status failure;      /* sticky */
     struct h1_parser *parser; /* in the arena: of trailers that are not whole yet */
 
     /* Called once, before the first wait for bytes, unless some came unasked: sends "100 Continue";
      * or NULL. To be set after init. */
     void (*before_wait)(void *argument);
     void *before_wait_argument;
+
+    struct fields trailers; /* last: begun when there are some */
 };
 struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection,
     const struct h1_limits *limits, const struct h1_framing *framing, struct arena *arena,

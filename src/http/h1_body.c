@@ -277,16 +277,16 @@ struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection
     static const struct body_ops ops = {
         .read = read_body, .peek = peek_body, .drop = drop_body, .splice = splice_body};
     must(framing->length <= INT64_MAX);
-    *body = (struct h1_body){
-        .body = {.ops = &ops, .length = known_length(framing)},
-        .connection = connection,
-        .limits = limits,
-        .arena = arena,
-        .idle = idle,
-        .framing = *framing,
-        .remaining = framing->kind == H1_LENGTH ? framing->length : 0,
-        .state = first_state(framing),
-    };
+    memset(body, 0, offsetof(struct h1_body, trailers));
+    body->body.ops = &ops;
+    body->body.length = known_length(framing);
+    body->connection = connection;
+    body->limits = limits;
+    body->arena = arena;
+    body->idle = idle;
+    body->framing = *framing;
+    body->remaining = framing->kind == H1_LENGTH ? framing->length : 0;
+    body->state = first_state(framing);
     return &body->body;
 }
 

@@ -20,6 +20,16 @@ struct address {
     };
 };
 
+/* Copies what matters of it: only paths are long. */
+static inline void address_copy(struct address *to, const struct address *from)
+{
+    to->size = from->size;
+    if (from->size <= sizeof from->v6)
+        to->v6 = from->v6;
+    else
+        to->local = from->local;
+}
+
 /* "127.0.0.1:80", "[::1]:80", ":80" (every address: [::]:80 with v4 too), "unix:/run/x.sock",
  * "unix:@abstract". No names. INVALID otherwise. */
 enum status address_parse(struct slice text, struct address *ret_address);

@@ -208,9 +208,11 @@ enum status service_call(const struct service *service, struct exchange *x)
 {
     if (x->is_rehearsal)
         return rehearse(service, x);
-    struct call *call = arena_new(&x->arena, struct call);
+    struct call *call = arena_alloc(&x->arena, sizeof *call);
     if (!call)
         return NO_MEMORY;
+    memset(call, 0, offsetof(struct call, answer.h1));
+    call->answer.h1.body.ops = NULL;
     instant began = loop_now();
     call->service = service;
     call->x = x;

@@ -12,10 +12,10 @@
 /* The body of the answer: reads off the connection, and gives that back to its pool at the end. */
 struct answer {
     struct body body;
-    struct h1_body h1;
     bool has_ended; /* the call was finished by reading; `outcome` is what reading says from then on
                      */
     enum status outcome;
+    struct h1_body h1; /* last: begun when there is a body; without `ops` until then */
 };
 
 /* The request on its way to the endpoint. */
@@ -56,7 +56,7 @@ struct call {
     struct http_response response;
     struct h1_framing framing; /* of the answer */
     struct upload upload;
-    struct answer answer;
+    struct answer answer; /* last */
 };
 
 extern const struct h1_limits upstream_limits;
