@@ -43,8 +43,8 @@ bool fiber_is_cancelled(const struct fiber *fiber);
 void fiber_shield(void);
 void fiber_unshield(void);
 
-/* Sleeps; TIMEOUT is the good end and comes back as OK. CANCELLED also when the cancellation came in
- * the last moment, so that what the caller works for may be gone. */
+/* Sleeps; TIMEOUT is the good end and comes back as OK. CANCELLED also when the cancellation came
+ * in the last moment, so that what the caller works for may be gone. */
 enum status fiber_sleep_until(instant when);
 
 /* Lets every other fiber that is ready run first. */
