@@ -234,6 +234,7 @@ struct demo {
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool is_ready;
+    bool may_end; /* nobody posts to the loop any more */
     enum status result;
     struct loop *loop;
     struct message stop;
@@ -327,8 +328,13 @@ static void *run(void *argument)
     demo->result = e;
     pthread_cond_signal(&demo->changed);
     pthread_mutex_unlock(&demo->mutex);
-    if (!e)
+    if (!e) {
         loop_run(demo->loop);
+        pthread_mutex_lock(&demo->mutex);
+        while (!demo->may_end)
+            pthread_cond_wait(&demo->changed, &demo->mutex);
+        pthread_mutex_unlock(&demo->mutex);
+    }
     if (demo->loop)
         loop_free(demo->loop);
     return NULL;
@@ -365,6 +371,10 @@ void demo_stop(struct demo *demo)
         return;
     demo->stop.deliver = stop_here;
     mailbox_post(demo->loop, &demo->stop);
+    pthread_mutex_lock(&demo->mutex);
+    demo->may_end = true;
+    pthread_cond_signal(&demo->changed);
+    pthread_mutex_unlock(&demo->mutex);
     pthread_join(demo->thread, NULL);
     free(demo);
 }
