@@ -1,3 +1,4 @@
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,9 +61,12 @@ static void print_fish(void)
     for (size_t i = 0; commands[i]; i++) {
         printf("complete -c weir -n __fish_use_subcommand -f -a %s -d '%s'\n", commands[i]->name,
             commands[i]->summary);
-        for (size_t o = 0; commands[i]->options && commands[i]->options[o]; o++)
-            printf("complete -c weir -n '__fish_seen_subcommand_from %s' -l %s\n",
-                commands[i]->name, commands[i]->options[o] + 2);
+        for (size_t o = 0; commands[i]->options && commands[i]->options[o]; o++) {
+            const char *option = commands[i]->options[o];
+            bool is_long = option[1] == '-';
+            printf("complete -c weir -n '__fish_seen_subcommand_from %s' %s %s\n",
+                commands[i]->name, is_long ? "-l" : "-s", option + (is_long ? 2 : 1));
+        }
     }
 }
 

@@ -186,6 +186,17 @@ def test_completion(shell, check, tmp_path):
     assert done.returncode == 0 and done.stderr == "", done.stderr
 
 
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+@pytest.mark.parametrize("typed,offered", [("weir re", ["reference", "reload"]), ("weir explain -", ["-H", "--client", "--json"])])
+def test_fish_completes(typed, offered, tmp_path):
+    path = tmp_path / "weir.fish"
+    path.write_text(run_weir("completion", "fish")[1])
+    done = subprocess.run(["fish", "--no-config", "-c", f"source {path}; complete -C '{typed}'"], capture_output=True,
+                          text=True, timeout=30, env={**os.environ, "HOME": str(tmp_path)})
+    assert done.stderr == ""
+    assert set(offered) <= {line.split("\t")[0] for line in done.stdout.splitlines()}, done.stdout
+
+
 def test_bash_completes():
     script = run_weir("completion", "bash")[1]
     done = subprocess.run(["bash", "-c", script + '\nCOMP_WORDS=(weir re); COMP_CWORD=1; _weir; echo "${COMPREPLY[@]}"'],
