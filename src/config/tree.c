@@ -162,15 +162,16 @@ static enum status check_keys(struct builder *b, const struct node *map)
 /* Takes what lies on the stack above `base` as the items or entries of a node. */
 static enum status take_items(struct builder *b, size_t base, struct node *node)
 {
-    const struct node_entry *top = b->stack.entries + base;
     node->count = b->stack.count - base;
     b->stack.count = base;
+    if (node->count == 0) /* the stack may have no memory yet */
+        return OK;
+    const struct node_entry *top = b->stack.entries + base;
     if (node->kind == NODE_MAP) {
         node->entries = arena_array(b->arena, node->count, sizeof *node->entries);
         if (!node->entries)
             return NO_MEMORY;
-        if (node->count)
-            memcpy(node->entries, top, node->count * sizeof *top);
+        memcpy(node->entries, top, node->count * sizeof *top);
         return check_keys(b, node);
     }
     node->items = arena_array(b->arena, node->count, sizeof(struct node *));
