@@ -99,7 +99,8 @@ class Stage:
         """Nothing is left of what was before, and the next request is served."""
         self.service.script = Upstream.serve
         path = self.path(service)
-        assert self.gateway.get(path).body == f"GET {path}".encode()
+        answer = self.gateway.get(path)
+        assert answer.body == f"GET {path}".encode(), (answer, self.gateway.log_line(path))
 
     def check_clean(self):
         self.service.close_peers()
