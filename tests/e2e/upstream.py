@@ -115,8 +115,8 @@ class Upstream:
             peer = Peer(connection, self)
             self.peers.append(peer)
             thread = threading.Thread(target=self._run, args=(peer,), daemon=True)
-            self.threads.append(thread)
             thread.start()
+            self.threads.append(thread)
 
     def _run(self, peer):
         try:
