@@ -2,7 +2,7 @@
 
 import os
 
-from . import bars
+from . import bars, reload
 from .proxies import HERE
 
 TABLE_HEAD = ("| | requests/s | CPU µs/request | p50 µs | p99 µs | p99.9 µs | RSS MiB | CPU ÷ forwarder | "
@@ -59,12 +59,12 @@ def reload_table(scenario):
         return "\nNot measured.\n"
     text = "\n| | p99 µs | p99.9 µs | max µs |\n|---|---|---|---|\n"
     for label, key in (("quiet", "quiet"), ("while reloading", "reloading")):
-        one = weir[key]
-        text += f"| {label} | {number(one['p99_us'])} | {number(one['p999_us'])} | {number(one['max_us'])} |\n"
+        figures = (spread(reload.typical(weir[key], which)) for which in ("p99_us", "p999_us", "max_us"))
+        text += f"| {label} | " + " | ".join(figures) + " |\n"
     builds = ", ".join(number(value) for value in weir["build_ms"])
     waits = ", ".join(number(value) for value in weir["waited_ms"])
     return (text + f"\nNew snapshots took {builds} ms by Weir's own clock; {waits} ms passed from the "
-            f"signal to Weir's message. Errors: {weir['errors']}.\n")
+            f"signal to Weir's message. Errors: {weir['errors']}; still unsent when a load ended: {weir['late']}.\n")
 
 
 def table(name, scenario):
