@@ -31,9 +31,8 @@ static const struct http_options http = {.head_timeout = 10 * SECOND,
     .fields_max = 64,
     .trailers_max = 1024,
     .connections_max = 256};
-static const struct network_list nobody = {NULL, 0};
 static const struct server_rules rules = {
-    .http = &http, .limits = H1_LIMITS_DEFAULT, .trusted = &nobody};
+    .http = &http, .limits = H1_LIMITS_DEFAULT, .trusted = &server_trusts_nobody};
 
 struct page {
     enum http_method method;
@@ -56,24 +55,6 @@ static const struct page pages[] = {
 static struct admin *admin_of(struct server *server)
 {
     return (struct admin *)server;
-}
-
-static const struct server_rules *rules_now(struct server *server)
-{
-    (void)server;
-    return &rules;
-}
-
-static const struct server_rules *begin(struct server *server, struct exchange *x)
-{
-    (void)x;
-    return rules_now(server);
-}
-
-static void finish(struct server *server, struct exchange *x)
-{
-    (void)server;
-    (void)x;
 }
 
 static void closed(struct server *server)
@@ -109,12 +90,13 @@ static enum status serve(struct server *server, struct exchange *x)
     return is_path_known ? METHOD_NOT_ALLOWED : NO_ROUTE;
 }
 
-static const struct server_ops ops = {.begin = begin,
+static const struct server_ops ops = {.begin = server_begin_fixed,
     .serve = serve,
-    .finish = finish,
-    .abandon = finish,
+    .finish = server_forget,
+    .abandon = server_forget,
     .closed = closed,
-    .rules = rules_now};
+    .rules = server_rules_fixed,
+    .fixed_rules = &rules};
 
 static void accepted(void *argument, int descriptor, const struct address *peer)
 {

@@ -37,7 +37,19 @@ struct server_ops {
 
     /* The rules in force now, for connections that wait. */
     const struct server_rules *(*rules)(struct server *server);
+
+    const struct server_rules *fixed_rules; /* for the hooks below; else NULL */
 };
+
+/* Hooks for a server whose rules are `fixed_rules` and that keeps no account: `begin`, `rules`,
+ * then `finish` and `abandon`, and `closed`. */
+const struct server_rules *server_begin_fixed(struct server *server, struct exchange *x);
+const struct server_rules *server_rules_fixed(struct server *server);
+void server_forget(struct server *server, struct exchange *x);
+void server_forget_closed(struct server *server);
+
+/* For `trusted`: no proxy is believed. */
+extern const struct network_list server_trusts_nobody;
 
 struct server {
     const struct server_ops *ops;

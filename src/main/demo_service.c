@@ -23,32 +23,8 @@ static const struct http_options http = {.head_timeout = 10 * SECOND,
     .head_max = 32768,
     .fields_max = 100,
     .trailers_max = 1024};
-static const struct network_list nobody = {NULL, 0};
 static const struct server_rules rules = {
-    .http = &http, .limits = H1_LIMITS_DEFAULT, .trusted = &nobody};
-
-static const struct server_rules *rules_now(struct server *server)
-{
-    (void)server;
-    return &rules;
-}
-
-static const struct server_rules *begin(struct server *server, struct exchange *x)
-{
-    (void)x;
-    return rules_now(server);
-}
-
-static void nothing(struct server *server, struct exchange *x)
-{
-    (void)server;
-    (void)x;
-}
-
-static void closed(struct server *server)
-{
-    (void)server;
-}
+    .http = &http, .limits = H1_LIMITS_DEFAULT, .trusted = &server_trusts_nobody};
 
 static enum status respond_json(struct exchange *x, int status, struct slice json)
 {
@@ -219,12 +195,13 @@ static enum status serve(struct server *server, struct exchange *x)
     return service->serve(service, x);
 }
 
-static const struct server_ops ops = {.begin = begin,
+static const struct server_ops ops = {.begin = server_begin_fixed,
     .serve = serve,
-    .finish = nothing,
-    .abandon = nothing,
-    .closed = closed,
-    .rules = rules_now};
+    .finish = server_forget,
+    .abandon = server_forget,
+    .closed = server_forget_closed,
+    .rules = server_rules_fixed,
+    .fixed_rules = &rules};
 
 #define SERVICES 5
 
