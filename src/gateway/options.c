@@ -5,42 +5,6 @@
 #include "route/hosts.h"
 #include "service/service.h"
 
-static enum status read_listen_address(
-    struct reader *reader, const struct node *node, void *ret_value)
-{
-    struct listen_address *listen = ret_value;
-    if (node->kind != NODE_SCALAR)
-        return diagnostics_error(reader->diagnostics, node->place,
-            SLICE("write \":8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/weir.sock\""),
-            "an address is text, not %s", node_kind_name(node));
-    listen->text = node->text;
-    listen->place = node->place;
-    if (address_parse(node->text, &listen->address))
-        return diagnostics_error(reader->diagnostics, node->place,
-            SLICE("write \":8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/weir.sock\""),
-            "\"%.*s\" is not an address to listen on", SLICE_ARG(node->text));
-    return OK;
-}
-
-const struct option listen_address_option = {"address", OPTION_CUSTOM, 0,
-    .read = read_listen_address, .form = "ADDRESS:PORT or unix:PATH",
-    .schema = "{\"type\":\"string\"}", .help = "An address and port, or unix: and a path."};
-
-static const struct option listen_rows[] = {
-    {"http", OPTION_LIST, offsetof(struct listen_options, http), .item = &listen_address_option,
-        .item_size = sizeof(struct listen_address), .is_required = true,
-        .help = "Addresses for plain HTTP: \":8080\" (every address), \"127.0.0.1:8080\", "
-                "\"[::1]:8080\", "
-                "\"unix:/run/weir.sock\"."},
-    {NULL}};
-
-static const struct option_table listen_table = {.name = "listen",
-    .help = "Where clients connect.",
-    .options = listen_rows,
-    .size = sizeof(struct listen_options),
-    .shorthand = "http",
-    .example = "listen: [\":8080\", \"unix:/run/weir.sock\"]"};
-
 static const char *const slash_words[] = {"refuse", "keep", "decode", NULL};
 static const char *const forwarded_words[] = {"x-forwarded", "forwarded", "both", "none", NULL};
 
@@ -221,8 +185,7 @@ static const struct option gateway_rows[] = {
         .item = &routes_shape, .help = "What goes where, a line each."},
     {"http", OPTION_STRUCT, TOP(http), .table = &http_table, .help = "Time limits and bounds."},
     {"log", OPTION_STRUCT, TOP(log), .table = &log_table, .help = "The access log."},
-    {"admin", OPTION_LIST, TOP(admin), .item = &listen_address_option,
-        .item_size = sizeof(struct listen_address),
+    {"admin", OPTION_LIST, TOP(admin), .table = &admin_address_table,
         .help =
             "Addresses that serve /metrics, /livez, /readyz and /v1/status; keep them private."},
     {"trusted", OPTION_NETWORKS, TOP(trusted),

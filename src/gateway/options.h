@@ -3,19 +3,10 @@
 #pragma once
 
 #include "config/option.h"
+#include "gateway/listen_options.h"
 #include "http/forwarded.h"
 #include "http/h1.h"
 #include "http/uri.h"
-
-struct listen_options {
-    struct option_list http; /* of struct listen_address */
-};
-
-struct listen_address {
-    struct slice text; /* as written: the name in logs and metrics */
-    struct address address;
-    struct place place;
-};
 
 struct http_options {
     int64_t head_timeout;    /* nanoseconds for a whole head once its first byte is here */
@@ -116,6 +107,3 @@ extern const struct option policy_reference_option;
 
 /* A host of `hosts:`. */
 extern const struct option host_option;
-
-/* An address of `listen:` or `admin:`. */
-extern const struct option listen_address_option;

@@ -123,6 +123,10 @@ for address in ["8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1
                 "unix:", "256.0.0.1:80", "127.0.0.1:80:80", "http://127.0.0.1:80", "*:80", "localhost:80 ", "''"]:
     bad("a listen address that is none", f"version: 1\nlisten: §\"{address}\"\nservices: {{back: \"127.0.0.1:1\"}}\n" + ROUTE, "")
     bad("an admin address that is none", BACK + ROUTE + f"admin: §\"{address}\"\n", "")
+    bad("a long listen address that is none", f"version: 1\nlisten: {{http: {{address: §\"{address}\"}}}}\n" + ROUTE, "")
+for long, word in {"§{}": "address", "{§adress: ':1'}": "address", "{address: §[':1']}": "text"}.items():
+    bad("a listener that is none", f"version: 1\nlisten: {{http: {long}}}\nservices: {{back: \"127.0.0.1:1\"}}\n" + ROUTE, word)
+    bad("an admin listener that is none", BACK + ROUTE + f"admin: {long}\n", word)
 for address in ["", "127.0.0.1:99999", "[::1", "a b:80", "127.0.0.1:x", ":80", "ftp://a:80", "https://"]:
     bad("an endpoint's address that is none", HEAD + f'services: {{back: §"{address}"}}\n' + ROUTE, "")
 for network in ["10.0.0.0/33", "10.0.0", "::1/129", "a/8", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.1/8x"]:

@@ -1,0 +1,58 @@
+#include "gateway/listen_options.h"
+
+#define ADDRESS_HINT \
+    SLICE("write \":8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/weir.sock\"")
+
+/* Reads three members at once, so it stands for the whole struct. */
+static enum status read_address(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct listen_address *listen = ret_value;
+    if (node->kind != NODE_SCALAR)
+        return diagnostics_error(reader->diagnostics, node->place, ADDRESS_HINT,
+            "an address is text, not %s", node_kind_name(node));
+    listen->text = node->text;
+    listen->place = node->place;
+    if (address_parse(node->text, &listen->address))
+        return diagnostics_error(reader->diagnostics, node->place, ADDRESS_HINT,
+            "\"%.*s\" is not an address to listen on", SLICE_ARG(node->text));
+    return OK;
+}
+
+#define ADDRESS_ROW                                                                         \
+    {                                                                                       \
+        "address", OPTION_CUSTOM, 0,                                                        \
+            .read = read_address, .is_required = true, .form = "ADDRESS:PORT or unix:PATH", \
+            .schema = "{\"type\":\"string\"}",                                              \
+            .help = "\":8080\" (every address), \"127.0.0.1:8080\", \"[::1]:8080\", "       \
+                    "\"unix:/run/weir.sock\"."                                              \
+    }
+
+static const struct option http_address_rows[] = {ADDRESS_ROW, {NULL}};
+
+static const struct option_table http_address_table = {.name = "listener",
+    .help = "An address for plain HTTP.",
+    .options = http_address_rows,
+    .size = sizeof(struct listen_address),
+    .shorthand = "address",
+    .example = "listen: {http: {address: \":8080\"}}"};
+
+static const struct option admin_address_rows[] = {ADDRESS_ROW, {NULL}};
+
+const struct option_table admin_address_table = {.name = "admin listener",
+    .help = "An address for operators.",
+    .options = admin_address_rows,
+    .size = sizeof(struct listen_address),
+    .shorthand = "address",
+    .example = "admin: \"127.0.0.1:9090\""};
+
+static const struct option listen_rows[] = {
+    {"http", OPTION_LIST, offsetof(struct listen_options, http), .table = &http_address_table,
+        .is_required = true, .help = "Addresses for plain HTTP."},
+    {NULL}};
+
+const struct option_table listen_table = {.name = "listen",
+    .help = "Where clients connect.",
+    .options = listen_rows,
+    .size = sizeof(struct listen_options),
+    .shorthand = "http",
+    .example = "listen: [\":8080\", \"unix:/run/weir.sock\"]"};

@@ -1,0 +1,23 @@
+/* Where clients connect: the addresses of `listen:` and `admin:`. An address is a table, so that
+ * what holds for one of them alone stands beside it; short, it is its text.
+ *
+ * To add an option of listeners: a member here, a row in listen_options.c. */
+#pragma once
+
+#include "config/option.h"
+#include "run/address.h"
+
+struct listen_address {
+    struct slice text; /* as written: the name in logs and metrics */
+    struct address address;
+    struct place place; /* of the text */
+};
+
+struct listen_options {
+    struct option_list http; /* of struct listen_address */
+};
+
+extern const struct option_table listen_table;
+
+/* One address of `admin:`, a struct listen_address. */
+extern const struct option_table admin_address_table;

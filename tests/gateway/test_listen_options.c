@@ -1,0 +1,83 @@
+/* What one may write under `listen:` and `admin:`, and what is said about what one may not. */
+#include "gateway/listen_options.h"
+
+#include "support/config.h"
+
+struct read {
+    struct config config;
+    struct listen_options options;
+};
+
+static void begin(struct read *r, const char *yaml)
+{
+    memset(r, 0, sizeof *r);
+    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
+    (void)option_read(&r->config.reader, &listen_table, r->config.root, &r->options);
+}
+
+static void read_clean(struct read *r, const char *yaml)
+{
+    begin(r, yaml);
+    config_check_clean(&r->config);
+}
+
+static const struct listen_address *http(const struct read *r, size_t i)
+{
+    return (const struct listen_address *)r->options.http.items + i;
+}
+
+static void test_short_and_long(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {"\":8080\"", "[\":8080\"]", "http: \":8080\"",
+        "http: [\":8080\"]", "http: {address: \":8080\"}", "http: [{address: \":8080\"}]"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        struct read r;
+        read_clean(&r, forms[i]);
+        assert_int_equal(r.options.http.count, 1);
+        assert_slice(http(&r, 0)->text, ":8080");
+        assert_int_equal(address_port(&http(&r, 0)->address), 8080);
+        assert_int_equal(http(&r, 0)->place.line, 1);
+        config_end(&r.config);
+    }
+}
+
+static void test_mixed(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r, "[\":80\", {address: \"unix:/run/a.sock\"}]");
+    assert_int_equal(r.options.http.count, 2);
+    assert_slice(http(&r, 1)->text, "unix:/run/a.sock");
+    config_end(&r.config);
+}
+
+static void test_malformed(void **state)
+{
+    (void)state;
+    static const struct malformed wrong[] = {
+        {"http: 8080", 1, 7, "\"8080\" is not an address to listen on", "127.0.0.1:8080"},
+        {"http: {address: 8080}", 1, 17, "\"8080\" is not an address to listen on", NULL},
+        {"http: {address: [\":80\"]}", 1, 17, "an address is text, not a list", NULL},
+        {"http: {adress: \":80\", address: \":81\"}", 1, 8, "unknown option \"adress\"",
+            "did you mean \"address\"?"},
+        {"http: [{}]", 1, 8, "needs \"address\"", ":8080"},
+        {"{}", 1, 1, "needs \"http\"", NULL},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct read r;
+        begin(&r, wrong[i].text);
+        assert_true(config_complains(&r.config, &wrong[i]));
+        config_end(&r.config);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_short_and_long),
+        cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_malformed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
