@@ -98,6 +98,8 @@ static enum status set_build(struct roster *roster, struct endpoint_set **ret_se
         const struct endpoint_place *at = &items[i].at;
         const struct address *addresses = &at->address;
         size_t count = 1;
+        if (!at->text.size) /* it could not be read; who reads the options has complained */
+            continue;
         if (at->name.size) {
             (void)name_watch_look(roster, at->name, at->port, &addresses, &count);
             e = set_add_resolved(set, roster, addresses, count, items[i].weight);
