@@ -119,7 +119,7 @@ static enum status open_door(struct admin *admin, const struct listen_address *a
     if (!door)
         return NO_MEMORY;
     *door = (struct admin_door){.admin = admin, .is_control = is_control};
-    enum status e = listener_open(at, &door->listener);
+    enum status e = listener_open(gateway_inheritance(admin->gateway), at, &door->listener);
     if (!e && is_control && chmod(at->address.local.sun_path, 0600))
         e = IO_ERROR;
     if (!e)

@@ -141,7 +141,7 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
             continue;
         const struct listener *same = find_address(gateway->listeners, &at->address);
         enum status e = same ? listener_rename(same, at, &change->next[i])
-                             : listener_open(at, &change->next[i]);
+                             : listener_open(gateway->inheritance, at, &change->next[i]);
         if (e)
             return complain_listen(diagnostics, at, e);
         change->opened[opened++] = change->next[i];
@@ -356,8 +356,8 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
     return e ? e : load_and_publish(gateway, diagnostics);
 }
 
-enum status gateway_start(
-    struct slice path, struct diagnostics *diagnostics, struct gateway **ret_gateway)
+enum status gateway_start(struct slice path, struct inheritance *inheritance,
+    struct diagnostics *diagnostics, struct gateway **ret_gateway)
 {
     struct gateway *gateway = calloc(1, sizeof *gateway);
     if (!gateway)
@@ -365,6 +365,7 @@ enum status gateway_start(
     wait_queue_init(&gateway->turn);
     wait_queue_init(&gateway->retired);
     gateway->began = clock_now();
+    gateway->inheritance = inheritance;
     gateway->path = slice_of_text(strndup(path.data, path.size));
     gateway->worker_count = foundation_worker_count(path);
     enum status e = gateway->path.data ? start_all(gateway, diagnostics) : NO_MEMORY;
@@ -448,6 +449,11 @@ void gateway_reopen_log(struct gateway *gateway)
 const struct snapshot *gateway_snapshot(const struct gateway *gateway)
 {
     return gateway->snapshot;
+}
+
+struct inheritance *gateway_inheritance(const struct gateway *gateway)
+{
+    return gateway->inheritance;
 }
 
 struct metrics *gateway_metrics(struct gateway *gateway)

@@ -8,10 +8,12 @@
 
 struct gateway;
 
-/* Loads the configuration and starts serving it. On failure the diagnostics, if any, say why
+/* Loads the configuration and starts serving it. `inheritance` holds the sockets that this process
+ * was given, and outlives the gateway; or NULL. On failure the diagnostics, if any, say why
  * (INVALID: the configuration; else the system), and nothing runs. */
-enum status gateway_start(
-    struct slice path, struct diagnostics *diagnostics, struct gateway **ret_gateway);
+enum status gateway_start(struct slice path, struct inheritance *inheritance,
+    struct diagnostics *diagnostics, struct gateway **ret_gateway);
+struct inheritance *gateway_inheritance(const struct gateway *gateway);
 
 /* Who else takes part in reloads, however they were asked for. On the fiber that reloads. */
 struct gateway_hooks {

@@ -21,9 +21,10 @@ struct gateway {
     struct share_group *group;
     struct snapshot *snapshot; /* what the workers serve; they hold it */
     struct access_log *log;
-    struct log_options log_options; /* what `log` was made from; the text is log_target */
-    char *log_target;               /* owned */
-    struct listener **listeners;    /* owned, ends with NULL */
+    struct log_options log_options;  /* what `log` was made from; the text is log_target */
+    char *log_target;                /* owned */
+    struct listener **listeners;     /* owned, ends with NULL */
+    struct inheritance *inheritance; /* borrowed; or NULL */
     uint64_t generation;
     instant began;
     bool is_draining;

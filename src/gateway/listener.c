@@ -5,43 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FIRST_PASSED_DESCRIPTOR 3 /* sd_listen_fds(3) */
-
-static size_t passed_count(void)
-{
-    uint64_t process, count;
-    const char *pid = getenv("LISTEN_PID"), *descriptors = getenv("LISTEN_FDS");
-    if (!slice_to_u64(slice_of_text(pid), &process) ||
-        !slice_to_u64(slice_of_text(descriptors), &count) || process != (uint64_t)getpid())
-        return 0;
-    return (size_t)count;
-}
-
-static bool is_at(int descriptor, const struct address *address)
-{
-    struct address bound = {.size = sizeof bound.local};
-    int listens = 0;
-    socklen_t size = sizeof listens;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) || !listens)
-        return false;
-    return !getsockname(descriptor, &bound.any, &bound.size) && address_equal(&bound, address);
-}
-
-/* A copy of the passed descriptor, so that closing the listener and opening it again in a later
- * reload works. */
-static int find_passed(const struct address *address)
-{
-    for (size_t i = 0; i < passed_count(); i++) {
-        int passed = (int)(FIRST_PASSED_DESCRIPTOR + i);
-        if (!is_at(passed, address))
-            continue;
-        int copy = fcntl(passed, F_DUPFD_CLOEXEC, 3);
-        if (copy >= 0 && fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK) == 0)
-            return copy;
-    }
-    return -1;
-}
-
 static struct listener *new_listener(const struct listen_address *at)
 {
     struct listener *listener = calloc(1, sizeof *listener + at->text.size + 1);
@@ -69,16 +32,20 @@ enum status listener_rename(
     return OK;
 }
 
-enum status listener_open(const struct listen_address *at, struct listener **ret_listener)
+enum status listener_open(struct inheritance *inheritance, const struct listen_address *at,
+    struct listener **ret_listener)
 {
     struct listener *listener = new_listener(at);
     if (!listener)
         return NO_MEMORY;
-    listener->descriptor = find_passed(&at->address);
-    listener->is_inherited = listener->descriptor >= 0;
+    struct inherited_socket given;
     enum status e = OK;
-    if (!listener->is_inherited)
+    if (inheritance_take(inheritance, SOCK_STREAM, &at->address, at->text, &given)) {
+        listener->descriptor = given.descriptor;
+        listener->is_inherited = given.is_managed;
+    } else {
         e = socket_listen(&at->address, LISTENER_BACKLOG, &listener->descriptor);
+    }
     if (e) {
         int error = errno;
         free(listener);

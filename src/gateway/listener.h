@@ -3,21 +3,23 @@
 #pragma once
 
 #include "gateway/options.h"
+#include "run/inheritance.h"
 #include "run/socket.h"
 
 struct listener {
     struct address address;
     int descriptor;    /* owned */
-    bool is_inherited; /* from the service manager: a unix path is left in place */
+    bool is_inherited; /* another has it too: a unix path is left in place */
     size_t name_size;
     char name[]; /* as the configuration writes it, for logs and metrics */
 };
 
 #define LISTENER_BACKLOG 4096
 
-/* Opens, or finds among the descriptors that the service manager passed (LISTEN_FDS,
- * sd_listen_fds(3)). EXISTS, IO_ERROR; errno says why. */
-enum status listener_open(const struct listen_address *at, struct listener **ret_listener);
+/* Opens, or finds among what this process inherited (NULL: nothing). EXISTS, IO_ERROR; errno says
+ * why. */
+enum status listener_open(struct inheritance *inheritance, const struct listen_address *at,
+    struct listener **ret_listener);
 
 /* The same address under another name, with a descriptor of its own. It leaves a unix
  * path in place; who closes the old one passes that duty on. */

@@ -16,6 +16,7 @@
 
 struct running {
     const struct run_options *options;
+    struct inheritance *inheritance;
     struct gateway *gateway;
     struct admin *admin;
     struct signals *signals;
@@ -132,7 +133,11 @@ static enum status start(struct running *running, struct diagnostics *diagnostic
     struct slice path = slice_of_text(running->options->path);
     enum status e = signals_new(got_signal, running, &running->signals);
     if (!e)
-        e = gateway_start(path, diagnostics, &running->gateway);
+        e = inheritance_new(&running->inheritance);
+    if (!e)
+        e = inheritance_add_passed(running->inheritance);
+    if (!e)
+        e = gateway_start(path, running->inheritance, diagnostics, &running->gateway);
     if (!e)
         e = start_admin(running, diagnostics);
     if (!e && running->options->watches && file_watch_new(path, reload, running, &running->watch))
@@ -156,6 +161,7 @@ static void finish(struct running *running)
     gateway_stop(running->gateway);
     admin_stop(running->admin);
     gateway_free(running->gateway);
+    inheritance_free(running->inheritance);
     signals_free(running->signals);
 }
 
