@@ -124,6 +124,33 @@ static enum status complain_listen(
     return e;
 }
 
+static bool is_wanted(const struct option_list *wanted, const struct listener *listener)
+{
+    const struct listen_address *at = wanted->items;
+    for (size_t i = 0; i < wanted->count; i++)
+        if (slice_equal(at[i].text, listener_name(listener)) ||
+            address_equal(&at[i].address, &listener->address))
+            return true;
+    return false;
+}
+
+/* An address that overlaps with one which is given up, as every address does with 127.0.0.1. */
+static enum status open_beside(const struct gateway *gateway, const struct option_list *wanted,
+    const struct listen_address *at, struct listener **ret_listener)
+{
+    size_t count = 0;
+    struct listener **leaving =
+        calloc(count_listeners(gateway->listeners) + 1, sizeof(struct listener *));
+    if (!leaving)
+        return NO_MEMORY;
+    for (struct listener *const *l = gateway->listeners; l && *l; l++)
+        if (!is_wanted(wanted, *l))
+            leaving[count++] = *l;
+    enum status e = listener_open_beside(at, leaving, ret_listener);
+    free(leaving);
+    return e;
+}
+
 static enum status plan_listeners(struct gateway *gateway, const struct snapshot *snapshot,
     struct diagnostics *diagnostics, struct listener_change *change)
 {
@@ -142,6 +169,8 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
         const struct listener *same = find_address(gateway->listeners, &at->address);
         enum status e = same ? listener_rename(same, at, &change->next[i])
                              : listener_open(gateway->inheritance, at, &change->next[i]);
+        if (e == EXISTS)
+            e = open_beside(gateway, wanted, at, &change->next[i]);
         if (e)
             return complain_listen(diagnostics, at, e);
         change->opened[opened++] = change->next[i];
@@ -159,6 +188,8 @@ static enum status shut_listeners(
 {
     if (!shut[0])
         return OK;
+    for (struct listener **l = shut; *l; l++)
+        listener_retire(*l);
     struct order order = {.carry_out = worker_update, .shut = shut};
     enum status e = order_some(gateway, &order, 1, gateway->started);
     order.drains = true;

@@ -56,6 +56,56 @@ enum status listener_open(struct inheritance *inheritance, const struct listen_a
     return OK;
 }
 
+/* The port that it has, which the kernel picked when 0 was asked for. 0 when it is no TCP, or is
+ * somebody else's and will go on listening when it is closed here. */
+static uint16_t own_port(const struct listener *listener)
+{
+    struct address bound = {.size = sizeof bound.local};
+    bool is_own = listener->address.any.sa_family != AF_UNIX && !listener->is_inherited;
+    if (!is_own || getsockname(listener->descriptor, &bound.any, &bound.size))
+        return 0;
+    return address_port(&bound);
+}
+
+static bool is_at_port(const struct listener *listener, uint16_t port)
+{
+    return port && own_port(listener) == port;
+}
+
+#define BESIDE_MAX 64
+
+enum status listener_open_beside(const struct listen_address *at, struct listener *const *leaving,
+    struct listener **ret_listener)
+{
+    int others[BESIDE_MAX];
+    size_t count = 0;
+    uint16_t port = at->address.any.sa_family == AF_UNIX ? 0 : address_port(&at->address);
+    for (struct listener *const *l = leaving; *l && count < BESIDE_MAX; l++)
+        if (is_at_port(*l, port))
+            others[count++] = (*l)->descriptor;
+    if (count == 0)
+        return EXISTS;
+    struct listener *listener = new_listener(at);
+    if (!listener)
+        return NO_MEMORY;
+    enum status e =
+        socket_listen_beside(&at->address, LISTENER_BACKLOG, others, count, &listener->descriptor);
+    if (e) {
+        free(listener);
+        return e;
+    }
+    for (struct listener *const *l = leaving; *l; l++)
+        (*l)->is_succeeded |= is_at_port(*l, port);
+    *ret_listener = listener;
+    return OK;
+}
+
+void listener_retire(struct listener *listener)
+{
+    if (listener->is_succeeded)
+        (void)socket_stop_listening(listener->descriptor); /* then one or two may be lost */
+}
+
 void listener_close(struct listener *listener)
 {
     if (!listener)

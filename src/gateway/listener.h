@@ -10,6 +10,7 @@ struct listener {
     struct address address;
     int descriptor;    /* owned */
     bool is_inherited; /* another has it too: a unix path is left in place */
+    bool is_succeeded; /* another was opened beside it, to take over when it is closed */
     size_t name_size;
     char name[]; /* as the configuration writes it, for logs and metrics */
 };
@@ -20,6 +21,14 @@ struct listener {
  * why. */
 enum status listener_open(struct inheritance *inheritance, const struct listen_address *at,
     struct listener **ret_listener);
+
+/* As listener_open, although the address overlaps with some of `leaving` (ends with NULL), which
+ * are about to be closed: listener_retire them first. */
+enum status listener_open_beside(const struct listen_address *at, struct listener *const *leaving,
+    struct listener **ret_listener);
+
+/* Before what waits in its queue is taken for the last time. */
+void listener_retire(struct listener *listener);
 
 /* The same address under another name, with a descriptor of its own. It leaves a unix
  * path in place; who closes the old one passes that duty on. */

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,12 +47,19 @@ static void set_options(int descriptor, const struct address *address)
     }
 }
 
-enum status socket_listen(const struct address *address, int backlog, int *ret_descriptor)
+static void set_shared(int descriptor, int is_shared)
+{
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &is_shared, sizeof is_shared);
+}
+
+static enum status open_at(
+    const struct address *address, int backlog, bool is_shared, int *ret_descriptor)
 {
     int descriptor = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         return errno == ENOMEM || errno == ENOBUFS ? NO_MEMORY : IO_ERROR;
     set_options(descriptor, address);
+    set_shared(descriptor, is_shared);
     enum status e = bind_to(descriptor, address);
     if (e == OK && listen(descriptor, backlog) != 0)
         e = errno == EADDRINUSE ? EXISTS : IO_ERROR;
@@ -60,4 +68,44 @@ enum status socket_listen(const struct address *address, int backlog, int *ret_d
     else
         *ret_descriptor = descriptor;
     return e;
+}
+
+enum status socket_listen(const struct address *address, int backlog, int *ret_descriptor)
+{
+    return open_at(address, backlog, false, ret_descriptor);
+}
+
+/* Sharing is asked for only while the address is taken: else another process of this user could
+ * take its place here unnoticed. */
+enum status socket_listen_beside(const struct address *address, int backlog, const int *others,
+    size_t count, int *ret_descriptor)
+{
+    int descriptor;
+    for (size_t i = 0; i < count; i++)
+        set_shared(others[i], true);
+    enum status e = open_at(address, backlog, true, &descriptor);
+    int error = errno;
+    for (size_t i = 0; i < count; i++)
+        set_shared(others[i], false);
+    errno = error;
+    if (e)
+        return e;
+    set_shared(descriptor, false);
+    *ret_descriptor = descriptor;
+    return OK;
+}
+
+enum status socket_stop_listening(int descriptor)
+{
+    enum { FLAGS = 13, SYN = 0x02, ACK = 0x10 }; /* of a TCP header (RFC 9293 §3.1) */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, FLAGS),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN | ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    int failed = setsockopt(descriptor, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    return failed ? IO_ERROR : OK;
 }

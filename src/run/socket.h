@@ -26,6 +26,16 @@ enum status socket_pair(struct stream **ret_a, struct stream **ret_b);
  * removed first. */
 enum status socket_listen(const struct address *address, int backlog, int *ret_descriptor);
 
+/* As socket_listen, although descriptors of this process listen on addresses that overlap: every
+ * address at a port, and one of them. Until they are closed, connections go to the narrowest. */
+enum status socket_listen_beside(const struct address *address, int backlog, const int *others,
+    size_t count, int *ret_descriptor);
+
+/* Lets nobody else into the queue of a listening TCP descriptor that is to be closed while another
+ * listens beside it: the kernel drops what asks for a connection, the client asks again (within a
+ * second) and finds the other. Who is half way in still comes in. IO_ERROR. */
+enum status socket_stop_listening(int descriptor);
+
 /* Watches a listening descriptor on the calling thread's loop and calls `accepted` for every
  * connection, outside any fiber. The descriptor itself stays the caller's. With several loops on
  * one descriptor the kernel wakes one of them for each arrival. */

@@ -1,7 +1,9 @@
 """Listeners appear and disappear with reloads, and so does the log."""
 
 import socket
+import threading
 
+import pytest
 from gateway import run_weir, wait_for
 from http_client import Connection
 
@@ -80,6 +82,39 @@ def test_address_in_use_keeps_the_old_configuration(start, free_port):
         assert code == 3 and "in use" in error
     assert gateway.reload(new)[0] == 200
     assert get(("127.0.0.1", port)) == get(("127.0.0.1", other)) == 200
+
+
+def test_from_one_address_to_all_and_back(start, free_port):
+    """Both cannot be open at once without care; and nobody who connects meanwhile is lost."""
+    port = free_port()
+    one, every = f"127.0.0.1:{port}", f":{port}"
+    gateway = start(config(one), "--no-watch")
+    stop, answered, failures = threading.Event(), [], []
+
+    def knock():
+        while not stop.is_set():
+            try:
+                answered.append(get(("127.0.0.1", port)))
+            except Exception as error:
+                failures.append(error)
+
+    knockers = [threading.Thread(target=knock) for _ in range(4)]
+    for knocker in knockers:
+        knocker.start()
+    try:
+        with Connection(("127.0.0.1", port)) as kept:
+            for address in [every, one, f"0.0.0.0:{port}", one] * 5:
+                status, answer = gateway.reload(config(address))
+                assert status == 200, answer
+                assert kept.request("GET", "/").status == 200
+                assert refuses(("127.0.0.2", port)) == (address == one)
+    finally:
+        stop.set()
+        for knocker in knockers:
+            knocker.join()
+    assert not failures and set(answered) == {200}
+    with pytest.raises(OSError):
+        socket.create_server(("127.0.0.1", port))
 
 
 def test_unix_listener(start, tmp_path, free_port):

@@ -1,8 +1,10 @@
 #include "run/socket.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <unistd.h>
 
 #include "run/loop.h"
@@ -120,6 +122,52 @@ static void an_address_in_use_is_told(void **state)
     assert_ok(loop_run_main(NULL, listen_twice, NULL));
 }
 
+static bool waits_at(int descriptor, time_t seconds)
+{
+    struct timeval patience = {.tv_sec = seconds};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(descriptor, &set);
+    return select(descriptor + 1, &set, NULL, NULL, &patience) == 1;
+}
+
+static int knock(const struct address *address)
+{
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_true(client >= 0);
+    assert_true(connect(client, &address->any, address->size) == 0 || errno == EINPROGRESS);
+    return client;
+}
+
+static void one_address_hands_over_to_all(void **state)
+{
+    (void)state;
+    char text[32];
+    struct address narrow, wide;
+    int first = listen_on("127.0.0.1:0", &narrow), second;
+    snprintf(text, sizeof text, "0.0.0.0:%u", address_port(&narrow));
+    assert_ok(address_parse(slice_of_text(text), &wide));
+    assert_int_equal(socket_listen(&wide, 8, &second), EXISTS);
+    assert_int_equal(socket_listen_beside(&wide, 8, NULL, 0, &second), EXISTS);
+    assert_ok(socket_listen_beside(&wide, 8, &first, 1, &second));
+
+    int before = knock(&narrow), shared = 1;
+    socklen_t size = sizeof shared;
+    assert_true(waits_at(first, 5));
+    assert_ok(socket_stop_listening(first));
+    int after = knock(&narrow), taken = accept(first, NULL, NULL);
+    assert_true(taken >= 0);
+    assert_false(waits_at(first, 0));
+    close(first);
+    assert_true(waits_at(second, 5));
+    assert_int_equal(getsockopt(second, SOL_SOCKET, SO_REUSEPORT, &shared, &size), 0);
+    assert_int_equal(shared, 0);
+    close(before);
+    close(taken);
+    close(after);
+    close(second);
+}
+
 static void connect_in_vain(void *argument)
 {
     (void)argument;
@@ -228,6 +276,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_are_accepted),
         cmocka_unit_test(an_address_in_use_is_told),
+        cmocka_unit_test(one_address_hands_over_to_all),
         cmocka_unit_test(failing_connects_tell_why),
         cmocka_unit_test(an_acceptor_can_be_freed_by_its_callback),
         cmocka_unit_test(accepting_pauses_without_descriptors),
