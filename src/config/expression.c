@@ -177,6 +177,29 @@ static const struct expression_root *find_root(
     return root ? root : expression_root_find(expression_roots, word, ret_rest);
 }
 
+static bool has_parameter(const struct parameter_names *names, struct slice name)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (slice_equal(names->items[i], name))
+            return true;
+    return false;
+}
+
+static struct term *complain_of_parameter(
+    struct compiler *c, const struct token *token, struct slice name)
+{
+    const struct parameter_names *names = c->reader->parameters;
+    struct slice hint, best = suggest_among(name, names->items, names->count);
+    if (!best.size && names->count == 1)
+        best = names->items[0];
+    if (best.size)
+        hint = arena_format(c->reader->arena, "did you mean path.%.*s?", SLICE_ARG(best));
+    else
+        hint = arena_format(c->reader->arena, "write {%.*s} into its path", SLICE_ARG(name));
+    return compiler_complain(
+        c, token, hint, "the route's path has no parameter \"%.*s\"", SLICE_ARG(name));
+}
+
 static struct term *parse_root(struct compiler *c)
 {
     struct token token = c->token;
@@ -190,6 +213,8 @@ static struct term *parse_root(struct compiler *c)
     if (root->phase > c->phase)
         return compiler_complain(
             c, &token, SLICE_NONE, "there is no response yet when this is asked");
+    if (root->is_parameter && c->reader->parameters && !has_parameter(c->reader->parameters, rest))
+        return complain_of_parameter(c, &token, rest);
     struct term *term = new_term(c, TERM_ROOT, root->type);
     if (!term)
         return NULL;

@@ -186,7 +186,7 @@ const struct expression_root expression_roots[] = {
         "the host asked for, lower case, without its port"},
     {"path", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_path, NULL, "the path, normalised"},
     {"path", ROOT_NAMED, TYPE_FOREIGN, PHASE_REQUEST, read_path_parameter, NULL,
-        "a parameter of the route's path, {NAME}"},
+        "a parameter of the route's path, {NAME}", .is_parameter = true},
     {"query", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_query, NULL,
         "all that stands behind the question mark"},
     {"query", ROOT_NAMED, TYPE_FOREIGN, PHASE_REQUEST, read_query_parameter, NULL,

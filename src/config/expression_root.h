@@ -40,6 +40,7 @@ struct expression_root {
     const char *why_not; /* instead of `read`: the name is known, but nothing brings it; a sentence
                             with the way out */
     const char *help;
+    bool is_parameter; /* what stands behind it is one of reader->parameters */
 };
 
 extern const struct expression_root expression_roots[];

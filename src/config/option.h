@@ -114,6 +114,12 @@ struct option_table {
     const char *example; /* a line of YAML for the reference; NULL: none */
 };
 
+/* The parameters of a route's path. */
+struct parameter_names {
+    const struct slice *items; /* borrowed */
+    size_t count;
+};
+
 /* What a read goes through: where results and complaints go. */
 struct reader {
     struct arena *arena;             /* borrowed: the snapshot's */
@@ -122,6 +128,7 @@ struct reader {
     struct slice subject;            /* "service \"cart\"": for messages */
     const struct expression_root *
         roots; /* names for expressions besides the built-in ones (expression_root.h); NULL: none */
+    const struct parameter_names *parameters; /* that expressions may ask for; NULL: any */
 };
 
 /* Reads a node into `value` (already cleared by the caller, `table->size` bytes). Defaults are

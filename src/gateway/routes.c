@@ -4,6 +4,7 @@
 
 #include "config/expression.h"
 #include "handler/handler.h"
+#include "route/path_pattern.h"
 
 #define ROUTE(member) offsetof(struct route_options, member)
 
@@ -169,13 +170,25 @@ static unsigned weight_of(const struct expression *when)
     return terms;
 }
 
+/* A malformed path, which the router complains of, may have too many. */
+static struct parameter_names parameters_of(struct slice path, struct slice *names)
+{
+    size_t count = 0;
+    while (count < PATH_PARAMETERS_MAX && path_pattern_next_name(&path, &names[count]))
+        count++;
+    return (struct parameter_names){names, count};
+}
+
 static enum status read_route(struct reader *reader, const struct node_entry *entry,
     const struct node *node, struct route_options *route)
 {
     enum status e = read_key(reader, entry, route);
     if (e)
         return e;
+    struct slice names[PATH_PARAMETERS_MAX];
+    struct parameter_names parameters = parameters_of(route->path, names);
     struct reader inner = *reader;
+    inner.parameters = &parameters;
     inner.subject = arena_format(reader->arena, "route \"%.*s\"", SLICE_ARG(route->name));
     e = option_read(&inner, &route_table, node, route);
     route->condition_weight = weight_of(route->when);

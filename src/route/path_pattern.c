@@ -98,6 +98,19 @@ static size_t find_closing_brace(struct slice text)
     return text.size;
 }
 
+bool path_pattern_next_name(struct slice *text, struct slice *ret_name)
+{
+    size_t open = slice_find(*text, '{');
+    struct slice rest = slice_from(*text, open);
+    if (rest.size == 0)
+        return false;
+    size_t close = find_closing_brace(rest);
+    struct slice inside = slice_from(slice_head(rest, close), 1);
+    *ret_name = slice_head(inside, slice_find(inside, ':'));
+    *text = slice_from(rest, close + 1);
+    return true;
+}
+
 static bool is_parameter_name(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++) {

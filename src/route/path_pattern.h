@@ -41,6 +41,10 @@ struct path_pattern {
 enum status path_pattern_parse(
     struct reader *reader, struct place place, struct slice text, struct path_pattern *ret_pattern);
 
+/* Takes the name of the next parameter off the text of a pattern, which may be malformed; false
+ * when there is none. */
+bool path_pattern_next_name(struct slice *text, struct slice *ret_name);
+
 /* Negative when `a` is more specific than `b`; 0 when they match the same texts, as far as can be
  * told. Names do not count. */
 int segment_compare(const struct segment *a, const struct segment *b);

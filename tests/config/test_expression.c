@@ -344,6 +344,40 @@ static void parts_point_into_their_phrase(void **state)
     config_end(&c);
 }
 
+static void parameters_are_those_of_the_route(void **state)
+{
+    (void)state;
+    static const struct slice names[] = {SLICE_INIT("id"), SLICE_INIT("order")};
+    static const struct parameter_names both = {names, 2}, one = {names, 1}, none = {names, 0};
+    static const struct {
+        const struct parameter_names *known;
+        struct malformed wanted;
+    } cases[] = {
+        {&both, {"path.idd == 7", 1, 1, "no parameter \"idd\"", "did you mean path.id?"}},
+        {&both, {"path.id == 7 and path.xyz", 1, 18, "\"xyz\"", "write {xyz} into its path"}},
+        {&one, {"path.number == 7", 1, 1, "\"number\"", "did you mean path.id?"}},
+        {&none, {"path.id == 7", 1, 1, "\"id\"", "write {id} into its path"}},
+    };
+    struct expression *expression;
+    struct config c;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct source source = {SLICE("x"), slice_of_text(cases[i].wanted.text)};
+        assert_ok(config_begin(&c, SLICE("")));
+        struct node node = node_of(&c, cases[i].wanted.text);
+        node.place = (struct place){&source, 1, 1, 100};
+        c.reader.parameters = cases[i].known;
+        assert_status(expression_compile(&c.reader, &node, PHASE_REQUEST, &expression), INVALID);
+        assert_true(config_complains(&c, &cases[i].wanted));
+        config_end(&c);
+    }
+    assert_ok(config_begin(&c, SLICE("")));
+    struct node node = node_of(&c, "path starts \"/x\" and path.id == path.order");
+    c.reader.parameters = &both;
+    assert_ok(expression_compile(&c.reader, &node, PHASE_REQUEST, &expression));
+    config_check_clean(&c);
+    config_end(&c);
+}
+
 static void depth_has_an_end(void **state)
 {
     (void)state;
@@ -424,6 +458,7 @@ int main(void)
         cmocka_unit_test(values_become_text),
         cmocka_unit_test(what_is_wrong_is_said_at_its_place),
         cmocka_unit_test(parts_point_into_their_phrase),
+        cmocka_unit_test(parameters_are_those_of_the_route),
         cmocka_unit_test(depth_has_an_end),
         cmocka_unit_test(templates_put_values_into_text),
         cmocka_unit_test(wrong_templates_are_complained_of),

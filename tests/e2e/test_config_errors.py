@@ -109,6 +109,10 @@ for regex in ["[", "(", "a{2,1}", "*", "(?<n"]:
 for regex in ["[§", "(§", "(?<§", "a*§*"]:
     bad("a rewrite's pattern that is none", in_route("rewrite: {path: {match: '" + regex + "', with: a}}"), "match")
 
+for text in ["/{idd}", "/u/{first}/{second:[a-z]{2}}/x{third:int}", "/**"]:
+    bad("a parameter that the path has not", BACK + f"routes:\n  '{text}': {{to: back, when: §path.id == 7}}\n", "parameter")
+    bad("a parameter that the path has not", BACK + f"routes:\n  '{text}': {{respond: 'user ${{§path.id}}'}}\n", "parameter")
+    bad("a parameter that the path has not", BACK + f"routes:\n  '{text}': {{to: back, limit: {{per: §path.id, rate: 5/min}}}}\n", "parameter")
 for expression in ["§header.", "§== 1", "header.x ==§", "(header.x§", "header.x and§", "§nonsense.x", "header.x ==§= 1",
                    "§client.port.x", "§path.", "header.x §= 1", "§\"open", "1 §+", "not§", "header.x in [§", "§foo(1)", "§client.ipp"]:
     bad("an expression that is none", in_route(f"when: '{expression}'"), "")
