@@ -34,6 +34,9 @@ static const struct http_options http = {.head_timeout = 10 * SECOND,
 static const struct server_rules rules = {
     .http = &http, .limits = H1_LIMITS_DEFAULT, .trusted = &server_trusts_nobody};
 
+static const struct entrance control_entrance = {.name = SLICE_INIT("control")};
+static const struct entrance admin_entrance = {.name = SLICE_INIT("admin")};
+
 struct page {
     enum http_method method;
     const char *path;
@@ -64,7 +67,7 @@ static void closed(struct server *server)
 
 static bool is_control_connection(const struct exchange *x)
 {
-    return slice_equal(x->facts.listener, SLICE("control"));
+    return x->entrance == &control_entrance;
 }
 
 static bool matches_method(const struct page *page, enum http_method method)
@@ -101,8 +104,8 @@ static const struct server_ops ops = {.begin = server_begin_fixed,
 static void accepted(void *argument, int descriptor, const struct address *peer)
 {
     struct admin_door *door = argument;
-    struct slice name = door->is_control ? SLICE("control") : SLICE("admin");
-    server_accept(&door->admin->server, descriptor, peer, name);
+    server_accept(&door->admin->server, descriptor, peer,
+        door->is_control ? &control_entrance : &admin_entrance);
 }
 
 static void shut(struct admin_door *door)

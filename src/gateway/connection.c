@@ -123,7 +123,8 @@ static void begin_exchange(struct connection *connection, struct exchange *x)
     x->deadline = NEVER;
     address_copy(&x->peer, stream_peer(connection->h1.stream));
     address_copy(&x->client, &x->peer);
-    x->facts.listener = connection->listener;
+    x->entrance = connection->entrance;
+    x->facts.listener = connection->entrance->name;
     x->facts.started = loop_now();
     x->request.scheme = SLICE("http");
     scope_init(&x->scope);

@@ -5,16 +5,16 @@
 #include "run/timer.h"
 
 struct connection {
-    struct h1_connection h1; /* owns the stream */
-    struct server *server;   /* borrowed */
-    struct slice listener;   /* borrowed */
-    struct list node;        /* in server->connections */
-    struct timer timer;      /* while parked: how long that may last */
-    struct fiber *fiber;     /* that serves it; NULL while parked */
-    uint64_t requests;       /* served */
-    bool is_broken;          /* the client is gone; its exchange has been cancelled */
-    bool writes_interim;     /* some fiber does, at this moment */
-    bool is_torn;            /* an interim answer has gone half: nothing more may be written */
+    struct h1_connection h1;         /* owns the stream */
+    struct server *server;           /* borrowed */
+    const struct entrance *entrance; /* borrowed */
+    struct list node;                /* in server->connections */
+    struct timer timer;              /* while parked: how long that may last */
+    struct fiber *fiber;             /* that serves it; NULL while parked */
+    uint64_t requests;               /* served */
+    bool is_broken;                  /* the client is gone; its exchange has been cancelled */
+    bool writes_interim;             /* some fiber does, at this moment */
+    bool is_torn; /* an interim answer has gone half: nothing more may be written */
 };
 
 /* Parks a fresh connection until its first byte. */

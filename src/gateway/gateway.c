@@ -86,10 +86,11 @@ static struct listener *find_address(
     return NULL;
 }
 
-static struct listener *find_listener(struct listener *const *listeners, struct slice name)
+static struct listener *find_listener(
+    struct listener *const *listeners, struct slice name, bool is_tls)
 {
     for (; listeners && *listeners; listeners++)
-        if (slice_equal(listener_name(*listeners), name))
+        if ((*listeners)->is_tls == is_tls && slice_equal(listener_name(*listeners), name))
             return *listeners;
     return NULL;
 }
@@ -124,9 +125,9 @@ static enum status complain_listen(
     return e;
 }
 
-static bool is_wanted(const struct option_list *wanted, const struct listener *listener)
+static bool is_wanted(const struct listen_options *wanted, const struct listener *listener)
 {
-    const struct listen_address *at = wanted->items;
+    const struct listen_address *at = wanted->all;
     for (size_t i = 0; i < wanted->count; i++)
         if (slice_equal(at[i].text, listener_name(listener)) ||
             address_equal(&at[i].address, &listener->address))
@@ -135,7 +136,7 @@ static bool is_wanted(const struct option_list *wanted, const struct listener *l
 }
 
 /* An address that overlaps with one which is given up, as every address does with 127.0.0.1. */
-static enum status open_beside(const struct gateway *gateway, const struct option_list *wanted,
+static enum status open_beside(const struct gateway *gateway, const struct listen_options *wanted,
     const struct listen_address *at, struct listener **ret_listener)
 {
     size_t count = 0;
@@ -154,7 +155,7 @@ static enum status open_beside(const struct gateway *gateway, const struct optio
 static enum status plan_listeners(struct gateway *gateway, const struct snapshot *snapshot,
     struct diagnostics *diagnostics, struct listener_change *change)
 {
-    const struct option_list *wanted = &snapshot->options->listen.http;
+    const struct listen_options *wanted = &snapshot->options->listen;
     size_t old = count_listeners(gateway->listeners), opened = 0, shut = 0;
     change->next = calloc(wanted->count + 1, sizeof(struct listener *));
     change->opened = calloc(wanted->count + 1, sizeof(struct listener *));
@@ -162,8 +163,8 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
     if (!change->next || !change->opened || !change->shut)
         return NO_MEMORY;
     for (size_t i = 0; i < wanted->count; i++) {
-        const struct listen_address *at = (const struct listen_address *)wanted->items + i;
-        change->next[i] = find_listener(gateway->listeners, at->text);
+        const struct listen_address *at = &wanted->all[i];
+        change->next[i] = find_listener(gateway->listeners, at->text, at->is_tls);
         if (change->next[i])
             continue;
         const struct listener *same = find_address(gateway->listeners, &at->address);
@@ -176,7 +177,8 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
         change->opened[opened++] = change->next[i];
     }
     for (size_t i = 0; i < old; i++)
-        if (!find_listener(change->next, listener_name(gateway->listeners[i])))
+        if (!find_listener(
+                change->next, listener_name(gateway->listeners[i]), gateway->listeners[i]->is_tls))
             change->shut[shut++] = gateway->listeners[i];
     return OK;
 }

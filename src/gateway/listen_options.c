@@ -50,9 +50,21 @@ static const struct option listen_rows[] = {
         .is_required = true, .help = "Addresses for plain HTTP."},
     {NULL}};
 
+/* All lists in one, for whoever opens them. */
+static enum status check_listen(struct reader *reader, const struct node *node, void *value)
+{
+    struct listen_options *listen = value;
+    (void)reader;
+    (void)node;
+    listen->all = listen->http.items;
+    listen->count = listen->http.count;
+    return OK;
+}
+
 const struct option_table listen_table = {.name = "listen",
     .help = "Where clients connect.",
     .options = listen_rows,
     .size = sizeof(struct listen_options),
     .shorthand = "http",
+    .check = check_listen,
     .example = "listen: [\":8080\", \"unix:/run/weir.sock\"]"};

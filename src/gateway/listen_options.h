@@ -1,5 +1,5 @@
 /* Where clients connect: the addresses of `listen:` and `admin:`. An address is a table, so that
- * what holds for one of them alone stands beside it; short, it is its text.
+ * what holds for it alone stands beside it; short, it is its text.
  *
  * To add an option of listeners: a member here, a row in listen_options.c. */
 #pragma once
@@ -11,10 +11,13 @@ struct listen_address {
     struct slice text; /* as written: the name in logs and metrics */
     struct address address;
     struct place place; /* of the text */
+    bool is_tls;        /* a handshake comes first */
 };
 
 struct listen_options {
-    struct option_list http; /* of struct listen_address */
+    struct option_list http;    /* of struct listen_address */
+    struct listen_address *all; /* those of all lists */
+    size_t count;
 };
 
 extern const struct option_table listen_table;

@@ -11,6 +11,7 @@ static struct listener *new_listener(const struct listen_address *at)
     if (!listener)
         return NULL;
     listener->address = at->address;
+    listener->is_tls = at->is_tls;
     listener->name_size = at->text.size;
     memcpy(listener->name, at->text.data, at->text.size);
     return listener;

@@ -11,6 +11,7 @@ struct listener {
     int descriptor;    /* owned */
     bool is_inherited; /* another has it too: a unix path is left in place */
     bool is_succeeded; /* another was opened beside it, to take over when it is closed */
+    bool is_tls;
     size_t name_size;
     char name[]; /* as the configuration writes it, for logs and metrics */
 };

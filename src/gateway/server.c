@@ -56,8 +56,8 @@ static void refuse(struct server *server, int descriptor)
     server->ops->closed(server);
 }
 
-void server_accept(
-    struct server *server, int descriptor, const struct address *peer, struct slice listener)
+void server_accept(struct server *server, int descriptor, const struct address *peer,
+    const struct entrance *entrance)
 {
     if (is_full(server)) {
         refuse(server, descriptor);
@@ -76,7 +76,7 @@ void server_accept(
     }
     h1_init(&connection->h1, stream);
     connection->server = server;
-    connection->listener = listener;
+    connection->entrance = entrance;
     list_push_front(&server->connections, &connection->node);
     server->connection_count++;
     connection_begin(connection);

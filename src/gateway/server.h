@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "gateway/entrance.h"
 #include "gateway/options.h"
 #include "http/exchange.h"
 #include "run/wait.h"
@@ -66,10 +67,10 @@ struct server {
 
 void server_init(struct server *server, const struct server_ops *ops, unsigned worker);
 
-/* Takes over a connected descriptor. `listener` names where it came in and must outlive the
+/* Takes over a connected descriptor. `entrance` is where it came in and must outlive the
  * connection. */
-void server_accept(
-    struct server *server, int descriptor, const struct address *peer, struct slice listener);
+void server_accept(struct server *server, int descriptor, const struct address *peer,
+    const struct entrance *entrance);
 
 /* No more requests after those under way: idle connections close now, others after their answer
  * (which says so). Connections that have not sent their first request yet get until `grace`. */

@@ -15,16 +15,8 @@ struct door {
     struct list node;
     struct worker *worker;
     struct listener *listener;
-    struct slice name; /* the listener's; it outlives the door */
+    const struct entrance *entrance; /* the listener's; it outlives the door */
     struct acceptor *acceptor;
-};
-
-/* The name of a listener that this worker has ever watched: connections go on when the listener
- * goes, and their log lines name it still. */
-struct door_name {
-    struct list node;
-    size_t size;
-    char text[];
 };
 
 static struct worker *worker_of(struct server *server)
@@ -147,31 +139,7 @@ static const struct server_ops ops = {.begin = begin,
 static void accepted(void *argument, int descriptor, const struct address *peer)
 {
     struct door *door = argument;
-    server_accept(&door->worker->server, descriptor, peer, door->name);
-}
-
-/* The worker's own copy of a name; NULL data without memory. A name that comes back is the same. */
-static struct slice keep_name(struct worker *worker, struct slice name)
-{
-    list_each (node, &worker->door_names) {
-        const struct door_name *known = list_entry(node, struct door_name, node);
-        if (slice_equal(slice_of(known->text, known->size), name))
-            return slice_of(known->text, known->size);
-    }
-    struct door_name *kept = malloc(sizeof *kept + name.size + 1);
-    if (!kept)
-        return SLICE_NONE;
-    kept->size = name.size;
-    memcpy(kept->text, name.data, name.size);
-    list_push_back(&worker->door_names, &kept->node);
-    return slice_of(kept->text, kept->size);
-}
-
-static void release_names(struct worker *worker)
-{
-    struct list *node;
-    while ((node = list_pop_front(&worker->door_names)))
-        free(list_entry(node, struct door_name, node));
+    server_accept(&door->worker->server, descriptor, peer, door->entrance);
 }
 
 static enum status open_door(struct worker *worker, struct listener *listener)
@@ -181,9 +149,9 @@ static enum status open_door(struct worker *worker, struct listener *listener)
         return NO_MEMORY;
     door->worker = worker;
     door->listener = listener;
-    door->name = keep_name(worker, listener_name(listener));
+    door->entrance = entrance_keep(&worker->entrances, listener);
     enum status e = NO_MEMORY;
-    if (door->name.data)
+    if (door->entrance)
         e = acceptor_new_shared(
             listener->descriptor, worker->member, accepted, door, &door->acceptor);
     if (e) {
@@ -330,7 +298,7 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
         worker, options, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
     server_init(&worker->server, &ops, worker->index);
     list_init(&worker->doors);
-    list_init(&worker->door_names);
+    list_init(&worker->entrances);
     wait_queue_init(&worker->changed);
     enum status e = request_metrics_init(&worker->requests, worker->metrics, worker->shard);
     if (e)
@@ -354,6 +322,6 @@ void worker_join(struct worker *worker)
     sem_post(&worker->may_end);
     pthread_join(worker->thread, NULL);
     sem_destroy(&worker->may_end);
-    release_names(worker);
+    entrances_release(&worker->entrances);
     request_metrics_release(&worker->requests);
 }

@@ -31,7 +31,7 @@ struct worker {
     struct share_group *group;   /* borrowed: who has how many connections */
     struct share_member *member; /* this worker in it */
     struct list doors;           /* the listeners that it watches */
-    struct list door_names;      /* owned: those of all that it ever watched */
+    struct list entrances;       /* owned: those of all that it ever watched */
     struct request_metrics requests;
     struct wait_queue changed; /* a connection has ended */
 };

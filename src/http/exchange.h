@@ -17,6 +17,7 @@
 #include "run/scope.h"
 
 struct exchange;
+struct entrance;
 
 struct handler {
     enum status (*serve)(const void *state, struct exchange *x);
@@ -71,6 +72,7 @@ struct exchange {
     struct exchange_facts facts;
     struct body_slice answer; /* the body of what the exchange answers by itself */
     void *pinned; /* what keeps the configuration alive meanwhile: the server's owner's */
+    const struct entrance *entrance;    /* where it came in (gateway/entrance.h); NULL: nowhere */
     const struct exchange_hooks *hooks; /* borrowed from the connection */
     void *connection;                   /* the hooks' own */
 

@@ -101,14 +101,23 @@ static void print_route(const struct route *route, struct exchange *x)
     text_release(&text);
 }
 
+/* The first by which such a request can come in. */
+static void print_listener(const struct listen_options *listen, bool is_secure)
+{
+    const struct listen_address *found = listen->all;
+    for (size_t i = listen->count; i-- > 0;)
+        if (listen->all[i].is_tls == is_secure)
+            found = &listen->all[i];
+    printf("listener: %.*s\n", SLICE_ARG(found->text));
+}
+
 static void print_outcome(const struct loaded *loaded, struct rehearsal *rehearsal)
 {
     struct near_misses misses = {NULL, 0};
     struct exchange *x = &rehearsal->x;
-    const struct listen_address *listen = loaded->snapshot->options->listen.http.items;
     printf("request:  %.*s %.*s, host %.*s\n", SLICE_ARG(x->request.method_text),
         SLICE_ARG(x->request.path), SLICE_ARG(x->request.host));
-    printf("listener: %.*s\n", SLICE_ARG(listen->text));
+    print_listener(&loaded->snapshot->options->listen, x->is_secure);
     if (rehearsal->route)
         print_route(rehearsal->route, x);
     if (rehearsal->result)

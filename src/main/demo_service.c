@@ -220,7 +220,7 @@ struct demo {
 static void accepted(void *argument, int descriptor, const struct address *peer)
 {
     struct demo_service *service = argument;
-    server_accept(&service->server, descriptor, peer, slice_of_text(service->name));
+    server_accept(&service->server, descriptor, peer, &service->entrance);
 }
 
 static enum status listen_at(uint16_t port, int *ret_descriptor)
@@ -263,6 +263,7 @@ static enum status open_all(struct demo *demo)
     for (int i = 0; i < SERVICES && !e; i++) {
         struct demo_service *service = &demo->services[i];
         service->name = names[i];
+        service->entrance.name = slice_of_text(names[i]);
         service->serve = serves[i];
         service->descriptor = -1;
         e = open_service(service, (uint16_t)(DEMO_FIRST_PORT + i));

@@ -24,6 +24,7 @@ struct demo_item {
 struct demo_service {
     struct server server; /* first */
     const char *name;
+    struct entrance entrance;
     demo_serve *serve;
     int descriptor;
     uint16_t port;
