@@ -195,8 +195,8 @@ static const struct option gateway_rows[] = {
         .help = "How many threads serve; 0 is one for each processor."},
     {"drain", OPTION_DURATION, TOP(drain), .fallback = "30s",
         .help = "How long a stop waits for exchanges to end."},
-    {"tests", OPTION_CUSTOM, TOP(tests), .read = proofs_read, .form = "{get: /path, is: service}",
-        .schema = NULL, .help = "Expectations that `weir test` checks, without a network."},
+    {"tests", OPTION_LIST, TOP(tests), .table = &proof_table,
+        .help = "Expectations that `weir test` checks, without a network."},
     {NULL}};
 
 const struct option_table gateway_table = {.name = "configuration",

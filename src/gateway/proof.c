@@ -44,44 +44,35 @@ static enum status read_method(struct reader *reader, const struct node_entry *e
     return NOT_FOUND;
 }
 
+static bool method_option(size_t i, struct option *ret_option)
+{
+    (void)i;
+    *ret_option = (struct option){.kind = OPTION_CUSTOM,
+        .form = "/PATH",
+        .schema = "{\"type\":\"string\",\"pattern\":\"^/\"}",
+        .help = "The method, and the path and query that are asked for."};
+    return true;
+}
+
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
-    const struct proof_options *proof = value;
+    struct proof_options *proof = value;
+    proof->place = node->place;
     if (!proof->method.size)
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("write for example get: /users/7"), "a test needs a method and a path");
     return OK;
 }
 
-static const struct option_table table = {.name = "test",
+const struct option_table proof_table = {.name = "test",
     .help = "An expectation that `weir test` checks.",
     .options = rows,
     .size = sizeof(struct proof_options),
     .check = check,
     .read_unknown = read_method,
     .unknown_name = method_key,
+    .unknown_option = method_option,
     .example = "- {get: /users/7, is: user}"};
-
-enum status proofs_read(struct reader *reader, const struct node *node, void *ret_list)
-{
-    struct option_list *list = ret_list;
-    if (node->kind != NODE_LIST)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("begin each with a dash"),
-            "`tests` is a list, not %s", node_kind_name(node));
-    struct proof_options *proofs = arena_array(reader->arena, node->count + 1, sizeof *proofs);
-    if (!proofs)
-        return NO_MEMORY;
-    list->items = proofs;
-    for (size_t i = 0; i < node->count; i++) {
-        struct proof_options *proof = &proofs[list->count];
-        proof->place = node->items[i]->place;
-        enum status e = option_read(reader, &table, node->items[i], proof);
-        if (e == NO_MEMORY)
-            return e;
-        list->count += !e;
-    }
-    return OK;
-}
 
 static struct slice default_host(const struct snapshot *snapshot)
 {

@@ -20,8 +20,7 @@ struct proof_options {
     struct place is_place;
 };
 
-/* The `tests:` list. */
-enum status proofs_read(struct reader *reader, const struct node *node, void *ret_list);
+extern const struct option_table proof_table;
 
 /* Checks one; `*ret_got` (in `arena`) says what came instead when it does not hold. */
 enum status proof_check(const struct snapshot *snapshot, const struct proof_options *proof,

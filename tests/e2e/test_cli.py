@@ -142,7 +142,10 @@ def test_schema_takes_what_weir_takes(tmp_path):
     for name, text in texts:
         problems = [f"{list(one.path)}: {one.message}" for one in validator.iter_errors(plain(text))]
         assert not problems, f"{name}: {problems}"
-    for broken in [GOOD.replace("listen", "lisen"), GOOD.replace("to: user, use", "too: user, use"), "services: {}\n"]:
+    for broken in [GOOD.replace("listen", "lisen"), GOOD.replace("to: user, use", "too: user, use"), "services: {}\n",
+                   GOOD.replace("{get: /users/7", "{gt: /users/7"), GOOD.replace("{get: /users/7", "{get: users/7"),
+                   GOOD.replace(", is: user}", "}")]:
+        assert broken != GOOD
         assert list(validator.iter_errors(plain(broken))), broken
 
 
