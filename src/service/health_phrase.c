@@ -52,7 +52,6 @@ enum status health_phrase_parse(struct slice text, struct health_options *ret_he
             return INVALID;
         }
     }
-    health.is_set = true;
     *ret_health = health;
     return OK;
 }

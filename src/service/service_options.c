@@ -171,7 +171,7 @@ static const struct option health_option_list[] = {
     {"fall", OPTION_INTEGER, offsetof(struct health_options, fall), .fallback = "3", .minimum = 1,
         .maximum = 100, .help = "Bad answers in a row that take an endpoint out."},
     {"expect", OPTION_CUSTOM, offsetof(struct health_options, expect), .fallback = "200-399",
-        .read = read_range, .form = "200 or 200-399",
+        .item_size = sizeof(struct status_range), .read = read_range, .form = "200 or 200-399",
         .schema = "{\"type\": [\"string\", \"integer\"]}",
         .help = "Statuses that are good answers."},
     {NULL}};

@@ -229,3 +229,18 @@ def test_fmt_is_idempotent(path, tmp_path):
         code, twice, error = run_weir("fmt", copy, *arguments)
         assert code == 0 and (twice or copy.read_text()) == once
         assert run_weir("check", copy)[0] == 0
+
+
+@pytest.mark.parametrize("phrase,long", [
+    ("GET /healthz", "{path: /healthz}"),
+    ("GET /healthz every 1s", "{path: /healthz, every: 1s}"),
+    ("HEAD /a?b=c every 250ms timeout 100ms", "{path: \"/a?b=c\", method: HEAD, every: 250ms, timeout: 100ms}"),
+])
+def test_long_form_of_a_health_phrase(phrase, long, tmp_path):
+    path = tmp_path / "weir.yaml"
+    path.write_text(f"version: 1\nlisten: \":8080\"\nservices:\n  user: {{at: 127.0.0.1:1, health: {phrase}}}\nroutes: {{/**: user}}\n")
+    code, out, error = run_weir("fmt", path, "--long")
+    assert code == 0, error
+    assert f"health: {long}" in out
+    path.write_text(out)
+    assert run_weir("check", path)[0] == 0
