@@ -5,6 +5,7 @@
 
 #include "base/must.h"
 #include "base/suggest.h"
+#include "base/table.h"
 #include "gateway/chain.h"
 
 #define SNAPSHOT_BLOCK ((size_t)256 * 1024)
@@ -189,20 +190,47 @@ void snapshot_free(struct snapshot *snapshot)
     arena_release(&arena);
 }
 
-/* The files' texts, one after another: each file that has a key at the top. */
+/* The texts of the files that a configuration came from. */
+struct texts {
+    struct table known; /* by the file's name */
+    const struct source *last;
+    struct text text;
+};
+
+static enum status add_source(struct texts *texts, const struct source *source)
+{
+    if (!source || source == texts->last)
+        return OK;
+    texts->last = source;
+    enum status e = table_put(&texts->known, source->name, (void *)source);
+    if (!e)
+        text_add(&texts->text, source->text);
+    return e == EXISTS ? OK : e;
+}
+
+static enum status add_sources_within(struct texts *texts, const struct node *node)
+{
+    enum status e = OK;
+    for (size_t i = 0; i < node->count && !e; i++)
+        e = add_source(texts, node->kind == NODE_MAP ? node->entries[i].key_place.source
+                                                     : node->items[i]->place.source);
+    return e;
+}
+
+/* One file after another. A key at the top may hold what several files have under it. */
 static enum status keep_text(struct snapshot *snapshot, const struct node *root)
 {
-    struct slice parts[64];
-    const struct source *last = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < root->count && count < sizeof parts / sizeof *parts; i++) {
-        const struct source *source = root->entries[i].key_place.source;
-        if (source && source != last)
-            parts[count++] = source->text;
-        last = source;
-    }
-    snapshot->text = arena_join(&snapshot->arena, parts, count);
-    return snapshot->text.data ? OK : NO_MEMORY;
+    struct texts texts = {.text = text_growing(0)};
+    table_init(&texts.known, SIZE_MAX);
+    enum status e = add_sources_within(&texts, root);
+    for (size_t i = 0; i < root->count && !e; i++)
+        e = add_sources_within(&texts, root->entries[i].value);
+    if (!e)
+        snapshot->text = arena_copy(&snapshot->arena, text_slice(&texts.text));
+    bool is_kept = !e && !texts.text.failed && snapshot->text.data;
+    table_release(&texts.known);
+    text_release(&texts.text);
+    return is_kept ? OK : NO_MEMORY;
 }
 
 enum status snapshot_load(const struct snapshot_context *context, struct slice path,

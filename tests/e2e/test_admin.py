@@ -142,3 +142,15 @@ def test_config_does_not_show_the_environment(start):
         answer = gateway.control_request("GET", path)
         assert answer.status == 200 and b"hush-hush" not in answer.body, path
     assert b"${WEIR_TEST_SECRET}" in gateway.control_request("GET", "/v1/config").body
+
+
+def test_config_of_many_files(start, tmp_path):
+    """All of them, also those that add to what another began."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "0.yaml").write_text("version: 1\nlisten: \"127.0.0.1:0\"\nlog: off\n")
+    for i in range(100):
+        (folder / f"{i + 1}.yaml").write_text(f"routes: {{/only/{i}: {{respond: r{i}}}}}\n")
+    shown = start("", path=folder).control_request("GET", "/v1/config").body.decode()
+    assert [shown.count(f"/only/{i}:") for i in range(100)] == [1] * 100
+    assert shown.count("version: 1") == 1
