@@ -8,3 +8,6 @@
  * TIMEOUT, CANCELLED; IO_ERROR when it cannot be polled (a plain file). Not twice at a time for one
  * descriptor. */
 enum status descriptor_wait_readable(int descriptor, instant deadline);
+
+/* The same for writing. */
+enum status descriptor_wait_writable(int descriptor, instant deadline);

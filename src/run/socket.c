@@ -196,6 +196,12 @@ static const struct stream_ops socket_ops = {
     .release = release,
 };
 
+int socket_descriptor(const struct stream *stream)
+{
+    const struct socket *socket = (const struct socket *)stream;
+    return stream->ops == &socket_ops ? socket->io.descriptor : -1;
+}
+
 /* Owns the descriptor from here on, as socket_adopt. */
 static enum status make(
     int descriptor, const struct address *peer, bool is_connecting, struct socket **ret_socket)

@@ -18,6 +18,10 @@ enum status socket_connect(const struct address *address, const struct socket_op
  * failure: closed). `peer` may be NULL: asked of the kernel when needed. */
 enum status socket_adopt(int descriptor, const struct address *peer, struct stream **ret_stream);
 
+/* The descriptor under a stream that is a socket and nothing more, still the stream's; -1: it is
+ * not. */
+int socket_descriptor(const struct stream *stream);
+
 /* Two connected streams, for tests. */
 enum status socket_pair(struct stream **ret_a, struct stream **ret_b);
 
