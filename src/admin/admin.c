@@ -13,6 +13,8 @@ struct admin {
     struct gateway *gateway;
     struct list doors;
     struct wait_queue changed;
+    const struct admin_hooks *hooks; /* borrowed; or NULL */
+    void *hooks_argument;
 };
 
 struct admin_door {
@@ -43,6 +45,7 @@ struct page {
     bool is_control;
     bool needs_snapshot;
     enum status (*serve)(struct gateway *gateway, struct exchange *x);
+    size_t hook; /* without `serve`: which of admin_hooks */
 };
 
 static const struct page pages[] = {
@@ -53,6 +56,8 @@ static const struct page pages[] = {
     {METHOD_GET, "/v1/config", true, true, page_config},
     {METHOD_POST, "/v1/reload", true, true, page_reload},
     {METHOD_POST, "/v1/log/reopen", true, false, page_log_reopen},
+    {METHOD_POST, "/v1/upgrade", true, true, NULL, offsetof(struct admin_hooks, upgrade)},
+    {METHOD_POST, "/v1/hand-over", true, true, NULL, offsetof(struct admin_hooks, hand_over)},
 };
 
 static struct admin *admin_of(struct server *server)
@@ -75,6 +80,17 @@ static bool matches_method(const struct page *page, enum http_method method)
     return page->method == method || (page->method == METHOD_GET && method == METHOD_HEAD);
 }
 
+static enum status serve_page(struct admin *admin, const struct page *page, struct exchange *x)
+{
+    enum status (*hook)(void *argument, struct exchange *x);
+    if (page->serve)
+        return page->serve(admin->gateway, x);
+    if (!admin->hooks)
+        return NO_ROUTE;
+    memcpy(&hook, (const char *)admin->hooks + page->hook, sizeof hook);
+    return hook(admin->hooks_argument, x);
+}
+
 static enum status serve(struct server *server, struct exchange *x)
 {
     bool is_path_known = false;
@@ -88,7 +104,7 @@ static enum status serve(struct server *server, struct exchange *x)
             return ADDRESS_DENIED;
         if (pages[i].needs_snapshot && !gateway_snapshot(admin_of(server)->gateway))
             return SHUTTING_DOWN;
-        return pages[i].serve(admin_of(server)->gateway, x);
+        return serve_page(admin_of(server), &pages[i], x);
     }
     return is_path_known ? METHOD_NOT_ALLOWED : NO_ROUTE;
 }
@@ -223,4 +239,29 @@ void admin_stop(struct admin *admin)
         (void)wait_queue_wait(&admin->changed, NEVER);
     free(admin);
     fiber_unshield();
+}
+
+void admin_set_hooks(struct admin *admin, const struct admin_hooks *hooks, void *argument)
+{
+    admin->hooks = hooks;
+    admin->hooks_argument = argument;
+}
+
+enum status admin_offer_sockets(struct admin *admin, struct inheritance *offer)
+{
+    enum status e = OK;
+    list_each (node, &admin->doors)
+        if (!e)
+            e = listener_offer(list_entry(node, struct admin_door, node)->listener, offer);
+    return e;
+}
+
+void admin_hand_over(struct admin *admin, const struct inheritance *offer)
+{
+    list_each (node, &admin->doors) {
+        struct admin_door *door = list_entry(node, struct admin_door, node);
+        if (listener_is_taken(door->listener, offer))
+            door->listener->is_inherited = true;
+        shut(door);
+    }
 }

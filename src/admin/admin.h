@@ -6,7 +6,7 @@
  * busy the workers are, it answers, and however slow its clients are, no worker notices.
  *
  *     GET  /livez  /readyz  /metrics  /v1/status  /v1/config      anywhere
- *     POST /v1/reload  /v1/log/reopen                             the control socket
+ *     POST /v1/reload  /v1/log/reopen  /v1/upgrade  /v1/hand-over   the control socket
  *
  * To add one: a function and a line in the table of admin.c. */
 #pragma once
@@ -26,6 +26,19 @@ enum status admin_prepare(
 
 /* Closes the addresses that the snapshot which is served now does not name. */
 void admin_settle(struct admin *admin);
+
+/* What only the whole program can do: called for POST /v1/upgrade and POST /v1/hand-over with the
+ * exchange to answer. Without them these paths are not there. */
+struct admin_hooks {
+    enum status (*upgrade)(void *argument, struct exchange *x);
+    enum status (*hand_over)(void *argument, struct exchange *x);
+};
+void admin_set_hooks(struct admin *admin, const struct admin_hooks *hooks, void *argument);
+
+/* As gateway_offer_sockets and gateway_hand_over, for the control socket and the addresses of
+ * `admin:`. Answers under way go on. */
+enum status admin_offer_sockets(struct admin *admin, struct inheritance *offer);
+void admin_hand_over(struct admin *admin, const struct inheritance *offer);
 
 /* After gateway_stop and before gateway_free. Waits for answers under way, a second at most. */
 void admin_stop(struct admin *admin);

@@ -29,8 +29,8 @@ static void write_time(struct json_writer *writer, struct slice key, int64_t wal
 /* The address that the kernel gave, which differs from what was asked for when the port was 0. */
 static void add_bound(struct text *text, const struct listener *listener)
 {
-    struct address bound = {.size = sizeof bound.local};
-    if (!getsockname(listener->descriptor, &bound.any, &bound.size))
+    struct address bound;
+    if (!listener_bound(listener, &bound))
         address_format(&bound, text);
 }
 
@@ -101,6 +101,12 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     json_write_object(writer);
     write_text(writer, SLICE("version"), SLICE(WEIR_VERSION));
     write_number(writer, SLICE("pid"), (uint64_t)getpid());
+    write_number(writer, SLICE("upgrades"), gateway->lineage.upgrades);
+    json_write_key(writer, SLICE("predecessor"));
+    if (gateway->lineage.predecessor)
+        json_write_i64(writer, gateway->lineage.predecessor);
+    else
+        json_write_null(writer);
     json_write_key(writer, SLICE("uptime_seconds"));
     json_write_double(writer, (double)(clock_now() - gateway->began) / (double)SECOND);
     write_text(writer, SLICE("state"), gateway->is_draining ? SLICE("draining") : SLICE("serving"));

@@ -59,7 +59,7 @@ static enum status order_some(
     return round.result;
 }
 
-static enum status order_all(struct gateway *gateway, const struct order *pattern)
+enum status gateway_order_all(struct gateway *gateway, const struct order *pattern)
 {
     return order_some(gateway, pattern, 0, gateway->started);
 }
@@ -183,9 +183,7 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
     return OK;
 }
 
-/* Whoever connected to a listener that goes away is still served: the last worker to leave takes
- * what waits in its queue. */
-static enum status shut_listeners(
+enum status gateway_shut_listeners(
     struct gateway *gateway, struct listener **shut, struct listener *const *kept)
 {
     if (!shut[0])
@@ -283,14 +281,14 @@ static enum status publish(
         .open = change.opened};
     gateway->snapshot = snapshot;
     activate_services(snapshot);
-    e = order_all(gateway, &order);
+    e = gateway_order_all(gateway, &order);
     gateway->log = log;
     if (has_log) {
         keep_log_options(gateway, &snapshot->options->log);
         access_log_free(old_log);
     }
     if (!e)
-        e = shut_listeners(gateway, change.shut, change.next);
+        e = gateway_shut_listeners(gateway, change.shut, change.next);
     free(gateway->listeners);
     gateway->listeners = change.next;
     change.next = NULL;
@@ -420,13 +418,15 @@ void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hook
 static void stop_workers(struct gateway *gateway)
 {
     int64_t patience = gateway->snapshot ? gateway->snapshot->options->drain : 0;
-    struct order order = {.carry_out = worker_stop, .deadline = loop_now() + patience};
+    struct order order = {.carry_out = worker_stop,
+        .is_patient = gateway->is_replaced,
+        .deadline = loop_now() + patience};
     if (gateway->listeners) {
-        (void)shut_listeners(gateway, gateway->listeners, NULL);
+        (void)gateway_shut_listeners(gateway, gateway->listeners, NULL);
         gateway->listeners[0] = NULL; /* for whoever asks meanwhile */
     }
     if (gateway->started)
-        must(!order_all(gateway, &order));
+        must(!gateway_order_all(gateway, &order));
     for (unsigned i = 0; i < gateway->started; i++)
         worker_join(&gateway->workers[i]);
 }

@@ -37,6 +37,22 @@ void gateway_stop(struct gateway *gateway);
 /* What was stopped, or never started. NULL is fine. */
 void gateway_free(struct gateway *gateway);
 
+/* Being replaced by another process (`weir upgrade`). First copies of all sockets are added to
+ * `offer`, by their names. Later, when the other serves, they are let go: connections that wait at
+ * those which it took (inheritance_mark_taken) are left to it, those at others are taken as at a
+ * stop. From then on the gateway is draining, and a stop is patient: an idle connection stays open
+ * for one more request, whose answer says that it ends. */
+enum status gateway_offer_sockets(const struct gateway *gateway, struct inheritance *offer);
+void gateway_hand_over(struct gateway *gateway, const struct inheritance *offer);
+
+/* Where this process comes from, for status and metrics. */
+struct gateway_lineage {
+    uint64_t upgrades;   /* that led to this process, since the first was started by others */
+    int64_t predecessor; /* the process that still drains; 0: none */
+};
+void gateway_set_lineage(struct gateway *gateway, const struct gateway_lineage *lineage);
+const struct gateway_lineage *gateway_lineage(const struct gateway *gateway);
+
 /* Readiness goes away first, so that a balancer in front can notice before connections do. */
 bool gateway_is_ready(const struct gateway *gateway);
 void gateway_set_draining(struct gateway *gateway);

@@ -28,6 +28,8 @@ struct gateway {
     uint64_t generation;
     instant began;
     bool is_draining;
+    bool is_replaced; /* by another process, which has the listeners */
+    struct gateway_lineage lineage;
     bool is_reloading;
     struct wait_queue turn; /* reloads that wait for one another */
     struct reload_facts reload;
@@ -37,3 +39,13 @@ struct gateway {
     unsigned published;              /* snapshots that somebody still holds */
     struct wait_queue retired;       /* one fewer */
 };
+
+/* Sends `pattern` to all workers and waits until they have done it. It does not heed cancellation.
+ */
+enum status gateway_order_all(struct gateway *gateway, const struct order *pattern);
+
+/* Closes those in `shut`, which ends with NULL; `kept` is what stays. Whoever connected to a
+ * listener that goes away is still served: the last worker to leave takes what waits in its queue.
+ */
+enum status gateway_shut_listeners(
+    struct gateway *gateway, struct listener **shut, struct listener *const *kept);

@@ -123,3 +123,33 @@ struct slice listener_name(const struct listener *listener)
 {
     return slice_of(listener->name, listener->name_size);
 }
+
+enum status listener_bound(const struct listener *listener, struct address *ret_address)
+{
+    struct address bound = {.size = sizeof bound.local};
+    if (getsockname(listener->descriptor, &bound.any, &bound.size))
+        return UNREACHABLE;
+    *ret_address = bound;
+    return OK;
+}
+
+enum status listener_offer(const struct listener *listener, struct inheritance *offer)
+{
+    struct address bound;
+    enum status e = listener_bound(listener, &bound);
+    if (e || inheritance_find(offer, SOCK_STREAM, &bound))
+        return e;
+    int copy = fcntl(listener->descriptor, F_DUPFD_CLOEXEC, 3);
+    if (copy < 0)
+        return IO_ERROR;
+    return inheritance_add(offer, listener_name(listener), listener->is_inherited, copy);
+}
+
+bool listener_is_taken(const struct listener *listener, const struct inheritance *offer)
+{
+    struct address bound;
+    if (listener_bound(listener, &bound))
+        return false;
+    const struct inherited *item = inheritance_find(offer, SOCK_STREAM, &bound);
+    return item && item->is_taken;
+}

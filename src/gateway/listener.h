@@ -39,4 +39,14 @@ enum status listener_rename(
 /* Closes; removes a unix socket's path that was made here. */
 void listener_close(struct listener *listener);
 
+/* Where it really listens: the kernel picks the port when 0 was asked for. UNREACHABLE when it
+ * cannot be told. */
+enum status listener_bound(const struct listener *listener, struct address *ret_address);
+
+/* Adds a copy of its socket to what a successor is offered, unless that is there already. */
+enum status listener_offer(const struct listener *listener, struct inheritance *offer);
+
+/* Whether the successor took it. */
+bool listener_is_taken(const struct listener *listener, const struct inheritance *offer);
+
 struct slice listener_name(const struct listener *listener);

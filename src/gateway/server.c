@@ -96,6 +96,11 @@ void server_drain(struct server *server, instant grace)
     }
 }
 
+void server_drain_patiently(struct server *server)
+{
+    server->is_draining = true;
+}
+
 void server_cut(struct server *server)
 {
     list_each (node, &server->connections) {

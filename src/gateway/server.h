@@ -76,5 +76,10 @@ void server_accept(struct server *server, int descriptor, const struct address *
  * (which says so). Connections that have not sent their first request yet get until `grace`. */
 void server_drain(struct server *server, instant grace);
 
+/* The same for a server that nobody waits for, since another serves already: an idle connection
+ * stays open, so that a request which is on its way to it is answered, and the answer says that it
+ * is the last. */
+void server_drain_patiently(struct server *server);
+
 /* Cuts what is left; the exchanges under way are cancelled. */
 void server_cut(struct server *server);

@@ -240,7 +240,10 @@ void worker_stop(struct order *order)
 {
     struct worker *worker = order->worker;
     must(list_is_empty(&worker->doors));
-    server_drain(&worker->server, clock_sooner(loop_now() + STOP_GRACE, order->deadline));
+    if (order->is_patient)
+        server_drain_patiently(&worker->server);
+    else
+        server_drain(&worker->server, clock_sooner(loop_now() + STOP_GRACE, order->deadline));
     must(!scope_start(loop_scope(worker->loop), stop_on_fiber, order));
 }
 

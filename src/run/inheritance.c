@@ -174,3 +174,19 @@ const struct inherited *inheritance_at(const struct inheritance *inheritance, si
 {
     return &inheritance->items[index];
 }
+
+void inheritance_mark_taken(struct inheritance *inheritance, size_t index)
+{
+    inheritance->items[index].is_taken = true;
+}
+
+const struct inherited *inheritance_find(
+    const struct inheritance *inheritance, int type, const struct address *address)
+{
+    for (size_t i = 0; i < inheritance_count(inheritance); i++) {
+        const struct inherited *item = &inheritance->items[i];
+        if (item->type == type && address_equal(&item->address, address))
+            return item;
+    }
+    return NULL;
+}

@@ -42,7 +42,8 @@ bool inheritance_take(struct inheritance *inheritance, int type, const struct ad
 /* Closes what is neither the manager's nor taken. */
 void inheritance_close_rest(struct inheritance *inheritance);
 
-/* For passing them on: how many were added, in that order, and what has become of each. */
+/* For passing them on: how many were added, in that order, and what has become of each. Who passes
+ * them keeps such a list too, of copies, and marks what the successor says that it took. */
 struct inherited {
     struct slice name;
     struct address address; /* where it is bound */
@@ -51,5 +52,8 @@ struct inherited {
     bool is_managed;
     bool is_taken;
 };
+void inheritance_mark_taken(struct inheritance *inheritance, size_t index);
+const struct inherited *inheritance_find(
+    const struct inheritance *inheritance, int type, const struct address *address); /* or NULL */
 size_t inheritance_count(const struct inheritance *inheritance);
 const struct inherited *inheritance_at(const struct inheritance *inheritance, size_t index);
