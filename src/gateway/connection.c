@@ -100,7 +100,12 @@ static enum status send_interim(struct exchange *x, const struct http_response *
     return write_interim(connection, text_slice(&text), clock_sooner(x->deadline, until));
 }
 
-static const struct exchange_hooks hooks = {.send_interim = send_interim};
+static struct stream *stream_of(struct exchange *x)
+{
+    return ((struct connection *)x->connection)->h1.stream;
+}
+
+static const struct exchange_hooks hooks = {.send_interim = send_interim, .stream = stream_of};
 
 /* Somebody wants the body of a client that waits to be asked for it. */
 static void ask_for_body(void *argument)

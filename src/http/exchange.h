@@ -52,6 +52,9 @@ struct exchange_facts {
 struct exchange_hooks {
     /* Sends an interim answer (100, 103) to the client at once. */
     enum status (*send_interim)(struct exchange *x, const struct http_response *interim);
+
+    /* The stream under the exchange, which is the connection's; NULL when others share it. */
+    struct stream *(*stream)(struct exchange *x);
 };
 
 struct exchange {
