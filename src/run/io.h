@@ -84,6 +84,14 @@ enum status io_read(struct io *io, void *data, size_t capacity, instant deadline
 enum status io_writev(
     struct io *io, const struct iovec *parts, int count, instant deadline, size_t *ret_size);
 
+/* Before an operation that may not have to wait: a cancelled fiber does no more (CANCELLED), and
+ * one that never waits lets the others run now and then. The ways above do it themselves. */
+enum status io_begin(instant deadline);
+
+/* One attempt, which does not wait: INCOMPLETE when nothing can be done now. */
+enum status io_try_read(struct io *io, void *data, size_t capacity, size_t *ret_size);
+enum status io_try_write(struct io *io, const void *data, size_t size, size_t *ret_size);
+
 /* Moves what has arrived, up to `most`, into an empty pipe, without waiting: OK with size 0 when
  * nothing has. */
 enum status io_splice_in(struct io *io, int pipe, size_t most, size_t *ret_size);

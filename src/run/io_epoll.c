@@ -194,8 +194,6 @@ enum status io_wait_writable(struct io *io, instant deadline)
     return e;
 }
 
-/* Before an operation that may not have to wait: a cancelled fiber does no more, and one that never
- * waits lets the others run now and then. */
 static inline enum status begin_operation(instant deadline)
 {
     struct fiber *self = fiber_that_waits();
@@ -205,6 +203,11 @@ static inline enum status begin_operation(instant deadline)
             return TIMEOUT;
     }
     return self->cancelled && self->shields == 0 ? CANCELLED : OK;
+}
+
+enum status io_begin(instant deadline)
+{
+    return begin_operation(deadline);
 }
 
 static enum status status_of_error(int error)
@@ -227,14 +230,9 @@ static enum status status_of_error(int error)
     }
 }
 
-enum status io_read(struct io *io, void *data, size_t capacity, instant deadline, size_t *ret_size)
+enum status io_try_read(struct io *io, void *data, size_t capacity, size_t *ret_size)
 {
-    enum status e = begin_operation(deadline);
-    while (e == OK) {
-        if (!(io->state & READABLE)) {
-            e = io_wait_readable(io, deadline);
-            continue;
-        }
+    while (io->state & READABLE) {
         ssize_t size = receive(io->descriptor, data, capacity, 0);
         if (size > 0) {
             if ((size_t)size < capacity && !(io->state & ENDED))
@@ -249,20 +247,53 @@ enum status io_read(struct io *io, void *data, size_t capacity, instant deadline
         else if (errno != EINTR)
             return status_of_error(errno);
     }
+    return INCOMPLETE;
+}
+
+enum status io_read(struct io *io, void *data, size_t capacity, instant deadline, size_t *ret_size)
+{
+    enum status e = begin_operation(deadline);
+    while (e == OK) {
+        e = io_try_read(io, data, capacity, ret_size);
+        if (e != INCOMPLETE)
+            return e;
+        e = io_wait_readable(io, deadline);
+    }
     return e;
 }
 
 /* The kernel's buffer is full: from now on we hear when there is room again. */
-static enum status wait_for_room(struct io *io, instant deadline)
+static enum status ask_for_room(struct io *io)
 {
     io->state |= BLOCKED;
-    if (!(io->state & HEARS_WRITABLE)) {
-        io->state |= HEARS_WRITABLE;
-        enum status e = control(io, EPOLL_CTL_MOD, events_of_stream(io));
-        if (e)
-            return e;
+    if (io->state & HEARS_WRITABLE)
+        return OK;
+    io->state |= HEARS_WRITABLE;
+    return control(io, EPOLL_CTL_MOD, events_of_stream(io));
+}
+
+static enum status wait_for_room(struct io *io, instant deadline)
+{
+    enum status e = ask_for_room(io);
+    return e ? e : io_wait_writable(io, deadline);
+}
+
+enum status io_try_write(struct io *io, const void *data, size_t size, size_t *ret_size)
+{
+    while (!(io->state & BLOCKED)) {
+        ssize_t written = transmit(io->descriptor, data, size);
+        if (written >= 0) {
+            *ret_size = (size_t)written;
+            return OK;
+        }
+        if (errno == EAGAIN) {
+            enum status e = ask_for_room(io);
+            return e ? e : INCOMPLETE;
+        }
+        if (errno != EINTR)
+            return status_of_error(errno);
     }
-    return io_wait_writable(io, deadline);
+    return INCOMPLETE;
 }
 
 /* What is left of `parts` after the first `done` bytes. */

@@ -64,6 +64,16 @@ static enum status splice_out(
     return io_splice_out(&socket_of(stream)->io, pipe, size, deadline, ret_size);
 }
 
+static enum status try_read(struct stream *stream, void *data, size_t capacity, size_t *ret_size)
+{
+    return io_try_read(&socket_of(stream)->io, data, capacity, ret_size);
+}
+
+static enum status try_write(struct stream *stream, const void *data, size_t size, size_t *ret_size)
+{
+    return io_try_write(&socket_of(stream)->io, data, size, ret_size);
+}
+
 static enum status shut_down(struct stream *stream)
 {
     if (shutdown(socket_of(stream)->io.descriptor, SHUT_WR) == 0)
@@ -185,6 +195,8 @@ static const struct stream_ops socket_ops = {
     .writev = write_all,
     .splice_in = splice_in,
     .splice_out = splice_out,
+    .try_read = try_read,
+    .try_write = try_write,
     .shutdown = shut_down,
     .is_quiet = is_quiet,
     .park = park,

@@ -1,4 +1,4 @@
-/* Streams: bytes to and from a peer. Sockets are streams; TLS will be one on top of another.
+/* Streams: bytes to and from a peer. Sockets are streams; TLS (run/tls.h) is one on top of another.
  *
  * A stream belongs to one loop. At most one fiber reads and at most one (other) fiber writes at a
  * time. The calls wait: the running fiber parks until the peer lets it go on, the deadline passes
@@ -32,6 +32,11 @@ struct stream_ops {
     enum status (*splice_in)(struct stream *stream, int pipe, size_t most, size_t *ret_size);
     enum status (*splice_out)(
         struct stream *stream, int pipe, size_t size, instant deadline, size_t *ret_size);
+    /* For streams on top of this one, or NULL. Without waiting, and without ever letting another
+     * fiber run: INCOMPLETE when nothing can be read or written now. */
+    enum status (*try_read)(struct stream *stream, void *data, size_t capacity, size_t *ret_size);
+    enum status (*try_write)(
+        struct stream *stream, const void *data, size_t size, size_t *ret_size);
     enum status (*shutdown)(struct stream *stream);
     bool (*is_quiet)(struct stream *stream);
     void (*park)(struct stream *stream, stream_callback *call, void *argument);

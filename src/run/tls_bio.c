@@ -1,0 +1,152 @@
+#include <stdlib.h>
+
+#include "run/buffer.h"
+#include "run/tls_core.h"
+
+#define UNSENT_MAX ((size_t)256 * 1024) /* a peer that makes us speak and does not listen */
+
+bool tls_keep(struct tls_kept *kept, const void *data, size_t size)
+{
+    size_t left = kept->size - kept->begin;
+    if (size == 0)
+        return true;
+    char *room = left + size > UNSENT_MAX ? NULL : malloc(left + size);
+    if (!room)
+        return false;
+    if (left)
+        memcpy(room, kept->data + kept->begin, left);
+    memcpy(room + left, data, size);
+    free(kept->data);
+    *kept = (struct tls_kept){.data = room, .size = left + size};
+    return true;
+}
+
+void tls_forget(struct tls_kept *kept)
+{
+    free(kept->data);
+    *kept = (struct tls_kept){0};
+}
+
+static int take_early(struct tls_kept *early, char *data, size_t capacity, size_t *ret_size)
+{
+    size_t left = early->size - early->begin;
+    *ret_size = left < capacity ? left : capacity;
+    memcpy(data, early->data + early->begin, *ret_size);
+    early->begin += *ret_size;
+    if (early->begin == early->size)
+        tls_forget(early);
+    return 1;
+}
+
+static int read_below(BIO *bio, char *data, size_t capacity, size_t *ret_size)
+{
+    struct tls *tls = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *ret_size = 0;
+    if (tls->early.data)
+        return take_early(&tls->early, data, capacity, ret_size);
+    enum status e = tls->below->ops->try_read(tls->below, data, capacity, ret_size);
+    if (e == OK)
+        return 1;
+    if (e == INCOMPLETE)
+        BIO_set_retry_read(bio);
+    else if (e == END)
+        tls->below_ended = true;
+    else
+        tls->below_outcome = e;
+    return 0;
+}
+
+/* What leaves together with what follows. The writer makes sure that there is room. */
+static enum status gather(struct tls *tls, const char *data, size_t size)
+{
+    if (size > tls->gathered->capacity - tls->gathered_size)
+        return TOO_LARGE;
+    memcpy(tls->gathered->data + tls->gathered_size, data, size);
+    tls->gathered_size += size;
+    return OK;
+}
+
+static enum status send_or_keep(struct tls *tls, const char *data, size_t size)
+{
+    size_t sent = 0;
+    enum status e = INCOMPLETE;
+    if (!tls->unsent.data && !tls->is_flushing)
+        e = tls->below->ops->try_write(tls->below, data, size, &sent);
+    if (e != OK && e != INCOMPLETE)
+        return e;
+    return tls_keep(&tls->unsent, data + sent, size - sent) ? OK : NO_MEMORY;
+}
+
+/* All of it is taken, so that OpenSSL never has to try anything again: whoever reads and whoever
+ * writes do not disturb each other. */
+static int write_below(BIO *bio, const char *data, size_t size, size_t *ret_size)
+{
+    struct tls *tls = BIO_get_data(bio);
+    BIO_clear_retry_flags(bio);
+    *ret_size = 0;
+    if (!tls->below_outcome)
+        tls->below_outcome =
+            tls->gathered ? gather(tls, data, size) : send_or_keep(tls, data, size);
+    if (tls->below_outcome)
+        return 0;
+    *ret_size = size;
+    return 1;
+}
+
+static long control(BIO *bio, int command, long number, void *pointer)
+{
+    const struct tls *tls = BIO_get_data(bio);
+    (void)number;
+    (void)pointer;
+    if (command == BIO_CTRL_EOF)
+        return tls->below_ended;
+    return command == BIO_CTRL_FLUSH || command == BIO_CTRL_DUP;
+}
+
+static int create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+BIO_METHOD *tls_bio_method(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "stream");
+    if (method && BIO_meth_set_read_ex(method, read_below) &&
+        BIO_meth_set_write_ex(method, write_below) && BIO_meth_set_ctrl(method, control) &&
+        BIO_meth_set_create(method, create))
+        return method;
+    BIO_meth_free(method);
+    return NULL;
+}
+
+BIO *tls_bio_new(BIO_METHOD *method, struct tls *tls)
+{
+    BIO *bio = BIO_new(method);
+    if (bio)
+        BIO_set_data(bio, tls);
+    return bio;
+}
+
+enum status tls_send(struct tls *tls, const void *data, size_t size, instant deadline)
+{
+    tls->is_flushing = true;
+    enum status e = stream_write(tls->below, data, size, deadline, NULL);
+    tls->is_flushing = false;
+    if (e && !tls->below_outcome)
+        tls->below_outcome = CLOSED; /* it may have gone half: nothing can follow */
+    return e;
+}
+
+enum status tls_flush(struct tls *tls, instant deadline)
+{
+    enum status e = tls->below_outcome;
+    while (!e && tls->unsent.data) {
+        struct tls_kept leaving = tls->unsent;
+        tls->unsent = (struct tls_kept){0};
+        e = tls_send(tls, leaving.data + leaving.begin, leaving.size - leaving.begin, deadline);
+        tls_forget(&leaving);
+    }
+    return e;
+}
