@@ -13,7 +13,7 @@ bool tls_keep(struct tls_kept *kept, const void *data, size_t size)
     char *room = left + size > UNSENT_MAX ? NULL : malloc(left + size);
     if (!room)
         return false;
-    if (left)
+    if (kept->data)
         memcpy(room, kept->data + kept->begin, left);
     memcpy(room + left, data, size);
     free(kept->data);
