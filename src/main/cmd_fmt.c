@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/document.h"
@@ -16,28 +18,54 @@ struct format {
     bool is_long, writes, checks;
 };
 
-static bool write_file(const char *path, struct slice content)
+/* A new file with the owner and the mode of an old one; who may not give files away leaves it at
+ * the mode. */
+static FILE *open_like(const char *path, const struct stat *old)
 {
-    FILE *file = fopen(path, "w");
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (descriptor < 0)
+        return NULL;
+    int ignored = fchown(descriptor, old->st_uid, old->st_gid);
+    (void)ignored;
+    FILE *file = fchmod(descriptor, old->st_mode & 07777) ? NULL : fdopen(descriptor, "w");
     if (!file)
-        return false;
+        close(descriptor);
+    return file;
+}
+
+static bool write_file(FILE *file, struct slice content)
+{
     bool is_written = fwrite(content.data, 1, content.size, file) == content.size &&
                       fflush(file) == 0 && fsync(fileno(file)) == 0;
     return fclose(file) == 0 && is_written;
 }
 
-/* Written beside the file, then put in its place: a crash leaves one or the other. */
+static bool write_beside(const char *path, const char *temporary, struct slice content)
+{
+    struct stat old;
+    if (stat(path, &old))
+        return false;
+    (void)unlink(temporary); /* of a run that crashed */
+    FILE *file = open_like(temporary, &old);
+    if (file && write_file(file, content) && rename(temporary, path) == 0)
+        return true;
+    int error = errno;
+    (void)unlink(temporary);
+    errno = error;
+    return false;
+}
+
+/* Written beside the file, then put in its place: a crash leaves one or the other. Where the path
+ * is a symbolic link, that is the file that it leads to. */
 static int replace_file(const char *path, struct slice content)
 {
-    char *temporary = NULL;
-    if (asprintf(&temporary, "%s.weir-fmt", path) < 0)
-        return EXIT_FAILED;
-    bool is_done = write_file(temporary, content) && rename(temporary, path) == 0;
-    if (!is_done) {
+    char *real = realpath(path, NULL), *temporary = NULL;
+    bool is_done = real && asprintf(&temporary, "%s.weir-fmt", real) >= 0 &&
+                   write_beside(real, temporary, content);
+    if (!is_done)
         fprintf(stderr, "weir fmt: cannot write %s: %s\n", path, strerror(errno));
-        (void)unlink(temporary);
-    }
     free(temporary);
+    free(real);
     return is_done ? EXIT_DONE : EXIT_FAILED;
 }
 

@@ -244,3 +244,16 @@ def test_long_form_of_a_health_phrase(phrase, long, tmp_path):
     assert f"health: {long}" in out
     path.write_text(out)
     assert run_weir("check", path)[0] == 0
+
+
+def test_fmt_keeps_links_and_modes(tmp_path):
+    (tmp_path / "there").mkdir()
+    real, link = tmp_path / "there" / "real.yaml", tmp_path / "weir.yaml"
+    real.write_text("version: 1   \n\n\n\n\nlisten: \":8080\"\nroutes: {/: {respond: hello}}\n")
+    real.chmod(0o640)
+    link.symlink_to("there/real.yaml")
+    code, _, error = run_weir("fmt", link, "--write")
+    assert code == 0, error
+    assert link.is_symlink() and "version: 1\n\n" in real.read_text()
+    assert real.stat().st_mode & 0o7777 == 0o640
+    assert sorted(path.name for path in real.parent.iterdir()) == ["real.yaml"]
