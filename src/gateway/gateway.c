@@ -35,13 +35,12 @@ static void order_done(struct order *order)
 }
 
 /* Sends `pattern` to the workers from `first` up to `end` and waits until all have done it. Orders
- * are bound to be answered, so this does not heed cancellation. */
+ * are bound to be answered, so this does not heed cancellation. One round at a time: whoever sends
+ * one has waited for reloads to end. */
 static enum status order_some(
     struct gateway *gateway, const struct order *pattern, unsigned first, unsigned end)
 {
-    struct round_order *orders = calloc(end - first + 1, sizeof *orders);
-    if (!orders)
-        return NO_MEMORY;
+    struct round_order *orders = gateway->orders;
     struct round round = {.gateway = gateway, .due = end - first};
     wait_queue_init(&round.finished);
     for (unsigned i = first; i < end; i++) {
@@ -55,7 +54,6 @@ static enum status order_some(
     while (round.due)
         (void)wait_queue_wait(&round.finished, NEVER);
     fiber_unshield();
-    free(orders);
     return round.result;
 }
 
@@ -355,7 +353,8 @@ static enum status start_workers(struct gateway *gateway)
 {
     gateway->workers = calloc(gateway->worker_count, sizeof *gateway->workers);
     gateway->loops = calloc(gateway->worker_count, sizeof(struct loop *));
-    enum status e = gateway->workers && gateway->loops ? OK : NO_MEMORY;
+    gateway->orders = calloc(gateway->worker_count, sizeof *gateway->orders);
+    enum status e = gateway->workers && gateway->loops && gateway->orders ? OK : NO_MEMORY;
     if (!e)
         e = share_group_new(gateway->worker_count, &gateway->group);
     for (unsigned i = 0; !e && i < gateway->worker_count; i++) {
@@ -460,6 +459,7 @@ void gateway_free(struct gateway *gateway)
     free(gateway->listeners);
     free(gateway->workers);
     free(gateway->loops);
+    free(gateway->orders);
     free((char *)gateway->path.data);
     free(gateway);
 }

@@ -16,6 +16,7 @@ struct gateway {
     struct slice path;            /* owned text */
     struct worker *workers;       /* owned */
     struct loop **loops;          /* of the workers */
+    struct round_order *orders;   /* owned: one for each worker, so that sending them cannot fail */
     unsigned worker_count;
     unsigned started; /* workers whose threads run */
     struct share_group *group;
