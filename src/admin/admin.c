@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "admin/pages.h"
 #include "run/socket.h"
@@ -139,8 +138,6 @@ static enum status open_door(struct admin *admin, const struct listen_address *a
         return NO_MEMORY;
     *door = (struct admin_door){.admin = admin, .is_control = is_control};
     enum status e = listener_open(gateway_inheritance(admin->gateway), at, &door->listener);
-    if (!e && is_control && chmod(at->address.local.sun_path, 0600))
-        e = IO_ERROR;
     if (!e)
         e = acceptor_new(door->listener->descriptor, accepted, door, &door->acceptor);
     if (e) {
@@ -160,7 +157,7 @@ static enum status open_control(struct admin *admin, struct slice path)
     int size = snprintf(text, sizeof text, "unix:%.*s", SLICE_ARG(path));
     if (size < 0 || (size_t)size >= sizeof text)
         return TOO_LARGE;
-    struct listen_address at = {.text = slice_of(text, (size_t)size)};
+    struct listen_address at = {.text = slice_of(text, (size_t)size), .is_private = true};
     enum status e = address_parse(at.text, &at.address);
     return e ? e : open_door(admin, &at, true);
 }

@@ -12,6 +12,7 @@ struct listen_address {
     struct address address;
     struct place place; /* of the text */
     bool is_tls;        /* a handshake comes first */
+    bool is_private;    /* a unix path for its owner alone */
 };
 
 struct listen_options {

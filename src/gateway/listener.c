@@ -45,7 +45,8 @@ enum status listener_open(struct inheritance *inheritance, const struct listen_a
         listener->descriptor = given.descriptor;
         listener->is_inherited = given.is_managed;
     } else {
-        e = socket_listen(&at->address, LISTENER_BACKLOG, &listener->descriptor);
+        e = (at->is_private ? socket_listen_private : socket_listen)(
+            &at->address, LISTENER_BACKLOG, &listener->descriptor);
     }
     if (e) {
         int error = errno;

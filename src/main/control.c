@@ -13,6 +13,15 @@
 #define CALL_TIME  (30 * SECOND)
 #define ANSWER_MAX ((size_t)256 << 20)
 
+/* Below /tmp anybody may have made it first, to look at what is said or to answer instead. */
+static bool is_ours_alone(const char *folder)
+{
+    struct stat s;
+    if (lstat(folder, &s))
+        return true; /* there is none, which whoever uses it will find out */
+    return S_ISDIR(s.st_mode) && s.st_uid == geteuid() && !(s.st_mode & (S_IWGRP | S_IWOTH));
+}
+
 struct slice control_path(struct arena *arena, const char *wanted, bool make_folder)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
@@ -26,6 +35,13 @@ struct slice control_path(struct arena *arena, const char *wanted, bool make_fol
                          : arena_format(arena, "/tmp/weir-%u", (unsigned)geteuid());
     if (make_folder && folder.data)
         (void)mkdir(folder.data, 0700); /* if it cannot be made, listening there says so */
+    if (folder.data && slice_has_prefix(folder, SLICE("/tmp/")) && !is_ours_alone(folder.data)) {
+        fprintf(stderr,
+            "weir: no control socket: %s is not a folder of ours that nobody else may write to; "
+            "remove it, or choose another place with --control\n",
+            folder.data);
+        return SLICE_NONE;
+    }
     return arena_format(arena, "%.*s/control.sock", SLICE_ARG(folder));
 }
 
@@ -104,6 +120,8 @@ int control_ask(struct arena *arena, const char *wanted, const char *method, con
         .method = slice_of_text(method),
         .target = slice_of_text(target),
         .answer = ret_answer};
+    if (!ask.path.data)
+        return EXIT_FAILED;
     enum status e = loop_run_main(NULL, ask_on_fiber, &ask);
     if (!e)
         e = ask.result;

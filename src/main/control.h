@@ -7,7 +7,8 @@
 
 /* Where the control socket is unless the user says: $WEIR_CONTROL, else /run/weir/control.sock for
  * root, else below $XDG_RUNTIME_DIR or /tmp. In the arena, with a NUL behind it. Makes the folder
- * if `make_folder`. */
+ * if `make_folder`. Null data, and a complaint on stderr, when the folder below /tmp is not ours
+ * alone. */
 struct slice control_path(struct arena *arena, const char *wanted, bool make_folder);
 
 struct control_answer {

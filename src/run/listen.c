@@ -52,15 +52,21 @@ static void set_shared(int descriptor, int is_shared)
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &is_shared, sizeof is_shared);
 }
 
+enum reach { REACH_USUAL, REACH_SHARED, REACH_PRIVATE };
+
 static enum status open_at(
-    const struct address *address, int backlog, bool is_shared, int *ret_descriptor)
+    const struct address *address, int backlog, enum reach reach, int *ret_descriptor)
 {
     int descriptor = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         return errno == ENOMEM || errno == ENOBUFS ? NO_MEMORY : IO_ERROR;
     set_options(descriptor, address);
-    set_shared(descriptor, is_shared);
-    enum status e = bind_to(descriptor, address);
+    set_shared(descriptor, reach == REACH_SHARED);
+    enum status e = OK;
+    if (reach == REACH_PRIVATE && fchmod(descriptor, 0600)) /* the path will have this mode */
+        e = IO_ERROR;
+    if (e == OK)
+        e = bind_to(descriptor, address);
     if (e == OK && listen(descriptor, backlog) != 0)
         e = errno == EADDRINUSE ? EXISTS : IO_ERROR;
     if (e)
@@ -72,7 +78,12 @@ static enum status open_at(
 
 enum status socket_listen(const struct address *address, int backlog, int *ret_descriptor)
 {
-    return open_at(address, backlog, false, ret_descriptor);
+    return open_at(address, backlog, REACH_USUAL, ret_descriptor);
+}
+
+enum status socket_listen_private(const struct address *address, int backlog, int *ret_descriptor)
+{
+    return open_at(address, backlog, REACH_PRIVATE, ret_descriptor);
 }
 
 /* Sharing is asked for only while the address is taken: else another process of this user could
@@ -83,7 +94,7 @@ enum status socket_listen_beside(const struct address *address, int backlog, con
     int descriptor;
     for (size_t i = 0; i < count; i++)
         set_shared(others[i], true);
-    enum status e = open_at(address, backlog, true, &descriptor);
+    enum status e = open_at(address, backlog, REACH_SHARED, &descriptor);
     int error = errno;
     for (size_t i = 0; i < count; i++)
         set_shared(others[i], false);

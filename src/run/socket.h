@@ -30,6 +30,9 @@ enum status socket_pair(struct stream **ret_a, struct stream **ret_b);
  * removed first. */
 enum status socket_listen(const struct address *address, int backlog, int *ret_descriptor);
 
+/* The same for a unix path that from its first moment only its owner may connect to. */
+enum status socket_listen_private(const struct address *address, int backlog, int *ret_descriptor);
+
 /* As socket_listen, although descriptors of this process listen on addresses that overlap: every
  * address at a port, and one of them. Until they are closed, connections go to the narrowest. */
 enum status socket_listen_beside(const struct address *address, int backlog, const int *others,

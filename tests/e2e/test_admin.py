@@ -2,10 +2,14 @@
 
 import json
 import os
+import shutil
 import stat
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
-from gateway import wait_for
+from gateway import WEIR, wait_for
 from http_client import Connection
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -154,3 +158,54 @@ def test_config_of_many_files(start, tmp_path):
     shown = start("", path=folder).control_request("GET", "/v1/config").body.decode()
     assert [shown.count(f"/only/{i}:") for i in range(100)] == [1] * 100
     assert shown.count("version: 1") == 1
+
+
+@pytest.fixture
+def nobody_home(tmp_path):
+    """What the program needs to run as a user with neither a runtime folder nor a control socket there yet."""
+    if os.geteuid() != 0:
+        pytest.skip("becomes another user")
+    user = 61000 + os.getpid() % 3000
+    folder = Path(f"/tmp/weir-{user}")
+    environment = {key: value for key, value in os.environ.items() if key not in ("XDG_RUNTIME_DIR", "WEIR_CONTROL")}
+    weir = Path(tempfile.mkdtemp(prefix="weir-test-", dir="/tmp"))
+    weir.chmod(0o755)
+    shutil.copy(WEIR, weir / "weir")
+    yield folder, [str(weir / "weir")], {"user": user, "group": user, "env": environment, "cwd": "/"}
+    shutil.rmtree(weir)
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", ["another's", "writable", "a link"])
+def test_control_folder_that_is_not_ours_alone(nobody_home, tmp_path, kind):
+    folder, weir, how = nobody_home
+    if kind == "a link":
+        target = Path(weir[0]).parent / "target"
+        target.mkdir()
+        os.chown(target, how["user"], how["user"])
+        folder.symlink_to(target)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777 if kind == "writable" else 0o755)
+    if kind == "writable":
+        os.chown(folder, how["user"], how["user"])
+    done = subprocess.run([*weir, "status"], capture_output=True, text=True, timeout=20, **how)
+    assert done.returncode == 1 and str(folder) in done.stderr and "nobody else may write" in done.stderr
+    assert "--control" in done.stderr
+
+
+def test_control_folder_is_made(nobody_home):
+    folder, weir, how = nobody_home
+    config = Path(weir[0]).parent / "weir.yaml"
+    config.write_text("version: 1\nlisten: \"127.0.0.1:0\"\nlog: off\nroutes: {/: {respond: hello}}\n")
+    with subprocess.Popen([*weir, "run", str(config)], stderr=subprocess.PIPE, text=True, umask=0, **how) as process:
+        try:
+            assert "serving" in process.stderr.readline()
+            assert stat.S_IMODE((folder / "control.sock").stat().st_mode) == 0o600
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert subprocess.run([*weir, "status"], capture_output=True, timeout=20, **how).returncode == 0
+        finally:
+            process.terminate()
