@@ -1,20 +1,28 @@
-/* One client's HTTP/1.1 connection: the life of its exchanges from the first byte to the last. */
+/* One client's connection, from accept to close.
+ *
+ * It is parked until its first byte. Then a fiber runs its *opening* (gateway/opening.h: what comes
+ * before requests, and which protocol they speak), and serves requests by that protocol
+ * (gateway/h1_connection.h) until it is idle; then it is parked again, without fiber or
+ * buffer. */
 #pragma once
 
-#include "gateway/server.h"
+#include "gateway/serving.h"
 #include "run/timer.h"
 
+enum protocol {
+    PROTOCOL_UNDECIDED, /* its opening has not ended yet */
+    PROTOCOL_HTTP_1,
+};
+
 struct connection {
-    struct h1_connection h1;         /* owns the stream */
-    struct server *server;           /* borrowed */
-    const struct entrance *entrance; /* borrowed */
-    struct list node;                /* in server->connections */
-    struct timer timer;              /* while parked: how long that may last */
-    struct fiber *fiber;             /* that serves it; NULL while parked */
-    uint64_t requests;               /* served */
-    bool is_broken;                  /* the client is gone; its exchange has been cancelled */
-    bool writes_interim;             /* some fiber does, at this moment */
-    bool is_torn; /* an interim answer has gone half: nothing more may be written */
+    struct carrier carrier;  /* first. Of HTTP/1.1's exchanges; `fiber` whatever is spoken */
+    struct h1_connection h1; /* owns the stream, and what was read ahead of it */
+    struct list node;        /* in server->connections */
+    struct timer timer;      /* while parked: how long that may last */
+    enum protocol protocol;
+    uint64_t requests;   /* served */
+    bool writes_interim; /* some fiber does, at this moment */
+    bool is_torn;        /* an interim answer has gone half: nothing more may be written */
 };
 
 /* Parks a fresh connection until its first byte. */
@@ -22,6 +30,3 @@ void connection_begin(struct connection *connection);
 
 /* Ends a parked connection. */
 void connection_close(struct connection *connection);
-
-/* What the response's end looks like on the wire, and whether the connection can go on after it. */
-struct h1_framing response_framing(const struct exchange *x, bool keep_alive);

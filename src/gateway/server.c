@@ -75,8 +75,8 @@ void server_accept(struct server *server, int descriptor, const struct address *
         return;
     }
     h1_init(&connection->h1, stream);
-    connection->server = server;
-    connection->entrance = entrance;
+    connection->carrier.server = server;
+    connection->carrier.entrance = entrance;
     list_push_front(&server->connections, &connection->node);
     server->connection_count++;
     connection_begin(connection);
@@ -87,7 +87,7 @@ void server_drain(struct server *server, instant grace)
     server->is_draining = true;
     list_each (node, &server->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
-        if (connection->fiber)
+        if (connection->carrier.fiber)
             continue;
         if (connection->requests && stream_is_quiet(connection->h1.stream))
             connection_close(connection);
@@ -105,8 +105,8 @@ void server_cut(struct server *server)
 {
     list_each (node, &server->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
-        if (connection->fiber)
-            fiber_cancel(connection->fiber);
+        if (connection->carrier.fiber)
+            fiber_cancel(connection->carrier.fiber);
         else
             connection_close(connection);
     }

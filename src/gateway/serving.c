@@ -1,0 +1,129 @@
+#include "gateway/serving.h"
+
+#include "http/forwarded.h"
+#include "run/loop.h"
+
+#define ID_NUMBER_BITS 48 /* of an exchange's number; those above say the worker */
+
+const struct server_rules *serving_begin(struct carrier *carrier, struct exchange *x,
+    const struct stream *stream, const struct exchange_hooks *hooks)
+{
+    struct server *server = carrier->server;
+    x->worker = server->worker;
+    x->id_number = (uint64_t)x->worker << ID_NUMBER_BITS | ++server->id_number;
+    x->connection = carrier;
+    x->hooks = hooks;
+    x->deadline = NEVER;
+    address_copy(&x->peer, stream_peer(stream));
+    address_copy(&x->client, &x->peer);
+    x->entrance = carrier->entrance;
+    x->facts.listener = carrier->entrance->name;
+    x->facts.started = loop_now();
+    x->request.scheme = SLICE("http");
+    scope_init(&x->scope);
+    fields_init(&x->request.fields, &x->arena);
+    fields_init(&x->response.fields, &x->arena);
+    server->exchange_count++;
+    return server->ops->begin(server, x);
+}
+
+/* Cancelled is who is cut off by a stop, or whose client is gone. */
+static bool is_cut_off(const struct exchange *x)
+{
+    const struct carrier *carrier = x->connection;
+    return carrier->server->is_draining && !carrier->is_broken;
+}
+
+enum status serving_reason(const struct exchange *x, enum status e)
+{
+    if (status_http(e))
+        return e;
+    if (e == TIMEOUT)
+        return loop_now() >= x->deadline ? UPSTREAM_TIMEOUT : REQUEST_TIMEOUT;
+    if (e == TOO_LARGE) /* trailers, or a head that has grown on its way */
+        return FIELDS_TOO_LARGE;
+    if (e == CANCELLED && is_cut_off(x))
+        return SHUTTING_DOWN;
+    if (e == CANCELLED || e == CLOSED || e == INCOMPLETE)
+        return CLIENT_CLOSED;
+    return INTERNAL;
+}
+
+void serving_refuse(struct exchange *x, enum status e)
+{
+    exchange_respond_problem(x, serving_reason(x, e), SLICE_NONE);
+}
+
+void serving_answer(struct exchange *x, const struct server_rules *rules)
+{
+    struct server *server = ((struct carrier *)x->connection)->server;
+    x->deadline = clock_after(x->facts.started, rules->http->request_timeout);
+    enum status e = x->request.method == METHOD_CONNECT ? NOT_IMPLEMENTED : OK;
+    if (!e)
+        e = forwarded_read(x, rules->trusted->items, rules->trusted->count);
+    if (!e)
+        e = server->ops->serve(server, x);
+    if (e)
+        serving_refuse(x, e);
+}
+
+static struct slice date_now(struct server *server)
+{
+    int64_t second = loop_wall() / SECOND;
+    if (second != server->date_second) {
+        clock_http_date(second, server->date);
+        server->date_second = second;
+    }
+    return slice_of(server->date, HTTP_DATE_SIZE);
+}
+
+/* Out of memory they are left out: the answer is whole without them. */
+void serving_finish_fields(struct exchange *x, const struct server_rules *rules)
+{
+    struct server *server = ((struct carrier *)x->connection)->server;
+    struct fields *fields = &x->response.fields;
+    if (!fields_has(fields, FIELD_DATE))
+        (void)fields_add_made(fields, FIELD_DATE, date_now(server));
+    if (rules->http->via)
+        (void)via_add(fields, HTTP_1_1);
+    if (x->request_id.size)
+        (void)fields_set_made(fields, FIELD_X_REQUEST_ID, x->request_id);
+}
+
+void serving_sent(struct exchange *x, enum status e, bool is_source)
+{
+    x->facts.ended = clock_now();
+    if (e && x->facts.reason == OK)
+        x->facts.reason = is_source || e == CANCELLED ? serving_reason(x, e) : CLIENT_CLOSED;
+}
+
+void serving_end(struct exchange *x, bool is_silent)
+{
+    struct server *server = ((struct carrier *)x->connection)->server;
+    if (!x->facts.ended) /* nothing could be sent */
+        x->facts.ended = clock_now();
+    if (is_silent)
+        server->ops->abandon(server, x);
+    else
+        server->ops->finish(server, x);
+    server->exchange_count--;
+    arena_release(&x->arena);
+}
+
+void serving_break(struct carrier *carrier)
+{
+    carrier->is_broken = true;
+    if (carrier->fiber)
+        fiber_cancel(carrier->fiber);
+}
+
+void serving_ask_for_body(void *argument)
+{
+    struct exchange *x = argument;
+    if (!x->expects_continue)
+        return;
+    struct http_response interim = {.status = 100};
+    fields_init(&interim.fields, &x->arena);
+    (void)x->hooks->send_interim(
+        x, &interim); /* a client that is gone shows itself in the read that follows */
+}

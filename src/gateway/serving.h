@@ -1,0 +1,55 @@
+/* Serving: what belongs to an exchange whatever protocol carries it: how it begins and ends, who
+ * answers it, for which reason it failed, what every answer says, and that it is given up when its
+ * client is gone.
+ *
+ *     const struct server_rules *rules = serving_begin(carrier, &x, stream, &hooks);
+ *     ...                                    the protocol reads the request's head
+ *     serving_answer(&x, rules);             or serving_refuse(&x, why)
+ *     serving_finish_fields(&x, rules);
+ *     ...                                    the protocol sends the answer
+ *     serving_end(&x, false);
+ *
+ * x->connection is the carrier. */
+#pragma once
+
+#include "gateway/server.h"
+#include "run/stream.h"
+
+/* Who carries an exchange to and fro: a connection of HTTP/1.1, or a stream of HTTP/2. A part of
+ * either. */
+struct carrier {
+    struct server *server;           /* borrowed */
+    const struct entrance *entrance; /* borrowed */
+    struct fiber *fiber;             /* that serves it; NULL while parked */
+    bool is_broken;                  /* the client is gone; its exchange has been cancelled */
+};
+
+/* Begins an exchange, whose arena stands and what lies before its `peer` is cleared. The rules hold
+ * until its end. */
+const struct server_rules *serving_begin(struct carrier *carrier, struct exchange *x,
+    const struct stream *stream, const struct exchange_hooks *hooks);
+
+/* Answers a request that was read: afterwards the head of an answer is there, be it a failure's. */
+void serving_answer(struct exchange *x, const struct server_rules *rules);
+
+/* The gateway's own answer, for a status with which a function has failed. */
+void serving_refuse(struct exchange *x, enum status e);
+
+/* The reason, fit for an answer and the log, for which functions fail with that status. */
+enum status serving_reason(const struct exchange *x, enum status e);
+
+/* The fields that every answer has. */
+void serving_finish_fields(struct exchange *x, const struct server_rules *rules);
+
+/* Sending the answer has ended with `e`; `is_source`: its body was at fault, not the client. */
+void serving_sent(struct exchange *x, enum status e, bool is_source);
+
+/* Ends it: the log line, and all that it holds. `is_silent`: no request came. */
+void serving_end(struct exchange *x, bool is_silent);
+
+/* The carrier's client is gone, and nobody will read the answer: gives up the work for it. */
+void serving_break(struct carrier *carrier);
+
+/* Somebody wants the body of a client that waits to be asked for it (`argument` is the exchange):
+ * for bodies' before_wait. */
+void serving_ask_for_body(void *argument);
