@@ -31,8 +31,8 @@ static void end(struct call *call, enum status e)
     answer->has_ended = true;
     answer->outcome = status_of_body(e);
     if (e == END) {
-        answer->body.trailers = answer->h1.body.trailers;
-        call_finish(call, h1_body_is_complete(&answer->h1));
+        answer->body.trailers = answer->inner->trailers;
+        call_finish(call, true);
         return;
     }
     if (e != CANCELLED && e != NO_MEMORY) {
@@ -48,7 +48,7 @@ static enum status read_answer(struct body *body, instant deadline, struct slice
     struct call *call = call_of(body);
     if (call->answer.has_ended)
         return call->answer.outcome;
-    enum status e = body_read(&call->answer.h1.body, deadline, ret_bytes);
+    enum status e = body_read(call->answer.inner, deadline, ret_bytes);
     if (!e)
         return OK;
     end(call, e);
@@ -61,7 +61,7 @@ static enum status splice_answer(
     struct call *call = call_of(body);
     if (call->answer.has_ended)
         return FULL;
-    enum status e = body_splice(&call->answer.h1.body, deadline, ret_splice, ret_size);
+    enum status e = body_splice(call->answer.inner, deadline, ret_splice, ret_size);
     if (!e || e == FULL)
         return e;
     end(call, e);
@@ -74,9 +74,9 @@ static struct slice peek_answer(struct body *body, bool *ret_last)
     *ret_last = false;
     if (call->answer.has_ended)
         return SLICE_NONE;
-    struct slice bytes = body_peek(&call->answer.h1.body, ret_last);
+    struct slice bytes = body_peek(call->answer.inner, ret_last);
     if (*ret_last)
-        body->trailers = call->answer.h1.body.trailers;
+        body->trailers = call->answer.inner->trailers;
     return bytes;
 }
 
@@ -84,7 +84,7 @@ static void drop_answer(struct body *body)
 {
     struct call *call = call_of(body);
     if (!call->answer.has_ended)
-        call_finish(call, h1_body_is_complete(&call->answer.h1));
+        call_finish(call, true);
     call->answer.has_ended = true;
     call->answer.outcome = CANCELLED;
 }
@@ -122,8 +122,7 @@ enum status answer_begin(struct call *call)
         call_finish(call, true);
         return OK;
     }
-    h1_body_init(&answer->h1, &call->upstream->h1, &upstream_limits, &call->framing, &x->arena,
-        call->service->options->timeout.idle);
-    answer->body = (struct body){.ops = &answer_ops, .length = answer->h1.body.length};
+    answer->inner = call->transport->body(call);
+    answer->body = (struct body){.ops = &answer_ops, .length = answer->inner->length};
     return OK;
 }

@@ -97,7 +97,6 @@ static enum status try_once(struct call *call, bool only_new)
         pool_acquire(pool, service->options, only_new, call->x->deadline, &call->upstream);
     if (e)
         return e;
-    call->used_old = call->upstream->requests > 0;
     e = upload_exchange(call);
     if (!e)
         count_answer(call);
@@ -118,16 +117,6 @@ static bool is_endpoint_failure(enum status e)
            e == UPSTREAM_WRITE_TIMEOUT || e == UPSTREAM_PROTOCOL || e == UPSTREAM_HEAD_TOO_LARGE;
 }
 
-/* A connection that had rested closes under the request: most likely its peer was tired of it, and
- * has not seen the request. Sending that again is safe when doing it twice does no harm, or none of
- * it got there (RFC 9110 §9.2.2, RFC 9112 §9.3.1). */
-static bool died_while_idle(struct call *call, enum status e)
-{
-    if (e != UPSTREAM_CLOSED || !call->used_old || h1_has_bytes(&call->upstream->h1))
-        return false;
-    return http_method_is_idempotent(call->x->request.method) || upload_left_nothing(&call->upload);
-}
-
 static void count_failure(struct call *call, enum status e)
 {
     if (is_endpoint_failure(e))
@@ -139,8 +128,7 @@ static void count_failure(struct call *call, enum status e)
 static void give_up_connection(struct call *call)
 {
     upload_stop(&call->upload);
-    pool_discard(call->upstream);
-    call->upstream = NULL;
+    call->transport->finish(call, false);
 }
 
 static void count_retry(struct call *call)
@@ -157,7 +145,7 @@ static enum status try_until_answered(struct call *call)
         e = try_once(call, only_new);
         if (!e)
             return OK;
-        bool again_here = !only_new && died_while_idle(call, e) && upload_rewind(call);
+        bool again_here = !only_new && call->transport->may_repeat(call, e) && upload_rewind(call);
         give_up_connection(call);
         if (!again_here)
             count_failure(call, e);
@@ -180,16 +168,9 @@ static enum status try_until_answered(struct call *call)
 
 void call_finish(struct call *call, bool can_go_on)
 {
-    can_go_on = can_go_on && call->framing.keep_alive && upload_is_complete(&call->upload);
     upload_stop(&call->upload);
-    if (call->answer.h1.body.ops)
-        body_drop(&call->answer.h1.body);
-    call->answer.h1.body.ops = NULL;
-    if (call->upstream && can_go_on)
-        pool_give(call->upstream, &call->service->options->connections);
-    else
-        pool_discard(call->upstream);
-    call->upstream = NULL;
+    call->transport->finish(call, can_go_on);
+    call->answer.inner = NULL;
     leave_endpoint(call);
     if (call->view)
         view_release(call->view);
@@ -212,7 +193,7 @@ enum status service_call(const struct service *service, struct exchange *x)
     if (!call)
         return NO_MEMORY;
     memset(call, 0, offsetof(struct call, answer.h1));
-    call->answer.h1.body.ops = NULL;
+    call->transport = &transport_h1;
     instant began = loop_now();
     call->service = service;
     call->x = x;

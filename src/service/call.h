@@ -3,19 +3,22 @@
  *
  *     service_call        chooses, sends, reads the head, tries again where that is safe (call.c)
  *     upload              the request on its way, with its body in memory or streamed (upload.c)
- *     answer              the body of the answer, which ends the call (answer.c) */
+ *     answer              the body of the answer, which ends the call (answer.c)
+ *     transport           the protocol that carries it all (transport.h) */
 #pragma once
 
 #include "service/mark.h"
 #include "service/service_state.h"
+#include "service/transport.h"
 
-/* The body of the answer: reads off the connection, and gives that back to its pool at the end. */
+/* The body of the answer: reads what the transport brings, and gives that up at the end. */
 struct answer {
     struct body body;
+    struct body *inner; /* the transport's; NULL: there is none, or none any more */
     bool has_ended; /* the call was finished by reading; `outcome` is what reading says from then on
                      */
     enum status outcome;
-    struct h1_body h1; /* last: begun when there is a body; without `ops` until then */
+    struct h1_body h1; /* last: of transport_h1, begun when there is a body */
 };
 
 /* The request on its way to the endpoint. */
@@ -27,6 +30,8 @@ struct upload {
     } kind;
     struct h1_framing framing;
     struct body_slice memory; /* UPLOAD_MEMORY: what is sent */
+    struct slice head;        /* of transport_h1: not sent yet; lies in `buffer` or the arena */
+    struct buffer *buffer;    /* owned, or NULL */
     struct scope scope;       /* UPLOAD_STREAM: the pump, and who reads the head meanwhile */
     struct fiber *waiter;     /* to be woken when something happens; NULL: nobody waits */
     struct fiber *holder;     /* the pump while it waits for "100 Continue" */
@@ -45,14 +50,14 @@ struct upload {
 struct call {
     const struct service *service;
     struct exchange *x;
-    struct view *view;         /* in use until the call is finished */
-    struct endpoint *endpoint; /* the chosen one */
-    uint32_t index;            /* its place in the view */
-    struct upstream *upstream; /* owned while it is in use */
-    instant began;             /* this try */
-    uint64_t tried;            /* places in the view that failed */
-    bool used_old;             /* the connection of this try had carried requests before */
-    bool is_counted;           /* in the endpoint's requests in flight */
+    struct view *view;                 /* in use until the call is finished */
+    struct endpoint *endpoint;         /* the chosen one */
+    uint32_t index;                    /* its place in the view */
+    const struct transport *transport; /* of this try */
+    struct upstream *upstream;         /* of transport_h1: owned while it is in use */
+    instant began;                     /* this try */
+    uint64_t tried;                    /* places in the view that failed */
+    bool is_counted;                   /* in the endpoint's requests in flight */
     struct http_response response;
     struct h1_framing framing; /* of the answer */
     struct upload upload;
@@ -70,7 +75,7 @@ void call_finish(struct call *call, bool can_go_on);
 /* How the request's body will be sent. Once a call. */
 void upload_plan(struct call *call);
 
-/* Sends the request on the call's connection and reads the head of the answer into call->response,
+/* Sends the request by the call's transport and reads the head of the answer into call->response,
  * passing on interim ones. OK, or the UPSTREAM_… statuses, what reading the client's body gave,
  * CANCELLED. */
 enum status upload_exchange(struct call *call);
@@ -84,7 +89,7 @@ bool upload_is_complete(const struct upload *upload);
 /* True when the request can be sent once more from its beginning; makes it ready for that. */
 bool upload_rewind(struct call *call);
 
-/* True when the endpoint cannot have seen any of it. */
+/* True when the endpoint cannot have seen all of it. */
 bool upload_left_nothing(const struct upload *upload);
 
 /* --- answer.c */

@@ -6,7 +6,6 @@
     ((size_t)64 * 1024) /* more is streamed: an endpoint may answer before it has read it all */
 #define CONTINUE_WAIT SECOND /* for "100 Continue" of an endpoint that may not know it */
 #define INTERIM_MAX   32     /* interim answers before one that is final */
-#define HEAD_MAX      ((size_t)256 * 1024)
 
 const struct h1_limits upstream_limits = H1_LIMITS_DEFAULT;
 
@@ -45,50 +44,6 @@ void upload_plan(struct call *call)
         upload->awaits_continue = x->expects_continue;
     else
         fields_remove_known(&x->request.fields, FIELD_EXPECT);
-}
-
-/* --- the head */
-
-static struct slice host_to_send(const struct call *call)
-{
-    struct slice host = call->service->options->host;
-    if (host.size == 0)
-        return call->x->request.authority;
-    if (!slice_equal(host, SLICE("endpoint")))
-        return host;
-    return call->endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost")
-                                                            : call->endpoint->text;
-}
-
-static void write_head(struct call *call, struct text *text)
-{
-    struct http_request *request = &call->x->request;
-    struct slice asked = request->authority;
-    request->authority = host_to_send(call);
-    h1_write_request_head(text, request, &call->upload.framing);
-    request->authority = asked;
-}
-
-/* Into a buffer of the pool, or into the arena when it is longer. */
-static enum status build_head(struct call *call, struct buffer **ret_buffer, struct slice *ret_head)
-{
-    struct buffer *buffer = buffer_take_small();
-    if (!buffer)
-        return NO_MEMORY;
-    struct text text = text_fixed(buffer->data, buffer->capacity);
-    write_head(call, &text);
-    if (text.failed) {
-        text = text_fixed(arena_bytes(&call->x->arena, HEAD_MAX), HEAD_MAX);
-        if (text.data)
-            write_head(call, &text);
-    }
-    if (!text.data || text.failed) {
-        buffer_give(buffer);
-        return text.data ? TOO_LARGE : NO_MEMORY;
-    }
-    *ret_buffer = buffer;
-    *ret_head = text_slice(&text);
-    return OK;
 }
 
 /* --- reading the answer's head */
@@ -139,8 +94,7 @@ static enum status pass_on_interim(struct call *call)
 static enum status read_head(struct call *call, instant deadline)
 {
     for (int i = 0; i < INTERIM_MAX; i++) {
-        enum status e = h1_read_response(&call->upstream->h1, &call->x->arena, &upstream_limits,
-            call->x->request.method, deadline, &call->response, &call->framing);
+        enum status e = call->transport->read_head(call, deadline);
         if (e)
             return status_of_head(call, e);
         if (call->response.status >= 200)
@@ -162,19 +116,14 @@ static void consume_request(struct body *body)
         ;
 }
 
-static enum status send_at_once(struct call *call, struct slice head)
+static enum status send_at_once(struct call *call)
 {
     struct upload *upload = &call->upload;
-    const struct timeout_options *timeout = &call->service->options->timeout;
-    struct body empty;
     struct body *body = &upload->memory.body;
-    uint64_t sent = 0;
     bool source_failed = false;
-    body_init_empty(&empty);
     if (upload->kind == UPLOAD_EMPTY)
-        body = &empty;
-    enum status e = h1_send(call->upstream->h1.stream, head, body, &upload->framing, timeout->idle,
-        call->x->deadline, &sent, &source_failed);
+        body_init_empty(body);
+    enum status e = call->transport->send(call, body, &source_failed);
     upload->has_ended = true;
     upload->ended = loop_now();
     if (e == TIMEOUT)
@@ -183,13 +132,16 @@ static enum status send_at_once(struct call *call, struct slice head)
     return e == CANCELLED || e == NO_MEMORY ? e : OK;
 }
 
-static enum status exchange_at_once(struct call *call, struct slice head)
+static enum status exchange_at_once(struct call *call)
 {
-    enum status e = send_at_once(call, head);
-    if (e)
-        return e;
-    instant deadline = clock_after(loop_now(), call->service->options->timeout.first_byte);
-    return read_head(call, clock_sooner(call->x->deadline, deadline));
+    enum status e = send_at_once(call);
+    if (!e) {
+        instant deadline = clock_after(loop_now(), call->service->options->timeout.first_byte);
+        e = read_head(call, clock_sooner(call->x->deadline, deadline));
+    }
+    if (!e && call->upload.kind == UPLOAD_MEMORY)
+        consume_request(call->x->request.body);
+    return e;
 }
 
 /* --- streamed: one fiber sends, one reads the head, and the exchange's own waits for what happens
@@ -201,12 +153,6 @@ static enum status status_of_source(enum status e)
         return REQUEST_TIMEOUT;
     return e == INCOMPLETE || e == CLOSED || e == IO_ERROR ? CLIENT_CLOSED : e;
 }
-
-struct pump {
-    struct call *call;
-    struct slice head; /* not sent yet; lies in `buffer` or the arena */
-    struct buffer *buffer;
-};
 
 /* CANCELLED when there is a final answer before: then nobody wants the body any more. */
 static enum status wait_for_leave(struct upload *upload)
@@ -221,34 +167,26 @@ static enum status wait_for_leave(struct upload *upload)
     return e == CANCELLED ? e : OK;
 }
 
-static enum status pump_request(struct pump *pump, bool *ret_source_failed)
+static enum status pump_request(struct call *call, bool *ret_source_failed)
 {
-    struct call *call = pump->call;
     struct upload *upload = &call->upload;
-    struct stream *stream = call->upstream->h1.stream;
-    int64_t idle = call->service->options->timeout.idle;
-    uint64_t sent = 0;
     if (upload->awaits_continue) {
-        enum status e = stream_write(
-            stream, pump->head.data, pump->head.size, clock_after(loop_now(), idle), NULL);
+        enum status e = call->transport->send_head(call);
         if (!e)
             e = wait_for_leave(upload);
         if (e)
             return e;
-        pump->head = SLICE_NONE;
     }
     upload->has_begun = true;
-    return h1_send(stream, pump->head, call->x->request.body, &upload->framing, idle,
-        call->x->deadline, &sent, ret_source_failed);
+    return call->transport->send(call, call->x->request.body, ret_source_failed);
 }
 
 static void run_pump(void *argument)
 {
-    struct pump *pump = argument;
-    struct upload *upload = &pump->call->upload;
+    struct call *call = argument;
+    struct upload *upload = &call->upload;
     bool source_failed = false;
-    enum status e = pump_request(pump, &source_failed);
-    buffer_give(pump->buffer);
+    enum status e = pump_request(call, &source_failed);
     upload->has_ended = true;
     upload->ended = loop_now();
     if (source_failed)
@@ -289,21 +227,13 @@ static enum status wait_for_head(struct call *call)
     return upload->head_outcome;
 }
 
-static enum status exchange_streamed(struct call *call, struct slice head, struct buffer *buffer)
+static enum status exchange_streamed(struct call *call)
 {
     struct upload *upload = &call->upload;
-    struct pump *pump = arena_new(&call->x->arena, struct pump);
-    if (!pump) {
-        buffer_give(buffer);
-        return NO_MEMORY;
-    }
-    *pump = (struct pump){call, head, buffer};
     upload->waiter = fiber_current();
     scope_init(&upload->scope);
     upload->has_scope = true;
-    enum status e = scope_start(&upload->scope, run_pump, pump);
-    if (e)
-        buffer_give(buffer);
+    enum status e = scope_start(&upload->scope, run_pump, call);
     if (!e)
         e = scope_start(&upload->scope, run_reader, call);
     if (!e)
@@ -317,20 +247,12 @@ static enum status exchange_streamed(struct call *call, struct slice head, struc
 enum status upload_exchange(struct call *call)
 {
     struct upload *upload = &call->upload;
-    struct buffer *buffer;
-    struct slice head;
     upload->has_ended = upload->is_cut = upload->head_is_here = false;
     upload->failure = OK;
-    enum status e = build_head(call, &buffer, &head);
+    enum status e = call->transport->prepare ? call->transport->prepare(call) : OK;
     if (e)
         return e;
-    if (upload->kind == UPLOAD_STREAM)
-        return exchange_streamed(call, head, buffer);
-    e = exchange_at_once(call, head);
-    buffer_give(buffer);
-    if (!e && upload->kind == UPLOAD_MEMORY)
-        consume_request(call->x->request.body);
-    return e;
+    return upload->kind == UPLOAD_STREAM ? exchange_streamed(call) : exchange_at_once(call);
 }
 
 /* --- after */
