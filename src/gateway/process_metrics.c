@@ -70,9 +70,12 @@ static const struct metric_family pauses = {"weir_accept_pauses_total",
     {"worker"}, 0};
 static const struct metric_family buffers = {
     "weir_worker_buffers", "Buffers in use.", METRIC_GAUGE, {"worker"}, 0};
+static const struct metric_family pipes = {"weir_worker_pipes",
+    "Pipes in use, two descriptors each, by which long bodies move without being copied.",
+    METRIC_GAUGE, {"worker"}, 0};
 
 struct worker_series {
-    uint32_t connections, busy, fibers, refused, pauses, buffers;
+    uint32_t connections, busy, fibers, refused, pauses, buffers, pipes;
     uint64_t busy_before, refused_before, pauses_before;
 };
 
@@ -172,6 +175,7 @@ static void collect_workers(struct process_metrics *process)
             (int64_t)share_count(gateway->workers[i].member));
         metric_set(shard_of(process), series->fibers, (int64_t)counters.fibers_running);
         metric_set(shard_of(process), series->buffers, (int64_t)counters.buffers_lent);
+        metric_set(shard_of(process), series->pipes, (int64_t)counters.splices_lent);
         raise_to(shard_of(process), series->refused,
             atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed),
             &series->refused_before);
@@ -211,6 +215,7 @@ static void register_series(struct process_metrics *process)
         process->workers[i].refused = metrics_series(metrics, &refused, &label);
         process->workers[i].pauses = metrics_series(metrics, &pauses, &label);
         process->workers[i].buffers = metrics_series(metrics, &buffers, &label);
+        process->workers[i].pipes = metrics_series(metrics, &pipes, &label);
     }
     struct slice version = SLICE(WEIR_VERSION);
     metric_set(shard_of(process), metrics_series(metrics, &build_info, &version), 1);

@@ -127,6 +127,7 @@ def test_a_slow_client_is_waited_for(through):
         connection.send_request("GET", f"/{2 * LONG}")
         assert connection.read_head().status == 200
         assert gateway.get("/5").status == 200
+        wait_for(lambda: gateway.metric("weir_worker_pipes") == 1)
         digest, left = hashlib.sha256(connection.buffer), 2 * LONG - len(connection.buffer)
         connection.buffer = b""
         began = time.monotonic()
@@ -138,6 +139,7 @@ def test_a_slow_client_is_waited_for(through):
                 time.sleep(0.1)
         assert digest.hexdigest() == digest_of(2 * LONG)
         assert connection.request("GET", "/3").status == 200
+        assert gateway.metric("weir_worker_pipes") == 0
 
 
 def test_a_client_that_stops_reading_is_given_up(through):
