@@ -174,20 +174,26 @@ enum status forwarded_read(struct exchange *x, const struct network *trusted, si
 
 /* --- writing */
 
-/* "X-Forwarded-…", also with underscores: services that make variables of fields take them for the
- * real ones. */
-static bool is_x_forwarded(struct slice name)
+/* Whether a name begins with a text in lower case, also with underscores for its hyphens: services
+ * that make variables of fields take one for the other. */
+static bool begins(struct slice name, struct slice text)
 {
-    static const char prefix[] = "x-forwarded-";
-    size_t size = sizeof prefix - 1;
-    if (name.size < size)
+    if (name.size < text.size)
         return false;
-    for (size_t i = 0; i < size; i++) {
-        char c = name.data[i];
-        if (c != prefix[i] && (prefix[i] == '-' ? c != '_' : (c | 0x20) != prefix[i]))
+    for (size_t i = 0; i < text.size; i++) {
+        char c = name.data[i], wanted = text.data[i];
+        if (c != wanted && (wanted == '-' ? c != '_' : (c | 0x20) != wanted))
             return false;
     }
     return true;
+}
+
+/* X-Real-IP tells the same tale in one address. It is not written here, but believed by many. */
+static bool is_x_forwarded(struct slice name)
+{
+    static const struct slice real_ip = SLICE_INIT("x-real-ip");
+    return begins(name, SLICE("x-forwarded-")) ||
+           (name.size == real_ip.size && begins(name, real_ip));
 }
 
 static void remove_x_forwarded(struct fields *fields)

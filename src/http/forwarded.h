@@ -3,7 +3,8 @@
  *
  * Anybody can write such fields, so only those of a trusted peer are believed, and of what it
  * passes on only the part that trusted proxies have written: the client is the right-most address
- * that is no trusted proxy. Whatever an untrusted peer sent of this kind is taken off. */
+ * that is no trusted proxy. Whatever an untrusted peer sent of this kind is taken off,
+ * X-Real-IP included, which is not written here. */
 #pragma once
 
 #include "http/exchange.h"

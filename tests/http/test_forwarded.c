@@ -178,6 +178,9 @@ static void strangers_fields_are_replaced(void **state)
     add(x, "X-Forwarded-For", "198.51.100.7");
     add(x, "X-Forwarded-Host", "evil");
     add(x, "X-Forwarded-Proto", "https");
+    add(x, "X-Real-IP", "198.51.100.7");
+    add(x, "x_real_ip", "198.51.100.7");
+    add(x, "X-Real-IPs", "kept");
     add(x, "X-Forwarded-Port", "1");
     add(x, "X-FORWARDED-Prefix", "/x");
     add(x, "Forwarded", "for=198.51.100.7");
@@ -188,6 +191,9 @@ static void strangers_fields_are_replaced(void **state)
     assert_slice(value(x, "X-Forwarded-Proto"), "http");
     assert_slice(value(x, "X-Forwarded-Port"), "80");
     assert_null(value(x, "X-Forwarded-Prefix").data);
+    assert_null(value(x, "X-Real-IP").data);
+    assert_null(value(x, "x_real_ip").data);
+    assert_slice(value(x, "X-Real-IPs"), "kept");
     assert_null(value(x, "Forwarded").data);
 }
 
@@ -200,6 +206,7 @@ static void trusted_fields_are_continued(void **state)
     add(x, "X-Forwarded-Host", "outside.example");
     add(x, "X-Forwarded-Proto", "https");
     add(x, "X-Forwarded-Prefix", "/x");
+    add(x, "X-Real-IP", "198.51.100.7");
     read_fields(x);
     assert_ok(forwarded_write(x, FORWARDED_BOTH));
     assert_slice(value(x, "X-Forwarded-For"), "198.51.100.7, 10.2.3.4, 10.0.0.1");
@@ -207,6 +214,7 @@ static void trusted_fields_are_continued(void **state)
     assert_slice(value(x, "X-Forwarded-Proto"), "https");
     assert_slice(value(x, "X-Forwarded-Port"), "443");
     assert_slice(value(x, "X-Forwarded-Prefix"), "/x");
+    assert_slice(value(x, "X-Real-IP"), "198.51.100.7");
     assert_slice(
         value(x, "Forwarded"), "for=198.51.100.7, for=10.0.0.1;host=shop.example;proto=https");
 }
