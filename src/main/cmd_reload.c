@@ -39,7 +39,8 @@ static void print_diagnostics_of(struct arena *arena, struct slice body)
 static int reload(struct arena *arena, const char *control, bool json)
 {
     struct control_answer answer;
-    int code = control_ask(arena, control, "POST", "/v1/reload", &answer);
+    int code = control_ask(arena, control,
+        &(struct control_question){.method = "POST", .target = "/v1/reload"}, &answer);
     if (code)
         return code;
     if (json) {

@@ -10,8 +10,10 @@
 #include "main/file_watch.h"
 #include "main/load.h"
 #include "main/notify.h"
+#include "main/predecessor.h"
 #include "main/running.h"
 #include "main/signals.h"
+#include "main/successor.h"
 #include "run/loop.h"
 
 struct running {
@@ -21,6 +23,9 @@ struct running {
     struct admin *admin;
     struct signals *signals;
     struct file_watch *watch;
+    struct predecessor *predecessor; /* that this process has replaced, or is about to */
+    struct successor *successor;     /* that is to replace this process */
+    bool is_replaced;
     struct wait_queue stop;
     bool is_stopping;
     struct scope reloads;
@@ -108,6 +113,75 @@ static void raise_descriptor_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Being replaced. */
+
+static enum status offer(void *argument, struct inheritance *offered)
+{
+    struct running *running = argument;
+    enum status e = gateway_offer_sockets(running->gateway, offered);
+    return e ? e : admin_offer_sockets(running->admin, offered);
+}
+
+static void let_go(void *argument, const struct inheritance *offered, pid_t pid)
+{
+    struct running *running = argument;
+    char state[32];
+    running->is_replaced = true;
+    gateway_hand_over(running->gateway, offered);
+    admin_hand_over(running->admin, offered);
+    snprintf(state, sizeof state, "MAINPID=%d", (int)pid);
+    notify_manager(state);
+}
+
+static void replaced(void *argument)
+{
+    struct running *running = argument;
+    running->is_stopping = true;
+    wait_queue_wake_all(&running->stop);
+}
+
+static const struct admin_hooks admin_hooks = {
+    .upgrade = successor_upgrade, .hand_over = successor_hand_over};
+
+static enum status start_successor(struct running *running)
+{
+    const struct successor_owner owner = {.offer = offer,
+        .let_go = let_go,
+        .replaced = replaced,
+        .argument = running,
+        .upgrades = predecessor_upgrades(running->predecessor)};
+    if (!running->options->can_upgrade)
+        return OK;
+    enum status e = successor_new(&owner, &running->successor);
+    if (!e)
+        admin_set_hooks(running->admin, &admin_hooks, running->successor);
+    return e;
+}
+
+/* Replacing another. */
+
+static void show_lineage(void *argument)
+{
+    struct running *running = argument;
+    const struct gateway_lineage lineage = {.upgrades = predecessor_upgrades(running->predecessor),
+        .predecessor = predecessor_process(running->predecessor)};
+    gateway_set_lineage(running->gateway, &lineage);
+}
+
+static enum status inherit(struct running *running)
+{
+    struct arena arena;
+    arena_init(&arena, 0, 0);
+    enum status e = inheritance_new(&running->inheritance);
+    if (!e)
+        e = inheritance_add_passed(running->inheritance);
+    if (!e && running->options->can_upgrade)
+        e = predecessor_meet(control_path(&arena, running->options->control, false),
+            running->inheritance, &running->predecessor);
+    arena_release(&arena);
+    return e;
+}
+
 static enum status start_admin(struct running *running, struct diagnostics *diagnostics)
 {
     struct arena arena;
@@ -133,13 +207,13 @@ static enum status start(struct running *running, struct diagnostics *diagnostic
     struct slice path = slice_of_text(running->options->path);
     enum status e = signals_new(got_signal, running, &running->signals);
     if (!e)
-        e = inheritance_new(&running->inheritance);
-    if (!e)
-        e = inheritance_add_passed(running->inheritance);
+        e = inherit(running);
     if (!e)
         e = gateway_start(path, running->inheritance, diagnostics, &running->gateway);
     if (!e)
         e = start_admin(running, diagnostics);
+    if (!e)
+        e = start_successor(running);
     if (!e && running->options->watches && file_watch_new(path, reload, running, &running->watch))
         fprintf(stderr, "weir: %s is not watched for changes: `weir reload` works\n",
             running->options->path);
@@ -153,7 +227,9 @@ static int code_of(enum status e, const struct diagnostics *diagnostics)
 
 static void finish(struct running *running)
 {
-    notify_manager("STOPPING=1");
+    if (!running->is_replaced)
+        notify_manager("STOPPING=1");
+    successor_call_off(running->successor);
     file_watch_free(running->watch);
     if (running->gateway)
         gateway_set_draining(running->gateway);
@@ -161,8 +237,10 @@ static void finish(struct running *running)
     gateway_stop(running->gateway);
     admin_stop(running->admin);
     gateway_free(running->gateway);
+    predecessor_free(running->predecessor);
     inheritance_free(running->inheritance);
     signals_free(running->signals);
+    successor_free(running->successor);
 }
 
 static int run_gateway(void *argument)
@@ -177,6 +255,8 @@ static int run_gateway(void *argument)
     enum status e = start(&running, &diagnostics);
     complain(&diagnostics, running.options->path, e);
     if (!e) {
+        show_lineage(&running);
+        predecessor_relieve(running.predecessor, running.inheritance, show_lineage, &running);
         if (running.options->ready)
             running.options->ready(running.options->argument, running.gateway);
         notify_manager("READY=1");
@@ -206,7 +286,7 @@ static void say_ready(void *argument, struct gateway *gateway)
 
 static int run(int count, char **words)
 {
-    struct run_options options = {.ready = say_ready};
+    struct run_options options = {.ready = say_ready, .can_upgrade = true};
     bool is_still = false;
     const struct argument taken[] = {{.value = &options.path, .is_required = true},
         {.name = "--control", .value = &options.control}, {.name = "--no-watch", .flag = &is_still},

@@ -53,6 +53,18 @@ static void print_services(const struct json_value *root)
     }
 }
 
+/* Only of a gateway that was ever upgraded. */
+static void print_lineage(const struct json_value *root)
+{
+    long long upgrades = number_of(root, "upgrades"), old = number_of(root, "predecessor");
+    if (upgrades)
+        printf("  after %lld upgrade%s", upgrades, upgrades == 1 ? "" : "s");
+    if (upgrades && old)
+        printf("; process %lld still drains", old);
+    if (upgrades)
+        putchar('\n');
+}
+
 static int print_status(struct arena *arena, struct slice body)
 {
     struct json_value *root;
@@ -66,6 +78,7 @@ static int print_status(struct arena *arena, struct slice body)
     printf("  %.*s, generation %lld, loaded %.*s, %lld routes\n",
         SLICE_ARG(text_of(config, "path")), number_of(config, "generation"),
         SLICE_ARG(text_of(config, "loaded")), number_of(config, "routes"));
+    print_lineage(root);
     print_listeners(root);
     print_services(root);
     return EXIT_DONE;
@@ -74,7 +87,8 @@ static int print_status(struct arena *arena, struct slice body)
 static int show(struct arena *arena, const char *control, bool json)
 {
     struct control_answer answer;
-    int code = control_ask(arena, control, "GET", "/v1/status", &answer);
+    int code = control_ask(arena, control,
+        &(struct control_question){.method = "GET", .target = "/v1/status"}, &answer);
     if (code)
         return code;
     if (json)

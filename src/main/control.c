@@ -1,5 +1,6 @@
 #include "main/control.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -56,25 +57,29 @@ static enum status connect_to(struct slice path, instant deadline, struct stream
     return e ? e : socket_connect(&address, NULL, deadline, ret_stream);
 }
 
-static enum status exchange(struct h1_connection *h1, struct arena *arena, struct slice method,
-    struct slice target, instant deadline, struct control_answer *ret_answer)
+static struct slice request_of(struct arena *arena, const struct control_question *question)
+{
+    return arena_format(arena,
+        "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\nConnection: close\r\n\r\n%.*s",
+        question->method, question->target, question->body.size, SLICE_ARG(question->body));
+}
+
+static enum status exchange(struct h1_connection *h1, struct arena *arena,
+    const struct control_question *question, instant deadline, struct control_answer *ret_answer)
 {
     static const struct h1_limits limits = H1_LIMITS_DEFAULT;
     struct http_response response = {0};
     struct h1_framing framing;
     struct h1_body body;
-    struct slice request = arena_join(arena,
-        (struct slice[]){method, SLICE(" "), target,
-            SLICE(
-                " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")},
-        4);
+    struct slice request = request_of(arena, question);
     if (!request.data)
         return NO_MEMORY;
     fields_init(&response.fields, arena);
     enum status e = stream_write(h1->stream, request.data, request.size, deadline, NULL);
     if (!e)
-        e = h1_read_response(
-            h1, arena, &limits, http_method_of(method), deadline, &response, &framing);
+        e = h1_read_response(h1, arena, &limits, http_method_of(slice_of_text(question->method)),
+            deadline, &response, &framing);
     if (e)
         return e;
     h1_body_init(&body, h1, &limits, &framing, arena, 0);
@@ -84,24 +89,32 @@ static enum status exchange(struct h1_connection *h1, struct arena *arena, struc
     return e;
 }
 
-enum status control_call(struct arena *arena, struct slice path, struct slice method,
-    struct slice target, struct control_answer *ret_answer)
+enum status control_call(struct arena *arena, struct slice path,
+    const struct control_question *question, struct control_answer *ret_answer)
 {
     struct stream *stream;
     struct h1_connection h1;
-    instant deadline = loop_now() + CALL_TIME;
+    instant deadline = loop_now() + (question->patience ? question->patience : CALL_TIME);
     enum status e = connect_to(path, deadline, &stream);
     if (e)
         return e;
     h1_init(&h1, stream);
-    e = exchange(&h1, arena, method, target, deadline, ret_answer);
+    e = exchange(&h1, arena, question, deadline, ret_answer);
+    if (!e && question->ret_descriptor) {
+        int copy = fcntl(socket_descriptor(h1.stream), F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+            e = IO_ERROR;
+        else
+            *question->ret_descriptor = copy;
+    }
     h1_release(&h1);
     return e;
 }
 
 struct ask {
     struct arena *arena;
-    struct slice path, method, target;
+    struct slice path;
+    const struct control_question *question;
     struct control_answer *answer;
     enum status result;
 };
@@ -109,16 +122,15 @@ struct ask {
 static void ask_on_fiber(void *argument)
 {
     struct ask *ask = argument;
-    ask->result = control_call(ask->arena, ask->path, ask->method, ask->target, ask->answer);
+    ask->result = control_call(ask->arena, ask->path, ask->question, ask->answer);
 }
 
-int control_ask(struct arena *arena, const char *wanted, const char *method, const char *target,
+int control_ask(struct arena *arena, const char *wanted, const struct control_question *question,
     struct control_answer *ret_answer)
 {
     struct ask ask = {.arena = arena,
         .path = control_path(arena, wanted, false),
-        .method = slice_of_text(method),
-        .target = slice_of_text(target),
+        .question = question,
         .answer = ret_answer};
     if (!ask.path.data)
         return EXIT_FAILED;

@@ -16,12 +16,19 @@ struct control_answer {
     struct slice body;
 };
 
+struct control_question {
+    const char *method, *target;
+    struct slice body;   /* JSON; empty: none */
+    int64_t patience;    /* nanoseconds; 0: 30 s */
+    int *ret_descriptor; /* set to the connection's, which the caller owns; NULL: it is closed */
+};
+
 /* One request over the control socket. On a fiber. REFUSED or NOT_FOUND: no gateway listens there.
  */
-enum status control_call(struct arena *arena, struct slice path, struct slice method,
-    struct slice target, struct control_answer *ret_answer);
+enum status control_call(struct arena *arena, struct slice path,
+    const struct control_question *question, struct control_answer *ret_answer);
 
 /* The same for commands, on a loop of its own; complains on stderr. An exit code when it fails, 0
  * when there is an answer. */
-int control_ask(struct arena *arena, const char *wanted, const char *method, const char *target,
+int control_ask(struct arena *arena, const char *wanted, const struct control_question *question,
     struct control_answer *ret_answer);
