@@ -86,7 +86,7 @@ static void reload(void *argument)
 static void stop(struct running *running)
 {
     if (running->is_stopping)
-        _exit(EXIT_FAILED); /* asked twice: at once */
+        _exit(running->is_replaced ? EXIT_DONE : EXIT_FAILED); /* asked twice: at once */
     running->is_stopping = true;
     wait_queue_wake_all(&running->stop);
 }

@@ -236,6 +236,17 @@ static enum status begin(struct successor *successor, const char *binary)
     return e ? e : scope_start(&successor->scope, watch_end, successor);
 }
 
+/* One whose link breaks has most likely died, and how is about to be known. */
+static void wait_for_its_end(struct successor *successor)
+{
+    instant deadline = loop_now() + SECOND / 4;
+    fiber_shield();
+    while (successor->stage == FAILED && !successor->has_ended)
+        if (wait_queue_wait(&successor->changed, deadline))
+            break;
+    fiber_unshield();
+}
+
 /* Until it serves or will not. */
 static enum status wait_until_ready(struct successor *successor)
 {
@@ -354,8 +365,9 @@ static enum status run_upgrade(struct successor *successor, struct exchange *x)
         successor->owner.replaced(successor->owner.argument);
         return respond(x, 200, successor, SLICE_NONE);
     }
-    put_down(successor);
+    wait_for_its_end(successor);
     struct slice error = failure(successor, e, &x->arena);
+    put_down(successor);
     say_failure(error);
     enum status result = respond(x, 422, successor, error);
     clean_up(successor);
