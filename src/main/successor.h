@@ -45,6 +45,6 @@ void successor_call_off(struct successor *successor);
  * this is the last thing to do. NULL is fine, here and above. */
 void successor_free(struct successor *successor);
 
-/* Answers POST /v1/upgrade and POST /v1/hand-over. */
-enum status successor_upgrade(void *successor, struct exchange *x);
-enum status successor_hand_over(void *successor, struct exchange *x);
+/* Answer POST /v1/upgrade and POST /v1/hand-over; the argument is the successor. */
+enum status successor_upgrade(void *argument, struct exchange *x);
+enum status successor_hand_over(void *argument, struct exchange *x);
