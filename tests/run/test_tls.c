@@ -3,119 +3,23 @@
 #include <stdlib.h>
 
 #include "run/loop.h"
-#include "run/socket.h"
-#include "support/certificates.h"
+#include "support/meeting.h"
 #include "support/unit.h"
-
-/* One authority, a server's certificate and a client's, for all tests. */
-struct pki {
-    struct certificate *authority, *server, *client;
-    struct tls_identity *server_identity, *client_identity;
-    struct tls_authorities *authorities;
-    struct tls_tickets *tickets;
-};
 
 static struct pki *pki;
 
-static struct tls_identity *identity_of(const struct certificate *certificate)
-{
-    struct tls_identity *identity;
-    const char *problem = "";
-    assert_ok(tls_identity_new(certificate->pem, certificate->key, &identity, &problem));
-    return identity;
-}
-
 static int make_pki(void **state)
 {
-    const char *problem;
     (void)state;
-    pki = calloc(1, sizeof *pki);
-    pki->authority = certificate_make(
-        &(struct certificate_recipe){.subject = "Test authority", .is_authority = true});
-    pki->server = certificate_make(&(struct certificate_recipe){.subject = "shop.example",
-        .names = "DNS:shop.example,DNS:*.shop.example,IP:127.0.0.1",
-        .issuer = pki->authority});
-    pki->client = certificate_make(&(struct certificate_recipe){.subject = "alice",
-        .names = "DNS:alice.example,email:alice@shop.example",
-        .issuer = pki->authority});
-    pki->server_identity = identity_of(pki->server);
-    pki->client_identity = identity_of(pki->client);
-    assert_ok(tls_authorities_new(pki->authority->pem, &pki->authorities, &problem));
-    pki->tickets = tls_tickets_new();
+    pki = pki_new();
     return 0;
 }
 
-static int free_pki(void **state)
+static int drop_pki(void **state)
 {
     (void)state;
-    tls_identity_unref(pki->server_identity);
-    tls_identity_unref(pki->client_identity);
-    tls_authorities_unref(pki->authorities);
-    tls_tickets_free(pki->tickets);
-    certificate_free(pki->server);
-    certificate_free(pki->client);
-    certificate_free(pki->authority);
-    free(pki);
+    pki_free(pki);
     return 0;
-}
-
-/* --- two sides of one connection */
-
-struct meeting {
-    struct tls_host host;
-    struct tls_server_options server;
-    struct tls_client_options client;
-    struct slice name;
-    struct tls_session *session;
-
-    struct stream *below[2];
-    struct stream *a, *b; /* the server's side, the client's */
-    enum status outcome;  /* of the server's handshake */
-    instant deadline;
-    void (*serve)(struct meeting *meeting);
-    struct scope scope;
-};
-
-static void meeting_init(struct meeting *meeting)
-{
-    *meeting = (struct meeting){.name = SLICE("shop.example"), .deadline = NEVER};
-    meeting->host.identities = &pki->server_identity;
-    meeting->host.identity_count = 1;
-    meeting->server.hosts = &meeting->host;
-    meeting->server.host_count = 1;
-    meeting->server.tickets = pki->tickets;
-    meeting->client.authorities = pki->authorities;
-}
-
-static void serve(void *argument)
-{
-    struct meeting *meeting = argument;
-    meeting->outcome = tls_handshake(meeting->a, meeting->deadline);
-    if (!meeting->outcome && meeting->serve)
-        meeting->serve(meeting);
-}
-
-static enum status meet(struct meeting *meeting)
-{
-    struct tls_server *server;
-    struct tls_client *client;
-    assert_ok(tls_server_new(&meeting->server, &server));
-    assert_ok(tls_client_new(&meeting->client, &client));
-    assert_ok(socket_pair(&meeting->below[0], &meeting->below[1]));
-    assert_ok(tls_accept(meeting->below[0], server, SLICE_NONE, &meeting->a));
-    assert_ok(tls_connect(meeting->below[1], client, meeting->name, meeting->session, &meeting->b));
-    tls_server_unref(server);
-    tls_client_unref(client);
-    scope_init(&meeting->scope);
-    assert_ok(scope_start(&meeting->scope, serve, meeting));
-    return tls_handshake(meeting->b, meeting->deadline);
-}
-
-static void part(struct meeting *meeting)
-{
-    scope_end(&meeting->scope);
-    stream_close(meeting->a);
-    stream_close(meeting->b);
 }
 
 static void in_a_fiber(fiber_function *run)
@@ -123,14 +27,7 @@ static void in_a_fiber(fiber_function *run)
     assert_ok(loop_run_main(NULL, run, NULL));
 }
 
-static void echo(struct meeting *meeting)
-{
-    char room[1000];
-    size_t size;
-    while (stream_read(meeting->a, room, sizeof room, NEVER, &size) == OK)
-        assert_ok(stream_write(meeting->a, room, size, NEVER, NULL));
-    assert_ok(stream_shutdown(meeting->a));
-}
+/* --- bytes */
 
 static void talk(void *argument)
 {
@@ -138,19 +35,26 @@ static void talk(void *argument)
     char room[100];
     size_t size = 0;
     (void)argument;
-    meeting_init(&meeting);
-    meeting.serve = echo;
+    meeting_init(&meeting, pki);
+    meeting.serve = serve_echo;
     assert_ok(meet(&meeting));
     struct iovec parts[] = {{"he", 2}, {"", 0}, {"llo", 3}};
     assert_ok(stream_writev(meeting.b, parts, 3, NEVER, &size));
     assert_int_equal(size, 5);
-    assert_ok(stream_read(meeting.b, room, sizeof room, NEVER, &size));
-    assert_slice(slice_of(room, size), "hello");
+    assert_ok(stream_wait_readable(meeting.b, NEVER));
+    assert_false(stream_is_quiet(meeting.b));
+    assert_ok(stream_read(meeting.b, room, 2, NEVER, &size));
+    assert_false(stream_is_quiet(meeting.b));
+    assert_ok(stream_read(meeting.b, room + 2, sizeof room - 2, NEVER, &size));
+    assert_memory_equal(room, "hello", 5);
     assert_true(stream_is_quiet(meeting.b));
+    assert_status(stream_wait_readable(meeting.b, loop_now() + 2 * MILLISECOND), TIMEOUT);
     assert_ok(stream_shutdown(meeting.b));
     assert_status(stream_read(meeting.b, room, sizeof room, NEVER, &size), END);
-    assert_ok(scope_wait(&meeting.scope, NEVER));
+    assert_status(stream_read(meeting.b, room, sizeof room, NEVER, &size), END);
+    meeting_wait(&meeting);
     assert_ok(meeting.outcome);
+    assert_int_equal(stream_release(meeting.b), -1);
     part(&meeting);
 }
 
@@ -160,10 +64,237 @@ static void bytes_travel_and_end(void **state)
     in_a_fiber(talk);
 }
 
+#define LONG ((size_t)3 * 1024 * 1024)
+
+static char pattern(size_t at)
+{
+    return (char)(at * 7 % 251);
+}
+
+/* Parts of all sizes: joined, of one record, of many. */
+static void send_long(struct meeting *meeting)
+{
+    enum { PARTS = 40 };
+    char *data = malloc(LONG);
+    struct iovec parts[PARTS];
+    size_t at = 0, sent;
+    for (size_t i = 0; i < LONG; i++)
+        data[i] = pattern(i);
+    for (size_t i = 0; i < PARTS; i++) {
+        size_t size = i % 4 == 0 ? 1 : i % 4 == 1 ? 16384 : i % 4 == 2 ? 5000 : 100000;
+        parts[i] = (struct iovec){data + at, size};
+        at += size;
+    }
+    assert_ok(stream_writev(meeting->a, parts, PARTS, NEVER, &sent));
+    assert_int_equal(sent, at);
+    assert_ok(stream_write(meeting->a, data + at, LONG - at, NEVER, NULL));
+    assert_ok(stream_shutdown(meeting->a));
+    free(data);
+}
+
+static void receive_long(void *argument)
+{
+    struct meeting meeting;
+    size_t size, total = 0;
+    char *room = malloc(50000);
+    enum status e;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.serve = send_long;
+    assert_ok(meet(&meeting));
+    while ((e = stream_read(meeting.b, room, 50000, NEVER, &size)) == OK)
+        for (size_t i = 0; i < size; i++)
+            if (room[i] != pattern(total++))
+                fail_msg("byte %zu is wrong", total - 1);
+    assert_status(e, END);
+    assert_int_equal(total, LONG);
+    free(room);
+    part(&meeting);
+}
+
+static void long_bodies_arrive_whole(void **state)
+{
+    (void)state;
+    in_a_fiber(receive_long);
+}
+
+static void send_both(void *argument)
+{
+    struct meeting *meeting = argument;
+    char data[8000] = "";
+    for (int i = 0; i < 200; i++)
+        assert_ok(stream_write(meeting->b, data, sizeof data, NEVER, NULL));
+    assert_ok(stream_shutdown(meeting->b));
+}
+
+/* One fiber reads, another writes, and both wait for the other side. */
+static void both_ways(void *argument)
+{
+    struct meeting meeting;
+    struct scope scope;
+    char room[3000];
+    size_t size, total = 0;
+    enum status e;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.serve = serve_echo;
+    assert_ok(meet(&meeting));
+    scope_init(&scope);
+    assert_ok(scope_start(&scope, send_both, &meeting));
+    while ((e = stream_read(meeting.b, room, sizeof room, NEVER, &size)) == OK)
+        total += size;
+    assert_status(e, END);
+    assert_int_equal(total, 200 * 8000);
+    scope_end(&scope);
+    part(&meeting);
+}
+
+static void two_fibers_share_a_stream(void **state)
+{
+    (void)state;
+    in_a_fiber(both_ways);
+}
+
+/* --- resting */
+
+struct rest {
+    int calls;
+    struct fiber *fiber;
+};
+
+static void note_call(void *argument)
+{
+    struct rest *rest = argument;
+    rest->calls++;
+    fiber_wake(rest->fiber);
+}
+
+static void rest_well(void *argument)
+{
+    struct meeting meeting;
+    struct rest rest = {.fiber = fiber_current()};
+    char room[10];
+    size_t size;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    assert_ok(meet(&meeting));
+    /* The server's ticket is on its way, and no reason to be called. */
+    stream_park(meeting.b, note_call, &rest);
+    assert_status(fiber_wait(loop_now() + 5 * MILLISECOND), TIMEOUT);
+    assert_int_equal(rest.calls, 0);
+    assert_ok(stream_write(meeting.a, "abcdef", 6, NEVER, NULL));
+    assert_ok(fiber_wait(NEVER));
+    assert_int_equal(rest.calls, 1);
+    assert_ok(stream_read(meeting.b, room, 3, NEVER, &size));
+    /* The rest is here already, where the kernel does not see it. */
+    stream_park(meeting.b, note_call, &rest);
+    assert_int_equal(rest.calls, 1);
+    assert_ok(fiber_wait(NEVER));
+    assert_int_equal(rest.calls, 2);
+    stream_park(meeting.b, note_call, &rest);
+    stream_unpark(meeting.b);
+    assert_ok(stream_read(meeting.b, room, 3, NEVER, &size));
+    stream_park(meeting.b, note_call, &rest);
+    assert_ok(stream_shutdown(meeting.a));
+    assert_ok(fiber_wait(NEVER));
+    assert_false(stream_is_quiet(meeting.b));
+    assert_int_equal(rest.calls, 3);
+    part(&meeting);
+}
+
+static void a_parked_stream_is_called_for_bytes_only(void **state)
+{
+    (void)state;
+    in_a_fiber(rest_well);
+}
+
+/* --- what is agreed */
+
+static void agree(void *argument)
+{
+    struct slice ours[] = {SLICE("h2"), SLICE("http/1.1")}, theirs[] = {SLICE("http/1.1")};
+    struct meeting meeting;
+    struct tls_facts facts;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.server.protocols = ours;
+    meeting.server.protocol_count = 2;
+    meeting.client.protocols = theirs;
+    meeting.client.protocol_count = 1;
+    meeting.name = SLICE("WWW.Shop.Example");
+    assert_ok(meet(&meeting));
+    meeting_wait(&meeting);
+    assert_true(tls_facts(meeting.a, &facts));
+    assert_string_equal(facts.version, "TLSv1.3");
+    assert_string_equal(facts.cipher, "TLS_AES_128_GCM_SHA256");
+    assert_slice(facts.protocol, "http/1.1");
+    assert_slice(facts.name, "www.shop.example");
+    assert_false(facts.is_resumed);
+    assert_false(facts.has_certificate);
+    assert_null(tls_certificate(meeting.a));
+    assert_true(tls_facts(meeting.b, &facts));
+    assert_slice(facts.protocol, "http/1.1");
+    assert_true(facts.has_certificate);
+    assert_string_equal(tls_certificate(meeting.b)->fingerprint.data,
+        tls_identity_fingerprint(pki->server_identity));
+    part(&meeting);
+
+    theirs[0] = SLICE("smtp");
+    assert_meeting(&meeting, TLS_ALERT, TLS_PROTOCOL);
+}
+
+static void both_sides_know_what_was_agreed(void **state)
+{
+    (void)state;
+    in_a_fiber(agree);
+}
+
+static bool is_resumed(struct meeting *meeting)
+{
+    struct tls_facts facts;
+    char byte;
+    size_t size;
+    assert_ok(meet(meeting));
+    meeting_wait(meeting);
+    assert_ok(meeting->outcome);
+    assert_ok(stream_write(meeting->a, "x", 1, NEVER, NULL)); /* behind the ticket */
+    assert_ok(stream_read(meeting->b, &byte, 1, NEVER, &size));
+    assert_true(tls_facts(meeting->a, &facts));
+    part(meeting);
+    return facts.is_resumed;
+}
+
+static void resume(void *argument)
+{
+    struct tls_session session = {0};
+    struct meeting meeting;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.session = &session;
+    assert_false(is_resumed(&meeting));
+    uint64_t of = session.of;
+    assert_non_null(session.session);
+    /* `meet` makes new contexts each time: as after a reload, but the client remembers. */
+    assert_false(is_resumed(&meeting));
+    assert_int_not_equal(session.of, of);
+    tls_session_release(&session);
+}
+
+static void another_client_does_not_resume(void **state)
+{
+    (void)state;
+    in_a_fiber(resume);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_travel_and_end),
+        cmocka_unit_test(long_bodies_arrive_whole),
+        cmocka_unit_test(two_fibers_share_a_stream),
+        cmocka_unit_test(a_parked_stream_is_called_for_bytes_only),
+        cmocka_unit_test(both_sides_know_what_was_agreed),
+        cmocka_unit_test(another_client_does_not_resume),
     };
-    return cmocka_run_group_tests(tests, make_pki, free_pki);
+    return cmocka_run_group_tests(tests, make_pki, drop_pki);
 }
