@@ -69,6 +69,18 @@ enum status source_read(
     return e;
 }
 
+struct slice source_path(struct arena *arena, const struct source *source, struct slice path)
+{
+    struct slice folder = source ? source->name : SLICE_NONE;
+    while (folder.size && folder.data[folder.size - 1] != '/')
+        folder.size--;
+    if (slice_has_prefix(path, SLICE("/")))
+        folder = SLICE_NONE;
+    struct slice joined =
+        arena_join(arena, (const struct slice[]){folder, path, SLICE_INIT("\0")}, 3);
+    return slice_head(joined, folder.size + path.size);
+}
+
 struct slice source_line(const struct source *source, uint32_t line)
 {
     struct slice rest = source->text;

@@ -84,24 +84,11 @@ static const struct option_table table = {
     .example = "files: {root: ./public, precompressed: [br, gzip], cache-control: max-age=3600}",
 };
 
-/* A relative root is below the folder of the file that names it. */
-static const char *resolve_root(struct prepare *prepare, const struct files *files)
-{
-    const struct source *source = files->root_place.source;
-    struct slice name = source ? source->name : SLICE_NONE;
-    while (name.size && name.data[name.size - 1] != '/')
-        name.size--;
-    if (slice_has_prefix(files->root, SLICE("/")))
-        name = SLICE_NONE;
-    struct slice path = arena_join(
-        prepare->reader->arena, (const struct slice[]){name, files->root, SLICE_INIT("\0")}, 3);
-    return path.data;
-}
-
 static enum status prepare(struct prepare *prepare, void *config)
 {
     struct files *files = config;
-    files->root_path = resolve_root(prepare, files);
+    files->root_path =
+        source_path(prepare->reader->arena, files->root_place.source, files->root).data;
     if (!files->root_path)
         return NO_MEMORY;
     struct stat stat_of_root;
