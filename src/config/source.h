@@ -22,8 +22,8 @@ struct place {
 enum status source_read(
     struct arena *arena, struct slice path, size_t limit, const struct source **ret_source);
 
-/* A path as the file that names it means it: a relative one is below that file's folder. Ends with a
- * NUL that is not counted; null data without memory. */
+/* A path as the file that names it means it: a relative one is below that file's folder. Ends with
+ * a NUL that is not counted; null data without memory. */
 struct slice source_path(struct arena *arena, const struct source *source, struct slice path);
 
 /* The text of a line (from 1), without its end; empty when there is none. */

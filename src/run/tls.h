@@ -63,6 +63,10 @@ enum status tls_identity_staple(
 enum status tls_identity_question(
     const struct tls_identity *identity, char **ret_question, size_t *ret_size);
 
+/* SHA-256 of bytes, as 64 hexadecimal digits and a NUL: to see whether a file has changed. */
+#define TLS_DIGEST_SIZE 65
+enum status tls_digest(struct slice bytes, char ret_text[TLS_DIGEST_SIZE]);
+
 /* --- authorities: whom to trust */
 
 struct tls_authorities;

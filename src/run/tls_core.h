@@ -27,7 +27,7 @@ struct tls_identity {
     size_t name_count;
     struct slice responder;
     int64_t from, until;
-    char fingerprint[65];
+    char fingerprint[TLS_DIGEST_SIZE];
 
     /* Guarded: the control thread writes, workers read once a handshake that asks. */
     pthread_mutex_t mutex;
@@ -175,7 +175,7 @@ void tls_free(struct tls *tls); /* but not the stream below */
 int64_t tls_seconds_of(const ASN1_TIME *time); /* since 1970 */
 
 /* SHA-256 in 64 hexadecimal digits. */
-bool tls_fingerprint(const X509 *certificate, char ret_text[65]);
+bool tls_fingerprint(const X509 *certificate, char ret_text[TLS_DIGEST_SIZE]);
 
 /* To be freed by OPENSSL_free; NULL: none, or no memory. */
 unsigned char *tls_copy_staple(struct tls_identity *identity, size_t *ret_size);

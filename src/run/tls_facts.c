@@ -108,7 +108,7 @@ static void add_names(struct tls_certificate_facts *facts, const X509 *certifica
 static struct tls_certificate_facts *read_facts(const X509 *certificate)
 {
     struct tls_certificate_facts *facts = calloc(1, sizeof *facts);
-    char fingerprint[65];
+    char fingerprint[TLS_DIGEST_SIZE];
     if (!facts || !tls_fingerprint(certificate, fingerprint)) {
         free(facts);
         return NULL;

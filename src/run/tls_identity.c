@@ -81,19 +81,32 @@ int64_t tls_seconds_of(const ASN1_TIME *time)
     return (int64_t)days * (DAY / SECOND) + seconds;
 }
 
-bool tls_fingerprint(const X509 *certificate, char ret_text[65])
+static void write_hexadecimal(const unsigned char digest[32], char ret_text[TLS_DIGEST_SIZE])
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (!X509_digest(certificate, EVP_sha256(), digest, &size) || size != 32)
-        return false;
-    for (unsigned i = 0; i < size; i++) {
+    for (unsigned i = 0; i < 32; i++) {
         ret_text[2 * i] = digits[digest[i] >> 4];
         ret_text[2 * i + 1] = digits[digest[i] & 15];
     }
     ret_text[64] = '\0';
+}
+
+bool tls_fingerprint(const X509 *certificate, char ret_text[TLS_DIGEST_SIZE])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    if (!X509_digest(certificate, EVP_sha256(), digest, NULL))
+        return false;
+    write_hexadecimal(digest, ret_text);
     return true;
+}
+
+enum status tls_digest(struct slice bytes, char ret_text[TLS_DIGEST_SIZE])
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    if (!EVP_Digest(bytes.data, bytes.size, digest, NULL, EVP_sha256(), NULL))
+        return NO_MEMORY;
+    write_hexadecimal(digest, ret_text);
+    return OK;
 }
 
 /* Names that no TLS client could ask for are left out. */

@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "run/loop.h"
+#include "service/connect.h"
 
 #define TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
 
@@ -105,15 +106,10 @@ static enum status try_once(struct call *call, bool only_new)
 
 /* --- what a failure means */
 
-static bool is_connect_failure(enum status e)
-{
-    return e == UPSTREAM_REFUSED || e == UPSTREAM_UNREACHABLE || e == UPSTREAM_CONNECT_TIMEOUT;
-}
-
 /* Failures that are the endpoint's. The client's, and our own limits, are not held against it. */
 static bool is_endpoint_failure(enum status e)
 {
-    return is_connect_failure(e) || e == UPSTREAM_CLOSED || e == UPSTREAM_TIMEOUT ||
+    return connect_is_failure(e) || e == UPSTREAM_CLOSED || e == UPSTREAM_TIMEOUT ||
            e == UPSTREAM_WRITE_TIMEOUT || e == UPSTREAM_PROTOCOL || e == UPSTREAM_HEAD_TOO_LARGE;
 }
 
@@ -149,7 +145,7 @@ static enum status try_until_answered(struct call *call)
         give_up_connection(call);
         if (!again_here)
             count_failure(call, e);
-        if (!again_here && (!is_connect_failure(e) || tries == TRIES_MAX))
+        if (!again_here && (!connect_is_failure(e) || tries == TRIES_MAX))
             return e;
         only_new = again_here;
         if (!again_here) {

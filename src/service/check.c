@@ -1,8 +1,9 @@
 #include "service/check.h"
 
 #include "run/loop.h"
-#include "run/socket.h"
+#include "service/connect.h"
 #include "service/errand.h"
+#include "service/service_tls.h"
 
 #include <stdio.h>
 
@@ -15,8 +16,10 @@ static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 struct question {
     struct endpoint *endpoint;
     struct health_options how;
+    struct tls_client *client; /* counted; NULL: in clear */
     instant deadline;
     enum status failure; /* no answer: why */
+    const char *trouble; /* TLS: in its own words */
     int answered;        /* its status */
     char head_room[HEAD_MAX];
     struct slice head;
@@ -73,7 +76,11 @@ static enum status ask(struct question *q, struct arena *arena)
     struct h1_connection connection;
     if (!q->head.data)
         return TOO_LARGE;
-    enum status e = socket_connect(&q->endpoint->address, NULL, q->deadline, &stream);
+    const char *trouble = "";
+    enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name, NULL,
+        q->deadline, &stream, &trouble);
+    if (*trouble)
+        q->trouble = trouble;
     if (e)
         return e;
     h1_init(&connection, stream);
@@ -112,7 +119,8 @@ static void count_bad(struct endpoint *endpoint, const struct question *q)
     if (endpoint->bad < q->how.fall || !endpoint_set_down(endpoint, DOWN_CHECK, true))
         return;
     if (q->failure)
-        endpoint_note(endpoint, "down: %u × %s", endpoint->bad, status_word(q->failure));
+        endpoint_note(endpoint, "down: %u × %s%s%s", endpoint->bad, status_word(q->failure),
+            *q->trouble ? ", " : "", q->trouble);
     else
         endpoint_note(endpoint, "down: %u × status %d", endpoint->bad, q->answered);
 }
@@ -126,6 +134,9 @@ static enum status check_once(struct endpoint *endpoint, instant *ret_next)
     q.how = endpoint->checked_by->health;
     q.deadline = clock_after(loop_now(), q.how.timeout);
     q.answered = 0;
+    q.trouble = "";
+    struct tls_client *client = service_tls_client(endpoint->checked_by);
+    q.client = client ? tls_client_ref(client) : NULL;
     int64_t jitter = q.how.every / 10;
     *ret_next = loop_now() + q.how.every - jitter +
                 (int64_t)random_below(loop_random(), (uint64_t)jitter * 2 + 1);
@@ -133,6 +144,7 @@ static enum status check_once(struct endpoint *endpoint, instant *ret_next)
     write_head(&q, endpoint->checked_by, &arena);
     q.failure = ask(&q, &arena);
     arena_release(&arena);
+    tls_client_unref(q.client);
     if (errand_is_stopped())
         return CANCELLED;
     if (is_good(&q))

@@ -22,8 +22,7 @@ struct endpoint_entry {
 
 struct endpoint_recipe {
     struct service_plane *plane;
-    struct slice service_name, text;
-    const struct address *address;
+    const struct endpoint_key *key;
 };
 
 static struct slice copy_slice(struct slice s)
@@ -51,6 +50,9 @@ static void free_memory(struct endpoint *endpoint)
     pthread_mutex_destroy(&endpoint->mutex);
     free((char *)endpoint->service_name.data);
     free((char *)endpoint->text.data);
+    free((char *)endpoint->tls_name.data);
+    for (unsigned i = 0; i < endpoint->plane->options.workers; i++)
+        tls_session_release(&endpoint->pools[i].session);
     free(endpoint->pools);
     free(endpoint);
 }
@@ -58,17 +60,20 @@ static void free_memory(struct endpoint *endpoint)
 static struct endpoint *make(const struct endpoint_recipe *recipe)
 {
     unsigned workers = recipe->plane->options.workers;
+    const struct endpoint_key *key = recipe->key;
     struct endpoint *endpoint = aligned_alloc(_Alignof(struct endpoint), sizeof *endpoint);
     if (!endpoint)
         return NULL;
-    *endpoint = (struct endpoint){.plane = recipe->plane, .address = *recipe->address};
-    endpoint->service_name = copy_slice(recipe->service_name);
-    endpoint->text = copy_slice(recipe->text);
+    *endpoint = (struct endpoint){.plane = recipe->plane, .address = *key->address};
+    endpoint->service_name = copy_slice(key->service_name);
+    endpoint->text = copy_slice(key->text);
+    endpoint->tls_name = copy_slice(key->tls_name);
     endpoint->pools = aligned_alloc(_Alignof(struct pool), (workers + 1) * sizeof(struct pool));
-    if (!endpoint->service_name.data || !endpoint->text.data || !endpoint->pools ||
-        pthread_mutex_init(&endpoint->mutex, NULL)) {
+    if (!endpoint->service_name.data || !endpoint->text.data || !endpoint->tls_name.data ||
+        !endpoint->pools || pthread_mutex_init(&endpoint->mutex, NULL)) {
         free((char *)endpoint->service_name.data);
         free((char *)endpoint->text.data);
+        free((char *)endpoint->tls_name.data);
         free(endpoint->pools);
         free(endpoint);
         return NULL;
@@ -126,21 +131,23 @@ static void release_entry(void *object)
 static const struct registry_kind endpoint_kind = {
     "endpoint", sizeof(struct endpoint_entry), init_entry, release_entry};
 
-static struct slice registry_name(char *room, size_t size, struct slice service, struct slice text)
+static struct slice registry_name(char *room, size_t size, const struct endpoint_key *key)
 {
     struct text name = text_fixed(room, size);
-    text_add(&name, service);
+    text_add(&name, key->service_name);
     text_add_char(&name, '\n');
-    text_add(&name, text);
+    text_add(&name, key->text);
+    text_add_char(&name, '\n');
+    text_add(&name, key->tls_name);
     return name.failed ? SLICE_NONE : text_slice(&name);
 }
 
-enum status endpoint_obtain(struct service_plane *plane, struct slice service_name,
-    struct slice text, const struct address *address, struct endpoint_entry **ret_entry)
+enum status endpoint_obtain(
+    struct service_plane *plane, const struct endpoint_key *key, struct endpoint_entry **ret_entry)
 {
-    struct endpoint_recipe recipe = {plane, service_name, text, address};
+    struct endpoint_recipe recipe = {plane, key};
     char room[1024];
-    struct slice name = registry_name(room, sizeof room, service_name, text);
+    struct slice name = registry_name(room, sizeof room, key);
     void *object;
     if (!name.data)
         return TOO_LARGE;
@@ -196,6 +203,16 @@ void endpoint_note(struct endpoint *endpoint, const char *format, ...)
     vsnprintf(event->text, sizeof event->text, format, arguments);
     pthread_mutex_unlock(&endpoint->mutex);
     va_end(arguments);
+}
+
+void endpoint_note_once(struct endpoint *endpoint, const char *text)
+{
+    pthread_mutex_lock(&endpoint->mutex);
+    unsigned newest = (endpoint->event_count + ENDPOINT_HISTORY - 1) % ENDPOINT_HISTORY;
+    bool is_known = endpoint->event_count && strcmp(endpoint->events[newest].text, text) == 0;
+    pthread_mutex_unlock(&endpoint->mutex);
+    if (!is_known)
+        endpoint_note(endpoint, "%s", text);
 }
 
 bool endpoint_set_down(struct endpoint *endpoint, enum down_reason reason, bool is_down)

@@ -26,6 +26,7 @@ struct endpoint {
     _Atomic uint32_t waiting;  /* requests of all workers that wait for a connection */
     struct slice service_name; /* owned */
     struct slice text;         /* owned: the address as people write it */
+    struct slice tls_name;     /* owned: what its certificate must be for; empty: no TLS */
     struct address address;
     uint32_t duration_series; /* metrics */
     uint32_t healthy_series, connections_series, waiting_series;
@@ -46,10 +47,16 @@ struct endpoint {
 
 struct endpoint_entry;
 
-/* The endpoint of that service and address, kept once more: made if it is new. On the control
+/* What makes an endpoint: another of any is another endpoint. */
+struct endpoint_key {
+    struct slice service_name, text, tls_name;
+    const struct address *address; /* what `text` says */
+};
+
+/* The endpoint with that key, kept once more: made if it is new. On the control
  * thread. The entry is given back with endpoint_drop. */
-enum status endpoint_obtain(struct service_plane *plane, struct slice service_name,
-    struct slice text, const struct address *address, struct endpoint_entry **ret_entry);
+enum status endpoint_obtain(
+    struct service_plane *plane, const struct endpoint_key *key, struct endpoint_entry **ret_entry);
 struct endpoint *endpoint_of(struct endpoint_entry *entry);
 void endpoint_drop(struct endpoint_entry *entry);
 
@@ -65,6 +72,9 @@ void endpoint_free(struct endpoint *endpoint);
 /* Notes an event. From any thread. */
 void endpoint_note(struct endpoint *endpoint, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* The same, unless that was the newest event already. */
+void endpoint_note_once(struct endpoint *endpoint, const char *text);
 
 static inline bool endpoint_is_down(const struct endpoint *endpoint)
 {

@@ -2,7 +2,17 @@
 
 #include <ctype.h>
 
-#define DEFAULT_PORT 80
+/* What may stand before a host, and the port that it stands for. */
+struct scheme {
+    struct slice prefix;
+    uint16_t port;
+    bool is_tls;
+};
+
+static const struct scheme schemes[] = {
+    {SLICE_INIT("http://"), 80, false},
+    {SLICE_INIT("https://"), 443, true},
+};
 
 static bool is_name(struct slice name)
 {
@@ -19,11 +29,11 @@ static bool is_name(struct slice name)
 }
 
 static enum status parse_name(
-    struct slice text, bool has_default_port, struct endpoint_place *place, const char **problem)
+    struct slice text, uint16_t default_port, struct endpoint_place *place, const char **problem)
 {
     size_t colon = slice_find(text, ':');
-    uint64_t port = DEFAULT_PORT;
-    if (colon == text.size && !has_default_port) {
+    uint64_t port = default_port;
+    if (colon == text.size && !default_port) {
         *problem = "an endpoint needs a port: user.internal:8080";
         return INVALID;
     }
@@ -41,15 +51,23 @@ static enum status parse_name(
     return INVALID;
 }
 
-static bool is_socket_address(struct slice text, bool has_default_port, struct address *address)
+static bool is_socket_address(struct slice text, uint16_t default_port, struct address *address)
 {
     if (address_parse(text, address) == OK)
         return true;
-    if (!has_default_port)
+    if (!default_port)
         return false;
     bool is_bracketed = slice_has_prefix(text, SLICE("[")) && slice_has_suffix(text, SLICE("]"));
     struct slice ip = is_bracketed ? slice_of(text.data + 1, text.size - 2) : text;
-    return address_parse_ip(ip, DEFAULT_PORT, address) == OK;
+    return address_parse_ip(ip, default_port, address) == OK;
+}
+
+static const struct scheme *scheme_of(struct slice text)
+{
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (slice_has_prefix(text, schemes[i].prefix))
+            return &schemes[i];
+    return NULL;
 }
 
 enum status endpoint_place_parse(
@@ -57,15 +75,17 @@ enum status endpoint_place_parse(
 {
     struct endpoint_place place = {.text = text};
     struct slice rest = text;
-    bool is_url = slice_has_prefix(text, SLICE("http://"));
-    size_t scheme = slice_find_slice(text, SLICE("://"));
-    if (is_url) {
-        rest = slice_of(text.data + strlen("http://"), text.size - strlen("http://"));
+    const struct scheme *scheme = scheme_of(text);
+    uint16_t port = scheme ? scheme->port : 0; /* by default; 0: it must be written */
+    if (scheme) {
+        rest = slice_from(text, scheme->prefix.size);
         if (slice_has_suffix(rest, SLICE("/")))
             rest.size--;
         place.text = rest;
-    } else if (scheme < text.size) {
-        *ret_problem = "only http:// is known: http://user.internal:8080, or without it";
+        place.is_tls = scheme->is_tls;
+        place.is_clear = !scheme->is_tls;
+    } else if (slice_find_slice(text, SLICE("://")) < text.size) {
+        *ret_problem = "only http:// and https:// are known: https://user.internal:8443";
         return INVALID;
     }
     if (slice_find(rest, '/') < rest.size && !slice_has_prefix(rest, SLICE("unix:"))) {
@@ -76,8 +96,8 @@ enum status endpoint_place_parse(
         *ret_problem = "an endpoint needs a host: 127.0.0.1:8080";
         return INVALID;
     }
-    if (!is_socket_address(rest, is_url, &place.address)) {
-        enum status e = parse_name(rest, is_url, &place, ret_problem);
+    if (!is_socket_address(rest, port, &place.address)) {
+        enum status e = parse_name(rest, port, &place, ret_problem);
         if (e)
             return e;
     } else if (place.address.any.sa_family != AF_UNIX && address_port(&place.address) == 0) {

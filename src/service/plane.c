@@ -1,6 +1,7 @@
 #include "service/plane.h"
 
 #include "run/resolver.h"
+#include "run/tls.h"
 #include "service/endpoint.h"
 #include "service/errand.h"
 #include "service/mark.h"
@@ -42,6 +43,13 @@ struct resolver *plane_resolver(struct service_plane *plane)
     if (!plane->resolver && resolver_new(&plane->resolver))
         plane->resolver = NULL;
     return plane->resolver;
+}
+
+struct tls_authorities *plane_authorities(struct service_plane *plane)
+{
+    if (!plane->authorities && tls_authorities_system(&plane->authorities))
+        plane->authorities = NULL;
+    return plane->authorities;
 }
 
 static void sweep(void *owner)
@@ -128,6 +136,7 @@ void service_plane_free(struct service_plane *plane)
         endpoint_free(list_entry(node, struct endpoint, node));
     if (plane->resolver)
         resolver_free(plane->resolver);
+    tls_authorities_unref(plane->authorities);
     table_each (entry, &plane->service_ids)
         free((char *)entry->key.data);
     table_release(&plane->service_ids);

@@ -12,6 +12,7 @@
 #include "service/service.h"
 
 struct resolver;
+struct tls_authorities;
 
 struct service_plane {
     struct service_plane_options options; /* borrowed inside */
@@ -20,10 +21,11 @@ struct service_plane {
     bool *has_left;        /* owned; guarded: by worker */
 
     /* Of the control thread alone. */
-    struct list rosters;       /* all that still have memory */
-    struct table service_ids;  /* names that were ever seen, owned, with their numbers */
-    struct resolver *resolver; /* owned; made when a name first needs it */
-    struct errand *sweep;      /* brings ejected endpoints back; NULL: not running */
+    struct list rosters;                 /* all that still have memory */
+    struct table service_ids;            /* names that were ever seen, owned, with their numbers */
+    struct resolver *resolver;           /* owned; made when a name first needs it */
+    struct tls_authorities *authorities; /* counted: the system's; read when first needed */
+    struct errand *sweep;                /* brings ejected endpoints back; NULL: not running */
 };
 
 /* Posts to a worker's loop. False when the worker has left: nobody will deliver it. From any
@@ -35,6 +37,9 @@ uint32_t plane_service_id(struct service_plane *plane, struct slice name);
 
 /* NULL when there can be none. */
 struct resolver *plane_resolver(struct service_plane *plane);
+
+/* The system's certificate authorities; NULL when they cannot be read. */
+struct tls_authorities *plane_authorities(struct service_plane *plane);
 
 /* Sees to it that ejected endpoints come back. Called when a service begins to be used. */
 void plane_start_sweep(struct service_plane *plane);

@@ -2,7 +2,8 @@
 
 #include "run/loop.h"
 #include "run/socket.h"
-#include "service/endpoint.h"
+#include "service/connect.h"
+#include "service/service_tls.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -119,14 +120,15 @@ static void park(struct upstream *upstream)
         timer_set(&pool->expiry, upstream->expires);
 }
 
-/* The newest that is still good, or NULL. */
-static struct upstream *take_idle(struct pool *pool)
+/* The newest that is still good, or NULL. One whose TLS was begun by other rules than `client`'s is
+ * not. */
+static struct upstream *take_idle(struct pool *pool, const struct tls_client *client)
 {
     while (!list_is_empty(&pool->idle)) {
         struct upstream *upstream = list_entry(pool->idle.next, struct upstream, node);
         stream_unpark(upstream->h1.stream);
         take_off_idle(upstream);
-        if (stream_is_quiet(upstream->h1.stream))
+        if (upstream->client == client && stream_is_quiet(upstream->h1.stream))
             return upstream;
         pool_discard(upstream);
     }
@@ -225,13 +227,16 @@ static bool send_over(struct upstream *upstream, struct pool *to)
     return true;
 }
 
-/* On the worker that was asked: one that is idle goes to who asked. */
+/* On the worker that was asked: one that is idle goes to who asked, or at least makes room. */
 static void answer_wish(struct message *message)
 {
     struct transfer *wish = list_entry(message, struct transfer, message);
-    struct upstream *upstream = wish->from->is_closed ? NULL : take_idle(wish->from);
+    struct list *newest = wish->from->idle.next;
+    struct upstream *upstream = NULL;
+    if (!wish->from->is_closed && newest != &wish->from->idle)
+        upstream = take_idle(wish->from, list_entry(newest, struct upstream, node)->client);
     if (upstream && !send_over(upstream, wish->to))
-        park(upstream);
+        pool_discard(upstream);
     end_transfer(wish);
 }
 
@@ -273,32 +278,25 @@ static struct pool *find_needy(struct pool *pool)
 
 /* --- acquiring */
 
-static enum status status_of_connect(enum status e)
-{
-    if (e == REFUSED)
-        return UPSTREAM_REFUSED;
-    if (e == TIMEOUT)
-        return UPSTREAM_CONNECT_TIMEOUT;
-    if (e == UNREACHABLE || e == CLOSED)
-        return UPSTREAM_UNREACHABLE;
-    return e == IO_ERROR ? OVERLOADED : e; /* no descriptors, most likely */
-}
-
 /* Opens one for which room has been reserved. */
-static enum status open_new(struct pool *pool, instant deadline, struct upstream **ret_upstream)
+static enum status open_new(struct pool *pool, const struct service_options *options,
+    instant deadline, struct upstream **ret_upstream)
 {
     struct stream *stream;
-    enum status e = socket_connect(&pool->endpoint->address, NULL, deadline, &stream);
+    enum status e = connect_endpoint(pool->endpoint, options, &pool->session, deadline, &stream);
     if (!e) {
-        *ret_upstream = new_upstream(pool, stream);
-        if (*ret_upstream)
+        struct upstream *upstream = new_upstream(pool, stream);
+        if (upstream) {
+            upstream->client = service_tls_client(options);
+            *ret_upstream = upstream;
             return OK;
+        }
         stream_close(stream);
         e = NO_MEMORY;
     }
     unreserve(pool->endpoint);
     wake_first(pool);
-    return status_of_connect(e);
+    return e;
 }
 
 static void join_queue(struct pool *pool, struct waiter *waiter)
@@ -334,21 +332,33 @@ static enum status wait_in_queue(
     }
 }
 
-static enum status queue_for_one(struct pool *pool, const struct connection_options *options,
+static enum status wait_for_one(struct pool *pool, const struct service_options *options,
     instant deadline, struct upstream **ret_upstream)
 {
     struct waiter waiter = {.fiber = fiber_current()};
-    if (read_count(&pool->waiter_count) >= options->queue)
+    if (read_count(&pool->waiter_count) >= options->connections.queue)
         return UPSTREAM_CONNECTIONS;
     join_queue(pool, &waiter);
-    enum status e = wait_in_queue(pool, &waiter, options->max, deadline);
+    enum status e = wait_in_queue(pool, &waiter, options->connections.max, deadline);
     leave_queue(pool, &waiter);
     if (e)
         return e;
     if (!waiter.given)
-        return open_new(pool, deadline, ret_upstream);
+        return open_new(pool, options, deadline, ret_upstream);
     *ret_upstream = waiter.given;
     return OK;
+}
+
+/* What is given may come from before a reload that changed how TLS is spoken. */
+static enum status queue_for_one(struct pool *pool, const struct service_options *options,
+    instant deadline, struct upstream **ret_upstream)
+{
+    for (;;) {
+        enum status e = wait_for_one(pool, options, deadline, ret_upstream);
+        if (e || (*ret_upstream)->client == service_tls_client(options))
+            return e;
+        pool_discard(*ret_upstream);
+    }
 }
 
 enum status pool_acquire(struct pool *pool, const struct service_options *options, bool only_new,
@@ -356,7 +366,7 @@ enum status pool_acquire(struct pool *pool, const struct service_options *option
 {
     deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
     if (list_is_empty(&pool->waiters)) {
-        struct upstream *upstream = take_idle(pool);
+        struct upstream *upstream = take_idle(pool, service_tls_client(options));
         if (upstream && !only_new) {
             *ret_upstream = upstream;
             return OK;
@@ -364,9 +374,9 @@ enum status pool_acquire(struct pool *pool, const struct service_options *option
         /* An old one makes room for the new. */
         pool_discard(upstream);
         if (reserve(pool->endpoint, options->connections.max))
-            return open_new(pool, deadline, ret_upstream);
+            return open_new(pool, options, deadline, ret_upstream);
     }
-    return queue_for_one(pool, &options->connections, deadline, ret_upstream);
+    return queue_for_one(pool, options, deadline, ret_upstream);
 }
 
 /* --- giving back */
@@ -393,7 +403,7 @@ void pool_give(struct upstream *upstream, const struct connection_options *optio
         struct pool *needy = find_needy(pool);
         if (needy && send_over(upstream, needy))
             return;
-        if (read_count(&pool->idle_count) >= options->idle) {
+        if (needy || read_count(&pool->idle_count) >= options->idle) {
             pool_discard(upstream);
             return;
         }

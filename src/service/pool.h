@@ -6,7 +6,8 @@
  *
  * All workers together open at most `max` connections to an endpoint. Who finds that many waits,
  * first come, first served, until one of its own worker is free, or another worker sends one over:
- * idle connections move between workers as descriptors in messages.
+ * idle connections move between workers as descriptors in messages. One with TLS cannot move; it is
+ * closed, which makes room for another.
  *
  * All but pool_init belongs to the pool's worker. */
 #pragma once
@@ -16,6 +17,7 @@
 #include "http/h1.h"
 #include "run/mailbox.h"
 #include "run/timer.h"
+#include "run/tls.h"
 #include "service/service_options.h"
 
 struct endpoint;
@@ -26,18 +28,20 @@ struct pool {
     struct endpoint *endpoint;                /* counted while the pool is not closed */
     unsigned worker;
     bool is_closed;
-    bool is_retiring;      /* guarded by the plane's mutex: `retire` has been posted */
-    struct list idle;      /* of struct upstream, the newest first */
-    struct list waiters;   /* who waits longest first */
-    struct timer expiry;   /* of the oldest idle one */
-    struct message retire; /* from the control thread: close for good */
+    bool is_retiring;           /* guarded by the plane's mutex: `retire` has been posted */
+    struct list idle;           /* of struct upstream, the newest first */
+    struct list waiters;        /* who waits longest first */
+    struct timer expiry;        /* of the oldest idle one */
+    struct tls_session session; /* the newest with the endpoint, to be resumed */
+    struct message retire;      /* from the control thread: close for good */
 };
 
 /* A connection to an endpoint. While a request uses it, the request owns it. */
 struct upstream {
     struct list node;
     struct h1_connection h1;
-    struct pool *pool; /* borrowed */
+    struct pool *pool;               /* borrowed */
+    const struct tls_client *client; /* what TLS was begun with, counted by it; NULL: in clear */
     instant born, expires;
     uint64_t requests; /* answered so far; 0: it is new */
 };

@@ -2,6 +2,7 @@
 
 #include "service/check.h"
 #include "service/name_watch.h"
+#include "service/service_tls.h"
 
 #include <stdlib.h>
 
@@ -32,11 +33,11 @@ static struct endpoint_set *set_new(size_t capacity)
 }
 
 /* An address that occurs twice (two names for it) is one endpoint with the weights of both. */
-static enum status set_add(struct endpoint_set *set, const struct roster *roster, struct slice text,
-    const struct address *address, int64_t weight)
+static enum status set_add(struct endpoint_set *set, const struct roster *roster,
+    const struct endpoint_key *key, int64_t weight)
 {
     struct endpoint_entry *entry;
-    enum status e = endpoint_obtain(roster->plane, roster->service_name, text, address, &entry);
+    enum status e = endpoint_obtain(roster->plane, key, &entry);
     if (e)
         return e;
     for (uint32_t i = 0; i < set->count; i++) {
@@ -54,14 +55,16 @@ static enum status set_add(struct endpoint_set *set, const struct roster *roster
 }
 
 static enum status set_add_resolved(struct endpoint_set *set, const struct roster *roster,
-    const struct address *addresses, size_t count, int64_t weight)
+    struct endpoint_key *key, const struct address *addresses, size_t count, int64_t weight)
 {
     enum status e = OK;
     for (size_t i = 0; !e && i < count; i++) {
         char room[ADDRESS_TEXT_MAX];
         struct text text = text_fixed(room, sizeof room);
         address_format(&addresses[i], &text);
-        e = set_add(set, roster, text_slice(&text), &addresses[i], weight);
+        key->text = text_slice(&text);
+        key->address = &addresses[i];
+        e = set_add(set, roster, key, weight);
     }
     return e;
 }
@@ -100,11 +103,16 @@ static enum status set_build(struct roster *roster, struct endpoint_set **ret_se
         size_t count = 1;
         if (!at->text.size) /* it could not be read; who reads the options has complained */
             continue;
+        char room[ADDRESS_TEXT_MAX];
+        struct endpoint_key key = {.service_name = roster->service_name,
+            .text = at->text,
+            .tls_name = service_tls_name(roster->options, at, room),
+            .address = addresses};
         if (at->name.size) {
             (void)name_watch_look(roster, at->name, at->port, &addresses, &count);
-            e = set_add_resolved(set, roster, addresses, count, items[i].weight);
+            e = set_add_resolved(set, roster, &key, addresses, count, items[i].weight);
         } else {
-            e = set_add(set, roster, at->text, addresses, items[i].weight);
+            e = set_add(set, roster, &key, items[i].weight);
         }
     }
     if (e) {

@@ -2,6 +2,7 @@
 
 #include "service/check.h"
 #include "service/name_watch.h"
+#include "service/service_tls.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
     "Tries to ask a service that failed.", METRIC_COUNTER, {"service", "reason"}};
@@ -47,7 +48,9 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     service->id = plane_service_id(plane, name);
     if (plane->options.metrics)
         service->retry_series = metrics_series(plane->options.metrics, &retry_family, &name);
-    enum status e = roster_new(plane, name, options, &service->roster);
+    enum status e = service_tls_prepare(plane, reader, service->options);
+    if (!e)
+        e = roster_new(plane, name, options, &service->roster);
     if (e)
         return e;
     if (!arena_defer(reader->arena, release_service, service)) {

@@ -2,6 +2,7 @@
 
 #include "base/suggest.h"
 #include "service/service.h"
+#include "service/service_tls.h"
 
 /* --- at */
 
@@ -21,8 +22,10 @@ static enum status read_place(struct reader *reader, const struct node *node, vo
 
 static const struct option endpoint_option_list[] = {
     {"address", OPTION_CUSTOM, offsetof(struct endpoint_options, at), .is_required = true,
-        .read = read_place, .form = "host:port", .schema = "{\"type\": \"string\"}",
-        .help = "An address, a host name with a port (resolved anew by its TTL), or unix:/path."},
+        .read = read_place, .form = "host:port or https://host", .schema = "{\"type\": \"string\"}",
+        .help =
+            "An address, a host name with a port (resolved anew by its TTL), or unix:/path; with "
+            "https:// in front of it TLS is spoken."},
     {"weight", OPTION_INTEGER, offsetof(struct endpoint_options, weight), .fallback = "1",
         .minimum = 0, .maximum = 1000,
         .help = "Its share of the requests, beside the others' weights; 0: none."},
@@ -240,7 +243,7 @@ static enum status check_service(struct reader *reader, const struct node *node,
     if (options->at.count == 0)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
             "a service needs at least one endpoint");
-    return OK;
+    return service_tls_check(reader, node, options);
 }
 
 static const struct option service_option_list[] = {
@@ -258,6 +261,9 @@ static const struct option service_option_list[] = {
         .help = "How to ask an endpoint whether it is well; nothing: it is not asked."},
     {"outlier", OPTION_STRUCT, offsetof(struct service_options, outlier), .table = &outlier_table,
         .help = "When an endpoint is taken out because requests fail there."},
+    {"tls", OPTION_STRUCT, offsetof(struct service_options, tls), .table = &service_tls_table,
+        .is_set_offset = offsetof(struct service_options, tls.is_set),
+        .help = "How TLS is spoken to the endpoints; nothing: as https:// says."},
     {"host", OPTION_TEXT, offsetof(struct service_options, host),
         .help = "The Host that the service sees: a text, or \"endpoint\" for its address. By "
                 "default what the client asked for."},

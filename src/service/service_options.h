@@ -12,6 +12,8 @@ struct endpoint_place {
     struct slice name; /* to be resolved, with `port`; empty: `address` says it all */
     uint16_t port;
     struct address address;
+    bool is_tls;        /* https:// */
+    bool is_clear;      /* http:// */
     struct place place; /* in the file */
 };
 
@@ -55,6 +57,19 @@ struct outlier_options {
     double share;     /* of the endpoints that may be ejected at a time */
 };
 
+struct service_tls; /* service/service_tls.h */
+
+struct tls_options {
+    bool is_set; /* written */
+    bool verify;
+    struct slice ca, name;  /* empty: the system's; the endpoint's host */
+    struct slice cert, key; /* what is shown when it is asked for; empty: nothing */
+    struct place ca_place, cert_place, key_place;
+    const struct slice *protocols; /* offered by ALPN, the best first */
+    size_t protocol_count;
+    struct service_tls *state; /* NULL: the service speaks no TLS */
+};
+
 struct service_options {
     struct option_list at; /* of struct endpoint_options */
     struct balance_options balance;
@@ -62,11 +77,12 @@ struct service_options {
     struct connection_options connections;
     struct health_options health;
     struct outlier_options outlier;
+    struct tls_options tls;
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
 
-/* Reads "host:port" and its kin; INVALID, with a static text that says what is wrong. Slices are
- * those of `text`. */
+/* Reads "host:port" and its kin, "https://host" too; INVALID, with a static text that says what is
+ * wrong. Slices are those of `text`. */
 enum status endpoint_place_parse(
     struct slice text, struct endpoint_place *ret_place, const char **ret_problem);
 

@@ -1,6 +1,7 @@
 #include "service/call.h"
 
 #include "run/loop.h"
+#include "service/connect.h"
 
 #define MEMORY_MAX \
     ((size_t)64 * 1024) /* more is streamed: an endpoint may answer before it has read it all */
@@ -54,7 +55,7 @@ static enum status status_of_head(const struct call *call, enum status e)
     case END:
     case CLOSED:
     case IO_ERROR:
-        return UPSTREAM_CLOSED;
+        return connect_status_of_end(call->upstream->h1.stream);
     case TIMEOUT:
         return call->upload.is_cut ? UPSTREAM_CLOSED : UPSTREAM_TIMEOUT;
     default:

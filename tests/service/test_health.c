@@ -73,7 +73,7 @@ static void test_check_without_answer(void **state)
     struct fake *fake = rig_fake(rig, serve_as_told, &told);
     fake_stop(fake);
     rig_service(rig, "{at: %s, health: {path: /healthz, every: 10ms, fall: 2}}", fake->text);
-    rig_until(says(rig, "down: 2 × refused"));
+    rig_until(says(rig, "down: 2 × upstream-refused"));
 }
 
 static void serve_never(struct fake *fake, struct stream *stream, int number)
