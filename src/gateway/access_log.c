@@ -125,13 +125,28 @@ static void publish(struct access_log *log, struct ring *ring, uint64_t head)
         wake_writer(log);
 }
 
+/* What a line is about: one of the two. */
+struct subject {
+    const struct exchange *x;
+    const struct l4_facts *facts;
+};
+
+static void format_line(const struct access_log *log, struct ring *ring,
+    const struct subject *subject, struct text *text)
+{
+    if (subject->x)
+        access_log_format(subject->x, log->format, &ring->time, text);
+    else
+        access_log_format_l4(subject->facts, log->format, &ring->time, text);
+}
+
 /* Near the ring's end, or when it is nearly full: the line is made beside it and put in whole, or
  * not at all. */
 static void add_in_parts(
-    struct access_log *log, struct ring *ring, uint64_t head, const struct exchange *x)
+    struct access_log *log, struct ring *ring, uint64_t head, const struct subject *subject)
 {
     struct text text = text_fixed(ring->line, sizeof ring->line);
-    access_log_format(x, log->format, &ring->time, &text);
+    format_line(log, ring, subject, &text);
     if (room_in(log, ring, head, text.size) < text.size) {
         atomic_fetch_add_explicit(&ring->dropped, 1, memory_order_relaxed);
         return;
@@ -143,7 +158,8 @@ static void add_in_parts(
     publish(log, ring, head + text.size);
 }
 
-void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x, int64_t wall)
+static inline void add_line(
+    struct access_log *log, unsigned worker, const struct subject *subject, int64_t wall)
 {
     if (!log)
         return;
@@ -153,12 +169,23 @@ void access_log_add(struct access_log *log, unsigned worker, const struct exchan
     ring->time.wall = wall;
     if (log->ring_size - at < LINE_MAX_SIZE ||
         room_in(log, ring, head, LINE_MAX_SIZE) < LINE_MAX_SIZE) {
-        add_in_parts(log, ring, head, x);
+        add_in_parts(log, ring, head, subject);
         return;
     }
     struct text text = text_fixed(ring->data + at, LINE_MAX_SIZE);
-    access_log_format(x, log->format, &ring->time, &text);
+    format_line(log, ring, subject, &text);
     publish(log, ring, head + text.size);
+}
+
+void access_log_add(struct access_log *log, unsigned worker, const struct exchange *x, int64_t wall)
+{
+    add_line(log, worker, &(struct subject){.x = x}, wall);
+}
+
+void access_log_add_l4(
+    struct access_log *log, unsigned worker, const struct l4_facts *facts, int64_t wall)
+{
+    add_line(log, worker, &(struct subject){.facts = facts}, wall);
 }
 
 static void reopen(struct access_log *log)

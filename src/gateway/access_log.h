@@ -1,4 +1,4 @@
-/* The access log: one line for every answer.
+/* The access log: one line for every answer, and for every connection of layer 4.
  *
  * Workers format lines into rings of their own, without a lock or a system call; one writer thread
  * writes the rings out, in large pieces. When the file or pipe is slower than the lines come, or
@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "gateway/options.h"
 #include "http/exchange.h"
+#include "l4/facts.h"
 
 struct access_log;
 
@@ -30,6 +31,10 @@ void access_log_free(struct access_log *log);
 void access_log_add(
     struct access_log *log, unsigned worker, const struct exchange *x, int64_t wall);
 
+/* The same for a connection of layer 4. */
+void access_log_add_l4(
+    struct access_log *log, unsigned worker, const struct l4_facts *facts, int64_t wall);
+
 /* Closes and opens the file again (after a rotation); from any thread. */
 void access_log_reopen(struct access_log *log);
 
@@ -45,3 +50,7 @@ struct log_time {
 /* One line, as `access_log_add` writes it: for tests. */
 void access_log_format(
     const struct exchange *x, enum log_format format, struct log_time *time, struct text *text);
+
+/* The same, of access_log_add_l4. */
+void access_log_format_l4(
+    const struct l4_facts *facts, enum log_format format, struct log_time *time, struct text *text);

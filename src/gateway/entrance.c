@@ -10,9 +10,10 @@ struct kept {
     char text[]; /* of the name */
 };
 
-static bool is_of(const struct entrance *entrance, bool is_tls, struct slice name)
+static bool is_of(const struct entrance *entrance, const struct listener *listener)
 {
-    return entrance->is_tls == is_tls && slice_equal(entrance->name, name);
+    return entrance->kind == listener->kind && entrance->is_tls == listener->is_tls &&
+           slice_equal(entrance->name, listener_name(listener));
 }
 
 const struct entrance *entrance_keep(struct list *entrances, const struct listener *listener)
@@ -20,7 +21,7 @@ const struct entrance *entrance_keep(struct list *entrances, const struct listen
     struct slice name = listener_name(listener);
     list_each (node, entrances) {
         struct kept *kept = list_entry(node, struct kept, node);
-        if (is_of(&kept->entrance, listener->is_tls, name))
+        if (is_of(&kept->entrance, listener))
             return &kept->entrance;
     }
     struct kept *kept = calloc(1, sizeof *kept + name.size + 1);
@@ -29,6 +30,7 @@ const struct entrance *entrance_keep(struct list *entrances, const struct listen
     memcpy(kept->text, name.data, name.size);
     kept->entrance.name = slice_of(kept->text, name.size);
     kept->entrance.is_tls = listener->is_tls;
+    kept->entrance.kind = listener->kind;
     list_push_back(entrances, &kept->node);
     return &kept->entrance;
 }

@@ -13,6 +13,7 @@ struct listener;
 struct entrance {
     struct slice name; /* of the listener, for logs and metrics */
     bool is_tls;       /* a handshake comes before everything else */
+    enum listen_kind kind;
 };
 
 /* The one of `entrances` for a listener, made when there is none yet; NULL without memory. A

@@ -85,12 +85,19 @@ static struct listener *find_address(
 }
 
 static struct listener *find_listener(
-    struct listener *const *listeners, struct slice name, bool is_tls)
+    struct listener *const *listeners, const struct listen_address *at)
 {
     for (; listeners && *listeners; listeners++)
-        if ((*listeners)->is_tls == is_tls && slice_equal(listener_name(*listeners), name))
+        if (listener_is_for(*listeners, at))
             return *listeners;
     return NULL;
+}
+
+static bool is_among(struct listener *const *listeners, const struct listener *listener)
+{
+    while (*listeners && *listeners != listener)
+        listeners++;
+    return *listeners;
 }
 
 struct listener_change {
@@ -162,7 +169,7 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
         return NO_MEMORY;
     for (size_t i = 0; i < wanted->count; i++) {
         const struct listen_address *at = &wanted->all[i];
-        change->next[i] = find_listener(gateway->listeners, at->text, at->is_tls);
+        change->next[i] = find_listener(gateway->listeners, at);
         if (change->next[i])
             continue;
         const struct listener *same = find_address(gateway->listeners, &at->address);
@@ -175,8 +182,7 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
         change->opened[opened++] = change->next[i];
     }
     for (size_t i = 0; i < old; i++)
-        if (!find_listener(
-                change->next, listener_name(gateway->listeners[i]), gateway->listeners[i]->is_tls))
+        if (!is_among(change->next, gateway->listeners[i]))
             change->shut[shut++] = gateway->listeners[i];
     return OK;
 }

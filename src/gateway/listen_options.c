@@ -1,5 +1,7 @@
 #include "gateway/listen_options.h"
 
+#include "gateway/l4_listen.h"
+
 #define ADDRESS_HINT \
     SLICE("write \":8080\", \"127.0.0.1:8080\", \"[::1]:8080\" or \"unix:/run/weir.sock\"")
 
@@ -47,18 +49,22 @@ const struct option_table admin_address_table = {.name = "admin listener",
 
 static const struct option listen_rows[] = {
     {"http", OPTION_LIST, offsetof(struct listen_options, http), .table = &http_address_table,
-        .is_required = true, .help = "Addresses for plain HTTP."},
+        .help = "Addresses for plain HTTP."},
+    {"tcp", OPTION_MAP, offsetof(struct listen_options, tcp), .table = &tcp_table,
+        .help = "Addresses for TCP connections that go to a service as they are: {\":5432\": "
+                "postgres}."},
     {NULL}};
 
 /* All lists in one, for whoever opens them. */
 static enum status check_listen(struct reader *reader, const struct node *node, void *value)
 {
     struct listen_options *listen = value;
-    (void)reader;
-    (void)node;
     listen->all = listen->http.items;
     listen->count = listen->http.count;
-    return OK;
+    if (listen->count + listen->tcp.count == 0)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("listen: \":8080\""),
+            "there is no address to listen on");
+    return l4_listen_join(reader, listen);
 }
 
 const struct option_table listen_table = {.name = "listen",

@@ -12,6 +12,7 @@ static struct listener *new_listener(const struct listen_address *at)
         return NULL;
     listener->address = at->address;
     listener->is_tls = at->is_tls;
+    listener->kind = at->kind;
     listener->name_size = at->text.size;
     memcpy(listener->name, at->text.data, at->text.size);
     return listener;
@@ -153,4 +154,10 @@ bool listener_is_taken(const struct listener *listener, const struct inheritance
         return false;
     const struct inherited *item = inheritance_find(offer, SOCK_STREAM, &bound);
     return item && item->is_taken;
+}
+
+bool listener_is_for(const struct listener *listener, const struct listen_address *at)
+{
+    return listener->kind == at->kind && listener->is_tls == at->is_tls &&
+           slice_equal(listener_name(listener), at->text);
 }

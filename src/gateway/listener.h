@@ -12,6 +12,7 @@ struct listener {
     bool is_inherited; /* another has it too: a unix path is left in place */
     bool is_succeeded; /* another was opened beside it, to take over when it is closed */
     bool is_tls;
+    enum listen_kind kind;
     size_t name_size;
     char name[]; /* as the configuration writes it, for logs and metrics */
 };
@@ -50,3 +51,7 @@ enum status listener_offer(const struct listener *listener, struct inheritance *
 bool listener_is_taken(const struct listener *listener, const struct inheritance *offer);
 
 struct slice listener_name(const struct listener *listener);
+
+/* True when it is what a configuration asks for at `at`: the same address, written in the same way,
+ * for the same. */
+bool listener_is_for(const struct listener *listener, const struct listen_address *at);

@@ -126,6 +126,28 @@ static enum status build_router(struct building *building)
     return router_build(&building->reader, rules, snapshot->route_count, &snapshot->router);
 }
 
+static const struct service *find_for_l4(void *argument, struct slice name)
+{
+    return find_service(argument, name);
+}
+
+static struct slice similar_for_l4(void *argument, struct slice name)
+{
+    return similar_service(argument, name);
+}
+
+static enum status prepare_l4(struct building *building)
+{
+    struct snapshot *snapshot = building->snapshot;
+    struct l4_prepare prepare = {.reader = &building->reader,
+        .metrics = building->context->metrics,
+        .trusted = &building->options->trusted,
+        .find_service = find_for_l4,
+        .similar_service = similar_for_l4,
+        .argument = &building->prepare};
+    return l4_rules_prepare(&prepare, &building->options->listen, &snapshot->l4);
+}
+
 static enum status build_pins(struct snapshot *snapshot, unsigned workers)
 {
     size_t size = (workers + 1) * sizeof *snapshot->pins;
@@ -165,6 +187,8 @@ static enum status build(struct building *building, const struct node *root)
         e = prepare_routes(building);
     if (!e)
         e = build_router(building);
+    if (!e)
+        e = prepare_l4(building);
     if (!e)
         e = build_pins(snapshot, building->context->workers);
     snapshot->rules = rules_of(building->options);

@@ -6,6 +6,7 @@
  * gone. */
 #pragma once
 
+#include "gateway/l4_listen.h"
 #include "gateway/options.h"
 #include "gateway/server.h"
 #include "policy/policy.h"
@@ -35,6 +36,7 @@ struct snapshot {
     struct arena arena; /* owns everything here, the snapshot itself too */
     const struct gateway_options *options;
     struct server_rules rules;
+    struct l4_rules l4;
     const struct router *router;
     struct route *routes;
     size_t route_count;

@@ -17,6 +17,8 @@ struct door {
     struct listener *listener;
     const struct entrance *entrance; /* the listener's; it outlives the door */
     struct acceptor *acceptor;
+    const struct tcp_rules *tcp; /* for a TCP listener: what its connections are held to */
+    struct snapshot *pinned;     /* what the rules are part of */
 };
 
 static struct worker *worker_of(struct server *server)
@@ -136,6 +138,62 @@ static const struct server_ops ops = {.begin = begin,
     .closed = closed,
     .rules = current_rules};
 
+/* Layer 4. */
+
+static struct worker *worker_of_tcp(struct tcp_server *server)
+{
+    return list_entry(server, struct worker, tcp);
+}
+
+static void finish_tcp(struct tcp_server *server, const struct l4_facts *facts, void *pinned)
+{
+    struct worker *worker = worker_of_tcp(server);
+    access_log_add_l4(worker->log, worker->index, facts, loop_wall());
+    snapshot_unpin(pinned, worker->index);
+}
+
+static void closed_tcp(struct tcp_server *server)
+{
+    closed(&worker_of_tcp(server)->server);
+}
+
+static const struct tcp_ops tcp_ops = {.finish = finish_tcp, .closed = closed_tcp};
+
+static void accepted_tcp(void *argument, int descriptor, const struct address *peer)
+{
+    const struct door *door = argument;
+    struct worker *worker = door->worker;
+    snapshot_pin(door->pinned, worker->index);
+    if (!tcp_accept(&worker->tcp, descriptor, peer, door->tcp, door->pinned))
+        snapshot_unpin(door->pinned, worker->index);
+}
+
+static void use_rules(struct door *door, struct snapshot *snapshot, const struct tcp_rules *rules)
+{
+    unsigned worker = door->worker->index;
+    if (snapshot)
+        snapshot_pin(snapshot, worker);
+    if (door->pinned)
+        snapshot_unpin(door->pinned, worker);
+    door->pinned = snapshot;
+    door->tcp = rules;
+}
+
+/* The rules of the current snapshot. A listener that this has no more keeps those that it had, for
+ * who connected to it before it is shut. */
+static enum status renew_rules(struct door *door)
+{
+    struct snapshot *snapshot = door->worker->snapshot;
+    if (door->entrance->kind != LISTEN_TCP)
+        return OK;
+    const struct tcp_rules *rules = l4_rules_of_tcp(&snapshot->l4, door->entrance->name);
+    if (rules)
+        use_rules(door, snapshot, rules);
+    return door->tcp ? OK : NOT_FOUND;
+}
+
+/* Listeners. */
+
 static void accepted(void *argument, int descriptor, const struct address *peer)
 {
     struct door *door = argument;
@@ -150,11 +208,12 @@ static enum status open_door(struct worker *worker, struct listener *listener)
     door->worker = worker;
     door->listener = listener;
     door->entrance = entrance_keep(&worker->entrances, listener);
-    enum status e = NO_MEMORY;
-    if (door->entrance)
-        e = acceptor_new_shared(
-            listener->descriptor, worker->member, accepted, door, &door->acceptor);
+    enum status e = door->entrance ? renew_rules(door) : NO_MEMORY;
+    if (!e)
+        e = acceptor_new_shared(listener->descriptor, worker->member,
+            listener->kind == LISTEN_TCP ? accepted_tcp : accepted, door, &door->acceptor);
     if (e) {
+        use_rules(door, NULL, NULL);
         free(door);
         return e;
     }
@@ -167,6 +226,7 @@ static void shut_door(struct door *door, bool drains)
     if (drains)
         acceptor_drain(door->acceptor);
     acceptor_free(door->acceptor);
+    use_rules(door, NULL, NULL);
     list_remove(&door->node);
     free(door);
 }
@@ -186,6 +246,8 @@ static void use_snapshot(struct worker *worker, struct snapshot *snapshot)
     snapshot_enter(snapshot, worker->index);
     worker->snapshot = snapshot;
     request_metrics_forget(&worker->requests);
+    list_each (node, &worker->doors)
+        (void)renew_rules(list_entry(node, struct door, node));
     if (old)
         snapshot_leave(old, worker->index);
 }
@@ -218,16 +280,22 @@ void worker_update(struct order *order)
     reply(order, e);
 }
 
+static bool has_connections(const struct worker *worker)
+{
+    return worker->server.connection_count + worker->tcp.session_count > 0;
+}
+
 static void stop_on_fiber(void *argument)
 {
     struct order *order = argument;
     struct worker *worker = order->worker;
     fiber_shield();
-    while (worker->server.connection_count && loop_now() < order->deadline)
+    while (has_connections(worker) && loop_now() < order->deadline)
         if (wait_queue_wait(&worker->changed, order->deadline) == TIMEOUT)
             break;
     server_cut(&worker->server);
-    while (worker->server.connection_count)
+    tcp_server_cut(&worker->tcp);
+    while (has_connections(worker))
         (void)wait_queue_wait(&worker->changed, NEVER);
     if (worker->plane) /* none when the start failed before */
         service_plane_leave_worker(worker->plane, worker->index);
@@ -240,6 +308,7 @@ void worker_stop(struct order *order)
 {
     struct worker *worker = order->worker;
     must(list_is_empty(&worker->doors));
+    tcp_server_drain(&worker->tcp);
     if (order->is_patient)
         server_drain_patiently(&worker->server);
     else
@@ -300,6 +369,7 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
     struct start start = {
         worker, options, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
     server_init(&worker->server, &ops, worker->index);
+    tcp_server_init(&worker->tcp, &tcp_ops, worker->index, worker->metrics, worker->shard);
     list_init(&worker->doors);
     list_init(&worker->entrances);
     wait_queue_init(&worker->changed);
@@ -325,6 +395,7 @@ void worker_join(struct worker *worker)
     sem_post(&worker->may_end);
     pthread_join(worker->thread, NULL);
     sem_destroy(&worker->may_end);
+    tcp_server_release(&worker->tcp);
     entrances_release(&worker->entrances);
     request_metrics_release(&worker->requests);
 }

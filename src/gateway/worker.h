@@ -14,11 +14,13 @@
 #include "gateway/request_metrics.h"
 #include "gateway/server.h"
 #include "gateway/snapshot.h"
+#include "l4/tcp.h"
 #include "run/loop.h"
 #include "run/mailbox.h"
 
 struct worker {
     struct server server; /* first: server_ops get a pointer to it */
+    struct tcp_server tcp;
     unsigned index;
     pthread_t thread;
     sem_t may_end;               /* nobody posts to the loop any more: it may be freed */

@@ -279,11 +279,50 @@ static void missing_folder_is_an_error(void **state)
     assert_status(access_log_new(&options, 1, &log), IO_ERROR);
 }
 
+static void check_l4(const struct l4_facts *facts, enum log_format format, const char *line)
+{
+    char room[1024];
+    struct text text = text_fixed(room, sizeof room);
+    struct log_time time = {.wall = (int64_t)1763640000 * SECOND};
+    access_log_format_l4(facts, format, &time, &text);
+    assert_slices(text_slice(&text), slice_of_text(line));
+}
+
+static void layer_4_has_lines_of_its_own(void **state)
+{
+    (void)state;
+    struct l4_facts facts = {.listener = SLICE(":5432"),
+        .service = SLICE("db"),
+        .endpoint = SLICE("10.0.0.1:5432"),
+        .reason = UPSTREAM_CLOSED,
+        .started = 1,
+        .ended = 1500001,
+        .connect_time = 20000,
+        .received = 3,
+        .sent = 4,
+        .tries = 2};
+    assert_ok(address_parse(SLICE("10.0.0.9:1234"), &facts.client));
+    check_l4(&facts, LOG_JSON,
+        "{\"time\":\"2025-11-20T12:00:00.000Z\",\"listener\":\":5432\","
+        "\"network.transport\":\"tcp\",\"client.address\":\"10.0.0.9\",\"client.port\":1234,"
+        "\"service\":\"db\",\"upstream.address\":\"10.0.0.1:5432\",\"bytes.received\":3,"
+        "\"bytes.sent\":4,\"duration\":0.001500,\"upstream.connect.duration\":0.000020,"
+        "\"upstream.tries\":2,\"reason\":\"upstream-closed\"}\n");
+    check_l4(&facts, LOG_COMBINED,
+        "10.0.0.9 - - [20/Nov/2025:12:00:00 +0000] \"CONNECT db TCP\" 502 4 \"-\" \"-\"\n");
+    facts.reason = OK;
+    facts.transport = L4_UDP;
+    facts.service = SLICE_NONE;
+    check_l4(&facts, LOG_COMBINED,
+        "10.0.0.9 - - [20/Nov/2025:12:00:00 +0000] \"CONNECT - UDP\" 200 4 \"-\" \"-\"\n");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layer_4_has_lines_of_its_own),
         TEST(json_has_the_facts),
         TEST(combined_cannot_be_forged),
         TEST(time_goes_on),

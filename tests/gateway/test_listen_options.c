@@ -62,7 +62,9 @@ static void test_malformed(void **state)
         {"http: {adress: \":80\", address: \":81\"}", 1, 8, "unknown option \"adress\"",
             "did you mean \"address\"?"},
         {"http: [{}]", 1, 8, "needs \"address\"", ":8080"},
-        {"{}", 1, 1, "needs \"http\"", NULL},
+        {"{}", 1, 1, "there is no address to listen on", NULL},
+        {"tcp: {\"5432\": db}", 1, 7, "\"5432\" is not an address to listen on", NULL},
+        {"tcp: {\":5432\": {}}", 1, 16, "a TCP listener needs a service", "to: postgres"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct read r;

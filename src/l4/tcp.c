@@ -1,0 +1,336 @@
+#include "l4/tcp.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "l4/metrics.h"
+#include "l4/opening.h"
+#include "l4/relay.h"
+#include "run/loop.h"
+#include "run/scope.h"
+#include "service/dial.h"
+
+/* A listener, as this worker counts its connections. They may outlive it. */
+struct gate {
+    struct list node;
+    uint32_t open;
+    size_t name_size;
+    char name[];
+};
+
+struct session {
+    struct list node; /* in server->sessions */
+    struct tcp_server *server;
+    struct gate *gate;
+    const struct tcp_rules *rules;
+    void *pinned;
+    struct fiber *fiber;
+    struct stream *client;   /* owned */
+    struct stream *upstream; /* owned; NULL until connected */
+    const struct l4_target *target;
+    struct text early;          /* owned: what was read before the service was known */
+    struct client_hello *hello; /* owned; NULL: nobody asked */
+    struct proxy_header header; /* what a proxy said; is_local: nothing */
+    struct dial dial;
+    struct l4_facts facts;
+};
+
+/* --- the server */
+
+void tcp_server_init(struct tcp_server *server, const struct tcp_ops *ops, unsigned worker,
+    struct metrics *metrics, struct metrics_shard *shard)
+{
+    *server = (struct tcp_server){.ops = ops, .worker = worker, .metrics = metrics, .shard = shard};
+    list_init(&server->sessions);
+    list_init(&server->gates);
+}
+
+void tcp_server_release(struct tcp_server *server)
+{
+    struct list *node;
+    while ((node = list_pop_front(&server->gates)))
+        free(list_entry(node, struct gate, node));
+}
+
+void tcp_server_drain(struct tcp_server *server)
+{
+    server->is_draining = true;
+}
+
+void tcp_server_cut(struct tcp_server *server)
+{
+    server->is_draining = true;
+    list_each (node, &server->sessions) {
+        struct session *session = list_entry(node, struct session, node);
+        if (session->fiber)
+            fiber_cancel(session->fiber);
+    }
+}
+
+/* There are as many as listeners ever had names. */
+static struct gate *find_gate(struct tcp_server *server, struct slice name)
+{
+    list_each (node, &server->gates) {
+        struct gate *gate = list_entry(node, struct gate, node);
+        if (slice_equal(slice_of(gate->name, gate->name_size), name))
+            return gate;
+    }
+    struct gate *gate = calloc(1, sizeof *gate + name.size + 1);
+    if (!gate)
+        return NULL;
+    gate->name_size = name.size;
+    memcpy(gate->name, name.data, name.size);
+    list_push_front(&server->gates, &gate->node);
+    return gate;
+}
+
+static void count_open(const struct session *session, int more)
+{
+    struct tcp_server *server = session->server;
+    session->gate->open += (uint32_t)more;
+    server->session_count += (uint32_t)more;
+    if (server->shard)
+        metric_set(server->shard, session->rules->open_series, session->gate->open);
+}
+
+/* --- the life of a connection */
+
+static enum status read_proxy_header(struct session *session, instant deadline)
+{
+    const struct tcp_rules *rules = session->rules;
+    const struct address *peer = stream_peer(session->client);
+    bool is_trusted = false;
+    for (size_t i = 0; i < rules->trusted->count && !is_trusted; i++)
+        is_trusted = network_contains(&rules->trusted->items[i], peer);
+    if (!is_trusted)
+        return PEER_NOT_TRUSTED;
+    enum status e = opening_read_proxy_header(session->client, deadline, &session->header);
+    if (!e && !session->header.is_local)
+        address_copy(&session->facts.client, &session->header.source);
+    return e;
+}
+
+/* The peer is told as TLS does it: a fatal alert, unrecognized_name (RFC 6066 §3). */
+static void refuse_name(struct session *session)
+{
+    static const char alert[] = {21, 3, 3, 0, 2, 2, 112};
+    instant soon = loop_now() + SECOND;
+    (void)stream_write(session->client, alert, sizeof alert, soon, NULL);
+}
+
+static enum status find_by_name(struct session *session, instant deadline)
+{
+    session->hello = malloc(sizeof *session->hello);
+    if (!session->hello)
+        return NO_MEMORY;
+    session->hello->name_size = session->hello->protocols_size = 0;
+    enum status e =
+        opening_read_client_hello(session->client, deadline, &session->early, session->hello);
+    if (e)
+        return e;
+    struct slice protocols = client_hello_protocols(session->hello);
+    session->facts.server_name = client_hello_name(session->hello);
+    (void)client_hello_next_protocol(&protocols, &session->facts.protocol);
+    session->target = tcp_rules_find(session->rules, session->hello);
+    if (!session->target)
+        refuse_name(session);
+    return session->target ? OK : NO_ROUTE;
+}
+
+/* What comes before the service is known. */
+static enum status open_session(struct session *session)
+{
+    const struct tcp_options *options = session->rules->options;
+    instant deadline = clock_after(loop_now(), options->opening_timeout);
+    enum status e = OK;
+    if (options->proxy_protocol)
+        e = read_proxy_header(session, deadline);
+    session->target = session->rules->to;
+    if (!e && !session->target)
+        e = find_by_name(session, deadline);
+    return e;
+}
+
+static enum status connect_session(struct session *session)
+{
+    struct l4_facts *facts = &session->facts;
+    struct dial_caller caller = {&facts->client, facts->listener};
+    instant began = loop_now();
+    facts->service = session->target->service_name;
+    dial_begin(&session->dial, session->target->service, session->server->worker, &caller);
+    enum status e = dial_connect(&session->dial, NEVER, &session->upstream);
+    facts->tries = session->dial.tries;
+    facts->endpoint = dial_endpoint(&session->dial);
+    facts->connect_time = loop_now() > began ? loop_now() - began : 1;
+    return e;
+}
+
+/* The PROXY header, and what the client has said already. */
+static enum status send_early(struct session *session)
+{
+    const struct tcp_options *options = session->rules->options;
+    const struct l4_facts *facts = &session->facts;
+    const struct address *destination =
+        session->header.is_local ? stream_local(session->client) : &session->header.destination;
+    char header[PROXY_HEADER_ROOM];
+    struct iovec parts[2] = {{.iov_base = header}, {session->early.data, session->early.size}};
+    size_t done = 0;
+    parts[0].iov_len = proxy_header_write(
+        (enum proxy_version)options->send_proxy, &facts->client, destination, header);
+    if (parts[0].iov_len + parts[1].iov_len == 0)
+        return OK;
+    instant deadline = clock_after(loop_now(), options->idle_timeout);
+    enum status e = stream_writev(session->upstream, parts, 2, deadline, &done);
+    if (done > parts[0].iov_len)
+        session->facts.received = done - parts[0].iov_len;
+    text_release(&session->early);
+    if (e == TIMEOUT)
+        return UPSTREAM_WRITE_TIMEOUT;
+    return e == CANCELLED || e == NO_MEMORY || !e ? e : UPSTREAM_CLOSED;
+}
+
+static enum status relay_session(struct session *session)
+{
+    struct relay relay = {.client = session->client,
+        .upstream = session->upstream,
+        .idle_timeout = session->rules->options->idle_timeout,
+        .meter = {session->server->shard, session->target->received, session->target->sent}};
+    if (session->server->shard)
+        metric_add(session->server->shard, session->target->received, session->facts.received);
+    enum status e = relay_run(&relay);
+    session->facts.received += relay.forth;
+    session->facts.sent += relay.back;
+    return e;
+}
+
+/* An endpoint that takes a connection and breaks it off without a byte has failed. */
+static void judge_endpoint(struct session *session, enum status e)
+{
+    if (session->facts.sent > 0 || e == OK)
+        dial_good(&session->dial);
+    else if (e == UPSTREAM_CLOSED)
+        dial_failed(&session->dial, e);
+}
+
+static enum status serve(struct session *session)
+{
+    enum status e = open_session(session);
+    if (!e)
+        e = connect_session(session);
+    if (!e) {
+        e = send_early(session);
+        if (!e)
+            e = relay_session(session);
+        judge_endpoint(session, e);
+    }
+    return e == CANCELLED && session->server->is_draining ? SHUTTING_DOWN : e;
+}
+
+/* A connection that did not end in peace is reset, so that the other side does not take what came
+ * so far for the whole. */
+static void end_stream(struct stream *stream, bool in_peace)
+{
+    struct linger hard = {.l_onoff = 1};
+    int descriptor = in_peace || !stream ? -1 : stream_release(stream);
+    if (descriptor < 0) {
+        stream_close(stream);
+        return;
+    }
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(descriptor);
+}
+
+static void free_session(struct session *session)
+{
+    struct tcp_server *server = session->server;
+    text_release(&session->early);
+    free(session->hello);
+    dial_end(&session->dial);
+    list_remove(&session->node);
+    free(session);
+    server->ops->closed(server);
+}
+
+static void finish(struct session *session)
+{
+    struct tcp_server *server = session->server;
+    struct l4_facts *facts = &session->facts;
+    const struct l4_target *target = session->target ? session->target : session->rules->nowhere;
+    facts->ended = loop_now();
+    if (server->shard)
+        l4_count(server->metrics, server->shard, target, facts);
+    count_open(session, -1);
+    server->ops->finish(server, facts, session->pinned);
+}
+
+static void run_session(void *argument)
+{
+    struct session *session = argument;
+    session->fiber = fiber_current();
+    enum status e = serve(session);
+    session->facts.reason = e;
+    bool in_peace = e == OK || e == IDLE_TIMEOUT;
+    end_stream(session->upstream, in_peace);
+    end_stream(session->client, in_peace || e == NO_ROUTE); /* which was told by an alert */
+    finish(session);
+    free_session(session);
+}
+
+static struct session *new_session(struct tcp_server *server, const struct address *peer,
+    const struct tcp_rules *rules, void *pinned)
+{
+    struct gate *gate = find_gate(server, rules->listener);
+    struct session *session = gate ? calloc(1, sizeof *session) : NULL;
+    if (!session)
+        return NULL;
+    session->server = server;
+    session->gate = gate;
+    session->rules = rules;
+    session->pinned = pinned;
+    session->header.is_local = true;
+    session->early = text_growing(CLIENT_HELLO_BYTES_MAX);
+    session->facts.listener = rules->listener;
+    session->facts.started = loop_now();
+    address_copy(&session->facts.client, peer);
+    return session;
+}
+
+static bool is_full(const struct session *session)
+{
+    int64_t most = session->rules->options->connections_max;
+    return most && session->gate->open >= (uint64_t)most;
+}
+
+/* Closes before it began: with a reset, so that nothing of it stays behind. */
+static bool refuse(struct tcp_server *server, struct session *session, int descriptor)
+{
+    struct linger hard = {.l_onoff = 1};
+    atomic_fetch_add_explicit(&server->refused, 1, memory_order_relaxed);
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(descriptor);
+    free(session);
+    server->ops->closed(server);
+    return false;
+}
+
+bool tcp_accept(struct tcp_server *server, int descriptor, const struct address *peer,
+    const struct tcp_rules *rules, void *pinned)
+{
+    struct session *session = new_session(server, peer, rules, pinned);
+    if (!session || is_full(session))
+        return refuse(server, session, descriptor);
+    if (socket_adopt(descriptor, peer, &session->client)) {
+        free(session);
+        server->ops->closed(server);
+        return false;
+    }
+    list_push_front(&server->sessions, &session->node);
+    count_open(session, 1);
+    if (scope_start(loop_scope(loop_current()), run_session, session) == OK)
+        return true;
+    stream_close(session->client);
+    count_open(session, -1);
+    free_session(session);
+    return false;
+}

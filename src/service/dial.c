@@ -1,0 +1,164 @@
+#include "service/dial.h"
+
+#include "base/hash.h"
+#include "run/loop.h"
+#include "run/socket.h"
+
+#define TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
+
+/* Expressions are asked of an exchange: one in which nothing is known but who calls. */
+static uint64_t hash_of(const struct expression *key, const struct dial_caller *caller)
+{
+    struct exchange x = {.deadline = NEVER};
+    arena_init(&x.arena, 0, 64 * 1024);
+    fields_init(&x.request.fields, &x.arena);
+    fields_init(&x.response.fields, &x.arena);
+    x.facts.listener = caller->listener;
+    x.peer = x.client = *caller->client;
+    struct slice text = expression_text(key, &x);
+    uint64_t hash = text.data ? hash_bytes(text) : 0;
+    arena_release(&x.arena);
+    return hash;
+}
+
+void dial_begin(struct dial *dial, const struct service *service, unsigned worker,
+    const struct dial_caller *caller)
+{
+    const struct expression *key = service->options->balance.key;
+    *dial = (struct dial){.service = service, .worker = worker};
+    dial->view = roster_use(service->roster, worker);
+    if (key)
+        dial->hash = hash_of(key, caller);
+}
+
+enum status dial_choose(struct dial *dial)
+{
+    const struct endpoint_set *set = dial->view->set;
+    struct pick pick = {.candidates = set->candidates,
+        .count = set->count,
+        .random = loop_random(),
+        .tried = dial->tried,
+        .hash = dial->hash};
+    uint32_t index = dial->service->options->balance.type->pick(dial->view->balance, &pick);
+    if (index == PICK_NONE)
+        return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
+    dial->index = index;
+    dial->endpoint = set->endpoints[index];
+    dial->text = dial->endpoint->text;
+    dial->tries++;
+    atomic_fetch_add_explicit(&dial->endpoint->load.in_flight, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&dial->endpoint->load.requests, 1, memory_order_relaxed);
+    return OK;
+}
+
+void dial_leave(struct dial *dial)
+{
+    if (!dial->endpoint)
+        return;
+    struct load *load = &dial->endpoint->load;
+    if (dial->is_open)
+        atomic_fetch_sub(&load->open, 1);
+    atomic_fetch_sub_explicit(&load->in_flight, 1, memory_order_relaxed);
+    if (dial->index < 64)
+        dial->tried |= (uint64_t)1 << dial->index;
+    dial->is_open = false;
+    dial->endpoint = NULL;
+}
+
+void dial_end(struct dial *dial)
+{
+    dial_leave(dial);
+    if (dial->view)
+        view_release(dial->view);
+    dial->view = NULL;
+}
+
+void dial_good(struct dial *dial)
+{
+    mark_good(dial->endpoint);
+}
+
+void dial_failed(struct dial *dial, enum status reason)
+{
+    mark_failed(dial->view, dial->index, &dial->service->options->outlier, status_word(reason));
+    service_count_failure(dial->service, dial->worker, reason);
+}
+
+/* --- connecting */
+
+static enum status status_of_connect(enum status e)
+{
+    if (e == REFUSED)
+        return UPSTREAM_REFUSED;
+    if (e == TIMEOUT)
+        return UPSTREAM_CONNECT_TIMEOUT;
+    if (e == UNREACHABLE || e == CLOSED)
+        return UPSTREAM_UNREACHABLE;
+    return e == IO_ERROR ? OVERLOADED : e; /* no descriptors, most likely */
+}
+
+static bool is_connect_failure(enum status e)
+{
+    return e == UPSTREAM_REFUSED || e == UPSTREAM_UNREACHABLE || e == UPSTREAM_CONNECT_TIMEOUT;
+}
+
+/* Right after the start names may not be resolved yet. */
+static enum status wait_for_names(struct dial *dial, instant deadline)
+{
+    while (dial->view->set->count == 0 && dial->view->set->trouble == INCOMPLETE) {
+        if (loop_now() >= deadline)
+            return UPSTREAM_DNS_TIMEOUT;
+        enum status e = fiber_sleep_until(loop_now() + 10 * MILLISECOND);
+        if (e)
+            return e;
+        view_release(dial->view);
+        dial->view = roster_use(dial->service->roster, dial->worker);
+    }
+    return OK;
+}
+
+/* One connection more, of all workers, if there may be. */
+static bool reserve(struct dial *dial)
+{
+    int64_t max = dial->service->options->connections.max;
+    dial->is_open = true;
+    return atomic_fetch_add(&dial->endpoint->load.open, 1) < max;
+}
+
+static enum status try_once(struct dial *dial, instant deadline, struct stream **ret_stream)
+{
+    instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
+    if (!reserve(dial))
+        return UPSTREAM_CONNECTIONS;
+    return status_of_connect(
+        socket_connect(&dial->endpoint->address, NULL, clock_sooner(until, deadline), ret_stream));
+}
+
+static void count_retry(const struct dial *dial)
+{
+    metric_add(plane_shard(dial->service->plane, dial->worker), dial->service->retry_series, 1);
+}
+
+enum status dial_connect(struct dial *dial, instant deadline, struct stream **ret_stream)
+{
+    instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
+    enum status e = wait_for_names(dial, clock_sooner(until, deadline));
+    if (!e)
+        e = dial_choose(dial);
+    while (!e) {
+        e = try_once(dial, deadline, ret_stream);
+        if (!e)
+            return OK;
+        if (is_connect_failure(e))
+            dial_failed(dial, e);
+        bool may_go_on = is_connect_failure(e) || e == UPSTREAM_CONNECTIONS;
+        if (!may_go_on || dial->tries == TRIES_MAX || dial->index >= 64)
+            return e;
+        dial_leave(dial);
+        if (dial_choose(dial))
+            return e; /* nobody else is left */
+        count_retry(dial);
+        e = OK;
+    }
+    return e;
+}

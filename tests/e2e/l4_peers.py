@@ -1,0 +1,97 @@
+"""Services and clients of layer 4: what they do with their sockets is up to each test."""
+
+import contextlib
+import socket
+import struct
+import threading
+
+
+class TcpService:
+    """Calls serve(connection) on a thread of its own for every connection."""
+
+    def __init__(self, serve):
+        self.serve = serve
+        self.accepted = 0
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.port = self.listener.getsockname()[1]
+        self.at = f"127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.accepted += 1
+                threading.Thread(target=self._run, args=(connection,), daemon=True).start()
+
+    def _run(self, connection):
+        with contextlib.suppress(OSError), connection:
+            self.serve(connection)
+
+    def close(self):
+        # Only a shutdown ends an accept that waits, and with it the port.
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def echo(connection):
+    """Sends back what comes, and ends when the other side has."""
+    while data := connection.recv(65536):
+        connection.sendall(data)
+    connection.shutdown(socket.SHUT_WR)
+
+
+def named(name):
+    """Says its name at once, then echoes."""
+    def serve(connection):
+        connection.sendall(name.encode() + b"\n")
+        echo(connection)
+    return serve
+
+
+def reset(connection):
+    """Breaks a connection off instead of ending it."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def read_all(connection):
+    """What comes until the end."""
+    parts = []
+    while data := connection.recv(1 << 20):
+        parts.append(data)
+    return b"".join(parts)
+
+
+def read_exactly(connection, size):
+    parts = b""
+    while len(parts) < size:
+        data = connection.recv(size - len(parts))
+        assert data, f"ended after {len(parts)} bytes of {size}: {parts[-200:]!r}"
+        parts += data
+    return parts
+
+
+def read_line(connection):
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = connection.recv(1)
+        assert byte, f"ended after {line!r}"
+        line += byte
+    return line.decode().strip()
+
+
+def port_of(gateway, number=0):
+    """The port of the gateway's listener of that number."""
+    return int(gateway.addresses[number].rsplit(":", 1)[1])
+
+
+def connect(gateway, number=0, timeout=10.0):
+    return socket.create_connection(("127.0.0.1", port_of(gateway, number)), timeout)
