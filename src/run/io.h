@@ -62,8 +62,9 @@ struct io_loop {
 enum status io_loop_init(struct io_loop *loop);
 void io_loop_release(struct io_loop *loop);
 
-/* Waits up to `timeout` milliseconds (-1: for ever) and deals with what happened. */
-void io_loop_poll(struct io_loop *loop, int timeout);
+/* Waits up to `timeout` milliseconds (-1: for ever) and deals with what happened. True when more
+ * may have happened than fits into one round. */
+bool io_loop_poll(struct io_loop *loop, int timeout);
 
 /* Calls back parked ones that have something to read, who waits longest first, but only a few: what
  * is under way goes before what begins. Then fewer requests are under way at once, and their

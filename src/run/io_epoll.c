@@ -114,7 +114,7 @@ void io_loop_call_due(struct io_loop *loop)
     list_remove(&mark);
 }
 
-void io_loop_poll(struct io_loop *loop, int timeout)
+bool io_loop_poll(struct io_loop *loop, int timeout)
 {
     struct epoll_event events[EVENTS_A_ROUND];
     int count = epoll_wait(loop->epoll, events, EVENTS_A_ROUND, timeout);
@@ -125,6 +125,7 @@ void io_loop_poll(struct io_loop *loop, int timeout)
         if (events[i].data.ptr)
             report(events[i].data.ptr, events[i].events);
     loop->events = NULL;
+    return count == EVENTS_A_ROUND;
 }
 
 static enum status control(struct io *io, int operation, uint32_t events)

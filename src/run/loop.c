@@ -12,6 +12,7 @@
 #define BUFFERS_LARGE      64
 #define SPLICES_MAX        64
 #define TRIM_EVERY         SECOND
+#define FULL_ROUNDS        64 /* in a row, in which timers wait for what has come */
 #define SIGNAL_STACK_EXTRA ((size_t)16 * 1024) /* for the handler's own frames */
 
 _Thread_local struct loop *loop_here;
@@ -125,19 +126,30 @@ static void take_late_ones(struct loop *loop)
     loop->late_first = loop->late_last = NULL;
 }
 
+/* When the process was stopped for a while, deadlines have passed although what was waited for has
+ * come: it goes first. A loop that is never done with what comes must fire its timers too. */
+static bool are_timers_due(struct loop *loop, bool is_full)
+{
+    if (!is_full || ++loop->full_rounds > FULL_ROUNDS) {
+        loop->full_rounds = 0;
+        return true;
+    }
+    return false;
+}
+
 static void one_round(struct loop *loop)
 {
     take_late_ones(loop);
     int timeout = time_to_sleep(loop);
     if (timeout != 0 && !mailbox_fall_asleep(&loop->mailbox))
         timeout = 0;
-    io_loop_poll(&loop->io, timeout);
+    bool is_full = io_loop_poll(&loop->io, timeout);
     if (timeout != 0)
         mailbox_wake_up(&loop->mailbox);
     loop->now = clock_now();
     loop->wall = 0;
     mailbox_deliver(&loop->mailbox);
-    if (loop->now >= loop->wheel.next)
+    if (loop->now >= loop->wheel.next && are_timers_due(loop, is_full))
         wheel_advance(&loop->wheel, loop->now);
     fiber_run_ready(loop);
     io_loop_call_due(&loop->io); /* now that stacks and buffers have come back, still warm */

@@ -64,6 +64,7 @@ struct loop {
     struct fiber *ready_first, *ready_last;
     struct fiber *late_first, *late_last; /* ready, but only in the next round */
     unsigned budget;                      /* switches left in this round */
+    unsigned full_rounds;                 /* in a row, in which timers were held back */
     unsigned share; /* operations left that the running fiber may do without a wait */
     struct context main;
     struct checked main_checked;

@@ -319,6 +319,74 @@ static void nobody_starves(void **state)
     in_a_fiber(be_greedy);
 }
 
+enum { CROWD = 450 }; /* more than fit into one round */
+
+struct crowd {
+    struct stream *readers[CROWD];
+    int peers[CROWD]; /* descriptors: writing to them takes no turns */
+    instant deadline;
+    unsigned begun, in_time;
+};
+
+static void read_in_time(void *argument)
+{
+    struct crowd *crowd = argument;
+    struct stream *stream = crowd->readers[crowd->begun++];
+    char room[1];
+    size_t size;
+    crowd->in_time += stream_read(stream, room, 1, crowd->deadline, &size) == OK;
+}
+
+/* The thread stands still until all deadlines have passed; meanwhile all the bytes have come. False
+ * when the bytes themselves were late. */
+static bool stand_still(struct crowd *crowd)
+{
+    struct scope scope;
+    scope_init(&scope);
+    crowd->begun = crowd->in_time = 0;
+    crowd->deadline = clock_now() + 100 * MILLISECOND;
+    for (size_t i = 0; i < CROWD; i++)
+        assert_ok(scope_start(&scope, read_in_time, crowd));
+    while (crowd->begun < CROWD)
+        fiber_yield();
+    for (size_t i = 0; i < CROWD; i++)
+        assert_int_equal(write(crowd->peers[i], "x", 1), 1);
+    bool is_fair = clock_now() < crowd->deadline && loop_now() < crowd->deadline;
+    while (clock_now() < crowd->deadline + 5 * MILLISECOND)
+        continue;
+    assert_ok(scope_wait(&scope, NEVER));
+    scope_end(&scope);
+    return is_fair;
+}
+
+static void be_in_time(void *argument)
+{
+    (void)argument;
+    struct crowd *crowd = calloc(1, sizeof *crowd);
+    bool is_fair;
+    do {
+        for (size_t i = 0; i < CROWD; i++) {
+            int pair[2];
+            assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+            assert_ok(socket_adopt(pair[0], NULL, &crowd->readers[i]));
+            crowd->peers[i] = pair[1];
+        }
+        is_fair = stand_still(crowd);
+        for (size_t i = 0; i < CROWD; i++) {
+            stream_close(crowd->readers[i]);
+            close(crowd->peers[i]);
+        }
+    } while (!is_fair);
+    assert_int_equal(crowd->in_time, CROWD);
+    free(crowd);
+}
+
+static void what_came_in_time_is_in_time(void **state)
+{
+    (void)state;
+    in_a_fiber(be_in_time);
+}
+
 /* A peer that closes with bytes unread resets the connection. */
 static void be_reset(void *argument)
 {
@@ -458,6 +526,7 @@ int main(void)
         cmocka_unit_test(waits_can_be_cancelled),
         cmocka_unit_test(nobody_starves),
         cmocka_unit_test(a_broken_connection_is_closed),
+        cmocka_unit_test(what_came_in_time_is_in_time),
         cmocka_unit_test(a_break_is_told),
         cmocka_unit_test(a_break_is_not_told_who_does_not_ask),
         cmocka_unit_test(a_descriptor_moves),
