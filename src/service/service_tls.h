@@ -22,7 +22,8 @@ extern const struct option_table service_tls_table;
 enum status service_tls_check(
     struct reader *reader, const struct node *node, struct service_options *options);
 
-/* Reads the files and makes the client, if the service speaks TLS. Complains about files. */
+/* Reads the files and makes the client, if the service speaks TLS. OK also after complaints about
+ * the files; there is no client then. */
 enum status service_tls_prepare(
     struct service_plane *plane, struct reader *reader, const struct service_options *options);
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 
@@ -90,8 +91,10 @@ class Peer:
 class Upstream:
     """Calls `script(peer)` in a thread for each connection. `requests` gathers what `serve` read. Use it as a context manager."""
 
-    def __init__(self, script=None, address=("127.0.0.1", 0)):
+    def __init__(self, script=None, address=("127.0.0.1", 0), tls=None):
+        """`tls`: an ssl.SSLContext; `refusals` gathers why handshakes failed."""
         self.script = script or Upstream.serve
+        self.tls, self.refusals = tls, []
         self.requests, self.connections, self.errors = [], 0, []
         self.listener = socket.create_server(address, backlog=1024)
         self.host, self.port = self.listener.getsockname()[:2]
@@ -120,7 +123,11 @@ class Upstream:
 
     def _run(self, peer):
         try:
+            if self.tls:
+                peer.socket = self.tls.wrap_socket(peer.socket, server_side=True)
             self.script(peer)
+        except ssl.SSLError as error:
+            self.refusals.append(str(error))
         except (EOFError, OSError):
             pass
         except Exception as error:  # a mistake in a test's script has to be seen
