@@ -1,5 +1,6 @@
 #include "config/expression_root.h"
 
+#include "config/expression_tls.h"
 #include "http/uri.h"
 
 static void set_text(struct value *value, struct slice text)
@@ -181,6 +182,24 @@ const struct expression_root expression_roots[] = {
         "the client's address; behind a trusted proxy the one that it names"},
     {"peer.ip", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_peer, NULL,
         "the address of the connection's other end"},
+    {"client.cert.subject", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_cert_subject, NULL,
+        "whom the client's certificate is for: CN=alice,O=Shop"},
+    {"client.cert.issuer", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_cert_issuer, NULL,
+        "who has issued it, in the same form"},
+    {"client.cert.san", ROOT_ALONE, TYPE_LIST, PHASE_REQUEST, read_cert_san, NULL,
+        "its alternative names, a list: hosts, mail addresses, URIs"},
+    {"client.cert.serial", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_cert_serial, NULL,
+        "its number, hexadecimal"},
+    {"client.cert.fingerprint", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_cert_fingerprint, NULL,
+        "its SHA-256, 64 hexadecimal digits"},
+    {"tls.version", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_tls_version, NULL,
+        "TLSv1.3 or TLSv1.2; missing on plain HTTP"},
+    {"tls.cipher", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_tls_cipher, NULL,
+        "TLS_AES_128_GCM_SHA256, …"},
+    {"tls.sni", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_tls_sni, NULL,
+        "the name that the client asked for in its handshake"},
+    {"tls.alpn", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_tls_alpn, NULL,
+        "the protocol agreed in the handshake: http/1.1, h2"},
     {"method", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_method, NULL, "GET, POST, …"},
     {"host", ROOT_ALONE, TYPE_TEXT, PHASE_REQUEST, read_host, NULL,
         "the host asked for, lower case, without its port"},

@@ -2,6 +2,7 @@
 #include "gateway/access_log.h"
 
 #include "gateway/access_text.h"
+#include "run/tls.h"
 
 /* Bytes that a value of the client's may have in a line that would be too long with all of it. */
 #define CUT ((size_t)1024)
@@ -56,6 +57,18 @@ static void add_answer(struct text *text, const struct exchange *x)
     }
 }
 
+static void add_tls(struct text *text, struct stream *tls)
+{
+    struct tls_facts facts;
+    if (!tls || !tls_facts(tls, &facts))
+        return;
+    ACCESS_KEY(text, "tls.protocol.version");
+    add_plain(text, slice_of_text(facts.version));
+    const struct tls_certificate *certificate = facts.has_certificate ? tls_certificate(tls) : NULL;
+    if (certificate)
+        access_add_optional(text, SLICE(",\"tls.client.subject\":"), certificate->subject);
+}
+
 static void add_json_line(
     struct text *text, const struct exchange *x, struct log_time *time, size_t most)
 {
@@ -65,6 +78,7 @@ static void add_json_line(
     access_add_optional(text, SLICE(",\"request.id\":"), x->request_id);
     access_add_optional(text, SLICE(",\"listener\":"), x->facts.listener);
     add_request(text, x, most);
+    add_tls(text, x->tls);
     access_add_optional(text, SLICE(",\"http.route\":"), x->facts.route);
     access_add_optional(text, SLICE(",\"service\":"), x->facts.service);
     access_add_optional(text, SLICE(",\"upstream.address\":"), x->facts.endpoint);
@@ -72,6 +86,7 @@ static void add_json_line(
     if (x->facts.reason != OK)
         access_add_optional(
             text, SLICE(",\"reason\":"), slice_of_text(status_word(x->facts.reason)));
+    access_add_optional(text, SLICE(",\"error.message\":"), x->facts.trouble);
     if (most == CUT)
         text_add_literal(text, ",\"log.cut\":true");
     text_add_literal(text, "}\n");

@@ -59,8 +59,12 @@ void connection_begin(struct connection *connection)
 
 static bool serve(struct connection *connection)
 {
-    if (connection->protocol == PROTOCOL_UNDECIDED && opening_run(connection))
-        return false;
+    if (connection->protocol == PROTOCOL_UNDECIDED) {
+        if (opening_run(connection))
+            return false;
+        if (!h1_has_bytes(&connection->h1) && stream_is_quiet(connection->h1.stream))
+            return true; /* a handshake was all that came */
+    }
     return h1_connection_serve(connection);
 }
 

@@ -37,7 +37,8 @@ enum status foundation_init(struct foundation *foundation, unsigned workers)
     *foundation = (struct foundation){.workers = workers};
     foundation->registry = registry_new();
     foundation->shards = calloc(workers + 1, sizeof(struct metrics_shard *));
-    if (!foundation->registry || !foundation->shards)
+    foundation->tickets = tls_tickets_new();
+    if (!foundation->registry || !foundation->shards || !foundation->tickets)
         return NO_MEMORY;
     enum status e = metrics_new(0, &foundation->metrics);
     for (unsigned i = 0; !e && i <= workers; i++)
@@ -65,6 +66,7 @@ void foundation_release(struct foundation *foundation)
         metrics_free(foundation->metrics);
     if (foundation->registry)
         registry_free(foundation->registry);
+    tls_tickets_free(foundation->tickets);
     free(foundation->shards);
 }
 
@@ -74,5 +76,6 @@ struct snapshot_context foundation_context(const struct foundation *foundation)
         .metrics = foundation->metrics,
         .shards = foundation->shards,
         .plane = foundation->plane,
+        .tickets = foundation->tickets,
         .workers = foundation->workers};
 }

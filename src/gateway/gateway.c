@@ -187,6 +187,18 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
     return OK;
 }
 
+/* That of the first HTTPS listener: where port 0 was asked for, the one that the kernel gave. */
+static uint16_t find_https_port(struct listener *const *listeners)
+{
+    for (; *listeners; listeners++) {
+        struct address bound = {.size = sizeof bound.local};
+        if ((*listeners)->is_tls && (*listeners)->address.any.sa_family != AF_UNIX &&
+            !getsockname((*listeners)->descriptor, &bound.any, &bound.size))
+            return address_port(&bound);
+    }
+    return 443;
+}
+
 enum status gateway_shut_listeners(
     struct gateway *gateway, struct listener **shut, struct listener *const *kept)
 {
@@ -272,6 +284,7 @@ static enum status publish(
         undo_change(&change);
         return e;
     }
+    snapshot->https_port = find_https_port(change.next);
     snapshot->generation = ++gateway->generation;
     snapshot->home = loop_current();
     snapshot->retire = retire;

@@ -1,5 +1,6 @@
 #include "gateway/listen_options.h"
 
+#include "base/clock.h"
 #include "gateway/l4_listen.h"
 
 #define ADDRESS_HINT \
@@ -29,42 +30,143 @@ static enum status read_address(struct reader *reader, const struct node *node, 
                     "\"unix:/run/weir.sock\"."                                              \
     }
 
-static const struct option http_address_rows[] = {ADDRESS_ROW, {NULL}};
+#define AT(member) offsetof(struct listen_address, member)
+
+static const struct option http_rows[] = {ADDRESS_ROW,
+    {"redirect", OPTION_FLAG, AT(redirects), .fallback = "false",
+        .help = "Answer every request with 308 to the same place by HTTPS. Requests below "
+                "/.well-known/acme-challenge/ go to the routes."},
+    {"redirect-port", OPTION_INTEGER, AT(redirect_port), .minimum = 1, .maximum = 65535,
+        .help = "The port that clients are sent to, when it is not that of the first HTTPS "
+                "listener: another one is seen from outside."},
+    {NULL}};
+
+/* `http: redirect` is the usual port. */
+static enum status read_http_word(struct reader *reader, const struct node *node, void *value)
+{
+    struct listen_address *listen = value;
+    if (node->kind != NODE_SCALAR || !slice_equal(node->text, SLICE("redirect")))
+        return NOT_FOUND;
+    struct node usual = *node;
+    usual.text = SLICE(":80");
+    listen->redirects = true;
+    return read_address(reader, &usual, listen);
+}
+
+static enum status check_http(struct reader *reader, const struct node *node, void *value)
+{
+    const struct listen_address *listen = value;
+    if (listen->redirect_port && !listen->redirects)
+        return diagnostics_error(reader->diagnostics, node_get(node, SLICE("redirect-port"))->place,
+            SLICE("add `redirect: true`"), "a port to redirect to, but no redirect");
+    return OK;
+}
 
 static const struct option_table http_address_table = {.name = "listener",
-    .help = "An address for plain HTTP.",
-    .options = http_address_rows,
+    .help = "An address for plain HTTP. The word `redirect` in its place is port 80, from where "
+            "clients are sent to HTTPS.",
+    .options = http_rows,
     .size = sizeof(struct listen_address),
     .shorthand = "address",
-    .example = "listen: {http: {address: \":8080\"}}"};
+    .read_phrase = read_http_word,
+    .check = check_http,
+    .example = "listen: {https: \":443\", http: redirect}"};
 
-static const struct option admin_address_rows[] = {ADDRESS_ROW, {NULL}};
+#define HSTS(member) offsetof(struct hsts_options, member)
+
+static const struct option hsts_rows[] = {
+    {"max-age", OPTION_DURATION, HSTS(max_age), .is_required = true, .is_set_offset = HSTS(is_set),
+        .minimum = 0, .maximum = 3650 * DAY,
+        .help = "How long browsers are to use nothing but HTTPS for the host; 0s takes it back."},
+    {"subdomains", OPTION_FLAG, HSTS(has_subdomains), .fallback = "false",
+        .help = "And for all hosts below it."},
+    {"preload", OPTION_FLAG, HSTS(is_preloaded), .fallback = "false",
+        .help = "Says that the host may be put on the list that browsers are shipped with. It is "
+                "hard to get off it."},
+    {NULL}};
+
+/* What browsers' list of preloaded hosts demands. */
+static enum status check_hsts(struct reader *reader, const struct node *node, void *value)
+{
+    const struct hsts_options *hsts = value;
+    if (hsts->is_preloaded && (!hsts->has_subdomains || hsts->max_age < 365 * DAY))
+        return diagnostics_error(reader->diagnostics, node_get(node, SLICE("preload"))->place,
+            SLICE("{max-age: 365d, subdomains: true, preload: true}"),
+            "`preload` needs `subdomains: true` and a `max-age` of 365d or more");
+    return OK;
+}
+
+static const struct option_table hsts_table = {.name = "hsts",
+    .help = "Strict-Transport-Security (RFC 6797): browsers that have seen it do not speak plain "
+            "HTTP to the host any more. It replaces what services say.",
+    .options = hsts_rows,
+    .size = sizeof(struct hsts_options),
+    .shorthand = "max-age",
+    .check = check_hsts,
+    .example = "listen: {https: {address: \":443\", hsts: 365d}}"};
+
+static const struct option https_rows[] = {ADDRESS_ROW,
+    {"hsts", OPTION_STRUCT, AT(hsts), .table = &hsts_table,
+        .help = "Tells browsers to use HTTPS only, and for how long. Not by default."},
+    {NULL}};
+
+static const struct option_table https_address_table = {.name = "HTTPS listener",
+    .help = "An address for HTTPS. Certificates are in `tls`.",
+    .options = https_rows,
+    .size = sizeof(struct listen_address),
+    .shorthand = "address",
+    .example = "listen: {https: {address: \":443\", hsts: 365d}}"};
+
+static const struct option admin_rows[] = {ADDRESS_ROW, {NULL}};
 
 const struct option_table admin_address_table = {.name = "admin listener",
     .help = "An address for operators.",
-    .options = admin_address_rows,
+    .options = admin_rows,
     .size = sizeof(struct listen_address),
     .shorthand = "address",
     .example = "admin: \"127.0.0.1:9090\""};
 
 static const struct option listen_rows[] = {
     {"http", OPTION_LIST, offsetof(struct listen_options, http), .table = &http_address_table,
-        .help = "Addresses for plain HTTP."},
+        .help = "Addresses for plain HTTP, or the word `redirect`."},
+    {"https", OPTION_LIST, offsetof(struct listen_options, https), .table = &https_address_table,
+        .help = "Addresses for HTTPS; `tls` says with which certificates."},
     {"tcp", OPTION_MAP, offsetof(struct listen_options, tcp), .table = &tcp_table,
         .help = "Addresses for TCP connections that go to a service as they are: {\":5432\": "
                 "postgres}."},
     {NULL}};
 
-/* All lists in one, for whoever opens them. */
+/* The lists in one, for whoever opens them. */
+static enum status join(struct arena *arena, struct listen_options *listen)
+{
+    const struct listen_address *http = listen->http.items, *https = listen->https.items;
+    listen->all =
+        arena_array(arena, listen->http.count + listen->https.count + 1, sizeof *listen->all);
+    if (!listen->all)
+        return NO_MEMORY;
+    for (size_t i = 0; i < listen->http.count; i++)
+        listen->all[listen->count++] = http[i];
+    for (size_t i = 0; i < listen->https.count; i++) {
+        listen->all[listen->count] = https[i];
+        listen->all[listen->count++].is_tls = true;
+    }
+    return OK;
+}
+
 static enum status check_listen(struct reader *reader, const struct node *node, void *value)
 {
     struct listen_options *listen = value;
-    listen->all = listen->http.items;
-    listen->count = listen->http.count;
-    if (listen->count + listen->tcp.count == 0)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("listen: \":8080\""),
+    const struct listen_address *http = listen->http.items;
+    for (size_t i = 0; i < listen->http.count; i++)
+        if (http[i].redirects && !http[i].redirect_port && !listen->https.count)
+            diagnostics_error(reader->diagnostics, http[i].place,
+                SLICE("listen: {https: \":443\", http: redirect}"),
+                "a redirect to HTTPS needs an address in `https`");
+    if (listen->http.count + listen->https.count + listen->tcp.count == 0)
+        diagnostics_error(reader->diagnostics, node->place, SLICE("listen: \":8080\""),
             "there is no address to listen on");
-    return l4_listen_join(reader, listen);
+    enum status e = join(reader->arena, listen);
+    return e ? e : l4_listen_join(reader, listen);
 }
 
 const struct option_table listen_table = {.name = "listen",

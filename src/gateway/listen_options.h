@@ -10,19 +10,30 @@
 /* What is spoken there. */
 enum listen_kind { LISTEN_HTTP, LISTEN_TCP };
 
+/* HTTP Strict Transport Security (RFC 6797). */
+struct hsts_options {
+    int64_t max_age; /* nanoseconds */
+    bool is_set;
+    bool has_subdomains;
+    bool is_preloaded;
+};
+
 struct listen_address {
     struct slice text; /* as written: the name in logs and metrics */
     struct address address;
     struct place place; /* of the text */
-    bool is_tls;        /* a handshake comes first */
-    bool is_private;    /* a unix path for its owner alone */
     enum listen_kind kind;
+    bool is_tls;              /* a handshake comes first */
+    bool is_private;          /* a unix path for its owner alone */
+    bool redirects;           /* of `http`: to HTTPS */
+    int64_t redirect_port;    /* 0: that of the first of `https` */
+    struct hsts_options hsts; /* of `https` */
 };
 
 struct listen_options {
-    struct option_list http;    /* of struct listen_address */
-    struct option_map tcp;      /* of struct tcp_options, by address */
-    struct listen_address *all; /* those of all lists */
+    struct option_list http, https; /* of struct listen_address */
+    struct option_map tcp;          /* of struct tcp_options, by address */
+    struct listen_address *all;     /* those of all lists */
     size_t count;
 };
 

@@ -1,14 +1,78 @@
 #include "gateway/opening.h"
 
-/* Plain connections speak HTTP/1.1. */
-static enum protocol choose_protocol(struct connection *connection)
+#include "run/loop.h"
+#include "run/tls.h"
+
+#define HANDSHAKE_RECORD 0x16 /* the first byte of TLS (RFC 8446 §5.1) */
+
+/* The client's first bytes, unless they are here already. */
+static enum status read_first(struct h1_connection *h1, instant deadline)
 {
-    (void)connection;
-    return PROTOCOL_HTTP_1;
+    size_t size;
+    if (h1_has_bytes(h1))
+        return OK;
+    enum status e = stream_wait_readable(h1->stream, deadline);
+    if (e)
+        return e;
+    h1->buffer = buffer_take_small();
+    if (!h1->buffer)
+        return NO_MEMORY;
+    e = stream_read(h1->stream, h1->buffer->data, h1->buffer->capacity, deadline, &size);
+    h1->begin = 0;
+    h1->end = e ? 0 : (uint32_t)size;
+    return e;
+}
+
+/* A method begins with a capital letter. Whoever speaks plain HTTP here is told so by HTTP. */
+static bool is_plain_http(const struct h1_connection *h1)
+{
+    char first = h1->buffer->data[h1->begin];
+    return first >= 'A' && first <= 'Z';
+}
+
+/* Puts TLS on the connection; what was read belongs to it. */
+static enum status begin_tls(struct h1_connection *h1, struct tls_server *tls)
+{
+    struct slice early = slice_of(h1->buffer->data + h1->begin, h1->end - h1->begin);
+    struct stream *stream;
+    enum status e = tls_accept(h1->stream, tls, early, &stream);
+    if (e)
+        return e;
+    buffer_give(h1->buffer);
+    h1_init(h1, stream);
+    return OK;
+}
+
+static enum status handshake(
+    struct connection *connection, struct tls_server *tls, instant deadline)
+{
+    enum status e = begin_tls(&connection->h1, tls);
+    return e ? e : tls_handshake(connection->h1.stream, deadline);
+}
+
+/* Afterwards the stream speaks TLS, or it is plain and the request will be refused. */
+static enum status open_tls(struct connection *connection)
+{
+    struct carrier *carrier = &connection->carrier;
+    struct server *server = carrier->server;
+    instant deadline = clock_after(loop_now(), server->ops->rules(server)->http->head_timeout);
+    enum status e = read_first(&connection->h1, deadline);
+    if (!e && is_plain_http(&connection->h1))
+        return OK;
+    /* Asked for only now, since a reload while it was waited may have put another in its place. */
+    struct tls_server *tls = server->ops->tls(server);
+    if (!e)
+        e = tls ? handshake(connection, tls, deadline) : CLOSED;
+    server->ops->handshaken(server, carrier->entrance, connection->h1.stream, e);
+    return e;
 }
 
 enum status opening_run(struct connection *connection)
 {
-    connection->protocol = choose_protocol(connection);
-    return OK;
+    enum status e = connection->carrier.entrance->is_tls ? open_tls(connection) : OK;
+    struct tls_facts facts;
+    if (!e && tls_facts(connection->h1.stream, &facts) && facts.is_challenge)
+        e = END;
+    connection->protocol = PROTOCOL_HTTP_1;
+    return e;
 }

@@ -149,6 +149,15 @@ static bool plural_option(size_t i, struct option *ret_option)
     return true;
 }
 
+static enum status check_certificates(struct reader *reader, const struct gateway_options *options)
+{
+    const struct listen_address *https = options->listen.https.items;
+    if (!options->listen.https.count || options->tls.is_set)
+        return OK;
+    return diagnostics_error(reader->diagnostics, https->place,
+        SLICE("add `tls: {cert: shop.pem, key: shop.key}`"), "HTTPS needs a certificate");
+}
+
 static enum status check_top(struct reader *reader, const struct node *node, void *value)
 {
     struct gateway_options *options = value;
@@ -159,7 +168,7 @@ static enum status check_top(struct reader *reader, const struct node *node, voi
     if (version && options->version != 1)
         return diagnostics_error(reader->diagnostics, version->place, SLICE("write `version: 1`"),
             "this program reads version 1 of the configuration only");
-    return OK;
+    return check_certificates(reader, options);
 }
 
 /* Several routes of one key are told apart by conditions. */
@@ -173,6 +182,7 @@ static const struct option gateway_rows[] = {
         .help = "The version of this file's format: 1."},
     {"listen", OPTION_STRUCT, TOP(listen), .table = &listen_table, .is_required = true,
         .help = "Where clients connect."},
+    {"tls", OPTION_STRUCT, TOP(tls), .table = &tls_table, .help = "Certificates."},
     {"hosts", OPTION_LIST, TOP(hosts), .item = &host_option, .item_size = sizeof(struct slice),
         .help = "The host names that the routes answer for, exact or *.wildcard; any host when "
                 "there are none."},

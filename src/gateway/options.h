@@ -4,6 +4,7 @@
 
 #include "config/option.h"
 #include "gateway/listen_options.h"
+#include "gateway/tls_options.h"
 #include "http/forwarded.h"
 #include "http/h1.h"
 #include "http/uri.h"
@@ -32,6 +33,7 @@ struct log_options {
 struct gateway_options {
     int64_t version;
     struct listen_options listen;
+    struct tls_options tls;
     struct http_options http;
     struct log_options log;
     struct option_list

@@ -13,6 +13,7 @@
 #include "run/wait.h"
 
 struct server;
+struct tls_server;
 
 /* What a request is held to. Borrowed from a snapshot. */
 struct server_rules {
@@ -32,6 +33,12 @@ struct server_ops {
      * request came. `begin` without `finish` is ended by `abandon`. */
     void (*finish)(struct server *server, struct exchange *x);
     void (*abandon)(struct server *server, struct exchange *x);
+
+    /* How TLS is spoken from now on: borrowed until the caller waits. NULL: not at all. And: a
+     * client's handshake has ended. Only called for entrances with TLS. */
+    struct tls_server *(*tls)(struct server *server);
+    void (*handshaken)(struct server *server, const struct entrance *entrance,
+        struct stream *stream, enum status result);
 
     /* A connection has ended. */
     void (*closed)(struct server *server);

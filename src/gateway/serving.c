@@ -2,12 +2,14 @@
 
 #include "http/forwarded.h"
 #include "run/loop.h"
+#include "run/tls.h"
 
 #define ID_NUMBER_BITS 48 /* of an exchange's number; those above say the worker */
 
 const struct server_rules *serving_begin(struct carrier *carrier, struct exchange *x,
-    const struct stream *stream, const struct exchange_hooks *hooks)
+    struct stream *stream, const struct exchange_hooks *hooks)
 {
+    struct tls_facts facts;
     struct server *server = carrier->server;
     x->worker = server->worker;
     x->id_number = (uint64_t)x->worker << ID_NUMBER_BITS | ++server->id_number;
@@ -19,7 +21,9 @@ const struct server_rules *serving_begin(struct carrier *carrier, struct exchang
     x->entrance = carrier->entrance;
     x->facts.listener = carrier->entrance->name;
     x->facts.started = loop_now();
-    x->request.scheme = SLICE("http");
+    x->is_secure = carrier->entrance->is_tls && tls_facts(stream, &facts);
+    x->tls = x->is_secure ? stream : NULL;
+    x->request.scheme = x->is_secure ? SLICE("https") : SLICE("http");
     scope_init(&x->scope);
     fields_init(&x->request.fields, &x->arena);
     fields_init(&x->response.fields, &x->arena);
@@ -86,6 +90,9 @@ void serving_finish_fields(struct exchange *x, const struct server_rules *rules)
         (void)fields_add_made(fields, FIELD_DATE, date_now(server));
     if (rules->http->via)
         (void)via_add(fields, HTTP_1_1);
+    if (x->is_secure && x->entrance->hsts_size) /* not over plain HTTP: RFC 6797 §7.2 */
+        (void)fields_set_made(fields, FIELD_STRICT_TRANSPORT_SECURITY,
+            slice_of(x->entrance->hsts, x->entrance->hsts_size));
     if (x->request_id.size)
         (void)fields_set_made(fields, FIELD_X_REQUEST_ID, x->request_id);
 }

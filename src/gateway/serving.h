@@ -27,7 +27,7 @@ struct carrier {
 /* Begins an exchange, whose arena stands and what lies before its `peer` is cleared. The rules hold
  * until its end. */
 const struct server_rules *serving_begin(struct carrier *carrier, struct exchange *x,
-    const struct stream *stream, const struct exchange_hooks *hooks);
+    struct stream *stream, const struct exchange_hooks *hooks);
 
 /* Answers a request that was read: afterwards the head of an answer is there, be it a failure's. */
 void serving_answer(struct exchange *x, const struct server_rules *rules);

@@ -113,6 +113,21 @@ static struct route_rule rule_of(
     return rule;
 }
 
+static enum status plan_tls(struct building *building)
+{
+    const struct tls_plan_needs needs = {.registry = building->context->registry,
+        .tickets = building->context->tickets,
+        .workers = building->context->workers,
+        .hosts = &building->options->hosts};
+    struct tls_plan *plan;
+    if (!building->options->tls.certificates.count || building->reader.diagnostics->errors)
+        return OK;
+    enum status e = tls_plan_new(&building->reader, &building->options->tls, &needs, &plan);
+    if (!e)
+        building->snapshot->tls = plan;
+    return e == INVALID ? OK : e;
+}
+
 static enum status build_router(struct building *building)
 {
     struct snapshot *snapshot = building->snapshot;
@@ -189,6 +204,8 @@ static enum status build(struct building *building, const struct node *root)
         e = build_router(building);
     if (!e)
         e = prepare_l4(building);
+    if (!e)
+        e = plan_tls(building);
     if (!e)
         e = build_pins(snapshot, building->context->workers);
     snapshot->rules = rules_of(building->options);

@@ -9,6 +9,7 @@
 #include "gateway/l4_listen.h"
 #include "gateway/options.h"
 #include "gateway/server.h"
+#include "gateway/tls_plan.h"
 #include "policy/policy.h"
 #include "route/router.h"
 #include "run/mailbox.h"
@@ -37,6 +38,8 @@ struct snapshot {
     const struct gateway_options *options;
     struct server_rules rules;
     struct l4_rules l4;
+    const struct tls_plan *tls; /* or NULL: there are no certificates */
+    uint16_t https_port;        /* where plain HTTP is sent to; set by who opens the listeners */
     const struct router *router;
     struct route *routes;
     size_t route_count;
@@ -62,6 +65,7 @@ struct snapshot_context {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker */
     struct service_plane *plane;
+    struct tls_tickets *tickets; /* or NULL */
     unsigned workers;
 };
 

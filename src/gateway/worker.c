@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "gateway/https.h"
 #include "http/forwarded.h"
 #include "http/request_id.h"
 #include "run/loop.h"
@@ -50,6 +51,19 @@ static void finish(struct server *server, struct exchange *x)
     request_metrics_count(&worker->requests, x, x->facts.route.data);
     access_log_add(worker->log, worker->index, x, loop_wall() + (x->facts.ended - loop_now()));
     snapshot_unpin(x->pinned, worker->index);
+}
+
+static struct tls_server *tls(struct server *server)
+{
+    const struct worker *worker = worker_of(server);
+    return worker->snapshot->tls ? worker->snapshot->tls->servers[worker->index] : NULL;
+}
+
+static void handshaken(struct server *server, const struct entrance *entrance,
+    struct stream *stream, enum status result)
+{
+    struct worker *worker = worker_of(server);
+    handshakes_count(&worker->handshakes, worker->log, entrance, stream, result);
 }
 
 static void closed(struct server *server)
@@ -112,7 +126,11 @@ static enum status serve(struct server *server, struct exchange *x)
     const struct snapshot *snapshot = x->pinned;
     const struct route *route;
     uint64_t steps = 1;
-    enum status e = prepare_request(x, snapshot->rules.http);
+    enum status e = https_admit(snapshot, x);
+    if (!e && https_is_elsewhere(x))
+        return https_redirect(snapshot, x);
+    if (!e)
+        e = prepare_request(x, snapshot->rules.http);
     if (!e && steps_left(x, &steps) && steps)
         e = count_step(x, steps);
     if (e)
@@ -135,6 +153,8 @@ static const struct server_ops ops = {.begin = begin,
     .serve = serve,
     .finish = finish,
     .abandon = abandon,
+    .tls = tls,
+    .handshaken = handshaken,
     .closed = closed,
     .rules = current_rules};
 
@@ -275,6 +295,8 @@ void worker_update(struct order *order)
         use_snapshot(worker, order->snapshot);
     for (struct listener *const *l = order->open; !e && l && *l; l++)
         e = open_door(worker, *l);
+    if (order->snapshot)
+        entrances_update(&worker->entrances, &order->snapshot->options->listen);
     for (struct listener *const *l = order->shut; l && *l; l++)
         shut_doors_of(worker, *l, order->drains);
     reply(order, e);
@@ -373,6 +395,8 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
     list_init(&worker->doors);
     list_init(&worker->entrances);
     wait_queue_init(&worker->changed);
+    worker->handshakes = (struct handshakes){
+        .metrics = worker->metrics, .shard = worker->shard, .worker = worker->index};
     enum status e = request_metrics_init(&worker->requests, worker->metrics, worker->shard);
     if (e)
         return e;

@@ -10,6 +10,7 @@
 #include <semaphore.h>
 
 #include "gateway/access_log.h"
+#include "gateway/handshakes.h"
 #include "gateway/listener.h"
 #include "gateway/request_metrics.h"
 #include "gateway/server.h"
@@ -35,6 +36,7 @@ struct worker {
     struct list doors;           /* the listeners that it watches */
     struct list entrances;       /* owned: those of all that it ever watched */
     struct request_metrics requests;
+    struct handshakes handshakes;
     struct wait_queue changed; /* a connection has ended */
 };
 

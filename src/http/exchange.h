@@ -40,7 +40,8 @@ struct path_parameter {
  * the snapshot or the arena. */
 struct exchange_facts {
     struct slice listener, route, service, endpoint;
-    enum status reason; /* why the gateway answered by itself; OK when a handler answered */
+    struct slice trouble; /* what else is known about `reason`, for the log */
+    enum status reason;   /* why the gateway answered by itself; OK when a handler answered */
     instant started, first_byte_sent, ended;
     int64_t upstream_time; /* nanoseconds until the service's head was there, all tries; 0: none */
     uint64_t received, sent; /* body bytes from and to the client */
@@ -68,6 +69,7 @@ struct exchange {
     bool expects_continue; /* the client waits for 100 before it sends the body */
     bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
     bool must_close;       /* close the client's connection after this answer */
+    struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
     unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
     uint64_t id_number;    /* of this exchange, unique in the process: what differs between two */
     struct slice request_id;

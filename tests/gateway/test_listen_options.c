@@ -1,6 +1,7 @@
 /* What one may write under `listen:` and `admin:`, and what is said about what one may not. */
 #include "gateway/listen_options.h"
 
+#include "base/clock.h"
 #include "support/config.h"
 
 struct read {
@@ -52,6 +53,28 @@ static void test_mixed(void **state)
     config_end(&r.config);
 }
 
+static void test_https(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r, "{https: \":443\", http: redirect}");
+    assert_int_equal(r.options.count, 2);
+    assert_slice(r.options.all[0].text, ":80");
+    assert_true(r.options.all[0].redirects);
+    assert_false(r.options.all[0].is_tls);
+    assert_slice(r.options.all[1].text, ":443");
+    assert_true(r.options.all[1].is_tls);
+    assert_false(r.options.all[1].hsts.is_set);
+    config_end(&r.config);
+    read_clean(&r, "{https: {address: \":1\", hsts: {max-age: 365d, subdomains: true}}, "
+                   "http: {address: \":2\", redirect: true, redirect-port: 443}}");
+    assert_int_equal(r.options.all[0].redirect_port, 443);
+    assert_true(r.options.all[1].hsts.is_set);
+    assert_true(r.options.all[1].hsts.has_subdomains);
+    assert_int_equal(r.options.all[1].hsts.max_age, 365 * DAY);
+    config_end(&r.config);
+}
+
 static void test_malformed(void **state)
 {
     (void)state;
@@ -65,6 +88,14 @@ static void test_malformed(void **state)
         {"{}", 1, 1, "there is no address to listen on", NULL},
         {"tcp: {\"5432\": db}", 1, 7, "\"5432\" is not an address to listen on", NULL},
         {"tcp: {\":5432\": {}}", 1, 16, "a TCP listener needs a service", "to: postgres"},
+        {"http: redirect", 1, 7, "needs an address in `https`", "https"},
+        {"{https: redirect, http: redirect}", 1, 9, "not an address to listen on", NULL},
+        {"{https: {address: \":1\", redirect: true}}", 1, 25, "unknown option", NULL},
+        {"http: {address: \":1\", redirect-port: 443}", 1, 38, "but no redirect", "redirect: true"},
+        {"https: {address: \":1\", hsts: 5}", 1, 30, "unit", NULL},
+        {"https: {address: \":1\", hsts: {subdomains: true}}", 1, 30, "needs \"max-age\"", NULL},
+        {"https: {address: \":1\", hsts: {max-age: 30d, preload: true}}", 1, 54, "subdomains",
+            "365d"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct read r;
@@ -79,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_and_long),
         cmocka_unit_test(test_mixed),
+        cmocka_unit_test(test_https),
         cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
