@@ -11,6 +11,11 @@
 
 static const struct slice word_v1 = SLICE_INIT("PROXY ");
 
+static bool is_unknown_v1(struct slice line)
+{
+    return slice_has_prefix(slice_from(line, word_v1.size), SLICE("UNKNOWN"));
+}
+
 /* How many bytes a line that goes on has at least: those that are here, the fields that are to
  * come, and its end. */
 static size_t least_v1(struct slice line, size_t spaces)
@@ -19,6 +24,8 @@ static size_t least_v1(struct slice line, size_t spaces)
     char last = line.data[line.size - 1];
     if (last == '\r')
         return line.size + 1;
+    if (is_unknown_v1(line)) /* what follows is no field */
+        return line.size + 2;
     return line.size + least_behind[spaces] + (last == ' ') + 2;
 }
 
@@ -70,11 +77,6 @@ static enum status parse_fields_v1(struct slice rest, struct proxy_header *heade
     return is_good ? OK : INVALID;
 }
 
-static bool is_unknown_v1(struct slice line)
-{
-    return slice_has_prefix(slice_from(line, word_v1.size), SLICE("UNKNOWN"));
-}
-
 static enum status parse_v1(struct slice bytes, struct proxy_header *header, size_t *ret_size)
 {
     struct slice line = slice_head(bytes, slice_find(bytes, '\n'));
@@ -85,8 +87,8 @@ static enum status parse_v1(struct slice bytes, struct proxy_header *header, siz
         struct slice fields = slice_head(line, line.size - 1);
         return parse_fields_v1(slice_from(fields, word_v1.size), header);
     }
-    size_t spaces = is_unknown_v1(line) ? SPACES_V1 : count_spaces(line);
-    if (spaces > SPACES_V1)
+    size_t spaces = count_spaces(line);
+    if (spaces > SPACES_V1 && !is_unknown_v1(line))
         return INVALID;
     *ret_size = least_v1(line, spaces);
     return *ret_size > LINE_MAX_V1 ? INVALID : INCOMPLETE;

@@ -70,7 +70,7 @@ def test_idle_stops_at_once(start):
 
 
 def test_requests_under_way_end(start, slow):
-    gateway = start(CONFIG.format(drain="30s", at=slow.at))
+    gateway = start(CONFIG.format(drain="30s", at=slow.at).replace("workers: 2", "workers: 1"))
     idle = gateway.connect()
     assert idle.request("GET", "/fast").status == 200
     busy = [gateway.connect() for _ in range(5)]

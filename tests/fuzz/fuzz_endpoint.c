@@ -25,12 +25,12 @@ static void check_phrase(struct slice text)
     const char *problem = NULL;
     struct slice where = SLICE_NONE;
     if (health_phrase_parse(text, &health, &problem, &where)) {
-        must(problem != NULL && !health.is_set);
+        must(problem != NULL && health.path.size == 0);
         must(where.size == 0 ||
              (where.data >= text.data && where.data + where.size <= text.data + text.size));
         return;
     }
-    must(health.is_set && health.path.size > 0 && health.path.data[0] == '/');
+    must(health.path.size > 0 && health.path.data[0] == '/');
     must(health.every >= 0 && health.timeout >= 0);
 }
 
