@@ -4,7 +4,7 @@
 #include "run/loop.h"
 #include "service/connect.h"
 
-#define TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
+#define TRIES_MAX 3 /* of one request that no endpoint has seen, or may see again */
 
 /* --- the endpoint */
 
@@ -68,6 +68,17 @@ static enum status wait_for_names(struct call *call)
     return OK;
 }
 
+struct slice call_host(const struct call *call)
+{
+    struct slice host = call->service->options->host;
+    if (host.size == 0)
+        return call->x->request.authority;
+    if (!slice_equal(host, SLICE("endpoint")))
+        return host;
+    return call->endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost")
+                                                            : call->endpoint->text;
+}
+
 /* --- one try */
 
 static bool is_gateway_failure(int status)
@@ -88,14 +99,22 @@ static void count_answer(struct call *call)
         mark_good(call->endpoint);
 }
 
+static enum status acquire(struct call *call, bool only_new)
+{
+    const struct service_options *options = call->service->options;
+    struct pool *pool = &call->endpoint->pools[call->x->worker];
+    if (!options->speaks_http2)
+        return pool_acquire(pool, options, only_new, call->x->deadline, &call->upstream);
+    enum status e = pool_h2_acquire(pool, options, call->x->deadline, &call->shared);
+    call->is_on_old = !e && call->shared->requests > 1;
+    return e;
+}
+
 static enum status try_once(struct call *call, bool only_new)
 {
-    const struct service *service = call->service;
-    struct pool *pool = &call->endpoint->pools[call->x->worker];
     call->began = loop_now();
     call->x->facts.tries++;
-    enum status e =
-        pool_acquire(pool, service->options, only_new, call->x->deadline, &call->upstream);
+    enum status e = acquire(call, only_new);
     if (e)
         return e;
     e = upload_exchange(call);
@@ -109,8 +128,9 @@ static enum status try_once(struct call *call, bool only_new)
 /* Failures that are the endpoint's. The client's, and our own limits, are not held against it. */
 static bool is_endpoint_failure(enum status e)
 {
-    return connect_is_failure(e) || e == UPSTREAM_CLOSED || e == UPSTREAM_TIMEOUT ||
-           e == UPSTREAM_WRITE_TIMEOUT || e == UPSTREAM_PROTOCOL || e == UPSTREAM_HEAD_TOO_LARGE;
+    return connect_is_failure(e) || e == UPSTREAM_CLOSED || e == UPSTREAM_RESET ||
+           e == UPSTREAM_TIMEOUT || e == UPSTREAM_WRITE_TIMEOUT || e == UPSTREAM_PROTOCOL ||
+           e == UPSTREAM_HEAD_TOO_LARGE;
 }
 
 static void count_failure(struct call *call, enum status e)
@@ -141,7 +161,8 @@ static enum status try_until_answered(struct call *call)
         e = try_once(call, only_new);
         if (!e)
             return OK;
-        bool again_here = !only_new && call->transport->may_repeat(call, e) && upload_rewind(call);
+        bool again_here =
+            tries < TRIES_MAX && call->transport->may_repeat(call, e) && upload_rewind(call);
         give_up_connection(call);
         if (!again_here)
             count_failure(call, e);
@@ -189,7 +210,7 @@ enum status service_call(const struct service *service, struct exchange *x)
     if (!call)
         return NO_MEMORY;
     memset(call, 0, offsetof(struct call, answer.h1));
-    call->transport = &transport_h1;
+    call->transport = service->options->speaks_http2 ? &transport_h2 : &transport_h1;
     instant began = loop_now();
     call->service = service;
     call->x = x;

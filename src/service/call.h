@@ -8,6 +8,7 @@
 #pragma once
 
 #include "service/mark.h"
+#include "service/pool_h2.h"
 #include "service/service_state.h"
 #include "service/transport.h"
 
@@ -55,6 +56,9 @@ struct call {
     uint32_t index;                    /* its place in the view */
     const struct transport *transport; /* of this try */
     struct upstream *upstream;         /* of transport_h1: owned while it is in use */
+    struct shared_upstream *shared;    /* of transport_h2, until the request has begun */
+    struct h2_call *stream;            /* of transport_h2: in the arena; ended before the call */
+    bool is_on_old;                    /* the connection had carried requests before */
     instant began;                     /* this try */
     uint64_t tried;                    /* places in the view that failed */
     bool is_counted;                   /* in the endpoint's requests in flight */
@@ -69,6 +73,9 @@ extern const struct h1_limits upstream_limits;
 /* Ends a call: the connection goes back to its pool if it can go on, else it is closed; what the
  * call used is released. Again is harmless. */
 void call_finish(struct call *call, bool can_go_on);
+
+/* The Host that the endpoint is to see. */
+struct slice call_host(const struct call *call);
 
 /* --- upload.c */
 

@@ -6,12 +6,13 @@
 struct scheme {
     struct slice prefix;
     uint16_t port;
-    bool is_tls;
+    bool is_tls, is_h2c;
 };
 
 static const struct scheme schemes[] = {
-    {SLICE_INIT("http://"), 80, false},
-    {SLICE_INIT("https://"), 443, true},
+    {SLICE_INIT("http://"), 80, false, false},
+    {SLICE_INIT("h2c://"), 80, false, true},
+    {SLICE_INIT("https://"), 443, true, false},
 };
 
 static bool is_name(struct slice name)
@@ -84,8 +85,9 @@ enum status endpoint_place_parse(
         place.text = rest;
         place.is_tls = scheme->is_tls;
         place.is_clear = !scheme->is_tls;
+        place.is_h2c = scheme->is_h2c;
     } else if (slice_find_slice(text, SLICE("://")) < text.size) {
-        *ret_problem = "only http:// and https:// are known: https://user.internal:8443";
+        *ret_problem = "only http://, https:// and h2c:// are known: https://user.internal:8443";
         return INVALID;
     }
     if (slice_find(rest, '/') < rest.size && !slice_has_prefix(rest, SLICE("unix:"))) {

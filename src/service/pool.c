@@ -4,6 +4,7 @@
 #include "run/socket.h"
 #include "service/connect.h"
 #include "service/service_tls.h"
+#include "service/pool_h2.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -59,6 +60,22 @@ static void wake_first(struct pool *pool)
 {
     if (!list_is_empty(&pool->waiters))
         fiber_wake(list_entry(pool->waiters.next, struct waiter, node)->fiber);
+}
+
+bool pool_reserve(struct pool *pool, int64_t max)
+{
+    return reserve(pool->endpoint, max);
+}
+
+void pool_reserve_anyway(struct pool *pool)
+{
+    atomic_fetch_add(&pool->endpoint->load.open, 1);
+}
+
+void pool_unreserve(struct pool *pool)
+{
+    unreserve(pool->endpoint);
+    wake_first(pool);
 }
 
 /* --- idle connections */
@@ -294,8 +311,7 @@ static enum status open_new(struct pool *pool, const struct service_options *opt
         stream_close(stream);
         e = NO_MEMORY;
     }
-    unreserve(pool->endpoint);
-    wake_first(pool);
+    pool_unreserve(pool);
     return e;
 }
 
@@ -416,6 +432,8 @@ void pool_init(struct pool *pool, struct endpoint *endpoint, unsigned worker)
     *pool = (struct pool){.endpoint = endpoint, .worker = worker};
     list_init(&pool->idle);
     list_init(&pool->waiters);
+    list_init(&pool->shared);
+    list_init(&pool->shared_waiters);
     timer_init(&pool->expiry, expire);
 }
 
@@ -428,4 +446,5 @@ void pool_close(struct pool *pool)
         stream_unpark(upstream->h1.stream);
         drop_idle(upstream);
     }
+    pool_h2_close(pool);
 }

@@ -9,6 +9,8 @@
  * idle connections move between workers as descriptors in messages. One with TLS cannot move; it is
  * closed, which makes room for another.
  *
+ * Connections of HTTP/2 are shared by the requests of their worker (pool_h2.h) and count here too.
+ *
  * All but pool_init belongs to the pool's worker. */
 #pragma once
 
@@ -34,6 +36,11 @@ struct pool {
     struct timer expiry;        /* of the oldest idle one */
     struct tls_session session; /* the newest with the endpoint, to be resumed */
     struct message retire;      /* from the control thread: close for good */
+
+    /* Of pool_h2.c: connections that requests share. */
+    struct list shared;         /* of struct shared_upstream */
+    struct list shared_waiters; /* who waits longest first */
+    bool is_opening;            /* a request opens one; others wait for that */
 };
 
 /* A connection to an endpoint. While a request uses it, the request owns it. */
@@ -62,3 +69,14 @@ void pool_discard(struct upstream *upstream);
 
 /* Closes what is idle, for good; connections that come back are closed too. */
 void pool_close(struct pool *pool);
+
+/* --- for pool_h2.c */
+
+/* Room for one more among all workers' connections to the endpoint; false: there is none. */
+bool pool_reserve(struct pool *pool, int64_t max);
+
+/* The same whatever the bound says. */
+void pool_reserve_anyway(struct pool *pool);
+
+/* Gives room back. */
+void pool_unreserve(struct pool *pool);

@@ -235,7 +235,60 @@ static const struct option_table outlier_table = {.name = "outlier",
     .shorthand = "failures",
     .example = "{failures: 3, eject: 10s}"};
 
+/* --- http2 */
+
+static const struct option http2_option_list[] = {
+    {"enabled", OPTION_FLAG, offsetof(struct http2_options, is_enabled), .fallback = "true",
+        .help = "Whether the service is asked by HTTP/2."},
+    {"streams", OPTION_INTEGER, offsetof(struct http2_options, streams), .fallback = "100",
+        .minimum = 1, .maximum = 10000,
+        .help =
+            "Requests that one connection carries at a time, if the service allows as many; for "
+            "more another is opened."},
+    {"window", OPTION_SIZE, offsetof(struct http2_options, window), .fallback = "256KiB",
+        .minimum = 16384, .maximum = 1 << 30,
+        .help = "Bytes of one answer that may come before the client takes them."},
+    DURATION("ping", struct http2_options, ping, "5m", 0,
+        "After so long a silence under a request the service is asked for a sign of life; 0s: "
+        "never. gRPC servers take more than one in 5m amiss unless told otherwise."),
+    DURATION("ping-timeout", struct http2_options, ping_timeout, "10s", MILLISECOND,
+        "How long that sign may take; then the connection is given up. Asked for too when an "
+        "answer did not come in time."),
+    {NULL}};
+
+static const struct option_table http2_table = {.name = "http2",
+    .help = "Asks the service by HTTP/2: without TLS at once, so it must know that.",
+    .options = http2_option_list,
+    .size = sizeof(struct http2_options),
+    .shorthand = "enabled",
+    .example = "{streams: 50, ping: 10m}"};
+
 /* --- service */
+
+static enum status complain_http2(struct reader *reader, struct place place, const char *problem)
+{
+    return diagnostics_error(reader->diagnostics, place, SLICE("http2: true"), "%s", problem);
+}
+
+/* Either all endpoints are asked by HTTP/2, or none. */
+static enum status check_protocol(struct reader *reader, struct service_options *options)
+{
+    const struct endpoint_options *items = options->at.items;
+    size_t count = 0, one = 0;
+    for (size_t i = 0; i < options->at.count; i++) {
+        count += items[i].at.is_h2c;
+        one = items[i].at.is_h2c ? i : one;
+    }
+    bool is_said = options->has_http2 && options->http2.is_enabled;
+    options->speaks_http2 = is_said || count;
+    if (count && options->has_http2 && !is_said)
+        return complain_http2(reader, items[one].at.place,
+            "h2c:// is HTTP/2, which this service is not to be asked by");
+    if (count && !is_said && count < options->at.count)
+        return complain_http2(reader, items[one].at.place,
+            "h2c:// for one endpoint and not for another: a service speaks one protocol");
+    return OK;
+}
 
 static enum status check_service(struct reader *reader, const struct node *node, void *value)
 {
@@ -243,7 +296,8 @@ static enum status check_service(struct reader *reader, const struct node *node,
     if (options->at.count == 0)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
             "a service needs at least one endpoint");
-    return service_tls_check(reader, node, options);
+    enum status e = check_protocol(reader, options);
+    return e ? e : service_tls_check(reader, node, options);
 }
 
 static const struct option service_option_list[] = {
@@ -264,6 +318,9 @@ static const struct option service_option_list[] = {
     {"tls", OPTION_STRUCT, offsetof(struct service_options, tls), .table = &service_tls_table,
         .is_set_offset = offsetof(struct service_options, tls.is_set),
         .help = "How TLS is spoken to the endpoints; nothing: as https:// says."},
+    {"http2", OPTION_STRUCT, offsetof(struct service_options, http2), .table = &http2_table,
+        .is_set_offset = offsetof(struct service_options, has_http2),
+        .help = "Asks the service by HTTP/2, as h2c:// in its address does."},
     {"host", OPTION_TEXT, offsetof(struct service_options, host),
         .help = "The Host that the service sees: a text, or \"endpoint\" for its address. By "
                 "default what the client asked for."},

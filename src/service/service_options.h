@@ -14,6 +14,7 @@ struct endpoint_place {
     struct address address;
     bool is_tls;        /* https:// */
     bool is_clear;      /* http:// */
+    bool is_h2c;        /* written as h2c://…: HTTP/2 without TLS */
     struct place place; /* in the file */
 };
 
@@ -38,6 +39,13 @@ struct connection_options {
     int64_t lifetime;     /* nanoseconds; 0: no end */
     int64_t requests;     /* that one may carry; 0: any number */
     int64_t queue;        /* requests that may wait for one, of an endpoint and worker */
+};
+
+struct http2_options {
+    bool is_enabled;
+    int64_t streams;            /* requests that one connection carries at a time */
+    int64_t window;             /* bytes of an answer that may wait to be read */
+    int64_t ping, ping_timeout; /* nanoseconds; ping 0: never */
 };
 
 struct health_options {
@@ -78,6 +86,9 @@ struct service_options {
     struct health_options health;
     struct outlier_options outlier;
     struct tls_options tls;
+    struct http2_options http2;
+    bool has_http2;    /* the file says something about it */
+    bool speaks_http2; /* `http2`, or h2c:// */
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
 

@@ -35,7 +35,7 @@ struct transport {
 
     /* After `e` came instead of an answer: true when the same request may be sent to the same
      * endpoint on another connection, since this one was tired and the endpoint has not seen it, or
-     * may see it twice. */
+     * may see it twice. The transport may also see to its connection. */
     bool (*may_repeat)(const struct call *call, enum status e);
 
     /* Gives up what carries the call; for others to use when it `can_go_on`. */
@@ -43,3 +43,4 @@ struct transport {
 };
 
 extern const struct transport transport_h1;
+extern const struct transport transport_h2;

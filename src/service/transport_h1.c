@@ -1,25 +1,15 @@
 /* HTTP/1.1: a connection of the pool, which one request has for itself. */
 #include "run/loop.h"
 #include "service/call.h"
+#include "service/connect.h"
 
 #define HEAD_MAX ((size_t)256 * 1024)
-
-static struct slice host_to_send(const struct call *call)
-{
-    struct slice host = call->service->options->host;
-    if (host.size == 0)
-        return call->x->request.authority;
-    if (!slice_equal(host, SLICE("endpoint")))
-        return host;
-    return call->endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost")
-                                                            : call->endpoint->text;
-}
 
 static void write_head(struct call *call, struct text *text)
 {
     struct http_request *request = &call->x->request;
     struct slice asked = request->authority;
-    request->authority = host_to_send(call);
+    request->authority = call_host(call);
     h1_write_request_head(text, request, &call->upload.framing);
     request->authority = asked;
 }
@@ -72,8 +62,12 @@ static enum status send_request(struct call *call, struct body *body, bool *ret_
 
 static enum status read_head(struct call *call, instant deadline)
 {
-    return h1_read_response(&call->upstream->h1, &call->x->arena, &upstream_limits,
-        call->x->request.method, deadline, &call->response, &call->framing);
+    struct h1_connection *h1 = &call->upstream->h1;
+    enum status e = h1_read_response(h1, &call->x->arena, &upstream_limits, call->x->request.method,
+        deadline, &call->response, &call->framing);
+    if (e == END || e == CLOSED || e == IO_ERROR)
+        return connect_status_of_end(h1->stream);
+    return e;
 }
 
 static struct body *begin_body(struct call *call)

@@ -1,7 +1,6 @@
 #include "service/call.h"
 
 #include "run/loop.h"
-#include "service/connect.h"
 
 #define MEMORY_MAX \
     ((size_t)64 * 1024) /* more is streamed: an endpoint may answer before it has read it all */
@@ -55,7 +54,7 @@ static enum status status_of_head(const struct call *call, enum status e)
     case END:
     case CLOSED:
     case IO_ERROR:
-        return connect_status_of_end(call->upstream->h1.stream);
+        return UPSTREAM_CLOSED;
     case TIMEOUT:
         return call->upload.is_cut ? UPSTREAM_CLOSED : UPSTREAM_TIMEOUT;
     default:

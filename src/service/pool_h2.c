@@ -1,0 +1,279 @@
+#include "service/pool_h2.h"
+
+#include "run/loop.h"
+#include "service/call.h"
+#include "service/connect.h"
+#include "service/service_tls.h"
+
+#include <stdlib.h>
+
+/* How often a request that waits for room looks for itself: other workers that close a connection
+ * do not tell. */
+#define LOOK_AGAIN (20 * MILLISECOND)
+
+struct waiter {
+    struct list node;
+    struct fiber *fiber;
+    enum status failure; /* of the connection that it waited for */
+};
+
+static void wake_first(struct pool *pool)
+{
+    if (!list_is_empty(&pool->shared_waiters))
+        fiber_wake(list_entry(pool->shared_waiters.next, struct waiter, node)->fiber);
+}
+
+/* --- a connection's life */
+
+static uint32_t count_idle(const struct pool *pool)
+{
+    uint32_t idle = 0;
+    list_each (node, &pool->shared)
+        idle += h2_client_load(list_entry(node, struct shared_upstream, node)->client) == 0;
+    return idle;
+}
+
+/* Takes no more requests. */
+static void retire(struct shared_upstream *upstream)
+{
+    list_remove(&upstream->node);
+    timer_cancel(&upstream->idle);
+    h2_client_close(upstream->client);
+}
+
+static void idle_too_long(struct timer *timer)
+{
+    struct shared_upstream *upstream = list_entry(timer, struct shared_upstream, idle);
+    if (h2_client_load(upstream->client))
+        return;
+    if (loop_now() >= upstream->expires)
+        retire(upstream);
+    else
+        timer_set(timer, upstream->expires);
+}
+
+static void begin_idling(struct shared_upstream *upstream)
+{
+    struct pool *pool = upstream->pool;
+    if (pool->is_closed || count_idle(pool) > upstream->idle_max) {
+        retire(upstream);
+        return;
+    }
+    upstream->expires = clock_after(loop_now(), upstream->idle_timeout);
+    if (!timer_is_set(&upstream->idle))
+        timer_set(&upstream->idle, upstream->expires);
+}
+
+static void changed(void *owner)
+{
+    struct shared_upstream *upstream = owner;
+    struct pool *pool = upstream->pool;
+    if (!list_is_empty(&upstream->node) && h2_client_is_over(upstream->client))
+        retire(upstream);
+    else if (!list_is_empty(&upstream->node) && upstream->requests &&
+             h2_client_load(upstream->client) == 0)
+        begin_idling(upstream);
+    wake_first(pool);
+}
+
+static void ended(void *owner)
+{
+    struct shared_upstream *upstream = owner;
+    struct pool *pool = upstream->pool;
+    list_remove(&upstream->node);
+    timer_cancel(&upstream->idle);
+    free(upstream);
+    pool_unreserve(pool);
+    wake_first(pool);
+    endpoint_unref(pool->endpoint);
+}
+
+static struct shared_upstream *begin(
+    struct pool *pool, struct stream *stream, const struct service_options *options)
+{
+    struct shared_upstream *upstream = calloc(1, sizeof *upstream);
+    if (!upstream) {
+        stream_close(stream);
+        return NULL;
+    }
+    upstream->pool = pool;
+    upstream->tls = service_tls_client(options);
+    upstream->born = loop_now();
+    timer_init(&upstream->idle, idle_too_long);
+    struct h2_client_options how = {.requests = (uint32_t)options->http2.streams,
+        .window = (uint32_t)options->http2.window,
+        .ping = options->http2.ping,
+        .ping_timeout = options->http2.ping_timeout,
+        .limits = &upstream_limits,
+        .scheme = service_tls_client(options) ? SLICE("https") : SLICE("http"),
+        .changed = changed,
+        .ended = ended,
+        .owner = upstream};
+    list_init(&upstream->node);
+    if (h2_client_new(stream, &how, &upstream->client)) {
+        free(upstream);
+        return NULL;
+    }
+    endpoint_ref(pool->endpoint);
+    list_push_back(&pool->shared, &upstream->node);
+    return upstream;
+}
+
+/* Without TLS it is taken for granted. */
+static enum status check_protocol(struct pool *pool, struct stream *stream)
+{
+    struct tls_facts facts;
+    if (tls_facts(stream, &facts) && slice_equal(facts.protocol, SLICE("h2")))
+        return OK;
+    stream_close(stream);
+    endpoint_note_once(pool->endpoint, "it does not agree to HTTP/2 (ALPN)");
+    return UPSTREAM_PROTOCOL;
+}
+
+/* Who waited for this connection shares its fate. */
+static void tell_waiters(struct pool *pool, enum status failure)
+{
+    list_each (node, &pool->shared_waiters) {
+        struct waiter *waiter = list_entry(node, struct waiter, node);
+        waiter->failure = failure;
+        fiber_wake(waiter->fiber);
+    }
+}
+
+/* Opens one for which room has been reserved. */
+static enum status open_new(struct pool *pool, const struct service_options *options,
+    instant deadline, struct shared_upstream **ret_upstream)
+{
+    struct stream *stream;
+    pool->is_opening = true;
+    enum status e = connect_endpoint(pool->endpoint, options, &pool->session, deadline, &stream);
+    if (!e && service_tls_client(options))
+        e = check_protocol(pool, stream);
+    pool->is_opening = false;
+    if (!e) {
+        *ret_upstream = begin(pool, stream, options);
+        e = *ret_upstream ? OK : NO_MEMORY;
+    }
+    if (e)
+        pool_unreserve(pool);
+    bool is_shared = e != CANCELLED && (e == OK || list_is_empty(&pool->shared));
+    tell_waiters(pool, is_shared ? e : OK);
+    return e;
+}
+
+/* --- acquiring */
+
+static bool is_worn_out(
+    const struct shared_upstream *upstream, const struct connection_options *options)
+{
+    if (options->requests && upstream->requests >= (uint64_t)options->requests)
+        return true;
+    return options->lifetime && loop_now() >= clock_after(upstream->born, options->lifetime);
+}
+
+static struct shared_upstream *find_room(struct pool *pool, const struct service_options *options)
+{
+    list_each (node, &pool->shared) {
+        struct shared_upstream *upstream = list_entry(node, struct shared_upstream, node);
+        bool is_good = upstream->tls == service_tls_client(options) &&
+                       !is_worn_out(upstream, &options->connections) &&
+                       !h2_client_is_over(upstream->client);
+        if (!is_good)
+            retire(upstream);
+        else if (h2_client_room(upstream->client))
+            return upstream;
+    }
+    return NULL;
+}
+
+static bool may_open(struct pool *pool, int64_t max)
+{
+    if (pool->is_opening)
+        return false;
+    if (pool_reserve(pool, max))
+        return true;
+    if (!list_is_empty(&pool->shared))
+        return false;
+    pool_reserve_anyway(pool);
+    return true;
+}
+
+static enum status take_or_open(struct pool *pool, const struct service_options *options,
+    instant deadline, struct shared_upstream **ret_upstream)
+{
+    *ret_upstream = find_room(pool, options);
+    if (*ret_upstream)
+        return OK;
+    if (may_open(pool, options->connections.max))
+        return open_new(pool, options, deadline, ret_upstream);
+    return NOT_FOUND;
+}
+
+static enum status wait_in_queue(struct pool *pool, struct waiter *waiter,
+    const struct service_options *options, instant deadline, struct shared_upstream **ret_upstream)
+{
+    for (;;) {
+        enum status e = fiber_wait(clock_sooner(deadline, loop_now() + LOOK_AGAIN));
+        if (e == CANCELLED)
+            return e;
+        if (waiter->failure)
+            return waiter->failure;
+        if (pool->shared_waiters.next == &waiter->node || !pool->is_opening)
+            e = take_or_open(pool, options, deadline, ret_upstream);
+        else
+            e = NOT_FOUND;
+        if (e != NOT_FOUND)
+            return e;
+        if (loop_now() >= deadline)
+            return pool->is_opening ? UPSTREAM_CONNECT_TIMEOUT : UPSTREAM_CONNECTIONS;
+    }
+}
+
+static uint32_t count_waiters(const struct pool *pool)
+{
+    uint32_t count = 0;
+    list_each (node, &pool->shared_waiters)
+        count++;
+    return count;
+}
+
+static enum status queue_for_room(struct pool *pool, const struct service_options *options,
+    instant deadline, struct shared_upstream **ret_upstream)
+{
+    struct waiter waiter = {.fiber = fiber_current()};
+    if (count_waiters(pool) >= options->connections.queue)
+        return UPSTREAM_CONNECTIONS;
+    list_push_back(&pool->shared_waiters, &waiter.node);
+    atomic_fetch_add_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
+    enum status e = wait_in_queue(pool, &waiter, options, deadline, ret_upstream);
+    atomic_fetch_sub_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
+    list_remove(&waiter.node);
+    return e;
+}
+
+enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
+    instant deadline, struct shared_upstream **ret_upstream)
+{
+    struct shared_upstream *upstream = NULL;
+    enum status e = NOT_FOUND;
+    deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
+    if (list_is_empty(&pool->shared_waiters))
+        e = take_or_open(pool, options, deadline, &upstream);
+    if (e == NOT_FOUND)
+        e = queue_for_room(pool, options, deadline, &upstream);
+    if (e)
+        return e;
+    upstream->requests++;
+    upstream->idle_timeout = options->connections.idle_timeout;
+    upstream->idle_max = options->connections.idle;
+    if (h2_client_room(upstream->client) > 1)
+        wake_first(pool);
+    *ret_upstream = upstream;
+    return OK;
+}
+
+void pool_h2_close(struct pool *pool)
+{
+    list_each (node, &pool->shared)
+        retire(list_entry(node, struct shared_upstream, node));
+}

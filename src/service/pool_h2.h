@@ -1,0 +1,33 @@
+/* The shared part of a pool: connections of HTTP/2, each of which carries many requests of its
+ * worker.
+ *
+ * A request takes the first connection that has room. When none has, one request opens another
+ * while the rest wait for that, or for room. All workers together open at most `max` of an
+ * endpoint, but each may have one: these connections cannot move between workers.
+ *
+ * A connection that has no requests for the idle timeout, that has carried its number of them, or
+ * that is older than its lifetime takes no more and ends. */
+#pragma once
+
+#include "http/h2_client.h"
+#include "service/pool.h"
+
+struct shared_upstream {
+    struct list node;  /* in the pool's list until it takes no more */
+    struct pool *pool; /* its endpoint is counted */
+    struct h2_client *client;
+    const struct tls_client *tls; /* whose rules TLS was begun by; not to be looked into */
+    struct timer idle;
+    instant born, expires;
+    int64_t idle_timeout; /* nanoseconds, as the newest request's service says */
+    int64_t idle_max;
+    uint64_t requests; /* begun */
+};
+
+/* A connection that has room, which is not taken yet: begin the request at once. Statuses of
+ * pool_acquire. */
+enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
+    instant deadline, struct shared_upstream **ret_upstream);
+
+/* The connections end with their last request. */
+void pool_h2_close(struct pool *pool);
