@@ -118,6 +118,11 @@ bool h2_client_is_over(const struct h2_client *client)
     return client->is_closing;
 }
 
+bool h2_client_is_settled(const struct h2_client *client)
+{
+    return client->is_settled;
+}
+
 uint32_t h2_client_load(const struct h2_client *client)
 {
     return client->call_count;
@@ -129,6 +134,8 @@ uint32_t h2_client_room(const struct h2_client *client)
         return 0;
     uint32_t most = nghttp2_session_get_remote_settings(
         client->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    if (!client->is_settled)
+        most = 1;
     if (most > client->options.requests)
         most = client->options.requests;
     return client->call_count < most ? most - client->call_count : 0;

@@ -39,6 +39,9 @@ enum status h2_client_new(
 /* How many more requests it can take now: 0 once the peer or we are about to end it. */
 uint32_t h2_client_room(const struct h2_client *client);
 
+/* True once the peer has said how many requests it takes: until then there is room for one. */
+bool h2_client_is_settled(const struct h2_client *client);
+
 /* Requests under way. */
 uint32_t h2_client_load(const struct h2_client *client);
 

@@ -28,6 +28,7 @@ struct h2_client {
     struct timer ping;     /* set while requests are under way, or an answer to a ping is due */
     instant heard;         /* the last time that anything came */
     instant ping_due;      /* NEVER, or when the answer to a ping must be here */
+    bool is_settled;       /* the peer's SETTINGS have come */
     bool is_closing;       /* no more requests */
     bool says_goodbye;     /* the last frames are on their way */
     bool is_over;          /* the reader ends it now */

@@ -186,9 +186,18 @@ static struct shared_upstream *find_room(struct pool *pool, const struct service
     return NULL;
 }
 
+/* A connection that is about to have room: opened, or without the peer's SETTINGS yet. */
+static bool is_one_coming(const struct pool *pool)
+{
+    list_each (node, &pool->shared)
+        if (!h2_client_is_settled(list_entry(node, struct shared_upstream, node)->client))
+            return true;
+    return pool->is_opening;
+}
+
 static bool may_open(struct pool *pool, int64_t max)
 {
-    if (pool->is_opening)
+    if (is_one_coming(pool))
         return false;
     if (pool_reserve(pool, max))
         return true;

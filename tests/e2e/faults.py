@@ -72,9 +72,11 @@ class FullDoor:
 class Stage:
     """A gateway, a service whose script each test sets, and the accounts before and after."""
 
-    def __init__(self, folder, config=CONFIG):
+    def __init__(self, folder, config=CONFIG, serve=Upstream.serve):
+        """`serve`: what the service does when it behaves."""
         self.stack = contextlib.ExitStack()
-        self.service = self.stack.enter_context(Upstream())
+        self.serve = serve
+        self.service = self.stack.enter_context(Upstream(serve))
         port, holder = closed_port()
         self.stack.callback(holder.close)
         full = FullDoor()
@@ -98,7 +100,7 @@ class Stage:
     def check_served(self, service="back"):
         """Nothing is left of what was before, and the next request is served. A connection whose exchange ended well in
         spite of the fault rests in a pool, and its other end still follows the old script: it is closed."""
-        self.service.script = Upstream.serve
+        self.service.script = self.serve
         self.service.close_peers()
         path = self.path(service)
         answer = self.gateway.get(path)
