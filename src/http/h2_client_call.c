@@ -95,6 +95,7 @@ static enum status submit_trailers(nghttp2_session *session, struct h2_call *cal
     return e;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): nghttp2 says what a callback looks like
 ssize_t h2_call_provide(nghttp2_session *session, int32_t id, uint8_t *room, size_t capacity,
     uint32_t *flags, nghttp2_data_source *source, void *argument)
 {

@@ -143,6 +143,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     bool ends = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     switch (frame->hd.type) {
     case NGHTTP2_SETTINGS:
+        client->is_settled = true;
         client->options.changed(client->options.owner);
         return 0;
     case NGHTTP2_GOAWAY:

@@ -11,7 +11,7 @@ SETTINGS = h2.settings.SettingCodes
 class H2Request:
     def __init__(self, stream, headers):
         self.stream, self.headers = stream, headers
-        self.body, self.trailers, self.reset = b"", [], None
+        self.body, self.trailers, self.reset = bytearray(), [], None
         self.has_ended = False
 
     def header(self, name, default=None):
@@ -29,7 +29,7 @@ class H2Peer:
         self.requests, self.begun, self.ended = {}, [], []
         self.grants = True     # opens the window for each byte that comes
         self.goaway, self.pings = None, 0
-        self.h2.local_settings.update(settings or {})
+        self.h2.local_settings = h2.settings.Settings(client=False, initial_values=settings or {})
         if greet:
             self.h2.initiate_connection()
             self.flush()
@@ -77,6 +77,11 @@ class H2Peer:
             self.pump()
         return look()
 
+    def linger(self):
+        """Says nothing more and waits for the gateway to close."""
+        while self.socket.recv(65536):
+            pass
+
     def begin(self):
         """The next request whose head has come."""
         self.until(lambda: self.begun)
@@ -98,9 +103,9 @@ class H2Peer:
             if room == 0:
                 self.pump()
                 continue
-            self.h2.send_data(stream, data[:room])
+            self.h2.send_data(stream, bytes(data[:room]))
             self.flush()
-            data = data[room:]
+            data = memoryview(data)[room:]
         if end:
             self.h2.end_stream(stream)
             self.flush()
