@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/must.h"
 #include "service/errand.h"
 
@@ -268,7 +269,6 @@ static enum status prepare_staple(struct reader *reader, struct served_certifica
     struct slice how = served->options->ocsp;
     if (how.size == 0 || slice_equal(how, SLICE("off")))
         return OK;
-    served->fetches = slice_equal(how, SLICE("fetch"));
     if (!served->fetches)
         return load_staple(reader, served);
     if (!tls_identity_responder(served->certificate->identity).size)
@@ -276,6 +276,24 @@ static enum status prepare_staple(struct reader *reader, struct served_certifica
             SLICE("nothing is stapled"), "the certificate %s names no OCSP responder",
             served->cert_path.data);
     return OK;
+}
+
+static uint64_t stamp_file(uint64_t stamp, struct slice path)
+{
+    struct stat s;
+    if (path.size == 0 || stat(path.data, &s))
+        return hash_bytes_seeded(SLICE("none"), stamp);
+    const int64_t facts[] = {(int64_t)s.st_dev, (int64_t)s.st_ino, s.st_size, s.st_mtim.tv_sec,
+        s.st_mtim.tv_nsec, (int64_t)s.st_mode};
+    return hash_bytes_seeded(slice_of((const char *)facts, sizeof facts), stamp);
+}
+
+uint64_t certificate_stamp(const struct served_certificate *served)
+{
+    bool has_response = served->ocsp_path.size && !served->fetches;
+    uint64_t stamp = stamp_file(stamp_file(0, served->cert_path), served->key_path);
+    stamp = stamp_file(stamp, served->ca_path);
+    return stamp_file(stamp, has_response ? served->ocsp_path : SLICE_NONE);
 }
 
 static bool resolve(
@@ -297,6 +315,8 @@ enum status certificate_load(struct reader *reader, struct registry *registry,
         !resolve(arena, options->ca, options->ca_place, &served.ca_path) ||
         !resolve(arena, options->ocsp, options->ocsp_place, &served.ocsp_path))
         return NO_MEMORY;
+    served.fetches = slice_equal(options->ocsp, SLICE("fetch"));
+    served.stamp = certificate_stamp(&served);
     enum status e = load_pair(reader, registry, &served);
     if (!e) {
         warn_of_validity(reader, &served);

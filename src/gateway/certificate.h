@@ -34,12 +34,16 @@ struct served_certificate {
     struct tls_authorities *authorities; /* of clients; counted for the arena's life; or NULL */
     const struct slice *names;           /* that it answers, lower case */
     size_t name_count;
-    bool fetches; /* the staple, from its responder */
+    bool fetches;   /* the staple, from its responder */
+    uint64_t stamp; /* of its files, before they were read */
 };
 
 /* INVALID: the diagnostics say what is wrong with the files. */
 enum status certificate_load(struct reader *reader, struct registry *registry,
     const struct tls_pair_options *options, struct served_certificate *ret_served);
+
+/* Changes when one of its files does. */
+uint64_t certificate_stamp(const struct served_certificate *served);
 
 /* How long before its end it is warned of. */
 #define CERTIFICATE_WARNING (21 * DAY)

@@ -113,6 +113,7 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     write_number(writer, SLICE("workers"), gateway->worker_count);
     write_config(writer, gateway);
     write_listeners(writer, gateway->listeners);
+    tls_plan_describe(gateway->snapshot->tls, writer);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);
     json_write_object_end(writer);

@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "gateway/gateway_state.h"
 #include "gateway/process_metrics.h"
+#include "gateway/stapling.h"
 #include "run/sharing.h"
 
 /* Orders to all workers at once, and the wait for their answers. */
@@ -298,6 +299,8 @@ static enum status publish(
         .open = change.opened};
     gateway->snapshot = snapshot;
     activate_services(snapshot);
+    if (snapshot->tls)
+        stapling_follow(snapshot->tls, loop_current());
     e = gateway_order_all(gateway, &order);
     gateway->log = log;
     if (has_log) {
@@ -402,6 +405,8 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
         gateway->workers[i].plane = gateway->foundation.plane;
     if (!e)
         e = process_metrics_new(gateway, &gateway->process);
+    if (!e)
+        e = tls_keeper_new(gateway, &gateway->keeper);
     return e ? e : load_and_publish(gateway, diagnostics);
 }
 
@@ -453,6 +458,7 @@ void gateway_stop(struct gateway *gateway)
 {
     if (!gateway)
         return;
+    tls_keeper_stop(gateway->keeper);
     fiber_shield();
     gateway->is_draining = true;
     while (gateway->is_reloading)
@@ -474,6 +480,7 @@ void gateway_free(struct gateway *gateway)
     share_group_free(gateway->group);
     foundation_release(&gateway->foundation);
     process_metrics_free(gateway->process);
+    tls_keeper_free(gateway->keeper);
     free(gateway->log_target);
     free(gateway->listeners);
     free(gateway->workers);

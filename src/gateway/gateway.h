@@ -23,6 +23,8 @@ struct gateway_hooks {
         void *argument, const struct snapshot *snapshot, struct diagnostics *diagnostics);
     /* One has ended: `gateway_snapshot` is served now. */
     void (*reloaded)(void *argument, enum status result, struct diagnostics *diagnostics);
+    /* Something that an operator has to see to; a sentence without its full stop. */
+    void (*notice)(void *argument, const char *text);
 };
 void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hooks, void *argument);
 

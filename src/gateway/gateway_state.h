@@ -3,6 +3,7 @@
 
 #include "gateway/foundation.h"
 #include "gateway/gateway.h"
+#include "gateway/tls_keeper.h"
 
 /* How the newest attempt to load went, for metrics and status. */
 struct reload_facts {
@@ -37,6 +38,7 @@ struct gateway {
     const struct gateway_hooks *hooks; /* borrowed; or NULL */
     void *hooks_argument;
     struct process_metrics *process; /* owned */
+    struct tls_keeper *keeper;       /* owned */
     unsigned published;              /* snapshots that somebody still holds */
     struct wait_queue retired;       /* one fewer */
 };

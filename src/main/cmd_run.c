@@ -6,6 +6,7 @@
 
 #include "admin/admin.h"
 #include "main/arguments.h"
+#include "main/certificate_watch.h"
 #include "main/control.h"
 #include "main/file_watch.h"
 #include "main/load.h"
@@ -23,6 +24,7 @@ struct running {
     struct admin *admin;
     struct signals *signals;
     struct file_watch *watch;
+    struct certificate_watch *certificates;
     struct predecessor *predecessor; /* that this process has replaced, or is about to */
     struct successor *successor;     /* that is to replace this process */
     bool is_replaced;
@@ -62,8 +64,14 @@ static void reloaded(void *argument, enum status e, struct diagnostics *diagnost
     notify_manager("READY=1");
 }
 
+static void notice(void *argument, const char *text)
+{
+    (void)argument;
+    fprintf(stderr, "weir: %s\n", text);
+}
+
 static const struct gateway_hooks hooks = {
-    .reloading = reloading, .prepare = prepare, .reloaded = reloaded};
+    .reloading = reloading, .prepare = prepare, .reloaded = reloaded, .notice = notice};
 
 static void reload_on_fiber(void *argument)
 {
@@ -214,6 +222,8 @@ static enum status start(struct running *running, struct diagnostics *diagnostic
         e = start_admin(running, diagnostics);
     if (!e)
         e = start_successor(running);
+    if (!e && running->options->watches)
+        (void)certificate_watch_new(running->gateway, reload, running, &running->certificates);
     if (!e && running->options->watches && file_watch_new(path, reload, running, &running->watch))
         fprintf(stderr, "weir: %s is not watched for changes: `weir reload` works\n",
             running->options->path);
@@ -230,6 +240,7 @@ static void finish(struct running *running)
     if (!running->is_replaced)
         notify_manager("STOPPING=1");
     successor_call_off(running->successor);
+    certificate_watch_free(running->certificates);
     file_watch_free(running->watch);
     if (running->gateway)
         gateway_set_draining(running->gateway);

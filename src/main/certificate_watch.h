@@ -1,0 +1,14 @@
+/* Noticing that the files of certificates have changed: they are looked at once a second, through
+ * whatever links lead to them, which works where events do not (shared folders, Kubernetes).
+ * Changes that come close together are reported once, when nothing has changed for a second; the
+ * same state is reported once only, be it good or not. */
+#pragma once
+
+#include "gateway/gateway.h"
+
+struct certificate_watch;
+
+/* On the calling thread's loop; `changed` is called outside any fiber. */
+enum status certificate_watch_new(const struct gateway *gateway, void (*changed)(void *argument),
+    void *argument, struct certificate_watch **ret_watch);
+void certificate_watch_free(struct certificate_watch *watch);
