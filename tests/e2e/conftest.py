@@ -9,7 +9,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from authority import Authority  # noqa: E402
 from gateway import Gateway  # noqa: E402
+from https import HTTPS, pair, split  # noqa: E402
 from upstream import Upstream  # noqa: E402
 
 
@@ -63,3 +65,21 @@ def free_port():
             return keeper.getsockname()[1]
 
         yield pick
+
+
+@pytest.fixture
+def authority(tmp_path):
+    """A certificate authority."""
+    return Authority(tmp_path / "ca")
+
+
+@pytest.fixture
+def secure(start, serve, authority):
+    """secure(tls=None): a gateway that speaks HTTPS at `.secure` with a certificate for localhost, or with others."""
+    def run(tls=None, more="", listener="", **options):
+        if tls is None:
+            tls = pair(authority.issue("localhost", "127.0.0.1"))
+        gateway = start(HTTPS.format(tls=tls, service=serve().at, more=more, listener=listener), **options)
+        gateway.plain, gateway.secure = gateway.address, split(gateway.addresses[1])
+        return gateway
+    return run

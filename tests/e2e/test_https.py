@@ -1,68 +1,11 @@
 """HTTPS as clients see it: which certificate is shown, what requests and answers say, who is let in."""
 
-import json
 import socket
 import ssl
 import subprocess
 
 import pytest
-from authority import DAY, Authority, SecureConnection, now
-
-HTTPS = """
-    version: 1
-    listen: {{https: "127.0.0.1:0", http: {{address: "127.0.0.1:0", redirect: true}}}}
-    workers: 2
-    tls: {tls}
-    services: {{back: "{service}"}}
-    routes:
-      /**: back
-      /facts: {{respond: "${{scheme}} ${{tls.version}} ${{tls.sni}}"}}
-      /.well-known/acme-challenge/**: {{respond: "proof"}}
-    {more}
-    """
-
-
-@pytest.fixture
-def authority(tmp_path):
-    return Authority(tmp_path / "ca")
-
-
-@pytest.fixture
-def secure(start, serve, authority):
-    """secure(tls=None, more=""): a gateway that speaks HTTPS for localhost, or with other certificates."""
-    def run(tls=None, more="", **options):
-        if tls is None:
-            issued = authority.issue("localhost", "127.0.0.1")
-            tls = pair(issued)
-        gateway = start(HTTPS.format(tls=tls, service=serve().at, more=more), **options)
-        gateway.plain, gateway.secure = gateway.address, split(gateway.addresses[1])
-        return gateway
-    return run
-
-
-def split(address):
-    host, port = address.rsplit(":", 1)
-    return host, int(port)
-
-
-def pair(issued, **more):
-    return json.dumps({"cert": issued.cert, "key": issued.key, **more})
-
-
-def pairs(*issued):
-    return "[" + ", ".join(map(pair, issued)) + "]"
-
-
-def shown(address, context, name):
-    """The certificate that is shown for a name (DER)."""
-    with SecureConnection(address, context, name) as connection:
-        return connection.socket.getpeercert(True)
-
-
-def ask(gateway, context, path="/", name="localhost", **more):
-    with SecureConnection(gateway.secure, context, name) as connection:
-        return connection.request("GET", path, **more)
-
+from https import ask, pair, pairs, shown
 
 def test_a_request(secure, authority):
     gateway = secure()
