@@ -76,11 +76,12 @@ static size_t count_listeners(struct listener *const *listeners)
 /* One that was written in another way, ":80" and "[::]:80". Each listener with port 0 is one of its
  * own. */
 static struct listener *find_address(
-    struct listener *const *listeners, const struct address *address)
+    struct listener *const *listeners, enum listen_kind kind, const struct address *address)
 {
     bool is_any_port = address->any.sa_family != AF_UNIX && address_port(address) == 0;
     for (; !is_any_port && listeners && *listeners; listeners++)
-        if (address_equal(&(*listeners)->address, address))
+        if (listen_is_alike((*listeners)->kind, kind) &&
+            address_equal(&(*listeners)->address, address))
             return *listeners;
     return NULL;
 }
@@ -135,8 +136,9 @@ static bool is_wanted(const struct listen_options *wanted, const struct listener
 {
     const struct listen_address *at = wanted->all;
     for (size_t i = 0; i < wanted->count; i++)
-        if (slice_equal(at[i].text, listener_name(listener)) ||
-            address_equal(&at[i].address, &listener->address))
+        if (listen_is_alike(at[i].kind, listener->kind) &&
+            (slice_equal(at[i].text, listener_name(listener)) ||
+                address_equal(&at[i].address, &listener->address)))
             return true;
     return false;
 }
@@ -173,7 +175,7 @@ static enum status plan_listeners(struct gateway *gateway, const struct snapshot
         change->next[i] = find_listener(gateway->listeners, at);
         if (change->next[i])
             continue;
-        const struct listener *same = find_address(gateway->listeners, &at->address);
+        const struct listener *same = find_address(gateway->listeners, at->kind, &at->address);
         enum status e = same ? listener_rename(same, at, &change->next[i])
                              : listener_open(gateway->inheritance, at, &change->next[i]);
         if (e == EXISTS)
@@ -213,7 +215,7 @@ enum status gateway_shut_listeners(
     if (!e)
         e = order_some(gateway, &order, 0, 1);
     for (struct listener **l = shut; *l; l++) {
-        struct listener *same = find_address(kept, &(*l)->address);
+        struct listener *same = find_address(kept, (*l)->kind, &(*l)->address);
         if (same) { /* a unix path goes on under another name */
             same->is_inherited = (*l)->is_inherited;
             (*l)->is_inherited = true;
@@ -382,6 +384,7 @@ static enum status start_workers(struct gateway *gateway)
     for (unsigned i = 0; !e && i < gateway->worker_count; i++) {
         struct worker *worker = &gateway->workers[i];
         worker->index = i;
+        worker->count = gateway->worker_count;
         worker->metrics = gateway->foundation.metrics;
         worker->shard = gateway->foundation.shards[i];
         worker->group = gateway->group;

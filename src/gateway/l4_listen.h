@@ -8,7 +8,8 @@
 /* The rules of all layer 4 listeners of a snapshot. */
 struct l4_rules {
     const struct tcp_rules **tcp;
-    size_t tcp_count;
+    const struct udp_rules **udp;
+    size_t tcp_count, udp_count;
 };
 
 /* Adds the addresses of layer 4 to those that are listened on. */
@@ -20,3 +21,4 @@ enum status l4_rules_prepare(const struct l4_prepare *prepare, const struct list
 
 /* NULL when the listener is not in the configuration any more. */
 const struct tcp_rules *l4_rules_of_tcp(const struct l4_rules *rules, struct slice listener);
+const struct udp_rules *l4_rules_of_udp(const struct l4_rules *rules, struct slice listener);

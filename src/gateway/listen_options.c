@@ -134,6 +134,8 @@ static const struct option listen_rows[] = {
     {"tcp", OPTION_MAP, offsetof(struct listen_options, tcp), .table = &tcp_table,
         .help = "Addresses for TCP connections that go to a service as they are: {\":5432\": "
                 "postgres}."},
+    {"udp", OPTION_MAP, offsetof(struct listen_options, udp), .table = &udp_table,
+        .help = "Addresses for datagrams that go to a service as they are: {\":53\": dns}."},
     {NULL}};
 
 /* The lists in one, for whoever opens them. */
@@ -162,7 +164,7 @@ static enum status check_listen(struct reader *reader, const struct node *node, 
             diagnostics_error(reader->diagnostics, http[i].place,
                 SLICE("listen: {https: \":443\", http: redirect}"),
                 "a redirect to HTTPS needs an address in `https`");
-    if (listen->http.count + listen->https.count + listen->tcp.count == 0)
+    if (listen->http.count + listen->https.count + listen->tcp.count + listen->udp.count == 0)
         diagnostics_error(reader->diagnostics, node->place, SLICE("listen: \":8080\""),
             "there is no address to listen on");
     enum status e = join(reader->arena, listen);

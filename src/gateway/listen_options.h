@@ -8,7 +8,13 @@
 #include "run/address.h"
 
 /* What is spoken there. */
-enum listen_kind { LISTEN_HTTP, LISTEN_TCP };
+enum listen_kind { LISTEN_HTTP, LISTEN_TCP, LISTEN_UDP };
+
+/* True when both want the same kind of socket: ports of TCP and of UDP are different things. */
+static inline bool listen_is_alike(enum listen_kind a, enum listen_kind b)
+{
+    return (a == LISTEN_UDP) == (b == LISTEN_UDP);
+}
 
 /* HTTP Strict Transport Security (RFC 6797). */
 struct hsts_options {
@@ -33,6 +39,7 @@ struct listen_address {
 struct listen_options {
     struct option_list http, https; /* of struct listen_address */
     struct option_map tcp;          /* of struct tcp_options, by address */
+    struct option_map udp;          /* of struct udp_options, by address */
     struct listen_address *all;     /* those of all lists */
     size_t count;
 };

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "l4/datagrams.h"
+
 static struct listener *new_listener(const struct listen_address *at)
 {
     struct listener *listener = calloc(1, sizeof *listener + at->text.size + 1);
@@ -34,6 +36,11 @@ enum status listener_rename(
     return OK;
 }
 
+static int socket_type(enum listen_kind kind)
+{
+    return kind == LISTEN_UDP ? SOCK_DGRAM : SOCK_STREAM;
+}
+
 enum status listener_open(struct inheritance *inheritance, const struct listen_address *at,
     struct listener **ret_listener)
 {
@@ -42,9 +49,11 @@ enum status listener_open(struct inheritance *inheritance, const struct listen_a
         return NO_MEMORY;
     struct inherited_socket given;
     enum status e = OK;
-    if (inheritance_take(inheritance, SOCK_STREAM, &at->address, at->text, &given)) {
+    if (inheritance_take(inheritance, socket_type(at->kind), &at->address, at->text, &given)) {
         listener->descriptor = given.descriptor;
         listener->is_inherited = given.is_managed;
+    } else if (at->kind == LISTEN_UDP) {
+        e = datagram_listen(&at->address, &listener->descriptor);
     } else {
         e = (at->is_private ? socket_listen_private : socket_listen)(
             &at->address, LISTENER_BACKLOG, &listener->descriptor);
@@ -64,7 +73,8 @@ enum status listener_open(struct inheritance *inheritance, const struct listen_a
 static uint16_t own_port(const struct listener *listener)
 {
     struct address bound = {.size = sizeof bound.local};
-    bool is_own = listener->address.any.sa_family != AF_UNIX && !listener->is_inherited;
+    bool is_own = listener->address.any.sa_family != AF_UNIX && listener->kind != LISTEN_UDP &&
+                  !listener->is_inherited;
     if (!is_own || getsockname(listener->descriptor, &bound.any, &bound.size))
         return 0;
     return address_port(&bound);
@@ -82,7 +92,8 @@ enum status listener_open_beside(const struct listen_address *at, struct listene
 {
     int others[BESIDE_MAX];
     size_t count = 0;
-    uint16_t port = at->address.any.sa_family == AF_UNIX ? 0 : address_port(&at->address);
+    bool has_none = at->address.any.sa_family == AF_UNIX || at->kind == LISTEN_UDP;
+    uint16_t port = has_none ? 0 : address_port(&at->address);
     for (struct listener *const *l = leaving; *l && count < BESIDE_MAX; l++)
         if (is_at_port(*l, port))
             others[count++] = (*l)->descriptor;
@@ -139,7 +150,7 @@ enum status listener_offer(const struct listener *listener, struct inheritance *
 {
     struct address bound;
     enum status e = listener_bound(listener, &bound);
-    if (e || inheritance_find(offer, SOCK_STREAM, &bound))
+    if (e || inheritance_find(offer, socket_type(listener->kind), &bound))
         return e;
     int copy = fcntl(listener->descriptor, F_DUPFD_CLOEXEC, 3);
     if (copy < 0)
@@ -152,7 +163,7 @@ bool listener_is_taken(const struct listener *listener, const struct inheritance
     struct address bound;
     if (listener_bound(listener, &bound))
         return false;
-    const struct inherited *item = inheritance_find(offer, SOCK_STREAM, &bound);
+    const struct inherited *item = inheritance_find(offer, socket_type(listener->kind), &bound);
     return item && item->is_taken;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "gateway/door.h"
 #include "gateway/https.h"
 #include "http/forwarded.h"
 #include "http/request_id.h"
@@ -10,17 +11,6 @@
 #include "run/sharing.h"
 
 #define STOP_GRACE (1 * SECOND) /* for connections that have not sent their first request yet */
-
-/* A listener that this worker watches. */
-struct door {
-    struct list node;
-    struct worker *worker;
-    struct listener *listener;
-    const struct entrance *entrance; /* the listener's; it outlives the door */
-    struct acceptor *acceptor;
-    const struct tcp_rules *tcp; /* for a TCP listener: what its connections are held to */
-    struct snapshot *pinned;     /* what the rules are part of */
-};
 
 static struct worker *worker_of(struct server *server)
 {
@@ -66,11 +56,15 @@ static void handshaken(struct server *server, const struct entrance *entrance,
     handshakes_count(&worker->handshakes, worker->log, entrance, stream, result);
 }
 
-static void closed(struct server *server)
+void worker_connection_closed(struct worker *worker)
 {
-    struct worker *worker = worker_of(server);
     share_done(worker->member);
     wait_queue_wake_all(&worker->changed);
+}
+
+static void closed(struct server *server)
+{
+    worker_connection_closed(worker_of(server));
 }
 
 /* What the service will see of the client and of us. What the client's Connection names goes first,
@@ -158,116 +152,13 @@ static const struct server_ops ops = {.begin = begin,
     .closed = closed,
     .rules = current_rules};
 
-/* Layer 4. */
-
-static struct worker *worker_of_tcp(struct tcp_server *server)
-{
-    return list_entry(server, struct worker, tcp);
-}
-
-static void finish_tcp(struct tcp_server *server, const struct l4_facts *facts, void *pinned)
-{
-    struct worker *worker = worker_of_tcp(server);
-    access_log_add_l4(worker->log, worker->index, facts, loop_wall());
-    snapshot_unpin(pinned, worker->index);
-}
-
-static void closed_tcp(struct tcp_server *server)
-{
-    closed(&worker_of_tcp(server)->server);
-}
-
-static const struct tcp_ops tcp_ops = {.finish = finish_tcp, .closed = closed_tcp};
-
-static void accepted_tcp(void *argument, int descriptor, const struct address *peer)
-{
-    const struct door *door = argument;
-    struct worker *worker = door->worker;
-    snapshot_pin(door->pinned, worker->index);
-    if (!tcp_accept(&worker->tcp, descriptor, peer, door->tcp, door->pinned))
-        snapshot_unpin(door->pinned, worker->index);
-}
-
-static void use_rules(struct door *door, struct snapshot *snapshot, const struct tcp_rules *rules)
-{
-    unsigned worker = door->worker->index;
-    if (snapshot)
-        snapshot_pin(snapshot, worker);
-    if (door->pinned)
-        snapshot_unpin(door->pinned, worker);
-    door->pinned = snapshot;
-    door->tcp = rules;
-}
-
-/* The rules of the current snapshot. A listener that this has no more keeps those that it had, for
- * who connected to it before it is shut. */
-static enum status renew_rules(struct door *door)
-{
-    struct snapshot *snapshot = door->worker->snapshot;
-    if (door->entrance->kind != LISTEN_TCP)
-        return OK;
-    const struct tcp_rules *rules = l4_rules_of_tcp(&snapshot->l4, door->entrance->name);
-    if (rules)
-        use_rules(door, snapshot, rules);
-    return door->tcp ? OK : NOT_FOUND;
-}
-
-/* Listeners. */
-
-static void accepted(void *argument, int descriptor, const struct address *peer)
-{
-    struct door *door = argument;
-    server_accept(&door->worker->server, descriptor, peer, door->entrance);
-}
-
-static enum status open_door(struct worker *worker, struct listener *listener)
-{
-    struct door *door = calloc(1, sizeof *door);
-    if (!door)
-        return NO_MEMORY;
-    door->worker = worker;
-    door->listener = listener;
-    door->entrance = entrance_keep(&worker->entrances, listener);
-    enum status e = door->entrance ? renew_rules(door) : NO_MEMORY;
-    if (!e)
-        e = acceptor_new_shared(listener->descriptor, worker->member,
-            listener->kind == LISTEN_TCP ? accepted_tcp : accepted, door, &door->acceptor);
-    if (e) {
-        use_rules(door, NULL, NULL);
-        free(door);
-        return e;
-    }
-    list_push_back(&worker->doors, &door->node);
-    return OK;
-}
-
-static void shut_door(struct door *door, bool drains)
-{
-    if (drains)
-        acceptor_drain(door->acceptor);
-    acceptor_free(door->acceptor);
-    use_rules(door, NULL, NULL);
-    list_remove(&door->node);
-    free(door);
-}
-
-static void shut_doors_of(struct worker *worker, const struct listener *listener, bool drains)
-{
-    list_each (node, &worker->doors) {
-        struct door *door = list_entry(node, struct door, node);
-        if (door->listener == listener)
-            shut_door(door, drains);
-    }
-}
-
 static void use_snapshot(struct worker *worker, struct snapshot *snapshot)
 {
     struct snapshot *old = worker->snapshot;
     snapshot_enter(snapshot, worker->index);
     worker->snapshot = snapshot;
     request_metrics_forget(&worker->requests);
-    list_each (node, &worker->doors)
-        (void)renew_rules(list_entry(node, struct door, node));
+    doors_renew(worker);
     if (old)
         snapshot_leave(old, worker->index);
 }
@@ -294,11 +185,11 @@ void worker_update(struct order *order)
     if (order->snapshot)
         use_snapshot(worker, order->snapshot);
     for (struct listener *const *l = order->open; !e && l && *l; l++)
-        e = open_door(worker, *l);
+        e = door_open(worker, *l);
     if (order->snapshot)
         entrances_update(&worker->entrances, &order->snapshot->options->listen);
     for (struct listener *const *l = order->shut; l && *l; l++)
-        shut_doors_of(worker, *l, order->drains);
+        doors_shut(worker, *l, order->drains);
     reply(order, e);
 }
 
@@ -391,8 +282,7 @@ enum status worker_start(struct worker *worker, const struct loop_options *optio
     struct start start = {
         worker, options, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
     server_init(&worker->server, &ops, worker->index);
-    tcp_server_init(&worker->tcp, &tcp_ops, worker->index, worker->metrics, worker->shard);
-    list_init(&worker->doors);
+    doors_init(worker);
     list_init(&worker->entrances);
     wait_queue_init(&worker->changed);
     worker->handshakes = (struct handshakes){
@@ -419,7 +309,7 @@ void worker_join(struct worker *worker)
     sem_post(&worker->may_end);
     pthread_join(worker->thread, NULL);
     sem_destroy(&worker->may_end);
-    tcp_server_release(&worker->tcp);
+    doors_release(worker);
     entrances_release(&worker->entrances);
     request_metrics_release(&worker->requests);
 }

@@ -16,13 +16,16 @@
 #include "gateway/server.h"
 #include "gateway/snapshot.h"
 #include "l4/tcp.h"
+#include "l4/udp.h"
 #include "run/loop.h"
 #include "run/mailbox.h"
 
 struct worker {
     struct server server; /* first: server_ops get a pointer to it */
     struct tcp_server tcp;
+    struct udp_server udp;
     unsigned index;
+    unsigned count; /* of workers */
     pthread_t thread;
     sem_t may_end;               /* nobody posts to the loop any more: it may be freed */
     struct loop *loop;           /* owned by the thread */
@@ -71,6 +74,9 @@ void worker_order(struct worker *worker, struct order *order);
 void worker_update(struct order *order); /* snapshot, log, listeners */
 void worker_stop(struct order *order);   /* drains until the deadline, then cuts, then ends the
                                             thread's loop; its listeners are shut by then */
+
+/* A connection that the worker got from an acceptor has ended. */
+void worker_connection_closed(struct worker *worker);
 
 /* After a stop: the thread has ended. */
 void worker_join(struct worker *worker);

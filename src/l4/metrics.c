@@ -29,6 +29,9 @@ static const struct metric_family udp_sent_datagrams = {"weir_udp_sent_datagrams
 static const struct metric_family udp_reasons = {"weir_udp_reasons_total",
     "UDP sessions that ended other than by silence, by reason.", METRIC_COUNTER,
     {"listener", "service", "reason"}, 0};
+static const struct metric_family udp_dropped = {"weir_udp_dropped_datagrams_total",
+    "Datagrams of a UDP listener, either way, that could not be sent on.", METRIC_COUNTER,
+    {"listener"}, 0};
 static const struct metric_family udp_open = {
     "weir_udp_open_sessions", "Sessions of a UDP listener.", METRIC_GAUGE, {"listener"}, 0};
 
@@ -54,6 +57,11 @@ uint32_t l4_open_series(struct metrics *metrics, enum l4_transport transport, st
     if (!metrics)
         return METRIC_OVERFLOW;
     return metrics_series(metrics, transport == L4_UDP ? &udp_open : &tcp_open, &listener);
+}
+
+uint32_t l4_dropped_series(struct metrics *metrics, struct slice listener)
+{
+    return metrics ? metrics_series(metrics, &udp_dropped, &listener) : METRIC_OVERFLOW;
 }
 
 void l4_count(struct metrics *metrics, struct metrics_shard *shard, const struct l4_target *target,

@@ -12,6 +12,9 @@ void l4_target_register(struct l4_target *target, struct metrics *metrics,
 uint32_t l4_open_series(
     struct metrics *metrics, enum l4_transport transport, struct slice listener);
 
+/* The counter of datagrams of a UDP listener that went nowhere. */
+uint32_t l4_dropped_series(struct metrics *metrics, struct slice listener);
+
 /* One has ended. Bytes and datagrams were counted while they moved. */
 void l4_count(struct metrics *metrics, struct metrics_shard *shard, const struct l4_target *target,
     const struct l4_facts *facts);

@@ -104,3 +104,33 @@ const struct option_table tcp_table = {.name = "TCP listener",
     .shorthand = "to",
     .check = check_tcp,
     .example = "\":5432\": postgres"};
+
+/* --- UDP */
+
+#define UDP(member) offsetof(struct udp_options, member)
+
+static const struct option udp_rows[] = {
+    {"to", OPTION_TEXT, UDP(to.name), .place_offset = UDP(to.place), .is_required = true,
+        .help = "The service that datagrams go to."},
+    {"idle-timeout", OPTION_DURATION, UDP(idle_timeout), .fallback = "30s", .minimum = MILLISECOND,
+        .maximum = DAY, .help = "The longest silence, in both directions, before a session ends."},
+    {"sessions-max", OPTION_INTEGER, UDP(sessions_max), .fallback = "65536", .minimum = 1,
+        .maximum = 10000000,
+        .help = "How many sessions the listener has at a time; a new one takes the place of that "
+                "which has been silent longest."},
+    {"replies", OPTION_INTEGER, UDP(replies), .fallback = "0", .minimum = 0, .maximum = 1000000,
+        .help = "How many datagrams the service sends for each of the client's. A session ends as "
+                "soon as it got all of them: 1 suits DNS. 0: any number."},
+    {"quic", OPTION_FLAG, UDP(quic), .fallback = "false",
+        .help = "The datagrams are QUIC: a client whose address changes stays with its service, by "
+                "the connection id."},
+    {NULL}};
+
+const struct option_table udp_table = {.name = "UDP listener",
+    .help = "Datagrams that go to a service as they are. The key is the address. What a client "
+            "sends from one port is a session and goes to one endpoint; one worker serves the "
+            "listener.",
+    .options = udp_rows,
+    .size = sizeof(struct udp_options),
+    .shorthand = "to",
+    .example = "\":53\": {to: dns, replies: 1}"};

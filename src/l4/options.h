@@ -33,5 +33,16 @@ struct tcp_options {
     int send_proxy; /* enum proxy_version */
 };
 
+struct udp_options {
+    struct l4_service_name to;
+    int64_t idle_timeout; /* nanoseconds of silence that end a session */
+    int64_t sessions_max; /* further ones take the place of who has been silent longest */
+    int64_t replies;      /* that a datagram gets, after which a session ends; 0: any number */
+    bool quic;            /* sessions go by connection ids too */
+};
+
 /* Of one entry, a struct tcp_options. */
 extern const struct option_table tcp_table;
+
+/* The same, a struct udp_options. */
+extern const struct option_table udp_table;

@@ -161,6 +161,22 @@ enum status tcp_rules_prepare(const struct l4_prepare *prepare, struct slice lis
     return e;
 }
 
+enum status udp_rules_prepare(const struct l4_prepare *prepare, struct slice listener,
+    const struct udp_options *options, const struct udp_rules **ret_rules)
+{
+    struct udp_rules *rules = arena_new(prepare->reader->arena, struct udp_rules);
+    if (!rules)
+        return NO_MEMORY;
+    rules->listener = listener;
+    rules->options = options;
+    rules->open_series = l4_open_series(prepare->metrics, L4_UDP, listener);
+    rules->dropped_series = l4_dropped_series(prepare->metrics, listener);
+    enum status e = l4_target_prepare(prepare, L4_UDP, listener, &options->to, &rules->to);
+    if (!e)
+        *ret_rules = rules;
+    return e;
+}
+
 /* --- finding */
 
 static const struct l4_target *choose(const struct l4_name *name, const struct client_hello *hello)

@@ -40,6 +40,14 @@ struct tcp_rules {
     uint32_t open_series;            /* connections now */
 };
 
+struct udp_rules {
+    struct slice listener;
+    const struct udp_options *options;
+    const struct l4_target *to;
+    uint32_t open_series;    /* sessions now */
+    uint32_t dropped_series; /* datagrams that went nowhere */
+};
+
 /* What making them needs. All borrowed. */
 struct l4_prepare {
     struct reader *reader;
@@ -58,6 +66,9 @@ enum status l4_target_prepare(const struct l4_prepare *prepare, enum l4_transpor
 /* Complains through the reader; OK also then. NO_MEMORY. */
 enum status tcp_rules_prepare(const struct l4_prepare *prepare, struct slice listener,
     const struct tcp_options *options, const struct tcp_rules **ret_rules);
+
+enum status udp_rules_prepare(const struct l4_prepare *prepare, struct slice listener,
+    const struct udp_options *options, const struct udp_rules **ret_rules);
 
 /* NULL: there is no way for such a client. */
 const struct l4_target *tcp_rules_find(

@@ -2,7 +2,7 @@
 
 #include "base/hash.h"
 #include "run/loop.h"
-#include "run/socket.h"
+#include "service/connect.h"
 
 #define TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
 
@@ -86,22 +86,6 @@ void dial_failed(struct dial *dial, enum status reason)
 
 /* --- connecting */
 
-static enum status status_of_connect(enum status e)
-{
-    if (e == REFUSED)
-        return UPSTREAM_REFUSED;
-    if (e == TIMEOUT)
-        return UPSTREAM_CONNECT_TIMEOUT;
-    if (e == UNREACHABLE || e == CLOSED)
-        return UPSTREAM_UNREACHABLE;
-    return e == IO_ERROR ? OVERLOADED : e; /* no descriptors, most likely */
-}
-
-static bool is_connect_failure(enum status e)
-{
-    return e == UPSTREAM_REFUSED || e == UPSTREAM_UNREACHABLE || e == UPSTREAM_CONNECT_TIMEOUT;
-}
-
 /* Right after the start names may not be resolved yet. */
 static enum status wait_for_names(struct dial *dial, instant deadline)
 {
@@ -130,8 +114,9 @@ static enum status try_once(struct dial *dial, instant deadline, struct stream *
     instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
     if (!reserve(dial))
         return UPSTREAM_CONNECTIONS;
-    return status_of_connect(
-        socket_connect(&dial->endpoint->address, NULL, clock_sooner(until, deadline), ret_stream));
+    struct endpoint *endpoint = dial->endpoint;
+    return connect_endpoint(endpoint, dial->service->options,
+        &endpoint->pools[dial->worker].session, clock_sooner(until, deadline), ret_stream);
 }
 
 static void count_retry(const struct dial *dial)
@@ -149,9 +134,9 @@ enum status dial_connect(struct dial *dial, instant deadline, struct stream **re
         e = try_once(dial, deadline, ret_stream);
         if (!e)
             return OK;
-        if (is_connect_failure(e))
+        if (connect_is_failure(e))
             dial_failed(dial, e);
-        bool may_go_on = is_connect_failure(e) || e == UPSTREAM_CONNECTIONS;
+        bool may_go_on = connect_is_failure(e) || e == UPSTREAM_CONNECTIONS;
         if (!may_go_on || dial->tries == TRIES_MAX || dial->index >= 64)
             return e;
         dial_leave(dial);

@@ -5,7 +5,7 @@
  *     e = dial_connect(&dial, deadline, &stream);
  *     ... as long as it takes; dial_good or dial_failed says how the endpoint did ...
  *     stream_close(stream);
- *     dial_end(&dial);
+ *     dial_end(&dial);                      last: a stream of TLS may still need the endpoint
  *
  * Balancing, health, ejections, in-flight counts and the bound of connections are those of calls.
  * An endpoint that does not let us connect is left for another: nothing has been sent yet. */
