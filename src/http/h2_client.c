@@ -7,7 +7,6 @@
 /* The connection's window is no bound: each request has its own. */
 #define CONNECTION_WINDOW ((1 << 24) - 1)
 #define GOODBYE_TIME      SECOND /* for the last frames */
-#define FRAME_HEAD        9
 
 static void nothing_changed(void *owner)
 {
@@ -94,22 +93,25 @@ void h2_client_break(struct h2_client *client, enum status reason)
         fiber_cancel(client->reader);
 }
 
-/* Nobody needs the connection any more: GOAWAY, then the end. */
+/* Nobody needs the connection any more: what is under way leaves, then GOAWAY, then it ends; in any
+ * case soon. */
 static void say_goodbye(struct h2_client *client)
 {
-    if (client->says_goodbye || client->is_over)
+    if (client->is_over)
         return;
-    client->says_goodbye = true;
-    if (nghttp2_session_terminate_session(client->session, NGHTTP2_NO_ERROR))
-        h2_client_break(client, CLOSED);
-    else
-        h2_client_flush(client);
+    timer_set(&client->ping, clock_after(loop_now(), GOODBYE_TIME));
+    h2_client_flush(client);
+}
+
+static bool is_useless(const struct h2_client *client)
+{
+    return client->is_closing && client->call_count == 0;
 }
 
 void h2_client_close(struct h2_client *client)
 {
     client->is_closing = true;
-    if (client->call_count == 0)
+    if (is_useless(client))
         say_goodbye(client);
 }
 
@@ -146,7 +148,7 @@ void h2_client_forget(struct h2_client *client, struct h2_call *call)
     list_remove(&call->node);
     call->client = NULL;
     client->call_count--;
-    if (client->is_closing && client->call_count == 0)
+    if (is_useless(client))
         say_goodbye(client);
     if (!client->is_over)
         client->options.changed(client->options.owner);
@@ -174,7 +176,7 @@ static void look_for_life(struct timer *timer)
 {
     struct h2_client *client = list_entry(timer, struct h2_client, ping);
     instant now = loop_now();
-    if (now >= client->ping_due) {
+    if (now >= client->ping_due || is_useless(client)) {
         h2_client_break(client, TIMEOUT);
         return;
     }
@@ -218,7 +220,7 @@ static enum status gather(struct h2_client *client)
     client->out_rest = SLICE_NONE;
     if (!client->out)
         return NO_MEMORY;
-    while (client->out->capacity - client->out_size >= H2_DATA_MAX + FRAME_HEAD) {
+    while (client->out->capacity - client->out_size >= H2_DATA_MAX + H2_FRAME_HEAD) {
         const uint8_t *frame;
         ssize_t size = nghttp2_session_mem_send(client->session, &frame);
         if (size < 0)
@@ -240,8 +242,7 @@ static enum status write_gathered(struct h2_client *client)
 {
     struct iovec parts[] = {{client->out->data, client->out_size},
         {(void *)client->out_rest.data, client->out_rest.size}};
-    instant until = client->says_goodbye ? clock_after(loop_now(), GOODBYE_TIME) : NEVER;
-    return stream_writev(client->stream, parts, client->out_rest.size ? 2 : 1, until, NULL);
+    return stream_writev(client->stream, parts, client->out_rest.size ? 2 : 1, NEVER, NULL);
 }
 
 static enum status write_some(struct h2_client *client)
@@ -262,6 +263,12 @@ static enum status rest(struct h2_client *client)
     return e;
 }
 
+static enum status terminate(struct h2_client *client)
+{
+    client->says_goodbye = true;
+    return nghttp2_session_terminate_session(client->session, NGHTTP2_NO_ERROR) ? CLOSED : OK;
+}
+
 static void run_writer(void *argument)
 {
     struct h2_client *client = argument;
@@ -269,6 +276,8 @@ static void run_writer(void *argument)
     while (!e && !client->is_over) {
         if (nghttp2_session_want_write(client->session))
             e = write_some(client);
+        else if (is_useless(client) && !client->says_goodbye)
+            e = terminate(client);
         else if (nghttp2_session_want_read(client->session))
             e = rest(client);
         else

@@ -86,7 +86,6 @@ struct h2_call {
     bool is_answered; /* something of an answer came */
     bool is_frozen;   /* the first part was looked at: it must not grow before it is read */
     int64_t length;   /* what Content-Length says, or BODY_LENGTH_UNKNOWN */
-    uint64_t received;
     struct h2_part *parts, *last_part, *current;
     enum status failure; /* why nothing more comes */
     bool has_trailers;   /* they have begun to come */

@@ -56,7 +56,7 @@ static enum status submit(
 enum status h2_call_begin(struct h2_call *call, struct h2_client *client, struct arena *arena,
     const struct http_request *request, const struct h1_framing *framing, bool has_body)
 {
-    nghttp2_data_provider provider = {.source = {.ptr = call}, .read_callback = h2_call_provide};
+    nghttp2_data_provider provider = {.read_callback = h2_call_provide};
     struct h2_list list;
     *call = (struct h2_call){
         .client = client, .arena = arena, .method = request->method, .length = BODY_LENGTH_UNKNOWN};
@@ -99,8 +99,10 @@ static enum status submit_trailers(nghttp2_session *session, struct h2_call *cal
 ssize_t h2_call_provide(nghttp2_session *session, int32_t id, uint8_t *room, size_t capacity,
     uint32_t *flags, nghttp2_data_source *source, void *argument)
 {
-    struct h2_call *call = source->ptr;
-    (void)id, (void)room, (void)argument;
+    struct h2_call *call = nghttp2_session_get_stream_user_data(session, id);
+    (void)source, (void)room, (void)argument;
+    if (!call)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (call->out.size == 0 && !call->out_is_last) {
         call->is_deferred = true;
         return NGHTTP2_ERR_DEFERRED;

@@ -181,7 +181,6 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!call || call->failure)
         return 0;
-    call->received += size;
     if (h2_call_store(call, slice_of((const char *)data, size))) {
         (void)refuse(call, NO_MEMORY);
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
@@ -198,8 +197,7 @@ static enum status reason_of(struct h2_call *call, uint32_t code)
         call->is_unseen = true;
         return UPSTREAM_RESET;
     }
-    bool is_short = call->length != BODY_LENGTH_UNKNOWN && call->received < (uint64_t)call->length;
-    return is_short ? INCOMPLETE : UPSTREAM_PROTOCOL;
+    return UPSTREAM_PROTOCOL;
 }
 
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *argument)
@@ -234,18 +232,23 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* Called again when there was no room, so that the call may have ended since or taken its bytes
+ * back: then the stream is reset. */
 static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
     size_t size, nghttp2_data_source *source, void *argument)
 {
     struct h2_client *client = argument;
-    struct h2_call *call = source->ptr;
+    struct h2_call *call = call_of(session, frame->hd.stream_id);
+    (void)source;
+    if (!call || call->out.size < size)
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (client->out->capacity - client->out_size < H2_FRAME_HEAD + size)
+        return NGHTTP2_ERR_WOULDBLOCK;
     char *at = client->out->data + client->out_size;
-    const size_t head_size = 9;
-    (void)session, (void)frame;
-    memcpy(at, head, head_size);
+    memcpy(at, head, H2_FRAME_HEAD);
     if (size)
-        memcpy(at + head_size, call->out.data, size);
-    client->out_size += head_size + size;
+        memcpy(at + H2_FRAME_HEAD, call->out.data, size);
+    client->out_size += H2_FRAME_HEAD + size;
     call->out = slice_from(call->out, size);
     return 0;
 }

@@ -11,7 +11,8 @@
 #include "run/timer.h"
 
 /* The largest DATA frame sent: so that any frame fits a small buffer that is empty. */
-#define H2_DATA_MAX (BUFFER_SMALL - 64)
+#define H2_DATA_MAX   (BUFFER_SMALL - 64)
+#define H2_FRAME_HEAD 9
 
 struct h2_client {
     struct h2_client_options options;

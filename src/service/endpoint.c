@@ -28,7 +28,7 @@ struct endpoint_recipe {
 static struct slice copy_slice(struct slice s)
 {
     char *copy = malloc(s.size + 1);
-    if (copy)
+    if (copy && s.size)
         memcpy(copy, s.data, s.size);
     return slice_of(copy, s.size);
 }
