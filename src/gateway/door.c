@@ -35,15 +35,15 @@ static void accepted_tcp(void *argument, int descriptor, const struct address *p
         snapshot_unpin(door->pinned, worker->index);
 }
 
-static void finish(struct worker *worker, const struct l4_facts *facts, struct snapshot *pinned)
+static void finish_tcp(struct tcp_server *server, const struct l4_facts *facts)
 {
+    const struct worker *worker = list_entry(server, struct worker, tcp);
     access_log_add_l4(worker->log, worker->index, facts, loop_wall());
-    snapshot_unpin(pinned, worker->index);
 }
 
-static void finish_tcp(struct tcp_server *server, const struct l4_facts *facts, void *pinned)
+static void let_go_tcp(struct tcp_server *server, void *pinned)
 {
-    finish(list_entry(server, struct worker, tcp), facts, pinned);
+    snapshot_unpin(pinned, list_entry(server, struct worker, tcp)->index);
 }
 
 static void closed_tcp(struct tcp_server *server)
@@ -51,19 +51,27 @@ static void closed_tcp(struct tcp_server *server)
     worker_connection_closed(list_entry(server, struct worker, tcp));
 }
 
-static const struct tcp_ops tcp_ops = {.finish = finish_tcp, .closed = closed_tcp};
+static const struct tcp_ops tcp_ops = {
+    .finish = finish_tcp, .let_go = let_go_tcp, .closed = closed_tcp};
 
 static void hold_udp(struct udp_server *server, void *pinned)
 {
     snapshot_pin(pinned, list_entry(server, struct worker, udp)->index);
 }
 
-static void finish_udp(struct udp_server *server, const struct l4_facts *facts, void *pinned)
+static void finish_udp(struct udp_server *server, const struct l4_facts *facts)
 {
-    finish(list_entry(server, struct worker, udp), facts, pinned);
+    const struct worker *worker = list_entry(server, struct worker, udp);
+    access_log_add_l4(worker->log, worker->index, facts, loop_wall());
 }
 
-static const struct udp_ops udp_ops = {.hold = hold_udp, .finish = finish_udp};
+static void let_go_udp(struct udp_server *server, void *pinned)
+{
+    snapshot_unpin(pinned, list_entry(server, struct worker, udp)->index);
+}
+
+static const struct udp_ops udp_ops = {
+    .hold = hold_udp, .finish = finish_udp, .let_go = let_go_udp};
 
 void doors_init(struct worker *worker)
 {

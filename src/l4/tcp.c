@@ -246,7 +246,6 @@ static void free_session(struct session *session)
     struct tcp_server *server = session->server;
     text_release(&session->early);
     free(session->hello);
-    dial_end(&session->dial);
     list_remove(&session->node);
     free(session);
     server->ops->closed(server);
@@ -261,7 +260,9 @@ static void finish(struct session *session)
     if (server->shard)
         l4_count(server->metrics, server->shard, target, facts);
     count_open(session, -1);
-    server->ops->finish(server, facts, session->pinned);
+    server->ops->finish(server, facts);
+    dial_end(&session->dial);
+    server->ops->let_go(server, session->pinned); /* last: the dial used what is part of it */
 }
 
 static void run_session(void *argument)

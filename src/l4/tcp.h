@@ -14,8 +14,9 @@
 struct tcp_server;
 
 struct tcp_ops {
-    /* A connection is over: log it, and let go of what kept its rules alive. */
-    void (*finish)(struct tcp_server *server, const struct l4_facts *facts, void *pinned);
+    /* A connection is over: log it. Then: let go of what kept its rules alive. */
+    void (*finish)(struct tcp_server *server, const struct l4_facts *facts);
+    void (*let_go)(struct tcp_server *server, void *pinned);
 
     /* A descriptor that was given to tcp_accept is closed. */
     void (*closed)(struct tcp_server *server);
@@ -39,7 +40,7 @@ void tcp_server_init(struct tcp_server *server, const struct tcp_ops *ops, unsig
 /* When no connection is left. */
 void tcp_server_release(struct tcp_server *server);
 
-/* Takes over a connected descriptor. `pinned` keeps the rules alive until `finish` gets it; false
+/* Takes over a connected descriptor. `pinned` keeps the rules alive until `let_go` gets it; false
  * when there is no connection after all: then the caller lets go of it (`closed` was called). */
 bool tcp_accept(struct tcp_server *server, int descriptor, const struct address *peer,
     const struct tcp_rules *rules, void *pinned);

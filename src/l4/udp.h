@@ -20,11 +20,12 @@ struct udp_server;
 struct udp_gate;
 
 struct udp_ops {
-    /* A session begins: keeps alive what its rules are part of, until `finish`. */
+    /* A session begins: keeps alive what its rules are part of, until `let_go`. */
     void (*hold)(struct udp_server *server, void *pinned);
 
-    /* It is over: log it, and let go. */
-    void (*finish)(struct udp_server *server, const struct l4_facts *facts, void *pinned);
+    /* It is over: log it. Then: let go. */
+    void (*finish)(struct udp_server *server, const struct l4_facts *facts);
+    void (*let_go)(struct udp_server *server, void *pinned);
 };
 
 struct udp_server {

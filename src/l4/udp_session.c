@@ -112,8 +112,9 @@ void udp_session_end(struct udp_session *session, enum status reason)
     count_open(gate, session->rules);
     if (server->shard)
         l4_count(server->metrics, server->shard, session->rules->to, facts);
-    server->ops->finish(server, facts, session->pinned);
+    server->ops->finish(server, facts);
     dial_end(&session->dial);
+    server->ops->let_go(server, session->pinned); /* last: the dial used what is part of it */
     free(session);
 }
 
