@@ -60,6 +60,7 @@ void entrances_update(struct list *entrances, const struct listen_options *optio
             if (entrance->is_tls != at->is_tls || entrance->kind != at->kind ||
                 !slice_equal(entrance->name, at->text))
                 continue;
+            entrance->proxy_protocol = at->proxy_protocol;
             entrance->redirects = at->redirects;
             entrance->redirect_port = (uint16_t)at->redirect_port;
             set_hsts(entrance, &at->hsts);

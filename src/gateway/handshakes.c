@@ -9,6 +9,12 @@ static const struct metric_family successes = {"weir_tls_handshakes_total",
 static const struct metric_family failures = {"weir_tls_handshake_failures_total",
     "TLS handshakes with clients that failed, by why.", METRIC_COUNTER, {"listener", "reason"}, 0};
 
+static const struct metric_family refused = {"weir_http_refused_connections_total",
+    "Connections closed before their first request, since their PROXY header was missing, "
+    "malformed "
+    "or not to be believed.",
+    METRIC_COUNTER, {"listener", "reason"}, 0};
+
 static void count_success(const struct handshakes *handshakes, const struct entrance *entrance,
     const struct tls_facts *facts)
 {
@@ -63,6 +69,15 @@ void handshakes_count(struct handshakes *handshakes, struct access_log *log,
     enum status reason = reason_of(result);
     struct slice labels[] = {entrance->name, slice_of_text(status_word(reason))};
     metric_add(handshakes->shard, metrics_series(handshakes->metrics, &failures, labels), 1);
+    if (may_log(handshakes))
+        log_failure(handshakes, log, entrance, stream, reason);
+}
+
+void handshakes_refuse(struct handshakes *handshakes, struct access_log *log,
+    const struct entrance *entrance, struct stream *stream, enum status reason)
+{
+    struct slice labels[] = {entrance->name, slice_of_text(status_word(reason))};
+    metric_add(handshakes->shard, metrics_series(handshakes->metrics, &refused, labels), 1);
     if (may_log(handshakes))
         log_failure(handshakes, log, entrance, stream, reason);
 }

@@ -16,6 +16,10 @@ struct handshakes {
     unsigned logged;
 };
 
+/* A connection that could not even begin with one, or with a request. */
+void handshakes_refuse(struct handshakes *handshakes, struct access_log *log,
+    const struct entrance *entrance, struct stream *stream, enum status reason);
+
 /* One has ended with `result`. `stream` is the connection, on which TLS may not even have begun. */
 void handshakes_count(struct handshakes *handshakes, struct access_log *log,
     const struct entrance *entrance, struct stream *stream, enum status result);

@@ -32,7 +32,15 @@ static enum status read_address(struct reader *reader, const struct node *node, 
 
 #define AT(member) offsetof(struct listen_address, member)
 
-static const struct option http_rows[] = {ADDRESS_ROW,
+#define PROXY_ROW                                                                                \
+    {                                                                                            \
+        "proxy-protocol", OPTION_FLAG, AT(proxy_protocol),                                       \
+            .fallback = "false",                                                                 \
+            .help = "Connections begin with a PROXY header, version 1 or 2, which says who the " \
+                    "client is. Only peers in `trusted` are let in then."                        \
+    }
+
+static const struct option http_rows[] = {ADDRESS_ROW, PROXY_ROW,
     {"redirect", OPTION_FLAG, AT(redirects), .fallback = "false",
         .help = "Answer every request with 308 to the same place by HTTPS. Requests below "
                 "/.well-known/acme-challenge/ go to the routes."},
@@ -105,7 +113,7 @@ static const struct option_table hsts_table = {.name = "hsts",
     .check = check_hsts,
     .example = "listen: {https: {address: \":443\", hsts: 365d}}"};
 
-static const struct option https_rows[] = {ADDRESS_ROW,
+static const struct option https_rows[] = {ADDRESS_ROW, PROXY_ROW,
     {"hsts", OPTION_STRUCT, AT(hsts), .table = &hsts_table,
         .help = "Tells browsers to use HTTPS only, and for how long. Not by default."},
     {NULL}};

@@ -1,6 +1,8 @@
 #include "gateway/opening.h"
 
+#include "l4/opening.h"
 #include "run/loop.h"
+#include "run/socket.h"
 #include "run/tls.h"
 
 #define HANDSHAKE_RECORD 0x16 /* the first byte of TLS (RFC 8446 §5.1) */
@@ -67,9 +69,40 @@ static enum status open_tls(struct connection *connection)
     return e;
 }
 
+static bool is_trusted(const struct network_list *trusted, const struct address *peer)
+{
+    for (size_t i = 0; i < trusted->count; i++)
+        if (network_contains(&trusted->items[i], peer))
+            return true;
+    return false;
+}
+
+/* Reads a PROXY header from a peer who may speak for others: from then on the connection is the
+ * client's. */
+static enum status open_proxied(struct connection *connection)
+{
+    struct carrier *carrier = &connection->carrier;
+    struct server *server = carrier->server;
+    struct stream *stream = connection->h1.stream;
+    const struct server_rules *rules = server->ops->rules(server);
+    instant deadline = clock_after(loop_now(), rules->http->head_timeout);
+    struct proxy_header header;
+    enum status e = PEER_NOT_TRUSTED;
+    if (is_trusted(rules->trusted, stream_peer(stream)))
+        e = opening_read_proxy_header(stream, deadline, &header);
+    if (!e && !header.is_local)
+        e = socket_speak_for(stream, &header.source, &header.destination);
+    if (e && e != CLIENT_CLOSED)
+        server->ops->refused(server, carrier->entrance, stream, e);
+    return e;
+}
+
 enum status opening_run(struct connection *connection)
 {
-    enum status e = connection->carrier.entrance->is_tls ? open_tls(connection) : OK;
+    const struct entrance *entrance = connection->carrier.entrance;
+    enum status e = entrance->proxy_protocol ? open_proxied(connection) : OK;
+    if (!e && entrance->is_tls)
+        e = open_tls(connection);
     struct tls_facts facts;
     if (!e && tls_facts(connection->h1.stream, &facts) && facts.is_challenge)
         e = END;

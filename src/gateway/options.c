@@ -158,12 +158,23 @@ static enum status check_certificates(struct reader *reader, const struct gatewa
         SLICE("add `tls: {cert: shop.pem, key: shop.key}`"), "HTTPS needs a certificate");
 }
 
+/* A listener that takes the word of nobody would serve nobody. */
+static void check_proxies(struct reader *reader, const struct gateway_options *options)
+{
+    for (size_t i = 0; i < options->listen.count && !options->trusted.count; i++)
+        if (options->listen.all[i].proxy_protocol)
+            diagnostics_error(reader->diagnostics, options->listen.all[i].place,
+                SLICE("name the proxies at the top: trusted: [10.0.0.0/8]"),
+                "a PROXY header is read from `trusted` peers only, and there are none");
+}
+
 static enum status check_top(struct reader *reader, const struct node *node, void *value)
 {
     struct gateway_options *options = value;
     const struct node *workers = node_get(node, SLICE("workers"));
     if (workers)
         options->workers_place = workers->place;
+    check_proxies(reader, options);
     const struct node *version = node_get(node, SLICE("version"));
     if (version && options->version != 1)
         return diagnostics_error(reader->diagnostics, version->place, SLICE("write `version: 1`"),

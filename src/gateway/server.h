@@ -40,6 +40,11 @@ struct server_ops {
     void (*handshaken)(struct server *server, const struct entrance *entrance,
         struct stream *stream, enum status result);
 
+    /* A connection did not begin as its entrance wants it, and was closed before its first
+     * request. */
+    void (*refused)(struct server *server, const struct entrance *entrance, struct stream *stream,
+        enum status reason);
+
     /* A connection has ended. */
     void (*closed)(struct server *server);
 

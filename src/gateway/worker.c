@@ -49,6 +49,13 @@ static struct tls_server *tls(struct server *server)
     return worker->snapshot->tls ? worker->snapshot->tls->servers[worker->index] : NULL;
 }
 
+static void refused(struct server *server, const struct entrance *entrance, struct stream *stream,
+    enum status reason)
+{
+    struct worker *worker = worker_of(server);
+    handshakes_refuse(&worker->handshakes, worker->log, entrance, stream, reason);
+}
+
 static void handshaken(struct server *server, const struct entrance *entrance,
     struct stream *stream, enum status result)
 {
@@ -149,6 +156,7 @@ static const struct server_ops ops = {.begin = begin,
     .abandon = abandon,
     .tls = tls,
     .handshaken = handshaken,
+    .refused = refused,
     .closed = closed,
     .rules = current_rules};
 

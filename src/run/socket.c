@@ -189,6 +189,25 @@ static const struct address *local_of(const struct stream *stream)
     return socket->local;
 }
 
+enum status socket_speak_for(
+    struct stream *stream, const struct address *peer, const struct address *local)
+{
+    struct socket *socket = socket_of(stream);
+    struct address *both[] = {malloc(sizeof *peer), malloc(sizeof *local)};
+    if (!both[0] || !both[1]) {
+        free(both[0]);
+        free(both[1]);
+        return NO_MEMORY;
+    }
+    free(socket->peer);
+    free(socket->local);
+    socket->peer = both[0];
+    socket->local = both[1];
+    *socket->peer = *peer;
+    *socket->local = *local;
+    return OK;
+}
+
 static const struct stream_ops socket_ops = {
     .wait_readable = wait_readable,
     .read = read_some,

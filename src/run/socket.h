@@ -22,6 +22,11 @@ enum status socket_adopt(int descriptor, const struct address *peer, struct stre
  * not. */
 int socket_descriptor(const struct stream *stream);
 
+/* From now on the peer, and our own address, are said to be these: a proxy has told for whom it
+ * speaks. Only of a socket that nothing stands on yet. NO_MEMORY. */
+enum status socket_speak_for(
+    struct stream *stream, const struct address *peer, const struct address *local);
+
 /* Two connected streams, for tests. */
 enum status socket_pair(struct stream **ret_a, struct stream **ret_b);
 
