@@ -117,7 +117,8 @@ static int use_key(SSL *ssl, unsigned char name[16], unsigned char *start, EVP_C
     if (!EVP_CipherInit_ex(cipher, copy->cipher, NULL, key->secret, start, seals) ||
         !set_proof(mac, key))
         return -1;
-    return found == 0 ? 1 : 2;
+    /* Tickets of TLS 1.3 are for one use (RFC 8446 §C.4): who brings one gets another. */
+    return found == 0 && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
 }
 
 void tls_tickets_install(SSL_CTX *context)
