@@ -38,14 +38,30 @@ static int take_early(struct tls_kept *early, char *data, size_t capacity, size_
     return 1;
 }
 
+/* In a handshake OpenSSL takes just one record after the other, since it must not have what comes
+ * behind the last; here all that has come is read at once. */
+static enum status read_ahead(struct tls *tls)
+{
+    char room[2048];
+    size_t size;
+    enum status e = tls->below->ops->try_read(tls->below, room, sizeof room, &size);
+    if (e)
+        return e;
+    return tls_keep(&tls->early, room, size) ? OK : NO_MEMORY;
+}
+
 static int read_below(BIO *bio, char *data, size_t capacity, size_t *ret_size)
 {
     struct tls *tls = BIO_get_data(bio);
+    enum status e = OK;
     BIO_clear_retry_flags(bio);
     *ret_size = 0;
-    if (tls->early.data)
+    if (!tls->is_ready && !tls->early.data)
+        e = read_ahead(tls);
+    if (!e && tls->early.data)
         return take_early(&tls->early, data, capacity, ret_size);
-    enum status e = tls->below->ops->try_read(tls->below, data, capacity, ret_size);
+    if (!e)
+        e = tls->below->ops->try_read(tls->below, data, capacity, ret_size);
     if (e == OK)
         return 1;
     if (e == INCOMPLETE)
@@ -67,7 +83,7 @@ static enum status gather(struct tls *tls, const char *data, size_t size)
     return OK;
 }
 
-static enum status send_or_keep(struct tls *tls, const char *data, size_t size)
+enum status tls_send_or_keep(struct tls *tls, const char *data, size_t size)
 {
     size_t sent = 0;
     enum status e = INCOMPLETE;
@@ -85,10 +101,10 @@ static int write_below(BIO *bio, const char *data, size_t size, size_t *ret_size
     struct tls *tls = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     *ret_size = 0;
-    if (!tls->below_outcome)
-        tls->below_outcome =
-            tls->gathered ? gather(tls, data, size) : send_or_keep(tls, data, size);
-    if (tls->below_outcome)
+    if (!tls->out_outcome)
+        tls->out_outcome =
+            tls->gathered ? gather(tls, data, size) : tls_send_or_keep(tls, data, size);
+    if (tls->out_outcome)
         return 0;
     *ret_size = size;
     return 1;
@@ -134,14 +150,14 @@ enum status tls_send(struct tls *tls, const void *data, size_t size, instant dea
     tls->is_flushing = true;
     enum status e = stream_write(tls->below, data, size, deadline, NULL);
     tls->is_flushing = false;
-    if (e && !tls->below_outcome)
-        tls->below_outcome = CLOSED; /* it may have gone half: nothing can follow */
+    if (e && !tls->out_outcome)
+        tls->out_outcome = CLOSED; /* it may have gone half: nothing can follow */
     return e;
 }
 
 enum status tls_flush(struct tls *tls, instant deadline)
 {
-    enum status e = tls->below_outcome;
+    enum status e = tls->out_outcome;
     while (!e && tls->unsent.data) {
         struct tls_kept leaving = tls->unsent;
         tls->unsent = (struct tls_kept){0};

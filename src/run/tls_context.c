@@ -24,7 +24,6 @@ SSL_CTX *tls_context_new(const SSL_METHOD *method, enum tls_version least)
     }
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_read_ahead(context, 1); /* else each record costs two system calls */
     return context;
 }
 

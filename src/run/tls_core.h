@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/table.h"
 #include "run/timer.h"
+#include "run/tls_record.h"
 #include "run/tls.h"
 
 struct tls_certificate_facts;
@@ -111,10 +112,30 @@ struct tls_kept {
     size_t begin, size;
 };
 
+/* What a connection needs once OpenSSL's part is over (tls_direct.c). */
+struct tls_direct {
+    struct record_half in, out;
+    struct tls_kept plain; /* opened, not read yet */
+    const char *version, *cipher;
+    X509 *certificate; /* owned: the peer's, or NULL */
+    bool is_resumed, is_verified;
+    unsigned idle_records; /* in a row that carried nothing */
+};
+
+/* Noted while the handshake goes on, for what comes after. */
+struct tls_secrets {
+    unsigned char in[48], out[48];
+    size_t size;          /* of each; 0: not known */
+    unsigned out_records; /* that were sent since the client's Finished */
+};
+
 struct tls {
     struct stream stream;
     struct stream *below;        /* owned */
-    SSL *ssl;                    /* owned; its application data is this struct */
+    SSL *ssl;                    /* owned; its application data is this struct; NULL: `direct` */
+    struct tls_direct *direct;   /* owned, or NULL */
+    struct tls_secrets *secrets; /* owned, until the end of the handshake; or NULL */
+    struct slice protocol;       /* that a server chose; its own */
     struct tls_server *server;   /* counted; NULL: a client's side */
     struct tls_client *client;   /* counted; NULL: a server's side */
     struct tls_session *session; /* borrowed, or NULL */
@@ -128,7 +149,9 @@ struct tls {
     bool has_said_end;         /* close_notify was sent */
     bool below_ended;          /* no more bytes come from below */
     enum status outcome;       /* sticky: of everything from now on; OK: it works */
-    enum status below_outcome; /* what the stream below last failed with */
+    enum status outcome_in;    /* sticky: of reading alone; END: the peer says no more */
+    enum status below_outcome; /* what reading from the stream below failed with */
+    enum status out_outcome;   /* the same of writing: nothing can follow what has gone half */
     unsigned long error;       /* OpenSSL's; 0: none */
     int reason;                /* of it, if it is of the SSL library; 0: none */
     long verdict;              /* X509_V_… on the peer's certificate */
@@ -156,6 +179,9 @@ BIO *tls_bio_new(BIO_METHOD *method, struct tls *tls);
  * kept. After a failure nothing more is sent. */
 enum status tls_send(struct tls *tls, const void *data, size_t size, instant deadline);
 
+/* Without waiting: what finds no room now is kept. */
+enum status tls_send_or_keep(struct tls *tls, const char *data, size_t size);
+
 /* The same for what is kept. */
 enum status tls_flush(struct tls *tls, instant deadline);
 
@@ -163,6 +189,13 @@ bool tls_keep(struct tls_kept *kept, const void *data, size_t size);
 void tls_forget(struct tls_kept *kept);
 
 /* --- tls_stream.c */
+
+/* What all TLS streams do alike. */
+void tls_unpark(struct stream *stream);
+void tls_on_break(struct stream *stream, stream_callback *call, void *argument);
+const struct address *tls_peer(const struct stream *stream);
+const struct address *tls_local(const struct stream *stream);
+int tls_release(struct stream *stream);
 
 /* Makes a stream; the SSL object of `context` is not yet given a side. */
 enum status tls_new(struct stream *below, SSL_CTX *context, BIO_METHOD *method, struct slice early,
@@ -184,6 +217,17 @@ unsigned char *tls_copy_staple(struct tls_identity *identity, size_t *ret_size);
 
 /* At the end of a handshake: nobody is in who should not be. */
 bool tls_server_approves(const struct tls *tls);
+
+/* --- tls_direct.c: servers' connections with TLS 1.3 go on without OpenSSL's state */
+
+/* Lets a context note what is needed for that. */
+void tls_direct_install(SSL_CTX *context);
+
+/* At the end of a server's handshake: from now on the stream reads and writes records itself, if
+ * it can. OK also when it cannot; NO_MEMORY. */
+enum status tls_direct_begin(struct tls *tls);
+void tls_direct_free(struct tls_direct *direct);
+extern const struct stream_ops tls_direct_ops;
 
 /* --- tls_error.c: what OpenSSL says, in our words */
 

@@ -36,12 +36,14 @@ static enum status status_of_reason(struct tls *tls)
 enum status tls_failure(struct tls *tls, int result)
 {
     int kind = SSL_get_error(tls->ssl, result);
-    if (kind == SSL_ERROR_WANT_READ && !tls->below_outcome)
+    if (kind == SSL_ERROR_WANT_READ)
         return INCOMPLETE;
     if (kind == SSL_ERROR_ZERO_RETURN)
         return END;
     if (tls->below_outcome)
         tls->outcome = tls->below_outcome;
+    else if (!tls->is_ready && tls->out_outcome)
+        tls->outcome = tls->out_outcome;
     else if (kind == SSL_ERROR_SSL)
         tls->outcome = status_of_reason(tls);
     else

@@ -11,23 +11,43 @@ struct tls_certificate_facts {
     struct arena arena;
 };
 
+static struct slice protocol_of(const struct tls *tls)
+{
+    const unsigned char *protocol;
+    unsigned size;
+    if (tls->server)
+        return tls->protocol;
+    SSL_get0_alpn_selected(tls->ssl, &protocol, &size);
+    return slice_of((const char *)protocol, size);
+}
+
+static void ask_openssl(const struct tls *tls, struct tls_facts *facts)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
+    facts->version = SSL_get_version(tls->ssl);
+    facts->cipher = cipher ? SSL_CIPHER_standard_name(cipher) : "";
+    facts->is_resumed = SSL_session_reused(tls->ssl) == 1;
+    facts->has_certificate =
+        SSL_get0_peer_certificate(tls->ssl) != NULL && SSL_get_verify_result(tls->ssl) == X509_V_OK;
+}
+
 bool tls_facts(const struct stream *stream, struct tls_facts *ret_facts)
 {
     const struct tls *tls = tls_of(stream);
-    const unsigned char *protocol;
-    unsigned size;
     if (!tls)
         return false;
-    SSL_get0_alpn_selected(tls->ssl, &protocol, &size);
-    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
-    *ret_facts = (struct tls_facts){.version = SSL_get_version(tls->ssl),
-        .cipher = cipher ? SSL_CIPHER_standard_name(cipher) : "",
-        .protocol = slice_of((const char *)protocol, size),
+    struct tls_facts facts = {.protocol = protocol_of(tls),
         .name = slice_of_text(tls->name),
-        .is_resumed = SSL_session_reused(tls->ssl) == 1,
-        .has_certificate = SSL_get0_peer_certificate(tls->ssl) != NULL &&
-                           SSL_get_verify_result(tls->ssl) == X509_V_OK,
         .is_challenge = tls->is_challenge};
+    if (tls->direct) {
+        facts.version = tls->direct->version;
+        facts.cipher = tls->direct->cipher;
+        facts.is_resumed = tls->direct->is_resumed;
+        facts.has_certificate = tls->direct->is_verified;
+    } else {
+        ask_openssl(tls, &facts);
+    }
+    *ret_facts = facts;
     return true;
 }
 
@@ -141,7 +161,8 @@ const struct tls_certificate *tls_certificate(struct stream *stream)
     struct tls *tls = tls_of(stream);
     if (!tls)
         return NULL;
-    const X509 *certificate = SSL_get0_peer_certificate(tls->ssl);
+    const X509 *certificate =
+        tls->direct ? tls->direct->certificate : SSL_get0_peer_certificate(tls->ssl);
     if (!tls->certificate && certificate) {
         tls->certificate = read_facts(certificate);
         ERR_clear_error();

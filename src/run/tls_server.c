@@ -86,10 +86,11 @@ static int on_hello(SSL *ssl, int *alert, void *argument)
 static int choose_protocol(SSL *ssl, const unsigned char **ret_protocol, unsigned char *ret_size,
     const unsigned char *offered, unsigned offered_size, void *argument)
 {
-    const struct tls *tls = tls_of_ssl(ssl);
+    struct tls *tls = tls_of_ssl(ssl);
     unsigned char *chosen;
     (void)argument;
     if (tls->is_challenge) {
+        tls->protocol = CHALLENGE;
         *ret_protocol = (const unsigned char *)CHALLENGE.data;
         *ret_size = (unsigned char)CHALLENGE.size;
         return SSL_TLSEXT_ERR_OK;
@@ -101,6 +102,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **ret_protocol, unsigne
     if (found != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL;
     *ret_protocol = chosen;
+    tls->protocol = slice_of((const char *)chosen, *ret_size);
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -236,6 +238,7 @@ static enum status add_host(struct tls_server *server, const struct tls_server_o
     SSL_CTX_set_client_hello_cb(host->context, on_hello, NULL);
     SSL_CTX_set_alpn_select_cb(host->context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_status_cb(host->context, show_staple);
+    tls_direct_install(host->context);
     enum status e = add_all_names(server, host, from);
     if (!e)
         e = show_identities(host, from);

@@ -8,7 +8,7 @@
 #include "run/tls_core.h"
 
 #define GATHER_MOST  ((size_t)128 * 1024) /* of records that leave in one system call */
-#define RECORD_EXTRA 512                  /* header, padding, proof; or a message of TLS itself */
+#define RECORD_ROOM  512                  /* header, padding, proof; or a message of TLS itself */
 #define RECORDS_READ 16                   /* that one read yields at most */
 
 static struct tls *self_of(struct stream *stream)
@@ -152,6 +152,10 @@ static enum status write_record(struct tls *tls, struct source *source)
         return e;
     ERR_clear_error();
     int result = SSL_write_ex(tls->ssl, bytes.data, bytes.size, &size);
+    if (result <= 0 && tls->out_outcome) {
+        ERR_clear_error();
+        return tls->out_outcome;
+    }
     if (result <= 0)
         return tls_failure(tls, result);
     advance(source, size);
@@ -170,7 +174,7 @@ static enum status write_batch(struct tls *tls, struct source *source, instant d
     tls->gathered_size = 0;
     do
         e = write_record(tls, source);
-    while (!e && source->left && tls->gathered_size + TLS_RECORD_MAX + RECORD_EXTRA <= room);
+    while (!e && source->left && tls->gathered_size + TLS_RECORD_MAX + RECORD_ROOM <= room);
     tls->gathered = NULL;
     if (!e)
         e = tls_send(tls, buffer->data, tls->gathered_size, deadline);
@@ -209,7 +213,7 @@ static enum status write_all(
 /* Says that nothing more comes. Nobody waits for it: what finds no room is not said. */
 static void say_end(struct tls *tls)
 {
-    if (!tls->is_ready || tls->outcome || tls->below_outcome || tls->has_said_end)
+    if (!tls->is_ready || tls->outcome || tls->out_outcome || tls->has_said_end)
         return;
     tls->has_said_end = true;
     ERR_clear_error();
@@ -272,14 +276,14 @@ static void park(struct stream *stream, stream_callback *call, void *argument)
         timer_set(&tls->due, loop_now());
 }
 
-static void unpark(struct stream *stream)
+void tls_unpark(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
     timer_cancel(&tls->due);
     stream_unpark(tls->below);
 }
 
-static void on_break(struct stream *stream, stream_callback *call, void *argument)
+void tls_on_break(struct stream *stream, stream_callback *call, void *argument)
 {
     stream_on_break(self_of(stream)->below, call, argument);
 }
@@ -295,6 +299,8 @@ void tls_free(struct tls *tls)
     tls_forget(&tls->early);
     tls_forget(&tls->unsent);
     tls_certificate_facts_free(tls->certificate);
+    tls_direct_free(tls->direct);
+    free(tls->secrets);
     free(tls->name);
     free(tls);
 }
@@ -307,17 +313,17 @@ static void close_stream(struct stream *stream)
     tls_free(tls);
 }
 
-static const struct address *peer_of(const struct stream *stream)
+const struct address *tls_peer(const struct stream *stream)
 {
     return stream_peer(tls_of(stream)->below);
 }
 
-static const struct address *local_of(const struct stream *stream)
+const struct address *tls_local(const struct stream *stream)
 {
     return stream_local(tls_of(stream)->below);
 }
 
-static int release(struct stream *stream)
+int tls_release(struct stream *stream)
 {
     (void)stream;
     return -1;
@@ -330,17 +336,18 @@ static const struct stream_ops tls_ops = {
     .shutdown = shut_down,
     .is_quiet = is_quiet,
     .park = park,
-    .unpark = unpark,
-    .on_break = on_break,
+    .unpark = tls_unpark,
+    .on_break = tls_on_break,
     .close = close_stream,
-    .peer = peer_of,
-    .local = local_of,
-    .release = release,
+    .peer = tls_peer,
+    .local = tls_local,
+    .release = tls_release,
 };
 
 struct tls *tls_of(const struct stream *stream)
 {
-    return stream->ops == &tls_ops ? self_of((struct stream *)stream) : NULL;
+    bool is_tls = stream->ops == &tls_ops || stream->ops == &tls_direct_ops;
+    return is_tls ? self_of((struct stream *)stream) : NULL;
 }
 
 enum status tls_new(struct stream *below, SSL_CTX *context, BIO_METHOD *method, struct slice early,
@@ -384,7 +391,8 @@ static enum status approve(struct tls *tls)
     if (tls->server && !tls_server_approves(tls))
         return tls->outcome = TLS_CERTIFICATE;
     tls->is_ready = true;
-    return OK;
+    SSL_set_read_ahead(tls->ssl, 1); /* else each record costs two system calls */
+    return tls->server ? tls_direct_begin(tls) : OK;
 }
 
 enum status tls_handshake(struct stream *stream, instant deadline)

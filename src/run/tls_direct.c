@@ -1,0 +1,550 @@
+/* A server's connection after a handshake of TLS 1.3: records are read and written here, straight
+ * between the kernel and whoever reads or writes, and OpenSSL's connection is freed, which is most
+ * of what an idle one costs. Keys come from the secrets that OpenSSL tells whoever asks for them
+ * (the key log); the handshake, and with it everything that is hard, stays OpenSSL's. */
+#include <openssl/err.h>
+#include <stdlib.h>
+
+#include "base/must.h"
+#include "run/buffer.h"
+#include "run/io.h"
+#include "run/loop.h"
+#include "run/tls_core.h"
+
+#define SCRATCH_LEAST ((size_t)RECORD_HEADER + RECORD_SEALED_MAX)
+#define BATCH_MOST    ((size_t)128 * 1024) /* of records that leave in one system call */
+#define IDLE_RECORDS  32 /* that carry nothing, in a row: whoever sends more only keeps us busy */
+
+static struct tls *self_of(struct stream *stream)
+{
+    return list_entry(stream, struct tls, stream);
+}
+
+/* --- during the handshake */
+
+static bool read_hexadecimal(const char *text, unsigned char *out, size_t most, size_t *ret_size)
+{
+    long size = 0;
+    unsigned char *bytes = OPENSSL_hexstr2buf(text, &size);
+    bool fits = bytes && (size_t)size <= most;
+    if (fits) {
+        memcpy(out, bytes, (size_t)size);
+        *ret_size = (size_t)size;
+    }
+    OPENSSL_clear_free(bytes, (size_t)size);
+    return fits;
+}
+
+/* "LABEL <client random> <secret>", all but the label in hexadecimal. */
+static void note_secret(const SSL *ssl, const char *line)
+{
+    struct tls *tls = tls_of_ssl(ssl);
+    struct slice text = slice_of_text(line);
+    bool is_in = slice_has_prefix(text, SLICE("CLIENT_TRAFFIC_SECRET_0 "));
+    bool is_out = slice_has_prefix(text, SLICE("SERVER_TRAFFIC_SECRET_0 "));
+    const char *secret = strrchr(line, ' ');
+    if (!secret || (!is_in && !is_out))
+        return;
+    if (!tls->secrets)
+        tls->secrets = calloc(1, sizeof *tls->secrets);
+    struct tls_secrets *secrets = tls->secrets;
+    if (secrets && !read_hexadecimal(secret + 1, is_in ? secrets->in : secrets->out,
+                       sizeof secrets->in, &secrets->size))
+        secrets->size = 0;
+}
+
+/* Counts what is sent under the last keys: all of it comes after the client's Finished. */
+static void note_message(
+    int is_written, int version, int type, const void *data, size_t size, SSL *ssl, void *argument)
+{
+    struct tls_secrets *secrets = tls_of_ssl(ssl)->secrets;
+    (void)version;
+    (void)argument;
+    if (!secrets)
+        return;
+    if (!is_written && type == SSL3_RT_HANDSHAKE && size > 0 &&
+        *(const unsigned char *)data == SSL3_MT_FINISHED)
+        secrets->out_records = 0;
+    if (is_written && type == SSL3_RT_HEADER)
+        secrets->out_records++;
+}
+
+void tls_direct_install(SSL_CTX *context)
+{
+    SSL_CTX_set_keylog_callback(context, note_secret);
+    SSL_CTX_set_msg_callback(context, note_message);
+}
+
+static void note_facts(struct tls_direct *direct, SSL *ssl)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(ssl);
+    direct->version = SSL_get_version(ssl);
+    direct->cipher = SSL_CIPHER_standard_name(cipher);
+    direct->is_resumed = SSL_session_reused(ssl) == 1;
+    direct->certificate = SSL_get1_peer_certificate(ssl);
+    direct->is_verified = direct->certificate && SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
+static enum status make_direct(const struct tls *tls, struct tls_direct **ret_direct)
+{
+    const struct tls_secrets *secrets = tls->secrets;
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(tls->ssl);
+    unsigned suite = cipher ? SSL_CIPHER_get_protocol_id(cipher) : 0;
+    struct tls_direct *direct = calloc(1, sizeof *direct);
+    if (!direct)
+        return NO_MEMORY;
+    enum status e = record_half_init(
+        &direct->in, suite, slice_of((const char *)secrets->in, secrets->size), 0, false);
+    if (!e)
+        e = record_half_init(&direct->out, suite,
+            slice_of((const char *)secrets->out, secrets->size), secrets->out_records, true);
+    if (e) {
+        tls_direct_free(direct);
+        return e;
+    }
+    note_facts(direct, tls->ssl);
+    *ret_direct = direct;
+    return OK;
+}
+
+enum status tls_direct_begin(struct tls *tls)
+{
+    enum status e = NOT_FOUND;
+    if (SSL_version(tls->ssl) == TLS1_3_VERSION && !SSL_has_pending(tls->ssl) && tls->secrets &&
+        tls->secrets->size)
+        e = make_direct(tls, &tls->direct);
+    if (tls->secrets)
+        OPENSSL_cleanse(tls->secrets, sizeof *tls->secrets);
+    free(tls->secrets);
+    tls->secrets = NULL;
+    ERR_clear_error();
+    if (e)
+        return e == NOT_FOUND ? OK : e;
+    SSL_free(tls->ssl);
+    tls->ssl = NULL;
+    tls->stream.ops = &tls_direct_ops;
+    return OK;
+}
+
+void tls_direct_free(struct tls_direct *direct)
+{
+    if (!direct)
+        return;
+    record_half_release(&direct->in);
+    record_half_release(&direct->out);
+    tls_forget(&direct->plain);
+    X509_free(direct->certificate);
+    free(direct);
+}
+
+/* --- what TLS itself says */
+
+/* Without waiting: what finds no room is kept, and goes before whatever is written next. */
+static void send_message(struct tls *tls, enum record_type type, struct slice message)
+{
+    char room[64];
+    must(message.size + RECORD_EXTRA <= sizeof room);
+    if (tls->out_outcome || !record_seal_begin(&tls->direct->out, message.size, room) ||
+        !record_seal_piece(&tls->direct->out, message, room + RECORD_HEADER))
+        return;
+    size_t size = record_seal_end(&tls->direct->out, message.size, type, room);
+    tls->out_outcome = tls_send_or_keep(tls, room, size);
+}
+
+static void send_alert(struct tls *tls, int level, int alert)
+{
+    char message[2] = {(char)level, (char)alert};
+    send_message(tls, RECORD_ALERT, slice_of(message, sizeof message));
+}
+
+static enum status refuse(struct tls *tls, int alert)
+{
+    if (!tls->has_said_end)
+        send_alert(tls, 2, alert);
+    tls->has_said_end = true;
+    return tls->outcome = CLOSED;
+}
+
+/* New keys for what we send; the peer may want its own to be answered so (RFC 8446 §4.6.3). */
+static enum status update_own_keys(struct tls *tls)
+{
+    send_message(tls, RECORD_HANDSHAKE, slice_of("\x18\0\0\1\0", 5));
+    return record_half_update(&tls->direct->out);
+}
+
+static enum status obey_handshake(struct tls *tls, struct slice message)
+{
+    bool is_update = message.size == 5 && memcmp(message.data, "\x18\0\0\1", 4) == 0;
+    if (!is_update || (unsigned char)message.data[4] > 1)
+        return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
+    enum status e = record_half_update(&tls->direct->in);
+    if (!e && message.data[4] == 1)
+        e = update_own_keys(tls);
+    return e ? (tls->outcome = e) : OK;
+}
+
+static enum status obey_alert(struct tls *tls, struct slice message)
+{
+    if (message.size != 2)
+        return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
+    int alert = (unsigned char)message.data[1];
+    if (alert == ALERT_USER_CANCELED)
+        return OK;
+    if (alert == ALERT_CLOSE_NOTIFY)
+        return tls->outcome_in = END;
+    tls->alert = alert;
+    return tls->outcome = CLOSED;
+}
+
+/* What is not data. */
+static enum status obey(struct tls *tls, enum record_type type, struct slice message)
+{
+    if (++tls->direct->idle_records > IDLE_RECORDS)
+        return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
+    switch (type) {
+    case RECORD_DATA:
+        return OK; /* it is empty */
+    case RECORD_ALERT:
+        return obey_alert(tls, message);
+    case RECORD_HANDSHAKE:
+        return obey_handshake(tls, message);
+    default:
+        return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
+    }
+}
+
+/* --- reading */
+
+/* Room to receive into: of the loop's pool, or of its own when that lends only small ones. */
+struct scratch {
+    char *data;
+    size_t capacity, begin, end;
+    struct buffer *lent; /* NULL: `data` is owned */
+};
+
+static bool scratch_take(struct scratch *scratch, struct buffer *lent, size_t least)
+{
+    *scratch = (struct scratch){.lent = lent};
+    if (lent && lent->capacity >= least) {
+        scratch->data = lent->data;
+        scratch->capacity = lent->capacity;
+        return true;
+    }
+    buffer_give(lent);
+    scratch->lent = NULL;
+    scratch->data = malloc(least);
+    scratch->capacity = least;
+    return scratch->data != NULL;
+}
+
+static void scratch_give(struct scratch *scratch)
+{
+    if (scratch->lent)
+        buffer_give(scratch->lent);
+    else
+        free(scratch->data);
+}
+
+/* All that has come, up to what the reader can use and one record more. */
+static enum status receive(struct tls *tls, struct scratch *scratch, size_t wanted)
+{
+    size_t have = tls->early.size - tls->early.begin, size;
+    size_t most =
+        wanted + SCRATCH_LEAST < scratch->capacity ? wanted + SCRATCH_LEAST : scratch->capacity;
+    if (have) {
+        memcpy(scratch->data, tls->early.data + tls->early.begin, have);
+        tls_forget(&tls->early);
+        scratch->end = have;
+    }
+    if (have >= most)
+        return OK;
+    enum status e = tls->below->ops->try_read(tls->below, scratch->data + have, most - have, &size);
+    if (e == OK)
+        scratch->end += size;
+    else if (e == END)
+        tls->below_ended = true;
+    else if (e != INCOMPLETE)
+        tls->below_outcome = e;
+    return OK;
+}
+
+/* Opens the record at the front: straight to the reader when there is room for all of it, else
+ * where it lies, and what does not fit is kept. */
+static enum status open_one(struct tls *tls, struct scratch *scratch, size_t size, char *data,
+    size_t capacity, size_t *done)
+{
+    char *record = scratch->data + scratch->begin;
+    char *out = capacity - *done >= size - RECORD_HEADER ? data + *done : record + RECORD_HEADER;
+    enum record_type type;
+    size_t plain;
+    enum status e = record_open(&tls->direct->in, slice_of(record, size), out, &plain, &type);
+    if (e)
+        return refuse(tls, e == TOO_LARGE ? ALERT_RECORD_OVERFLOW : ALERT_BAD_RECORD_MAC);
+    scratch->begin += size;
+    if (type != RECORD_DATA || plain == 0)
+        return obey(tls, type, slice_of(out, plain));
+    tls->direct->idle_records = 0;
+    size_t fits = plain < capacity - *done ? plain : capacity - *done;
+    if (out == record + RECORD_HEADER && fits)
+        memcpy(data + *done, out, fits);
+    *done += fits;
+    return tls_keep(&tls->direct->plain, out + fits, plain - fits) ? OK : NO_MEMORY;
+}
+
+/* As many whole records as there are and have room; one at least, even without room. */
+static enum status open_all(
+    struct tls *tls, struct scratch *scratch, char *data, size_t capacity, size_t *done)
+{
+    enum status e = OK;
+    while (!e && !tls->direct->plain.data) {
+        size_t size;
+        struct slice bytes =
+            slice_of(scratch->data + scratch->begin, scratch->end - scratch->begin);
+        e = record_measure(bytes, &size);
+        if (e == INCOMPLETE || (!e && size > bytes.size))
+            return OK;
+        if (e)
+            return refuse(tls, e == TOO_LARGE ? ALERT_RECORD_OVERFLOW : ALERT_UNEXPECTED_MESSAGE);
+        e = open_one(tls, scratch, size, data, capacity, done);
+        if (*done == capacity && capacity)
+            break;
+    }
+    return e;
+}
+
+static size_t take_plain(struct tls_kept *plain, char *data, size_t capacity)
+{
+    size_t left = plain->size - plain->begin;
+    size_t size = left < capacity ? left : capacity;
+    memcpy(data, plain->data + plain->begin, size);
+    plain->begin += size;
+    if (plain->begin == plain->size)
+        tls_forget(plain);
+    return size;
+}
+
+/* Why nothing more comes, once everything that came has been read. */
+static enum status end_of(struct tls *tls)
+{
+    if (tls->outcome)
+        return tls->outcome;
+    if (tls->outcome_in)
+        return tls->outcome_in;
+    if (tls->below_outcome)
+        return tls->outcome = tls->below_outcome;
+    if (tls->below_ended) /* without close_notify */
+        return tls->outcome = CLOSED;
+    return INCOMPLETE;
+}
+
+/* What can be read without waiting; with no room it is only looked at. INCOMPLETE: nothing. */
+static enum status take(struct tls *tls, char *data, size_t capacity, size_t *ret_size)
+{
+    struct tls_direct *direct = tls->direct;
+    struct scratch scratch;
+    size_t done = 0;
+    if (direct->plain.data) {
+        *ret_size = take_plain(&direct->plain, data, capacity);
+        return OK;
+    }
+    size_t have = tls->early.size - tls->early.begin;
+    enum status e = have && !tls->outcome && !tls->outcome_in ? INCOMPLETE : end_of(tls);
+    if (e != INCOMPLETE)
+        return e;
+    if (!scratch_take(&scratch, buffer_take(), have > SCRATCH_LEAST ? have : SCRATCH_LEAST))
+        return NO_MEMORY;
+    e = receive(tls, &scratch, capacity);
+    if (!e)
+        e = open_all(tls, &scratch, data, capacity, &done);
+    if (!e && !tls_keep(&tls->early, scratch.data + scratch.begin, scratch.end - scratch.begin))
+        e = tls->outcome = NO_MEMORY;
+    scratch_give(&scratch);
+    *ret_size = done;
+    return done || direct->plain.data ? OK : end_of(tls);
+}
+
+static enum status wait_readable(struct stream *stream, instant deadline)
+{
+    struct tls *tls = self_of(stream);
+    size_t size;
+    for (;;) {
+        if (tls->direct->plain.data || take(tls, NULL, 0, &size) != INCOMPLETE)
+            return OK;
+        enum status e = stream_wait_readable(tls->below, deadline);
+        if (e)
+            return e;
+    }
+}
+
+static enum status read_some(
+    struct stream *stream, void *data, size_t capacity, instant deadline, size_t *ret_size)
+{
+    struct tls *tls = self_of(stream);
+    enum status e = io_begin(deadline);
+    while (!e) {
+        e = take(tls, data, capacity, ret_size);
+        if (e != INCOMPLETE)
+            return e;
+        e = stream_wait_readable(tls->below, deadline);
+    }
+    return e;
+}
+
+/* --- writing */
+
+/* What is left to be written. */
+struct source {
+    const struct iovec *parts;
+    size_t used; /* of the first part */
+    size_t left; /* of all */
+};
+
+static enum status seal_one(struct tls *tls, struct source *source, char *out, size_t *ret_size)
+{
+    size_t plain = source->left < RECORD_PLAIN_MAX ? source->left : RECORD_PLAIN_MAX;
+    bool is_good = record_seal_begin(&tls->direct->out, plain, out);
+    for (size_t done = 0; is_good && done < plain;) {
+        size_t here = source->parts->iov_len - source->used;
+        size_t size = here < plain - done ? here : plain - done;
+        struct slice piece = slice_of((char *)source->parts->iov_base + source->used, size);
+        is_good =
+            size == 0 || record_seal_piece(&tls->direct->out, piece, out + RECORD_HEADER + done);
+        done += size;
+        source->used += size;
+        if (source->used == source->parts->iov_len) {
+            source->parts++;
+            source->used = 0;
+        }
+    }
+    source->left -= plain;
+    *ret_size = is_good ? record_seal_end(&tls->direct->out, plain, RECORD_DATA, out) : 0;
+    return *ret_size ? OK : (tls->outcome = NO_MEMORY);
+}
+
+static enum status write_batch(
+    struct tls *tls, struct source *source, struct scratch *scratch, instant deadline)
+{
+    size_t room = scratch->capacity < BATCH_MOST ? scratch->capacity : BATCH_MOST;
+    size_t filled = 0;
+    enum status e = OK;
+    if (record_half_is_worn(&tls->direct->out))
+        e = update_own_keys(tls);
+    if (!e)
+        e = tls_flush(tls, deadline);
+    while (!e && source->left && filled + RECORD_PLAIN_MAX + RECORD_EXTRA <= room) {
+        size_t size;
+        e = seal_one(tls, source, scratch->data + filled, &size);
+        filled += size;
+    }
+    return e ? e : tls_send(tls, scratch->data, filled, deadline);
+}
+
+/* What is small goes into a small buffer, so that large ones stay where they are needed. */
+static bool take_room(struct scratch *scratch, size_t total)
+{
+    if (total + RECORD_EXTRA > BUFFER_SMALL)
+        return scratch_take(scratch, buffer_take(), SCRATCH_LEAST);
+    struct buffer *lent = buffer_take_small();
+    *scratch = (struct scratch){.lent = lent};
+    if (!lent)
+        return false;
+    scratch->data = lent->data;
+    scratch->capacity = SCRATCH_LEAST; /* as far as a record of `total` bytes goes */
+    return true;
+}
+
+static enum status write_all(
+    struct stream *stream, const struct iovec *parts, int count, instant deadline, size_t *ret_size)
+{
+    struct tls *tls = self_of(stream);
+    struct source source = {.parts = parts};
+    struct scratch scratch;
+    for (int i = 0; i < count; i++)
+        source.left += parts[i].iov_len;
+    size_t total = source.left;
+    enum status e = io_begin(deadline);
+    if (!e && tls->outcome)
+        e = tls->outcome;
+    if (!e && !take_room(&scratch, total))
+        e = NO_MEMORY;
+    if (!e) {
+        while (!e && source.left)
+            e = write_batch(tls, &source, &scratch, deadline);
+        scratch_give(&scratch);
+    }
+    if (ret_size)
+        *ret_size = total - source.left;
+    return e;
+}
+
+static void say_end(struct tls *tls)
+{
+    if (tls->outcome || tls->out_outcome || tls->has_said_end)
+        return;
+    tls->has_said_end = true;
+    send_alert(tls, 1, ALERT_CLOSE_NOTIFY);
+}
+
+static enum status shut_down(struct stream *stream)
+{
+    struct tls *tls = self_of(stream);
+    say_end(tls);
+    return stream_shutdown(tls->below);
+}
+
+/* --- resting */
+
+static bool is_quiet(struct stream *stream)
+{
+    struct tls *tls = self_of(stream);
+    size_t size;
+    if (tls->direct->plain.data || tls->outcome)
+        return false;
+    if (!tls->early.data && stream_is_quiet(tls->below))
+        return true;
+    return take(tls, NULL, 0, &size) == INCOMPLETE;
+}
+
+static void awake(void *argument)
+{
+    struct tls *tls = argument;
+    size_t size;
+    if (take(tls, NULL, 0, &size) == INCOMPLETE)
+        stream_park(tls->below, awake, tls);
+    else
+        tls->call(tls->argument);
+}
+
+static void park(struct stream *stream, stream_callback *call, void *argument)
+{
+    struct tls *tls = self_of(stream);
+    tls->call = call;
+    tls->argument = argument;
+    if (is_quiet(stream))
+        stream_park(tls->below, awake, tls);
+    else
+        timer_set(&tls->due, loop_now());
+}
+
+static void close_stream(struct stream *stream)
+{
+    struct tls *tls = self_of(stream);
+    say_end(tls);
+    stream_close(tls->below);
+    tls_free(tls);
+}
+
+const struct stream_ops tls_direct_ops = {
+    .wait_readable = wait_readable,
+    .read = read_some,
+    .writev = write_all,
+    .shutdown = shut_down,
+    .is_quiet = is_quiet,
+    .park = park,
+    .unpark = tls_unpark,
+    .on_break = tls_on_break,
+    .close = close_stream,
+    .peer = tls_peer,
+    .local = tls_local,
+    .release = tls_release,
+};
