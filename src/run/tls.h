@@ -192,6 +192,9 @@ enum status tls_connect(struct stream *below, struct tls_client *client, struct 
  * asked for tls_trouble. */
 enum status tls_handshake(struct stream *stream, instant deadline);
 
+/* The stream under it: for tests, which break it. NULL when the stream is not TLS. */
+struct stream *tls_below(const struct stream *stream);
+
 /* What a handshake failed for, in OpenSSL's words ("no shared cipher", "certificate has expired");
  * "" when nothing is known. Static. */
 const char *tls_trouble(const struct stream *stream);

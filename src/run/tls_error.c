@@ -68,3 +68,9 @@ int tls_alert(const struct stream *stream)
     const struct tls *tls = tls_of(stream);
     return tls ? tls->alert : -1;
 }
+
+struct stream *tls_below(const struct stream *stream)
+{
+    const struct tls *tls = tls_of(stream);
+    return tls ? tls->below : NULL;
+}

@@ -70,7 +70,9 @@ enum status meet(struct meeting *meeting)
     struct tls_client *client;
     struct stream *below[2];
     assert_ok(tls_server_new(&meeting->server, &server));
-    assert_ok(tls_client_new(&meeting->client, &client));
+    client = meeting->same_client ? tls_client_ref(meeting->same_client) : NULL;
+    if (!client)
+        assert_ok(tls_client_new(&meeting->client, &client));
     assert_ok(socket_pair(&below[0], &below[1]));
     assert_ok(tls_accept(below[0], server, meeting->early, &meeting->a));
     assert_ok(tls_connect(below[1], client, meeting->name, meeting->session, &meeting->b));

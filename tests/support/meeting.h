@@ -27,6 +27,7 @@ struct meeting {
     struct tls_client_options client;
     struct slice name; /* that the client asks for */
     struct tls_session *session;
+    struct tls_client *same_client;         /* instead of one made of `client`; or NULL */
     struct slice early;                     /* that the server has read before */
     instant deadline;                       /* of both handshakes */
     void (*serve)(struct meeting *meeting); /* what the server does then; or NULL */
