@@ -156,18 +156,18 @@ static void serve(void *argument)
     size_t size;
     for (int i = 0; i < run->count; i++)
         close(run->pairs[i][1]);
+    int half = run->count / 2;
     accept_some(run, 0, 100);
     long before = resident();
-    double full = accept_some(run, 100, run->count / 2);
+    double full = accept_some(run, 100, half);
     long after = resident();
     int resumed = run->resumed;
-    double short_ones = accept_some(run, run->count / 2, run->count);
+    double short_ones = accept_some(run, half, run->count);
     printf("full handshake      %8.1f us\n", full);
     printf("resumed handshake   %8.1f us (%d of %d)\n", short_ones, run->resumed - resumed,
-        run->count - run->count / 2);
-    printf("idle connection     %8.0f bytes\n", (double)(after - before) / (run->count / 2 - 100));
-    printf("idle, resumed       %8.0f bytes\n",
-        (double)(resident() - after) / (run->count - run->count / 2));
+        run->count - half);
+    printf("idle connection     %8.0f bytes\n", (double)(after - before) / (half - 100));
+    printf("idle, resumed       %8.0f bytes\n", (double)(resident() - after) / (run->count - half));
     struct stream *last = run->streams[run->count - 1];
     double began = cpu_now();
     for (int i = 0; i < MESSAGES; i++) {

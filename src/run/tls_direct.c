@@ -246,18 +246,18 @@ static void scratch_give(struct scratch *scratch)
 }
 
 /* All that has come, up to what the reader can use and one record more. */
-static enum status receive(struct tls *tls, struct scratch *scratch, size_t wanted)
+static void receive(struct tls *tls, struct scratch *scratch, size_t wanted)
 {
     size_t have = tls->early.size - tls->early.begin, size;
     size_t most =
         wanted + SCRATCH_LEAST < scratch->capacity ? wanted + SCRATCH_LEAST : scratch->capacity;
-    if (have) {
+    if (tls->early.data) {
         memcpy(scratch->data, tls->early.data + tls->early.begin, have);
         tls_forget(&tls->early);
         scratch->end = have;
     }
     if (have >= most)
-        return OK;
+        return;
     enum status e = tls->below->ops->try_read(tls->below, scratch->data + have, most - have, &size);
     if (e == OK)
         scratch->end += size;
@@ -265,7 +265,6 @@ static enum status receive(struct tls *tls, struct scratch *scratch, size_t want
         tls->below_ended = true;
     else if (e != INCOMPLETE)
         tls->below_outcome = e;
-    return OK;
 }
 
 /* Opens the record at the front: straight to the reader when there is room for all of it, else
@@ -285,7 +284,7 @@ static enum status open_one(struct tls *tls, struct scratch *scratch, size_t siz
         return obey(tls, type, slice_of(out, plain));
     tls->direct->idle_records = 0;
     size_t fits = plain < capacity - *done ? plain : capacity - *done;
-    if (out == record + RECORD_HEADER && fits)
+    if (out == record + RECORD_HEADER && data)
         memcpy(data + *done, out, fits);
     *done += fits;
     return tls_keep(&tls->direct->plain, out + fits, plain - fits) ? OK : NO_MEMORY;
@@ -337,38 +336,49 @@ static enum status end_of(struct tls *tls)
     return INCOMPLETE;
 }
 
-/* What can be read without waiting; with no room it is only looked at. INCOMPLETE: nothing. */
-static enum status take(struct tls *tls, char *data, size_t capacity, size_t *ret_size)
+/* Opens what has come, into `data` or, what does not fit, into what is kept. INCOMPLETE: nothing
+ * has. */
+static enum status fetch(struct tls *tls, char *data, size_t capacity, size_t *ret_size)
 {
-    struct tls_direct *direct = tls->direct;
     struct scratch scratch;
-    size_t done = 0;
-    if (direct->plain.data) {
-        *ret_size = take_plain(&direct->plain, data, capacity);
-        return OK;
-    }
-    size_t have = tls->early.size - tls->early.begin;
+    size_t done = 0, have = tls->early.size - tls->early.begin;
     enum status e = have && !tls->outcome && !tls->outcome_in ? INCOMPLETE : end_of(tls);
     if (e != INCOMPLETE)
         return e;
     if (!scratch_take(&scratch, buffer_take(), have > SCRATCH_LEAST ? have : SCRATCH_LEAST))
         return NO_MEMORY;
-    e = receive(tls, &scratch, capacity);
-    if (!e)
-        e = open_all(tls, &scratch, data, capacity, &done);
+    receive(tls, &scratch, capacity);
+    e = open_all(tls, &scratch, data, capacity, &done);
     if (!e && !tls_keep(&tls->early, scratch.data + scratch.begin, scratch.end - scratch.begin))
-        e = tls->outcome = NO_MEMORY;
+        tls->outcome = NO_MEMORY;
     scratch_give(&scratch);
+    if (done == 0 && !tls->direct->plain.data)
+        return end_of(tls);
     *ret_size = done;
-    return done || direct->plain.data ? OK : end_of(tls);
+    return OK;
+}
+
+/* What can be read without waiting; INCOMPLETE: nothing. */
+static enum status take(struct tls *tls, char *data, size_t capacity, size_t *ret_size)
+{
+    if (!tls->direct->plain.data)
+        return fetch(tls, data, capacity, ret_size);
+    *ret_size = take_plain(&tls->direct->plain, data, capacity);
+    return OK;
+}
+
+/* The same, but leaves it there; messages of TLS itself are dealt with. */
+static enum status look(struct tls *tls)
+{
+    size_t size;
+    return tls->direct->plain.data ? OK : fetch(tls, NULL, 0, &size);
 }
 
 static enum status wait_readable(struct stream *stream, instant deadline)
 {
     struct tls *tls = self_of(stream);
-    size_t size;
     for (;;) {
-        if (tls->direct->plain.data || take(tls, NULL, 0, &size) != INCOMPLETE)
+        if (look(tls) != INCOMPLETE)
             return OK;
         enum status e = stream_wait_readable(tls->below, deadline);
         if (e)
@@ -497,19 +507,17 @@ static enum status shut_down(struct stream *stream)
 static bool is_quiet(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
-    size_t size;
     if (tls->direct->plain.data || tls->outcome)
         return false;
     if (!tls->early.data && stream_is_quiet(tls->below))
         return true;
-    return take(tls, NULL, 0, &size) == INCOMPLETE;
+    return look(tls) == INCOMPLETE;
 }
 
 static void awake(void *argument)
 {
     struct tls *tls = argument;
-    size_t size;
-    if (take(tls, NULL, 0, &size) == INCOMPLETE)
+    if (look(tls) == INCOMPLETE)
         stream_park(tls->below, awake, tls);
     else
         tls->call(tls->argument);
