@@ -273,7 +273,9 @@ static enum status open_one(struct tls *tls, struct scratch *scratch, size_t siz
     size_t capacity, size_t *done)
 {
     char *record = scratch->data + scratch->begin;
-    char *out = capacity - *done >= size - RECORD_HEADER ? data + *done : record + RECORD_HEADER;
+    char *out = record + RECORD_HEADER;
+    if (data && capacity - *done >= size - RECORD_HEADER)
+        out = data + *done;
     enum record_type type;
     size_t plain;
     enum status e = record_open(&tls->direct->in, slice_of(record, size), out, &plain, &type);
