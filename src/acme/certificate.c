@@ -9,7 +9,7 @@
 #include "base/random.h"
 
 #define NAME_MAX_SIZE 253
-#define SELF_DAYS     7
+#define SELF_DAYS     30
 
 /* acmeIdentifier, RFC 8737 §6.1 */
 #define IDENTIFIER_OID "1.3.6.1.5.5.7.1.31"

@@ -368,7 +368,7 @@ static bool copy_settings(struct acme_keeper *keeper, const struct acme_options 
     return true;
 }
 
-static enum status read_authorities(const struct acme_options *options,
+enum status acme_read_authorities(const struct acme_options *options,
     struct tls_authorities **ret_authorities, const char **ret_problem)
 {
     struct arena arena;
@@ -390,7 +390,7 @@ static enum status open_settings(
     struct tls_authorities *authorities = NULL;
     enum status e = copy_settings(keeper, options) ? OK : NO_MEMORY;
     if (!e)
-        e = read_authorities(options, &authorities, ret_problem);
+        e = acme_read_authorities(options, &authorities, ret_problem);
     if (!e)
         e = tls_client_new(&(struct tls_client_options){.authorities = authorities}, &keeper->tls);
     if (!e)

@@ -45,6 +45,10 @@ const char *acme_phase_word(enum acme_phase phase);
 size_t acme_keeper_count(const struct acme_keeper *keeper); /* NULL: 0 */
 void acme_keeper_look(const struct acme_keeper *keeper, size_t index, struct acme_view *ret_view);
 
+/* Whom to trust about the directory. INVALID with a static text. */
+enum status acme_read_authorities(const struct acme_options *options,
+    struct tls_authorities **ret_authorities, const char **ret_problem);
+
 /* Where things are kept, and what is kept there for a name: key and chain as one PEM text. */
 enum status acme_storage_open(const struct acme_options *options, struct acme_store **ret_store);
 enum status acme_storage_read(

@@ -46,9 +46,21 @@ static const struct option acme_rows[] = {
             "authority may ask for more."},
     {NULL}};
 
+/* A relative path is below the configuration's folder. */
+static bool resolve(struct reader *reader, struct place place, struct slice *path)
+{
+    if (path->size == 0 || !place.source)
+        return true;
+    *path = source_path(reader->arena, place.source, *path);
+    return path->data != NULL;
+}
+
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
     struct acme_options *options = value;
+    if (!resolve(reader, options->ca_place, &options->ca) ||
+        !resolve(reader, options->storage_place, &options->storage))
+        return NO_MEMORY;
     options->is_set = true;
     options->place = node->place;
     if (!slice_has_prefix(options->directory, SLICE("https://")))

@@ -128,18 +128,30 @@ static bool name_pair(const struct pair_text *text, char ret_name[2 * DIGEST_SIZ
     return is_done;
 }
 
-static enum status obtain(struct reader *reader, struct registry *registry, struct pair_text *text,
-    struct served_certificate *served)
+enum status certificate_obtain(struct registry *registry, struct slice chain, struct slice key,
+    struct certificate **ret_certificate, const char **ret_problem)
 {
+    struct pair_text text = {chain, key, NULL};
     char name[2 * DIGEST_SIZE];
     void *object;
-    if (!name_pair(text, name))
+    if (!name_pair(&text, name))
         return NO_MEMORY;
-    enum status e = registry_obtain(registry, &kind, slice_of(name, sizeof name), text, &object);
+    enum status e = registry_obtain(registry, &kind, slice_of(name, sizeof name), &text, &object);
+    *ret_problem = text.problem ? text.problem : "it cannot be read";
+    if (!e)
+        *ret_certificate = object;
+    return e;
+}
+
+static enum status obtain(struct reader *reader, struct registry *registry,
+    const struct pair_text *text, struct served_certificate *served)
+{
+    struct certificate *object;
+    const char *problem;
+    enum status e = certificate_obtain(registry, text->chain, text->key, &object, &problem);
     if (e == INVALID)
         return diagnostics_error(reader->diagnostics, served->options->cert_place, SLICE_NONE,
-            "%s with %s is of no use: %s", served->cert_path.data, served->key_path.data,
-            text->problem ? text->problem : "it cannot be read");
+            "%s with %s is of no use: %s", served->cert_path.data, served->key_path.data, problem);
     if (e)
         return e;
     if (!arena_defer(reader->arena, registry_release, object)) {
@@ -303,6 +315,14 @@ static bool resolve(
         return true;
     *ret_path = source_path(arena, place.source, path);
     return ret_path->data != NULL;
+}
+
+enum status certificate_load_authorities(struct reader *reader, struct served_certificate *served)
+{
+    const struct tls_pair_options *options = served->options;
+    if (!resolve(reader->arena, options->ca, options->ca_place, &served->ca_path))
+        return NO_MEMORY;
+    return load_authorities(reader, served);
 }
 
 enum status certificate_load(struct reader *reader, struct registry *registry,

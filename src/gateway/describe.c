@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json_writer.h"
+#include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
 #include "version.h"
 
@@ -114,6 +115,7 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     write_config(writer, gateway);
     write_listeners(writer, gateway->listeners);
     tls_plan_describe(gateway->snapshot->tls, writer);
+    acme_describe(gateway, writer);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);
     json_write_object_end(writer);

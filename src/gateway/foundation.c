@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include "acme/answers.h"
 #include "run/loop.h"
 
 #define WORKERS_MAX 1024
@@ -38,7 +39,9 @@ enum status foundation_init(struct foundation *foundation, unsigned workers)
     foundation->registry = registry_new();
     foundation->shards = calloc(workers + 1, sizeof(struct metrics_shard *));
     foundation->tickets = tls_tickets_new();
-    if (!foundation->registry || !foundation->shards || !foundation->tickets)
+    foundation->answers = acme_answers_new();
+    if (!foundation->registry || !foundation->shards || !foundation->tickets ||
+        !foundation->answers)
         return NO_MEMORY;
     enum status e = metrics_new(0, &foundation->metrics);
     for (unsigned i = 0; !e && i <= workers; i++)
@@ -67,6 +70,7 @@ void foundation_release(struct foundation *foundation)
     if (foundation->registry)
         registry_free(foundation->registry);
     tls_tickets_free(foundation->tickets);
+    acme_answers_free(foundation->answers);
     free(foundation->shards);
 }
 
@@ -77,5 +81,6 @@ struct snapshot_context foundation_context(const struct foundation *foundation)
         .shards = foundation->shards,
         .plane = foundation->plane,
         .tickets = foundation->tickets,
+        .answers = foundation->answers,
         .workers = foundation->workers};
 }

@@ -7,6 +7,7 @@
 
 #include "base/json_writer.h"
 #include "base/must.h"
+#include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
 #include "gateway/process_metrics.h"
 #include "gateway/stapling.h"
@@ -315,6 +316,7 @@ static enum status publish(
     gateway->listeners = change.next;
     change.next = NULL;
     release_change(&change);
+    acme_follow(gateway);
     return e;
 }
 
@@ -388,6 +390,7 @@ static enum status start_workers(struct gateway *gateway)
         worker->metrics = gateway->foundation.metrics;
         worker->shard = gateway->foundation.shards[i];
         worker->group = gateway->group;
+        worker->answers = gateway->foundation.answers;
         e = worker_start(worker, NULL);
         if (e)
             break;
@@ -466,6 +469,7 @@ void gateway_stop(struct gateway *gateway)
     gateway->is_draining = true;
     while (gateway->is_reloading)
         (void)wait_queue_wait(&gateway->turn, NEVER);
+    acme_unfollow(gateway);
     stop_workers(gateway);
     gateway->started = 0;
     gateway->snapshot = NULL;
@@ -484,6 +488,7 @@ void gateway_free(struct gateway *gateway)
     foundation_release(&gateway->foundation);
     process_metrics_free(gateway->process);
     tls_keeper_free(gateway->keeper);
+    acme_follow_free(gateway->acme);
     free(gateway->log_target);
     free(gateway->listeners);
     free(gateway->workers);

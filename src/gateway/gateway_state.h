@@ -39,6 +39,7 @@ struct gateway {
     void *hooks_argument;
     struct process_metrics *process; /* owned */
     struct tls_keeper *keeper;       /* owned */
+    struct acme_follow *acme;        /* owned; NULL: no certificates are got */
     unsigned published;              /* snapshots that somebody still holds */
     struct wait_queue retired;       /* one fewer */
 };

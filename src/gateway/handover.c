@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
 
 /* What the service manager passed goes on whole, also what no listener uses at present. */
@@ -67,6 +68,7 @@ void gateway_hand_over(struct gateway *gateway, const struct inheritance *offer)
     gateway->is_draining = true;
     while (gateway->is_reloading)
         (void)wait_queue_wait(&gateway->turn, NEVER);
+    acme_unfollow(gateway); /* the other goes on with it */
     struct listener **taken = calloc(count_listeners(gateway) + 1, sizeof *taken);
     if (taken) {
         part_listeners(gateway->listeners, offer, taken);

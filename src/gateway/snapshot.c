@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "base/suggest.h"
 #include "base/table.h"
+#include "gateway/acme_certificates.h"
 #include "gateway/chain.h"
 
 #define SNAPSHOT_BLOCK ((size_t)256 * 1024)
@@ -115,14 +116,23 @@ static struct route_rule rule_of(
 
 static enum status plan_tls(struct building *building)
 {
-    const struct tls_plan_needs needs = {.registry = building->context->registry,
+    const struct tls_options *tls = &building->options->tls;
+    struct tls_plan_needs needs = {.registry = building->context->registry,
         .tickets = building->context->tickets,
+        .answers = building->context->answers,
         .workers = building->context->workers,
         .hosts = &building->options->hosts};
     struct tls_plan *plan;
-    if (!building->options->tls.certificates.count || building->reader.diagnostics->errors)
+    struct slice *names = NULL;
+    enum status e = OK;
+    if ((!tls->certificates.count && !tls->acme.is_set) || building->reader.diagnostics->errors)
         return OK;
-    enum status e = tls_plan_new(&building->reader, &building->options->tls, &needs, &plan);
+    if (tls->acme.is_set)
+        e = acme_gather_names(
+            &building->snapshot->arena, building->options, &names, &needs.name_count);
+    needs.names = names;
+    if (!e)
+        e = tls_plan_new(&building->reader, tls, &needs, &plan);
     if (!e)
         building->snapshot->tls = plan;
     return e == INVALID ? OK : e;

@@ -65,7 +65,8 @@ struct snapshot_context {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker */
     struct service_plane *plane;
-    struct tls_tickets *tickets; /* or NULL */
+    struct tls_tickets *tickets;  /* or NULL */
+    struct acme_answers *answers; /* or NULL */
     unsigned workers;
 };
 

@@ -88,6 +88,8 @@ static const struct option_table pair_table = {.name = "certificate",
 #define TLS(member) offsetof(struct tls_options, member)
 
 static const struct option tls_rows[] = {PAIR_ROWS(TLS(own)),
+    {"acme", OPTION_STRUCT, TLS(acme), .table = &acme_table,
+        .help = "Certificates from an authority that gives them away, for the names in `hosts`."},
     {"certificates", OPTION_LIST, TLS(certificates), .table = &pair_table,
         .help = "Several certificates. Each answers the names that it is for, exact ones before "
                 "wildcards; the first also answers all others."},
@@ -124,12 +126,19 @@ static enum status check_clients(struct reader *reader, const struct tls_pair_op
         SLICE("add `ca: clients.pem`"), "`client-cert` needs `ca`: whose certificates are good");
 }
 
+/* What holds for clients of certificates that come later stands in `tls` itself. */
+static enum status check_place(struct tls_options *tls, const struct node *node)
+{
+    tls->own.place = node->place;
+    return OK;
+}
+
 /* The one in `tls` itself is the first of all. */
 static enum status take_own(struct reader *reader, const struct node *node, struct tls_options *tls)
 {
     size_t count = tls->certificates.count, size = sizeof(struct tls_pair_options);
-    if (!tls->own.cert.size && !tls->own.key.size && count)
-        return OK;
+    if (!tls->own.cert.size && !tls->own.key.size && (count || tls->acme.is_set))
+        return check_place(tls, node);
     enum status e = check_pair(reader, node, &tls->own);
     struct tls_pair_options *all = arena_array(reader->arena, count + 1, size);
     if (!all)

@@ -5,11 +5,12 @@
  *       - {cert: shop.pem, key: shop.key}
  *       - {cert: admin.pem, key: admin.key, client-cert: required, ca: staff.pem}
  *     tls: {certificates: [...], min-version: "1.3"}  what holds for all of them
+ *     tls: {acme: ops@shop.example}                   got from an authority (acme/options.h)
  *
  * What is written beside `certificates` holds for each that does not say otherwise. */
 #pragma once
 
-#include "config/option.h"
+#include "acme/options.h"
 
 /* enum tls_client_certificate (run/tls.h), in its order. */
 extern const char *const tls_client_words[];
@@ -27,7 +28,8 @@ struct tls_pair_options {
 };
 
 struct tls_options {
-    struct tls_pair_options own;     /* what stands in `tls` itself */
+    struct tls_pair_options own; /* what stands in `tls` itself */
+    struct acme_options acme;
     struct option_list certificates; /* of struct tls_pair_options; with `own` when it is one */
     int least;                       /* enum tls_version */
     bool is_strict;

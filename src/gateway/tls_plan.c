@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "acme/answers.h"
 #include "base/must.h"
+#include "gateway/acme_certificates.h"
 #include "route/hosts.h"
 
 #define NAMES_MAX     1000000 /* of all certificates */
@@ -230,7 +232,9 @@ static enum status make_servers(struct planning *planning)
         .protocols = protocols,
         .protocol_count = sizeof protocols / sizeof *protocols,
         .least = (enum tls_version)planning->options->least,
-        .tickets = planning->needs->tickets};
+        .tickets = planning->needs->tickets,
+        .challenge = planning->needs->answers ? acme_answers_identity : NULL,
+        .challenge_argument = planning->needs->answers};
     plan->servers = arena_array(planning->reader->arena, count, sizeof *plan->servers);
     if (!plan->servers)
         return NO_MEMORY;
@@ -247,8 +251,8 @@ static enum status load_certificates(struct planning *planning)
     const struct option_list *list = &planning->options->certificates;
     const struct tls_pair_options *pairs = list->items;
     struct tls_plan *plan = planning->plan;
-    plan->certificates =
-        arena_array(planning->reader->arena, list->count, sizeof *plan->certificates);
+    plan->certificates = arena_array(planning->reader->arena,
+        list->count + planning->needs->name_count, sizeof *plan->certificates);
     if (!plan->certificates)
         return NO_MEMORY;
     size_t errors = planning->reader->diagnostics->errors;
@@ -260,6 +264,45 @@ static enum status load_certificates(struct planning *planning)
         plan->count += !e;
     }
     return planning->reader->diagnostics->errors > errors ? INVALID : OK;
+}
+
+static bool is_covered(const struct tls_plan *plan, struct slice name)
+{
+    struct slice rest = slice_from(name, slice_find(name, '.'));
+    for (size_t i = 0; i < plan->count; i++)
+        for (size_t j = 0; j < plan->certificates[i].name_count; j++) {
+            struct slice covered = plan->certificates[i].names[j];
+            if (slice_equal(covered, name) || (slice_has_prefix(covered, SLICE("*.")) &&
+                                                  slice_equal(slice_from(covered, 1), rest)))
+                return true;
+        }
+    return false;
+}
+
+/* One for each wanted name that no file is for. */
+static enum status add_acme(struct planning *planning)
+{
+    struct tls_plan *plan = planning->plan;
+    const struct tls_plan_needs *needs = planning->needs;
+    struct slice *names =
+        arena_array(planning->reader->arena, needs->name_count + 1, sizeof *names);
+    size_t files = plan->count;
+    enum status e = names ? acme_check(planning->reader, &planning->options->acme) : NO_MEMORY;
+    for (size_t i = 0; !e && i < needs->name_count; i++) {
+        struct tls_plan of_files = {.certificates = plan->certificates, .count = files};
+        if (is_covered(&of_files, needs->names[i]))
+            continue;
+        e = acme_certificate_load(planning->reader, needs->registry, planning->options,
+            needs->names[i], &plan->certificates[plan->count]);
+        names[plan->acme_count] = needs->names[i];
+        plan->count += !e;
+        plan->acme_count += !e;
+    }
+    plan->acme_names = names;
+    if (e || plan->count)
+        return e;
+    return diagnostics_error(planning->reader->diagnostics, planning->options->acme.place,
+        SLICE("hosts: [shop.example]"), "`acme` needs names in `hosts` to get certificates for");
 }
 
 /* A host of the routes that no certificate is for. */
@@ -291,6 +334,8 @@ enum status tls_plan_new(struct reader *reader, const struct tls_options *option
     if (!plan)
         return NO_MEMORY;
     enum status e = load_certificates(&planning);
+    if (!e && options->acme.is_set)
+        e = add_acme(&planning);
     if (!e)
         e = plan_names(&planning);
     if (!e)

@@ -10,13 +10,18 @@ struct tls_plan {
     size_t count;
     struct tls_host *hosts; /* the first answers names that nobody has */
     size_t host_count;
-    struct table names;          /* "shop.example", "*.shop.example": struct tls_host * */
-    struct tls_server **servers; /* counted; one a worker */
+    struct table names;             /* "shop.example", "*.shop.example": struct tls_host * */
+    struct tls_server **servers;    /* counted; one a worker */
+    const struct slice *acme_names; /* of certificates that an authority gives */
+    size_t acme_count;
 };
 
 struct tls_plan_needs {
-    struct registry *registry;   /* borrowed */
-    struct tls_tickets *tickets; /* borrowed; or NULL */
+    struct registry *registry;    /* borrowed */
+    struct tls_tickets *tickets;  /* borrowed; or NULL */
+    struct acme_answers *answers; /* borrowed; or NULL */
+    const struct slice *names;    /* for `acme`: those that are wanted */
+    size_t name_count;
     unsigned workers;
     const struct option_list *hosts; /* the file's `hosts`, of struct slice */
 };

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "gateway/acme_follow.h"
 #include "gateway/door.h"
 #include "gateway/https.h"
 #include "http/forwarded.h"
@@ -123,11 +124,12 @@ static enum status answer_last_step(struct exchange *x)
 
 static enum status serve(struct server *server, struct exchange *x)
 {
-    (void)server;
     const struct snapshot *snapshot = x->pinned;
     const struct route *route;
     uint64_t steps = 1;
     enum status e = https_admit(snapshot, x);
+    if (!e && acme_answer(worker_of(server)->answers, x, &e))
+        return e;
     if (!e && https_is_elsewhere(x))
         return https_redirect(snapshot, x);
     if (!e)

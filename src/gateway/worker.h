@@ -27,17 +27,18 @@ struct worker {
     unsigned index;
     unsigned count; /* of workers */
     pthread_t thread;
-    sem_t may_end;               /* nobody posts to the loop any more: it may be freed */
-    struct loop *loop;           /* owned by the thread */
-    struct snapshot *snapshot;   /* current; entered */
-    struct access_log *log;      /* borrowed from the gateway */
-    struct metrics *metrics;     /* borrowed */
-    struct metrics_shard *shard; /* borrowed from the metrics */
-    struct service_plane *plane; /* borrowed */
-    struct share_group *group;   /* borrowed: who has how many connections */
-    struct share_member *member; /* this worker in it */
-    struct list doors;           /* the listeners that it watches */
-    struct list entrances;       /* owned: those of all that it ever watched */
+    sem_t may_end;                /* nobody posts to the loop any more: it may be freed */
+    struct loop *loop;            /* owned by the thread */
+    struct snapshot *snapshot;    /* current; entered */
+    struct access_log *log;       /* borrowed from the gateway */
+    struct metrics *metrics;      /* borrowed */
+    struct metrics_shard *shard;  /* borrowed from the metrics */
+    struct service_plane *plane;  /* borrowed */
+    struct acme_answers *answers; /* borrowed from the foundation */
+    struct share_group *group;    /* borrowed: who has how many connections */
+    struct share_member *member;  /* this worker in it */
+    struct list doors;            /* the listeners that it watches */
+    struct list entrances;        /* owned: those of all that it ever watched */
     struct request_metrics requests;
     struct handshakes handshakes;
     struct wait_queue changed; /* a connection has ended */
