@@ -174,7 +174,7 @@ int64_t acme_read_retry_after(struct slice value, int64_t now)
     int64_t date;
     if (slice_to_u64(value, &seconds))
         return seconds < WAIT_MOST ? (int64_t)seconds : WAIT_MOST;
-    if (clock_parse_http_date(value, &date) || date <= now / SECOND)
+    if (!clock_parse_http_date(value, &date) || date <= now / SECOND)
         return 0;
     return date - now / SECOND < WAIT_MOST ? date - now / SECOND : WAIT_MOST;
 }

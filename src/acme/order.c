@@ -6,10 +6,12 @@
 #include "base/json_writer.h"
 #include "run/loop.h"
 
-#define ORDER_TIME (5 * MINUTE) /* for an authority to come to a decision */
-#define POLL_LEAST SECOND
-#define POLL_MOST  (15 * SECOND)
-#define TEXT_MAX   ((size_t)64 << 10)
+#define ORDER_TIME    (5 * MINUTE) /* for an authority to come to a decision */
+#define POLL_LEAST    SECOND
+#define POLL_MOST     (15 * SECOND)
+#define TEXT_MAX      ((size_t)64 << 10)
+
+#define ACCOUNT_PAUSE (100 * MILLISECOND) /* between two looks whether another has made it */
 
 struct ordering {
     const struct acme_wish *wish;
@@ -136,17 +138,47 @@ static enum status make_account(struct ordering *ordering)
     return put(ordering, name_of(ordering, "account", "url"), reply.location);
 }
 
-static enum status open_account(struct ordering *ordering)
+static bool know_account(struct ordering *ordering)
+{
+    return !get(ordering, name_of(ordering, "account", "url"), &ordering->client.account);
+}
+
+/* Key and account are made by one order alone, here or at another gateway; the others wait. */
+static enum status lock_account(struct ordering *ordering, void **ret_lock)
+{
+    struct acme_store *store = ordering->wish->store;
+    struct slice name = name_of(ordering, "account", "key");
+    enum status e = name.data ? store->ops->lock(store, name, ret_lock) : NO_MEMORY;
+    while (e == FULL && loop_now() < ordering->deadline) {
+        e = fiber_sleep_until(loop_now() + ACCOUNT_PAUSE);
+        if (!e)
+            e = store->ops->lock(store, name, ret_lock);
+    }
+    return e;
+}
+
+static enum status open_account_alone(struct ordering *ordering)
 {
     bool is_new;
     enum status e =
         have_key(ordering, name_of(ordering, "account", "key"), &ordering->key, &is_new);
     ordering->client.key = ordering->key;
-    if (!e)
-        e = acme_client_open(&ordering->client, ordering->wish->directory);
-    if (!e &&
-        (is_new || get(ordering, name_of(ordering, "account", "url"), &ordering->client.account)))
+    if (!e && (is_new || !know_account(ordering)))
         e = make_account(ordering);
+    return e;
+}
+
+static enum status open_account(struct ordering *ordering)
+{
+    struct acme_store *store = ordering->wish->store;
+    void *lock;
+    enum status e = acme_client_open(&ordering->client, ordering->wish->directory);
+    if (!e)
+        e = lock_account(ordering, &lock);
+    if (e)
+        return e;
+    e = open_account_alone(ordering);
+    store->ops->unlock(store, lock);
     return e;
 }
 

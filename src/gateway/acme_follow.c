@@ -12,10 +12,10 @@ struct acme_follow {
 };
 
 static const struct metric_family orders = {"weir_acme_orders_total",
-    "Certificates that were asked for, by how it ended.", METRIC_COUNTER, {"name", "result"}, 0};
+    "Certificates that were asked for, by how it ended.", METRIC_COUNTER, {"host", "result"}, 0};
 static const struct metric_family failing = {"weir_acme_failing",
     "1 while the newest attempt to get a certificate for the name has failed.", METRIC_GAUGE,
-    {"name"}, 0};
+    {"host"}, 0};
 
 /* --- telling */
 

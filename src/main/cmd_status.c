@@ -27,6 +27,23 @@ static void print_listeners(const struct json_value *root)
         printf("  listens on %.*s\n", SLICE_ARG(text_of(one, "address")));
 }
 
+static void print_acme(const struct json_value *root)
+{
+    const struct json_value *names = json_get(root, SLICE("acme"));
+    if (!names)
+        return;
+    json_each (one, names) {
+        struct slice until = text_of(one, "until"), problem = text_of(one, "problem");
+        printf("  certificate of %.*s: %.*s", SLICE_ARG(text_of(one, "name")),
+            SLICE_ARG(text_of(one, "state")));
+        if (until.size)
+            printf(", until %.*s", SLICE_ARG(until));
+        if (problem.size)
+            printf("  (%.*s)", SLICE_ARG(problem));
+        putchar('\n');
+    }
+}
+
 static void print_endpoint(const struct json_value *endpoint)
 {
     printf("    %-28.*s %-10.*s %lld in flight, %lld requests, %lld failures",
@@ -80,6 +97,7 @@ static int print_status(struct arena *arena, struct slice body)
         SLICE_ARG(text_of(config, "loaded")), number_of(config, "routes"));
     print_lineage(root);
     print_listeners(root);
+    print_acme(root);
     print_services(root);
     return EXIT_DONE;
 }
