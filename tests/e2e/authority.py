@@ -1,82 +1,134 @@
-"""An ACME authority for tests: Debian's pebble, with a DNS server that says everything is at 127.0.0.1."""
+"""A certificate authority for tests: certificates of every kind, as files."""
 
-import contextlib
-import json
+import datetime
+import ipaddress
 import os
-import shutil
-import socket
 import ssl
-import subprocess
-import urllib.request
 from pathlib import Path
 
-from gateway import wait_for
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509 import ocsp
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-PROGRAMS = ("pebble", "pebble-challtestsrv")
+import http_client
+
+DAY = datetime.timedelta(days=1)
 
 
-def is_installed():
-    return all(shutil.which(name) for name in PROGRAMS)
+def now():
+    return datetime.datetime.utcnow().replace(microsecond=0)
 
 
-def make_certificate(folder: Path, name="localhost"):
-    """A certificate for 127.0.0.1 that signs itself: (certificate, key), as files."""
-    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-                    "-keyout", key, "-out", cert, "-subj", f"/CN={name}",
-                    "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"], check=True, capture_output=True)
-    return cert, key
+def new_key(kind):
+    return ec.generate_private_key(ec.SECP256R1()) if kind == "ec" else rsa.generate_private_key(65537, 2048)
+
+
+def subject_of(name):
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def write_key(path, key):
+    data = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(data)
+
+
+def alternative(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+class Issued:
+    """A certificate and its key: `cert` and `key` are the files."""
+
+    def __init__(self, cert, key, certificate):
+        self.cert, self.key, self.certificate = str(cert), str(key), certificate
+
+    @property
+    def der(self):
+        return self.certificate.public_bytes(serialization.Encoding.DER)
+
+    @property
+    def fingerprint(self):
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
 
 
 class Authority:
-    """Pebble. `http_port` and `tls_port` are where it looks for challenges. Use it as a context manager."""
+    def __init__(self, folder, name="Test authority"):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.name, self.private = subject_of(name), new_key("ec")
+        self.certificate = self._builder(self.name, self.private, now() - DAY, now() + 3650 * DAY).add_extension(
+            x509.BasicConstraints(True, 0), True).add_extension(x509.KeyUsage(
+                False, False, False, False, False, True, True, False, False), True).sign(self.private, hashes.SHA256())
+        self.file = str(self.folder / "ca.pem")
+        Path(self.file).write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def __init__(self, folder: Path, ports, http_port, tls_port, validity=None, binding=None, **environment):
-        self.folder, self.processes = Path(folder), []
-        self.folder.mkdir(exist_ok=True)
-        self.ca, key = make_certificate(self.folder)
-        api, self.management, dns, control = (ports() for _ in range(4))
-        self.directory = f"https://127.0.0.1:{api}/dir"
-        config = {"listenAddress": f"127.0.0.1:{api}", "managementListenAddress": f"127.0.0.1:{self.management}",
-                  "certificate": str(self.ca), "privateKey": str(key), "httpPort": http_port, "tlsPort": tls_port,
-                  "ocspResponderURL": "", "externalAccountBindingRequired": bool(binding)}
-        if validity:
-            config["certificateValidityPeriod"] = validity
-        if binding:
-            config["externalAccountMACKeys"] = binding
-        (self.folder / "pebble.json").write_text(json.dumps({"pebble": config}))
-        self.log = self.folder / "pebble.log"
-        self._start(["pebble-challtestsrv", "-dns01", f"127.0.0.1:{dns}", "-management", f"127.0.0.1:{control}", "-http01", "",
-                     "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""], {})
-        self.arguments = ["pebble", "-config", str(self.folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{dns}"]
-        self.environment = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", **environment}
-        self._start(self.arguments, self.environment)
-        self._wait(api)
-        self._wait(self.management)
+    def _builder(self, subject, key, begin, end):
+        return x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key()).serial_number(
+            x509.random_serial_number()).not_valid_before(begin).not_valid_after(end).add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
 
-    def _start(self, command, environment):
-        with open(self.log, "ab") as log:
-            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment}))
+    def issue(self, *names, file=None, kind="ec", begin=None, end=None, client=False, subject=None, responder=None):
+        """A certificate for host names, or of a client."""
+        key = new_key(kind)
+        builder = self._builder(subject_of(subject or (names[0] if names else "nobody")), key, begin or now() - DAY,
+                                end or now() + 90 * DAY)
+        builder = builder.add_extension(x509.BasicConstraints(False, None), True)
+        builder = builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private.public_key()), False)
+        if names:
+            kinds = [x509.RFC822Name(name) if "@" in name else alternative(name) for name in names]
+            builder = builder.add_extension(x509.SubjectAlternativeName(kinds), False)
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
+        if responder:
+            builder = builder.add_extension(x509.AuthorityInformationAccess([x509.AccessDescription(
+                AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(responder))]), False)
+        certificate = builder.sign(self.private, hashes.SHA256())
+        stem = file or (names[0] if names else "nobody").replace("*", "any")
+        cert, key_file = self.folder / f"{stem}.pem", self.folder / f"{stem}.key"
+        pem = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in (certificate, self.certificate))
+        temporary = cert.with_suffix(".new")
+        write_key(key_file, key)
+        temporary.write_bytes(pem)
+        temporary.rename(cert)
+        return Issued(cert, key_file, certificate)
 
-    def _wait(self, port):
-        def answers():
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                return True
-        wait_for(answers, 20, f"pebble on port {port}")
+    def staple(self, issued, good=True, until=7 * DAY, since=-DAY):
+        """What the authority says about a certificate (DER)."""
+        status = ocsp.OCSPCertStatus.GOOD if good else ocsp.OCSPCertStatus.REVOKED
+        return ocsp.OCSPResponseBuilder().add_response(
+            issued.certificate, self.certificate, hashes.SHA1(), status, now() + since, now() + until,
+            None if good else now() - DAY, None if good else x509.ReasonFlags.key_compromise).responder_id(
+                ocsp.OCSPResponderEncoding.HASH, self.certificate).sign(
+                    self.private, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
-    def root(self) -> str:
-        """The certificate (PEM) that signs all the others."""
-        context = ssl.create_default_context(cafile=str(self.ca))
-        with urllib.request.urlopen(f"https://127.0.0.1:{self.management}/roots/0", context=context, timeout=10) as answer:
-            return answer.read().decode()
+    def context(self, client=None, **settings):
+        """What a client trusts, and shows."""
+        context = ssl.create_default_context(cafile=self.file)
+        if client:
+            context.load_cert_chain(client.cert, client.key)
+        for name, value in settings.items():
+            setattr(context, name, value)
+        return context
 
-    def said(self) -> str:
-        return self.log.read_text(errors="replace")
 
-    def __enter__(self):
-        return self
+class SecureConnection(http_client.Connection):
+    """A client's connection with TLS on it."""
 
-    def __exit__(self, *_):
-        for process in self.processes:
-            process.kill()
-            process.wait()
+    def __init__(self, address, context, name="localhost", timeout=10.0, session=None):
+        super().__init__(address, timeout)
+        try:
+            self.socket = context.wrap_socket(self.socket, server_hostname=name, session=session)
+        except BaseException:
+            self.socket.close()
+            raise
+        self.name = name
+
+    def send_request(self, method, path, headers=None, body=b""):
+        super().send_request(method, path, {"Host": self.name, **(headers or {})}, body)

@@ -6,7 +6,7 @@ import ssl
 import stat
 
 import pytest
-from authority import Authority, is_installed, make_certificate
+from acme_authority import Authority, is_installed, make_certificate
 from gateway import run_weir, wait_for
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="pebble is not installed")
