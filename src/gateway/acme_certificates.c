@@ -165,6 +165,7 @@ enum status acme_certificate_load(struct reader *reader, struct registry *regist
         e = load_self_signed(reader, registry, name, &served);
     if (!e)
         e = certificate_load_authorities(reader, &served);
+    served.stamp = certificate_stamp(&served);
     if (!e)
         *ret_served = served;
     return e;
