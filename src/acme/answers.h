@@ -33,4 +33,4 @@ bool acme_answers_find(struct acme_answers *answers, struct slice token,
     char ret_text[ACME_ANSWER_MAX], size_t *ret_size);
 
 /* From any thread: a tls_challenge (run/tls.h), whose argument is the answers. */
-struct tls_identity *acme_answers_identity(void *answers, struct slice name);
+struct tls_identity *acme_answers_identity(void *argument, struct slice name);

@@ -32,7 +32,7 @@ struct acme_store {
 #define ACME_VALUE_MAX ((size_t)1 << 20)
 
 /* A folder, made when something is first put there (with those above it). */
-enum status acme_store_open(struct slice folder, struct acme_store **ret_store);
+enum status acme_store_open(struct slice path, struct acme_store **ret_store);
 
 static inline void acme_store_free(struct acme_store *store)
 {
