@@ -46,7 +46,7 @@ static void part_listeners(
 /* Who waits at one that the successor has is the successor's. */
 static void leave_taken(struct gateway *gateway, struct listener **taken)
 {
-    struct order order = {.carry_out = worker_update, .shut = taken};
+    struct order order = {.carry_out = worker_update, .shut = taken, .is_patient = true};
     (void)gateway_order_all(gateway, &order); /* without memory for it the old goes on accepting */
     for (; *taken; taken++) {
         (*taken)->is_inherited = true;

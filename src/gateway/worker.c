@@ -200,6 +200,8 @@ void worker_update(struct order *order)
         entrances_update(&worker->entrances, &order->snapshot->options->listen);
     for (struct listener *const *l = order->shut; l && *l; l++)
         doors_shut(worker, *l, order->drains);
+    if (order->is_patient)
+        server_drain_patiently(&worker->server);
     reply(order, e);
 }
 

@@ -61,7 +61,8 @@ struct order {
     struct listener *const *shut; /* not to watch any more; the same */
     bool drains;                  /* the last to leave the `shut` ones: takes what waits there */
     instant deadline;             /* of a stop */
-    bool is_patient;              /* of a stop: see server_drain_patiently */
+    bool is_patient;              /* of a stop, or already before it: see
+                                     server_drain_patiently */
     enum status result;
 };
 
