@@ -129,7 +129,7 @@ static const struct malformed malformed[] = {
     {"at: 10.0.0.1:0", 1, 5, "1 to 65535", NULL},
     {"at: 10.0.0.300:80", 1, 5, "neither an address", NULL},
     {"at: \":80\"", 1, 5, "needs a host", NULL},
-    {"at: ftp://user.internal", 1, 5, "only http:// and https://", NULL},
+    {"at: ftp://user.internal", 1, 5, "only http://, https:// and h2c://", NULL},
     {"at: [https://a, b:80]", 1, 17, "all of its endpoints", "https:// before each"},
     {"at: [https://a, http://b]", 1, 17, "all of its endpoints", NULL},
     {"{at: http://a, tls: {name: b}}", 1, 6, "all of its endpoints", NULL},
