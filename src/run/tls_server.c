@@ -193,12 +193,11 @@ static enum status show_identities(struct tls_server_host *host, const struct tl
     return e;
 }
 
-/* Names in lower case; the first host that wants one has it. */
+/* Names in lower case, for which there is room; the first host that wants one has it. */
 static enum status add_names(struct tls_server *server, struct tls_server_host *host,
     const struct slice *names, size_t count)
 {
-    host->names = arena_array(&server->arena, count + 1, sizeof(struct slice));
-    enum status e = host->names ? OK : NO_MEMORY;
+    enum status e = OK;
     for (size_t i = 0; e == OK && i < count; i++) {
         char room[TLS_NAME_MAX + 1];
         bool is_wild = slice_has_prefix(names[i], SLICE("*."));
@@ -218,6 +217,12 @@ static enum status add_names(struct tls_server *server, struct tls_server_host *
 static enum status add_all_names(
     struct tls_server *server, struct tls_server_host *host, const struct tls_host *from)
 {
+    size_t count = from->name_count;
+    for (size_t i = 0; i < from->identity_count; i++)
+        count += from->identities[i]->name_count;
+    host->names = arena_array(&server->arena, count + 1, sizeof(struct slice));
+    if (!host->names)
+        return NO_MEMORY;
     if (from->name_count)
         return add_names(server, host, from->names, from->name_count);
     enum status e = OK;
