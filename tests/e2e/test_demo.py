@@ -8,6 +8,7 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 
@@ -18,15 +19,14 @@ CHROMIUM = shutil.which("chromium")
 
 
 class Demo:
-    def __init__(self, folder, **environment):
+    def __init__(self, folder, *arguments, **environment):
         self.control = str(folder / "control.sock")
         self.out, self.error = folder / "out", folder / "error"
         with open(self.out, "wb") as out, open(self.error, "wb") as error:
-            self.process = subprocess.Popen([WEIR, "demo", "--control", self.control], stdout=out, stderr=error,
+            self.process = subprocess.Popen([WEIR, "demo", "--control", self.control, *arguments], stdout=out, stderr=error,
                                             cwd=folder, env={**os.environ, **environment})
         self.guide = wait_for(lambda: "Ctrl-C ends it" in self.out.read_text() and self.out.read_text(), 30, "the demo")
-        self.address = re.search(r"In a browser:  http://(\S+)/", self.guide).group(1)
-        self.url = f"http://{self.address}"
+        self.url, self.address = re.search(r"In a browser:  (https?://(\S+))/", self.guide).groups()
 
     def curl(self, *arguments):
         done = subprocess.run(["curl", "-sS", *arguments], capture_output=True, text=True, timeout=30)
@@ -171,6 +171,39 @@ class Browser:
 
 
 @pytest.fixture
+def secure_demo(tmp_path):
+    running = Demo(tmp_path, "--tls", WEIR_PORT="0", WEIR_ADMIN_PORT="0", WEIR_TLS_PORT="0", XDG_DATA_HOME=str(tmp_path))
+    running.folder = tmp_path / "weir/demo"
+    running.authority = str(running.folder / "ca.pem")
+    yield running
+    running.stop()
+
+
+def test_demo_with_tls(secure_demo):
+    assert secure_demo.url.startswith("https://localhost:") and secure_demo.authority in secure_demo.guide
+    assert "Ada" in secure_demo.curl("--fail", "--cacert", secure_demo.authority, f"{secure_demo.url}/users")
+    line = next(line for line in secure_demo.guide.splitlines() if line.strip().startswith("curl --cacert"))
+    assert "Ada" in subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30).stdout
+    for name in ["ca.key", "localhost.key"]:
+        assert stat.S_IMODE(os.stat(secure_demo.folder / name).st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(secure_demo.folder).st_mode) == 0o700
+
+
+def test_demo_keeps_its_authority(tmp_path):
+    """Who trusts it once need not do so again; a certificate that has been spoilt is made anew."""
+    seen = []
+    for spoil in [None, "localhost.pem", "localhost.key", "ca.key"]:
+        if spoil:
+            (tmp_path / "weir/demo" / spoil).write_text("nonsense")
+        demo = Demo(tmp_path, "--tls", WEIR_PORT="0", WEIR_ADMIN_PORT="0", WEIR_TLS_PORT="0", XDG_DATA_HOME=str(tmp_path))
+        authority = tmp_path / "weir/demo/ca.pem"
+        assert "Ada" in demo.curl("--fail", "--cacert", str(authority), f"{demo.url}/users")
+        seen.append(authority.read_bytes())
+        demo.stop()
+    assert seen[0] == seen[1] == seen[2] != seen[3]
+
+
+@pytest.fixture
 def browser(tmp_path):
     if not CHROMIUM:
         pytest.skip("chromium is not installed")
@@ -197,3 +230,25 @@ def test_page_in_a_browser(demo, browser, tmp_path):
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than its window"
     browser.screenshot(tmp_path / "page.png")
     assert browser.console == []
+
+
+CERTUTIL = shutil.which("certutil")
+
+
+@pytest.mark.skipif(not (CERTUTIL and CHROMIUM), reason="certutil or chromium is not installed")
+def test_page_over_https(secure_demo, tmp_path):
+    """A browser that trusts the authority shows the page without a warning."""
+    store = tmp_path / ".pki/nssdb"
+    store.mkdir(parents=True)
+    for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "demo", "-i", secure_demo.authority]):
+        subprocess.run([CERTUTIL, "-d", f"sql:{store}", *arguments], check=True, timeout=60)
+    browser = Browser(tmp_path)
+    try:
+        browser.open(f"{secure_demo.url}/")
+        assert browser.evaluate("isSecureContext && location.protocol") == "https:"
+        browser.click("GET /users")
+        rows = wait_for(lambda: browser.evaluate(ROWS), 10, "a row")
+        assert rows[0][:2] == ["GET /users", "200"], rows
+        assert browser.console == []
+    finally:
+        browser.close()
