@@ -24,7 +24,8 @@ def test_a_new_certificate(secure, authority):
         new = authority.issue("localhost")
         wait_for(lambda: shown(gateway.secure, context, "localhost") == new.der, 10, "the new certificate")
         assert connection.request("GET", "/").status == 200
-    assert old.der != new.der and "reloaded" in gateway.stderr
+    assert old.der != new.der
+    wait_for(lambda: "reloaded" in gateway.stderr, 10, "a word about it")
 
 
 def test_a_bad_pair_leaves_the_good_one(secure, authority):

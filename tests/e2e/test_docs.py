@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from authority import Authority
 from gateway import run_weir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,11 @@ def test_readme_shows_the_shop_as_it_is():
 def test_every_configuration_is_good(path, tmp_path):
     blocks = yaml_blocks(path)
     assert blocks
+    authority = Authority(tmp_path)
+    for name in ["shop.example", "admin.shop.example"]:  # the files that the configurations name
+        authority.issue(name, "www." + name, file=name.split(".")[0])
+    authority.issue("shop.example", "www.shop.example", file="shop-rsa", kind="rsa")
+    authority.issue("staff", file="staff")
     for number, block in enumerate(blocks):
         if "version:" not in block:
             continue
