@@ -37,6 +37,16 @@ enum status l4_listen_join(struct reader *reader, struct listen_options *listen)
     return OK;
 }
 
+const struct option_map_entry *l4_listen_with_tls(const struct listen_options *listen)
+{
+    for (size_t i = 0; i < listen->tcp.count; i++) {
+        const struct tcp_options *options = listen->tcp.entries[i].value;
+        if (options->tls)
+            return &listen->tcp.entries[i];
+    }
+    return NULL;
+}
+
 static enum status prepare_tcp(
     const struct l4_prepare *prepare, const struct option_map *map, struct l4_rules *rules)
 {

@@ -15,6 +15,9 @@ struct l4_rules {
 /* Adds the addresses of layer 4 to those that are listened on. */
 enum status l4_listen_join(struct reader *reader, struct listen_options *listen);
 
+/* The first TCP listener that ends TLS, or NULL. */
+const struct option_map_entry *l4_listen_with_tls(const struct listen_options *listen);
+
 /* Complains through the reader; OK also then. NO_MEMORY. */
 enum status l4_rules_prepare(const struct l4_prepare *prepare, const struct listen_options *listen,
     struct l4_rules *ret_rules);

@@ -1,5 +1,6 @@
 #include "gateway/options.h"
 
+#include "gateway/l4_listen.h"
 #include "gateway/proof.h"
 #include "policy/policy.h"
 #include "route/hosts.h"
@@ -152,6 +153,11 @@ static bool plural_option(size_t i, struct option *ret_option)
 static enum status check_certificates(struct reader *reader, const struct gateway_options *options)
 {
     const struct listen_address *https = options->listen.https.items;
+    const struct option_map_entry *tcp = l4_listen_with_tls(&options->listen);
+    if (tcp && !options->tls.is_set)
+        diagnostics_error(reader->diagnostics, tcp->place,
+            SLICE("add `tls: {cert: shop.pem, key: shop.key}`"),
+            "a TCP listener with TLS needs a certificate");
     if (!options->listen.https.count || options->tls.is_set)
         return OK;
     return diagnostics_error(reader->diagnostics, https->place,

@@ -121,7 +121,8 @@ static enum status plan_tls(struct building *building)
         .tickets = building->context->tickets,
         .answers = building->context->answers,
         .workers = building->context->workers,
-        .hosts = &building->options->hosts};
+        .hosts = &building->options->hosts,
+        .has_raw = l4_listen_with_tls(&building->options->listen) != NULL};
     struct tls_plan *plan;
     struct slice *names = NULL;
     enum status e = OK;
@@ -167,6 +168,7 @@ static enum status prepare_l4(struct building *building)
     struct l4_prepare prepare = {.reader = &building->reader,
         .metrics = building->context->metrics,
         .trusted = &building->options->trusted,
+        .tls = snapshot->tls ? snapshot->tls->raw : NULL,
         .find_service = find_for_l4,
         .similar_service = similar_for_l4,
         .argument = &building->prepare};
@@ -213,9 +215,9 @@ static enum status build(struct building *building, const struct node *root)
     if (!e)
         e = build_router(building);
     if (!e)
-        e = prepare_l4(building);
-    if (!e)
         e = plan_tls(building);
+    if (!e)
+        e = prepare_l4(building);
     if (!e)
         e = build_pins(snapshot, building->context->workers);
     snapshot->rules = rules_of(building->options);

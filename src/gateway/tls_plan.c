@@ -204,18 +204,31 @@ static void unref_server(void *server)
     tls_server_unref(server);
 }
 
-static enum status make_server(
-    struct planning *planning, const struct tls_server_options *options, unsigned worker)
+static enum status make_server(struct planning *planning, const struct tls_server_options *options,
+    struct tls_server **ret_server)
 {
-    struct tls_plan *plan = planning->plan;
-    enum status e = tls_server_new(options, &plan->servers[worker]);
+    enum status e = tls_server_new(options, ret_server);
     if (e == INVALID)
         return diagnostics_error(planning->reader->diagnostics, planning->options->place,
             SLICE_NONE, "OpenSSL does not take these certificates");
-    if (!e && !arena_defer(planning->reader->arena, unref_server, plan->servers[worker])) {
-        tls_server_unref(plan->servers[worker]);
+    if (!e && !arena_defer(planning->reader->arena, unref_server, *ret_server)) {
+        tls_server_unref(*ret_server);
         e = NO_MEMORY;
     }
+    return e;
+}
+
+/* One for each worker. */
+static enum status make_row(struct planning *planning, const struct tls_server_options *options,
+    struct tls_server ***ret_row)
+{
+    unsigned count = planning->needs->workers ? planning->needs->workers : 1;
+    struct tls_server **row = arena_array(planning->reader->arena, count, sizeof *row);
+    enum status e = row ? OK : NO_MEMORY;
+    for (unsigned i = 0; !e && i < count; i++)
+        e = make_server(planning, options, &row[i]);
+    if (!e)
+        *ret_row = row;
     return e;
 }
 
@@ -225,7 +238,6 @@ static const struct slice protocols[] = {SLICE_INIT("http/1.1")};
 static enum status make_servers(struct planning *planning)
 {
     struct tls_plan *plan = planning->plan;
-    unsigned count = planning->needs->workers ? planning->needs->workers : 1;
     struct tls_server_options options = {.hosts = plan->hosts,
         .host_count = plan->host_count,
         .is_strict = planning->options->is_strict,
@@ -235,12 +247,10 @@ static enum status make_servers(struct planning *planning)
         .tickets = planning->needs->tickets,
         .challenge = planning->needs->answers ? acme_answers_identity : NULL,
         .challenge_argument = planning->needs->answers};
-    plan->servers = arena_array(planning->reader->arena, count, sizeof *plan->servers);
-    if (!plan->servers)
-        return NO_MEMORY;
-    enum status e = OK;
-    for (unsigned i = 0; !e && i < count; i++)
-        e = make_server(planning, &options, i);
+    enum status e = make_row(planning, &options, &plan->servers);
+    options.protocol_count = 0;
+    if (!e && planning->needs->has_raw)
+        e = make_row(planning, &options, &plan->raw);
     return e;
 }
 

@@ -12,6 +12,7 @@ struct tls_plan {
     size_t host_count;
     struct table names;             /* "shop.example", "*.shop.example": struct tls_host * */
     struct tls_server **servers;    /* counted; one a worker */
+    struct tls_server **raw;        /* the same without ALPN, for TCP; NULL: nobody needs them */
     const struct slice *acme_names; /* of certificates that an authority gives */
     size_t acme_count;
 };
@@ -24,6 +25,7 @@ struct tls_plan_needs {
     size_t name_count;
     unsigned workers;
     const struct option_list *hosts; /* the file's `hosts`, of struct slice */
+    bool has_raw;                    /* some listener speaks TLS for what is no HTTP */
 };
 
 /* INVALID: the diagnostics say why. `options` live as long as the plan. */

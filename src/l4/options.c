@@ -76,6 +76,10 @@ static const struct option tcp_rows[] = {
         .maximum = INT64_MAX,
         .help = "How many connections of this listener a worker holds open; further ones are "
                 "closed. 0 is any number."},
+    {"tls", OPTION_FLAG, TCP(tls), .fallback = "false",
+        .help = "Clients speak TLS, with the certificates of `tls` at the top, and the service "
+                "gets what they say in it. `sni` then goes by the name that they ask for; no "
+                "protocol (ALPN) is agreed on."},
     {"proxy-protocol", OPTION_FLAG, TCP(proxy_protocol), .fallback = "false",
         .place_offset = TCP(proxy_place),
         .help = "Connections begin with a PROXY header, version 1 or 2, which says who the client "

@@ -28,6 +28,7 @@ struct tcp_options {
     int64_t idle_timeout;    /* nanoseconds of silence both ways; 0: any */
     int64_t opening_timeout; /* for what has to come first */
     int64_t connections_max; /* of a worker; 0: any number */
+    bool tls;                /* TLS ends here; the service gets what is in it */
     bool proxy_protocol;     /* connections begin with a PROXY header */
     struct place proxy_place;
     int send_proxy; /* enum proxy_version */

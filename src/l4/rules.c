@@ -144,6 +144,7 @@ enum status tcp_rules_prepare(const struct l4_prepare *prepare, struct slice lis
     rules->listener = listener;
     rules->options = options;
     rules->trusted = prepare->trusted;
+    rules->tls = options->tls ? prepare->tls : NULL;
     rules->open_series = l4_open_series(prepare->metrics, L4_TCP, listener);
     table_init(&rules->names, NAMES_MAX);
     table_init(&rules->wildcards, NAMES_MAX);

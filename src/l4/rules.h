@@ -7,6 +7,7 @@
 #include "l4/client_hello.h"
 #include "l4/facts.h"
 #include "l4/options.h"
+#include "run/tls.h"
 #include "service/service.h"
 
 /* A service as one listener's clients meet it. */
@@ -32,6 +33,7 @@ struct tcp_rules {
     struct slice listener;
     const struct tcp_options *options;
     const struct network_list *trusted;
+    struct tls_server *const *tls;   /* one a worker; NULL: no TLS ends here */
     const struct l4_target *to;      /* NULL: by name */
     const struct l4_target *nowhere; /* for the account of those that have no service */
     struct table names;              /* of struct l4_name, by exact name */
@@ -53,6 +55,7 @@ struct l4_prepare {
     struct reader *reader;
     struct metrics *metrics;            /* NULL: nothing is counted */
     const struct network_list *trusted; /* who may send PROXY headers */
+    struct tls_server *const *tls;      /* one a worker, for listeners that end TLS; or NULL */
     const struct service *(*find_service)(void *argument, struct slice name);
     struct slice (*similar_service)(void *argument, struct slice name); /* empty: none is */
     void *argument;

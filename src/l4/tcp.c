@@ -9,6 +9,7 @@
 #include "l4/relay.h"
 #include "run/loop.h"
 #include "run/scope.h"
+#include "run/tls.h"
 #include "service/dial.h"
 
 /* A listener, as this worker counts its connections. They may outlive it. */
@@ -30,7 +31,7 @@ struct session {
     struct stream *upstream; /* owned; NULL until connected */
     const struct l4_target *target;
     struct text early;          /* owned: what was read before the service was known */
-    struct client_hello *hello; /* owned; NULL: nobody asked */
+    struct client_hello *hello; /* owned; what the client's TLS asks for; NULL: not known */
     struct proxy_header header; /* what a proxy said; is_local: nothing */
     struct dial dial;
     struct l4_facts facts;
@@ -119,21 +120,61 @@ static void refuse_name(struct session *session)
     (void)stream_write(session->client, alert, sizeof alert, soon, NULL);
 }
 
-static enum status find_by_name(struct session *session, instant deadline)
+static enum status make_hello(struct session *session)
 {
     session->hello = malloc(sizeof *session->hello);
     if (!session->hello)
         return NO_MEMORY;
     session->hello->name_size = session->hello->protocols_size = 0;
-    enum status e =
-        opening_read_client_hello(session->client, deadline, &session->early, session->hello);
+    return OK;
+}
+
+static enum status look_at_hello(struct session *session, instant deadline)
+{
+    enum status e = make_hello(session);
+    return e ? e
+             : opening_read_client_hello(
+                   session->client, deadline, &session->early, session->hello);
+}
+
+static enum status status_of_handshake(enum status e)
+{
+    if (e == TIMEOUT)
+        return OPENING_TIMEOUT;
+    return e == CLOSED || e == END ? CLIENT_CLOSED : e;
+}
+
+/* Puts TLS on the client's connection. What it asked for is kept as if it had been looked at. A
+ * proof for a certificate authority is all that its connection is for. */
+static enum status end_tls(struct session *session, instant deadline)
+{
+    struct tls_server *tls = session->rules->tls[session->server->worker];
+    struct tls_facts facts;
+    struct stream *stream;
+    enum status e = make_hello(session);
+    if (!e)
+        e = tls_accept(session->client, tls, SLICE_NONE, &stream);
     if (e)
         return e;
+    session->client = stream;
+    e = status_of_handshake(tls_handshake(stream, deadline));
+    if (e || !tls_facts(stream, &facts))
+        return e;
+    struct slice name = slice_head(facts.name, sizeof session->hello->name);
+    session->hello->name_size = name.size;
+    if (name.size)
+        memcpy(session->hello->name, name.data, name.size);
+    return facts.is_challenge ? NO_ROUTE : OK;
+}
+
+static enum status find_by_name(struct session *session)
+{
     struct slice protocols = client_hello_protocols(session->hello);
     session->facts.server_name = client_hello_name(session->hello);
     (void)client_hello_next_protocol(&protocols, &session->facts.protocol);
-    session->target = tcp_rules_find(session->rules, session->hello);
     if (!session->target)
+        session->target = tcp_rules_find(session->rules, session->hello);
+    if (!session->target && !session->rules->tls)
         refuse_name(session);
     return session->target ? OK : NO_ROUTE;
 }
@@ -147,8 +188,12 @@ static enum status open_session(struct session *session)
     if (options->proxy_protocol)
         e = read_proxy_header(session, deadline);
     session->target = session->rules->to;
-    if (!e && !session->target)
-        e = find_by_name(session, deadline);
+    if (!e && session->rules->tls)
+        e = end_tls(session, deadline);
+    else if (!e && !session->target)
+        e = look_at_hello(session, deadline);
+    if (!e && session->hello)
+        e = find_by_name(session);
     return e;
 }
 

@@ -4,11 +4,12 @@ import contextlib
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 import pytest
-from gateway import wait_for
-from l4_peers import TcpService, connect, port_of
+from gateway import run_weir, wait_for
+from l4_peers import TcpService, connect, named, port_of, read_exactly
 
 NAMES = ["a", "b", "grpc", "web"]
 
@@ -209,3 +210,47 @@ def test_openssl(start, certificates, free_port):
     finally:
         server.kill()
         server.wait()
+
+
+def test_tls_that_ends_here(start, certificates):
+    """The service gets what is in it; names still choose."""
+    with TcpService(named("plain")) as plain, TcpService(named("other")) as other:
+        gateway = start(f"""
+            version: 1
+            listen:
+              tcp:
+                "127.0.0.1:0": {{to: plain, tls: true, opening-timeout: 500ms}}
+                "127.0.0.2:0": {{sni: {{a.example: plain, else: other}}, tls: true}}
+            tls: {{cert: {certificates}/web.pem, key: {certificates}/web.key}}
+            services: {{plain: "{plain.at}", other: "{other.at}"}}
+            """)
+        with socket.create_connection(("127.0.0.1", port_of(gateway)), 10) as below, \
+                client_context(["h2"]).wrap_socket(below, server_hostname="x.example") as client:
+            assert client.selected_alpn_protocol() is None
+            assert client.recv(100) == b"plain\n"
+            data = b"0123456789" * 100_000
+            sender = threading.Thread(target=client.sendall, args=(data,))
+            sender.start()
+            assert read_exactly(client, len(data)) == data
+            sender.join()
+        line = gateway.log_lines(1)[0]
+        assert line["tls.client.server_name"] == "x.example" and line["bytes.received"] == len(data)
+        assert ask(gateway, "a.example", number=1) == "plain"
+        assert ask(gateway, "b.example", number=1) == "other"
+        with contextlib.suppress(OSError), connect(gateway) as client:
+            client.sendall(b"this is no TLS at all, is it?")
+            assert client.recv(100)[:1] in (b"", b"\x15")
+        with contextlib.suppress(OSError), connect(gateway) as client:
+            client.recv(1)
+        reasons = [line.get("reason") for line in gateway.log_lines(5)]
+        assert "tls-protocol" in reasons and "opening-timeout" in reasons
+
+
+def test_tls_without_a_certificate(tmp_path):
+    path = tmp_path / "weir.yaml"
+    path.write_text("""version: 1
+listen: {tcp: {":5432": {to: back, tls: true}}}
+services: {back: "127.0.0.1:1"}
+""")
+    code, out, error = run_weir("check", path)
+    assert code == 3 and "needs a certificate" in out + error
