@@ -1,12 +1,15 @@
 """An ACME authority for tests: Debian's pebble, with a DNS server that says everything is at 127.0.0.1."""
 
 import contextlib
+import http.client
+import http.server
 import json
 import os
 import shutil
 import socket
 import ssl
 import subprocess
+import threading
 import urllib.request
 from pathlib import Path
 
@@ -80,3 +83,60 @@ class Authority:
         for process in self.processes:
             process.kill()
             process.wait()
+
+
+class Intermediary:
+    """Stands before an authority and sees every request: `look(path, forward)` gives (status, headers, body), its own or what
+    `forward()` gives. Use it as a context manager."""
+
+    def __init__(self, authority: Authority, look):
+        port = int(authority.directory.split(":")[2].split("/")[0])
+        paths = self.paths = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+                def forward():
+                    context = ssl.create_default_context(cafile=str(authority.ca))
+                    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=30)
+                    # With our own Host the authority names us in all its URLs.
+                    connection.request(self.command, self.path, body, dict(self.headers))
+                    answer = connection.getresponse()
+                    return answer.status, answer.getheaders(), answer.read()
+
+                paths.append(self.path)
+                status, headers, text = look(self.path, forward)
+                with contextlib.suppress(OSError):
+                    self.send_response(status)
+                    for name, value in headers:
+                        if name.lower() not in ("content-length", "connection", "date", "transfer-encoding"):
+                            self.send_header(name, value)
+                    self.send_header("Content-Length", str(len(text)))
+                    self.end_headers()
+                    if self.command != "HEAD":
+                        self.wfile.write(text)
+
+            do_GET = do_POST = do_HEAD = do  # noqa: N815
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority.ca, authority.folder / "localhost.key")
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server.daemon_threads = True
+        authority.directory = f"https://127.0.0.1:{self.server.server_address[1]}/dir"
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)

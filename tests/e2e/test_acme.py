@@ -4,9 +4,11 @@ import os
 import socket
 import ssl
 import stat
+import threading
+import time
 
 import pytest
-from acme_authority import Authority, is_installed, make_certificate
+from acme_authority import Authority, Intermediary, is_installed, make_certificate
 from gateway import run_weir, wait_for
 
 pytestmark = pytest.mark.skipif(not is_installed(), reason="pebble is not installed")
@@ -183,6 +185,58 @@ def test_an_authority_that_is_not_trusted(rig, tmp_path):
     gateway = one.run()
     view = wait_for(lambda: (view := views(gateway)["shop.example"])["failed"] and view, 30, "a failure")
     assert "certificate" in view["problem"]
+
+
+def test_a_rate_limit(rig):
+    """The authority says when to come again, and until then nobody comes."""
+    one, times = rig(), []
+
+    def look(path, forward):
+        if path != "/order-plz" or len(times) == 2:
+            return forward()
+        times.append(time.monotonic())
+        problem = b'{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many for today"}'
+        return 429, [("Retry-After", "2"), ("Content-Type", "application/problem+json")], problem
+
+    with Intermediary(one.authority, look) as between:
+        gateway = one.run()
+        view = wait_for(lambda: (view := views(gateway)["shop.example"])["failed"] and view, 30, "a failure")
+        assert view["problem"] == "too many for today"
+        assert one.shown("shop.example")
+        seen = len(between.paths)
+        time.sleep(1)
+        assert len(between.paths) == seen
+        wait_until(gateway, "shop.example", "good", 60)
+        assert len(times) == 2 and times[1] - times[0] >= 2
+
+
+@pytest.mark.parametrize("forwarded", [False, True])
+def test_a_restart_in_the_middle_of_an_order(rig, forwarded):
+    """The same order goes on, with the key that the authority may have seen already."""
+    one, asked, go_on = rig(), threading.Event(), threading.Event()
+
+    def look(path, forward):
+        if not path.startswith("/finalize-order/") or asked.is_set():
+            return forward()
+        if forwarded:
+            forward()
+        asked.set()
+        assert go_on.wait(30)
+        return 500, [], b""
+
+    with Intermediary(one.authority, look) as between:
+        gateway = one.run()
+        assert asked.wait(30)
+        gateway.check = False
+        gateway.process.kill()
+        gateway.process.wait()
+        go_on.set()
+        again = one.run()
+        wait_until(again, "shop.example", "good", 60)
+        wait_for(lambda: is_served(one, "shop.example"), 10, "the certificate")
+        assert between.paths.count("/order-plz") == 1
+        assert between.paths.count("/sign-me-up") == 1
+        assert not list((one.storage / "order").rglob("url"))
 
 
 def test_an_upgrade_goes_on_with_it(rig):
