@@ -240,7 +240,8 @@ static bool is_quiet(struct stream *stream)
     struct tls *tls = self_of(stream);
     if (tls->outcome || SSL_pending(tls->ssl) > 0)
         return false;
-    if (stream_is_quiet(tls->below) && !SSL_has_pending(tls->ssl))
+    /* What came with the end of the handshake may not have got to OpenSSL yet. */
+    if (!tls->early.data && stream_is_quiet(tls->below) && !SSL_has_pending(tls->ssl))
         return true;
     return !has_something(tls);
 }
