@@ -9,13 +9,12 @@ enum status https_admit(const struct snapshot *snapshot, struct exchange *x)
     struct tls_facts facts;
     if (!x->entrance->is_tls)
         return OK;
-    x->must_close = true;
-    if (!x->tls || !tls_facts(x->tls, &facts))
+    if (!x->tls || !tls_facts(x->tls, &facts)) {
+        x->must_close = true;
         return PLAIN_HTTP;
-    if (!snapshot->tls || !tls_plan_fits(snapshot->tls, facts.name, x->request.host))
-        return MISDIRECTED;
-    x->must_close = false;
-    return OK;
+    }
+    bool fits = snapshot->tls && tls_plan_fits(snapshot->tls, facts.name, x->request.host);
+    return fits ? OK : MISDIRECTED;
 }
 
 bool https_is_elsewhere(const struct exchange *x)

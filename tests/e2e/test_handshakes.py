@@ -16,6 +16,7 @@ from gateway import wait_for
 from https import ask, s_client
 
 TESTSSL = shutil.which("testssl")
+SANITIZED = os.environ.get("WEIR_BUILD") in ("asan", "tsan")
 FAILURES = "weir_tls_handshake_failures_total"
 
 
@@ -28,6 +29,27 @@ def hello(context, name="localhost"):
     return outgoing.read()
 
 
+def finish_with(gateway, context, data, session=None):
+    """A connection whose handshake ends in the same packet as `data` begins, and what is answered."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="localhost", session=session)
+    with socket.create_connection(gateway.secure, 10) as one:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                one.sendall(outgoing.read())
+                incoming.write(one.recv(65536))
+        client.write(data)
+        one.sendall(outgoing.read())
+        while True:
+            try:
+                return client.read(65536), client.session
+            except ssl.SSLWantReadError:
+                incoming.write(one.recv(65536))
+
+
 def half_open(gateway, data):
     one = socket.create_connection(gateway.secure, 10)
     one.sendall(data)
@@ -36,6 +58,7 @@ def half_open(gateway, data):
 
 def ended(one):
     """Waits for the gateway to close."""
+    one.settimeout(60)
     try:
         while one.recv(65536):
             pass
@@ -61,6 +84,16 @@ def test_tickets(secure, authority, tmp_path, version):
         said = s_client(gateway, version, "-sess_in", session, "-ign_eof", input=request)
         assert "Reused, TLS" in said and "200 OK" in said, said
     assert gateway.metric("weir_tls_handshakes_total", resumed="true") == 8
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_request_right_behind_the_handshake(secure, authority, version):
+    """Nobody would wake for it any more: it is here before the connection is looked at."""
+    gateway, context = secure(), authority.context(maximum_version=version)
+    request, session = b"GET /facts HTTP/1.1\r\nHost: localhost\r\n\r\n", None
+    for _ in range(3):  # the second and third time a session is resumed
+        answer, session = finish_with(gateway, context, request, session)
+        assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_old_versions(secure):
@@ -120,7 +153,7 @@ def test_one_byte_at_a_time(secure, authority):
 
 def test_a_thousand_half_open(secure, authority):
     """They wait no longer than a head may take, cost little, and disturb nobody."""
-    gateway = secure(more="http: {head-timeout: 4s}")
+    gateway = secure(more=f"http: {{head-timeout: {20 if SANITIZED else 4}s}}")
     first = hello(authority.context())
     assert ask(gateway, authority.context(), "/facts").status == 200
     sockets, before, began = gateway.sockets(), gateway.memory(), time.monotonic()
@@ -129,12 +162,12 @@ def test_a_thousand_half_open(secure, authority):
     each = (gateway.memory() - before) / 1000
     assert ask(gateway, authority.context(), "/facts").status == 200
     [ended(one) for one in waiting]
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - began < (120 if SANITIZED else 40)
     gateway.settle(sockets)
     assert gateway.metric(FAILURES, reason="timeout") == 1000
     failures = [line for line in gateway.log_lines(1) if line.get("reason") == "timeout"]
     assert 1 <= len(failures) < 500, "lines are few"
-    if os.environ.get("WEIR_BUILD") not in ("asan", "tsan"):
+    if not SANITIZED:
         assert each < 128 * 1024, each
 
 
