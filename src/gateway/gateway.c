@@ -404,6 +404,8 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
 {
     enum status e = foundation_init(&gateway->foundation, gateway->worker_count);
     if (!e)
+        gateway_restore(gateway);
+    if (!e)
         e = start_workers(gateway);
     if (!e)
         e = foundation_connect(&gateway->foundation, gateway->loops);

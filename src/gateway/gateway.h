@@ -40,10 +40,10 @@ void gateway_stop(struct gateway *gateway);
 void gateway_free(struct gateway *gateway);
 
 /* Being replaced by another process (`weir upgrade`). First copies of all sockets are added to
- * `offer`, by their names. Later, when the other serves, they are let go: connections that wait at
- * those which it took (inheritance_mark_taken) are left to it, those at others are taken as at a
- * stop. From then on the gateway is draining, and a stop is patient: an idle connection stays open
- * for one more request, whose answer says that it ends. */
+ * `offer`, by their names, and the keys of TLS sessions. Later, when the other serves, they are let
+ * go: connections that wait at those which it took (inheritance_mark_taken) are left to it, those
+ * at others are taken as at a stop. From then on the gateway is draining, and a stop is patient: an
+ * idle connection stays open for one more request, whose answer says that it ends. */
 enum status gateway_offer_sockets(const struct gateway *gateway, struct inheritance *offer);
 void gateway_hand_over(struct gateway *gateway, const struct inheritance *offer);
 

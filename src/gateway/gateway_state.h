@@ -44,6 +44,9 @@ struct gateway {
     struct wait_queue retired;       /* one fewer */
 };
 
+/* Takes over what is noted in the inheritance, before anything is served. */
+void gateway_restore(struct gateway *gateway);
+
 /* Sends `pattern` to all workers and waits until they have done it. It does not heed cancellation.
  */
 enum status gateway_order_all(struct gateway *gateway, const struct order *pattern);

@@ -1,6 +1,7 @@
 /* Handing the listening sockets over to a process that replaces this one. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/must.h"
 #include "gateway/acme_follow.h"
@@ -21,12 +22,31 @@ static enum status offer_managed(const struct gateway *gateway, struct inheritan
     return OK;
 }
 
+#define TICKETS SLICE("tls tickets")
+
+/* Sessions go on with the successor. */
+static enum status offer_tickets(const struct gateway *gateway, struct inheritance *offer)
+{
+    unsigned char bytes[TLS_TICKETS_BYTES_MAX];
+    size_t size = tls_tickets_save(gateway->foundation.tickets, bytes);
+    enum status e = inheritance_note(offer, TICKETS, slice_of((const char *)bytes, size));
+    explicit_bzero(bytes, sizeof bytes);
+    return e;
+}
+
+void gateway_restore(struct gateway *gateway)
+{
+    struct slice bytes = inheritance_noted(gateway->inheritance, TICKETS);
+    if (bytes.size) /* of another version, they may look otherwise: then sessions begin anew */
+        (void)tls_tickets_restore(gateway->foundation.tickets, bytes);
+}
+
 enum status gateway_offer_sockets(const struct gateway *gateway, struct inheritance *offer)
 {
     enum status e = offer_managed(gateway, offer);
     for (struct listener *const *l = gateway->listeners; !e && *l; l++)
         e = listener_offer(*l, offer);
-    return e;
+    return e ? e : offer_tickets(gateway, offer);
 }
 
 /* Moves the taken ones to `taken`; both end with NULL. */

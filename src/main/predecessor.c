@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "main/control.h"
@@ -54,23 +55,49 @@ static enum status ask(struct slice control, struct predecessor *predecessor)
     return e;
 }
 
+/* The bytes come in a message of their own. */
+static enum status receive_note(struct predecessor *predecessor, struct inheritance *inheritance,
+    struct slice name, instant deadline)
+{
+    char kept[64];
+    struct slice bytes;
+    int descriptor = -1;
+    size_t size = name.size < sizeof kept ? name.size : sizeof kept;
+    memcpy(kept, name.data, size);
+    enum status e = link_receive(&predecessor->link, deadline, &bytes, &descriptor);
+    if (descriptor >= 0)
+        close(descriptor);
+    return e ? e : inheritance_note(inheritance, slice_of(kept, size), bytes);
+}
+
+static enum status receive_socket(
+    struct inheritance *inheritance, struct slice message, int descriptor)
+{
+    static const struct slice own = {"socket own ", 11}, managed = {"socket managed ", 15};
+    bool is_managed = slice_has_prefix(message, managed);
+    if (!is_managed && !slice_has_prefix(message, own)) {
+        close(descriptor);
+        return INVALID;
+    }
+    return inheritance_add(inheritance, slice_from(message, is_managed ? managed.size : own.size),
+        is_managed, descriptor);
+}
+
+/* Until "end". Messages that a later version may add are passed over. */
 static enum status receive_sockets(
     struct predecessor *predecessor, struct inheritance *inheritance, instant deadline)
 {
-    static const struct slice own = {"socket own ", 11}, managed = {"socket managed ", 15};
+    static const struct slice note = {"note ", 5};
     struct slice message;
     int descriptor;
     for (;;) {
         enum status e = link_receive(&predecessor->link, deadline, &message, &descriptor);
-        if (e)
-            return e;
-        if (slice_equal(message, SLICE("end")) && descriptor < 0)
+        if (!e && descriptor >= 0)
+            e = receive_socket(inheritance, message, descriptor);
+        else if (!e && slice_has_prefix(message, note))
+            e = receive_note(predecessor, inheritance, slice_from(message, note.size), deadline);
+        else if (!e && slice_equal(message, SLICE("end")))
             return OK;
-        bool is_managed = slice_has_prefix(message, managed);
-        if (descriptor < 0 || (!is_managed && !slice_has_prefix(message, own)))
-            return descriptor < 0 ? INVALID : (close(descriptor), INVALID);
-        struct slice name = slice_from(message, is_managed ? managed.size : own.size);
-        e = inheritance_add(inheritance, name, is_managed, descriptor);
         if (e)
             return e;
     }

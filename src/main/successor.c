@@ -88,6 +88,22 @@ static void watch_end(void *argument)
 
 /* The conversation over the link. */
 
+static enum status send_notes(struct successor *successor, instant deadline)
+{
+    char line[LINK_MESSAGE_MAX];
+    const struct inherited_note *note;
+    enum status e = OK;
+    for (size_t i = 0; !e && (note = inheritance_note_at(successor->offer, i)); i++) {
+        struct text text = text_fixed(line, sizeof line);
+        text_add_literal(&text, "note ");
+        text_add(&text, note->name);
+        e = text.failed ? TOO_LARGE : link_send(&successor->link, text_slice(&text), -1, deadline);
+        if (!e)
+            e = link_send(&successor->link, note->bytes, -1, deadline);
+    }
+    return e;
+}
+
 static enum status send_sockets(struct successor *successor, instant deadline)
 {
     char line[LINK_MESSAGE_MAX];
@@ -101,6 +117,8 @@ static enum status send_sockets(struct successor *successor, instant deadline)
                 ? TOO_LARGE
                 : link_send(&successor->link, text_slice(&text), item->descriptor, deadline);
     }
+    if (!e)
+        e = send_notes(successor, deadline);
     return e ? e : link_send(&successor->link, SLICE("end"), -1, deadline);
 }
 

@@ -4,7 +4,8 @@
  *     command              this process                          the new one (main/predecessor.h)
  *     POST /v1/upgrade --> starts it (main/spawn.h) -----------> begins
  *                          <---------------------------------    POST /v1/hand-over
- *                          "socket ...", a descriptor with each
+ *                          "socket ...", a descriptor with each,
+ *                          "note NAME", then its bytes
  *                          "end" ------------------------------> loads, opens, serves
  *                          <---------------------------------    "took N" ..., "ready"
  *                          lets go of the listeners

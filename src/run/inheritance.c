@@ -7,9 +7,13 @@
 
 #define FIRST_PASSED_DESCRIPTOR 3 /* sd_listen_fds(3) */
 
+#define NOTES_MAX               8
+
 struct inheritance {
     struct inherited *items; /* owned; so are their names */
     size_t count, capacity;
+    struct inherited_note notes[NOTES_MAX]; /* their texts are owned */
+    size_t note_count;
 };
 
 enum status inheritance_new(struct inheritance **ret_inheritance)
@@ -28,6 +32,13 @@ static void close_item(struct inherited *item)
     item->descriptor = -1;
 }
 
+static void free_note(struct inherited_note *note)
+{
+    explicit_bzero((char *)note->bytes.data, note->bytes.size);
+    free((char *)note->bytes.data);
+    free((char *)note->name.data);
+}
+
 void inheritance_free(struct inheritance *inheritance)
 {
     if (!inheritance)
@@ -36,6 +47,8 @@ void inheritance_free(struct inheritance *inheritance)
         close_item(&inheritance->items[i]);
         free((char *)inheritance->items[i].name.data);
     }
+    for (size_t i = 0; i < inheritance->note_count; i++)
+        free_note(&inheritance->notes[i]);
     free(inheritance->items);
     free(inheritance);
 }
@@ -189,4 +202,40 @@ const struct inherited *inheritance_find(
             return item;
     }
     return NULL;
+}
+
+static char *copy(struct slice s)
+{
+    char *data = malloc(s.size + 1);
+    if (data && s.size)
+        memcpy(data, s.data, s.size);
+    return data;
+}
+
+enum status inheritance_note(struct inheritance *inheritance, struct slice name, struct slice bytes)
+{
+    char *name_copy = copy(name), *bytes_copy = copy(bytes);
+    if (!name_copy || !bytes_copy || inheritance->note_count == NOTES_MAX) {
+        free(name_copy);
+        free(bytes_copy);
+        return NO_MEMORY;
+    }
+    inheritance->notes[inheritance->note_count++] =
+        (struct inherited_note){slice_of(name_copy, name.size), slice_of(bytes_copy, bytes.size)};
+    return OK;
+}
+
+const struct inherited_note *inheritance_note_at(
+    const struct inheritance *inheritance, size_t index)
+{
+    return inheritance && index < inheritance->note_count ? &inheritance->notes[index] : NULL;
+}
+
+struct slice inheritance_noted(const struct inheritance *inheritance, struct slice name)
+{
+    const struct inherited_note *note;
+    for (size_t i = 0; (note = inheritance_note_at(inheritance, i)); i++)
+        if (slice_equal(note->name, name))
+            return note->bytes;
+    return SLICE_NONE;
 }

@@ -6,6 +6,8 @@
  * takers get copies, so that a listener can go in one reload and come back in another. What the
  * predecessor passed is given away once, and the rest is closed when the start is over.
  *
+ * What is no socket but has to go over as well is noted here by its name.
+ *
  * Not shared between threads: the control thread's. */
 #pragma once
 
@@ -42,6 +44,12 @@ bool inheritance_take(struct inheritance *inheritance, int type, const struct ad
 /* Closes what is neither the manager's nor taken. */
 void inheritance_close_rest(struct inheritance *inheritance);
 
+/* Beside sockets, bytes under a name, such as keys that a successor needs. They are wiped when they
+ * are freed. NO_MEMORY. */
+enum status inheritance_note(
+    struct inheritance *inheritance, struct slice name, struct slice bytes);
+struct slice inheritance_noted(const struct inheritance *inheritance, struct slice name);
+
 /* For passing them on: how many were added, in that order, and what has become of each. Who passes
  * them keeps such a list too, of copies, and marks what the successor says that it took. */
 struct inherited {
@@ -52,8 +60,13 @@ struct inherited {
     bool is_managed;
     bool is_taken;
 };
+struct inherited_note {
+    struct slice name, bytes;
+};
 void inheritance_mark_taken(struct inheritance *inheritance, size_t index);
 const struct inherited *inheritance_find(
     const struct inheritance *inheritance, int type, const struct address *address); /* or NULL */
 size_t inheritance_count(const struct inheritance *inheritance);
+const struct inherited_note *inheritance_note_at(
+    const struct inheritance *inheritance, size_t index); /* NULL: there are no more */
 const struct inherited *inheritance_at(const struct inheritance *inheritance, size_t index);

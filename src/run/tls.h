@@ -99,6 +99,15 @@ void tls_tickets_free(struct tls_tickets *tickets);
 /* A new key; the oldest is forgotten. From any thread. */
 enum status tls_tickets_rotate(struct tls_tickets *tickets);
 
+/* The keys as bytes, for a process that replaces this one, so that sessions go on there: how many
+ * bytes they are. They are as secret as what they seal. From any thread, as the next. */
+#define TLS_TICKETS_BYTES_MAX 256
+size_t tls_tickets_save(
+    struct tls_tickets *tickets, unsigned char ret_bytes[TLS_TICKETS_BYTES_MAX]);
+
+/* Takes over what was saved. INVALID, and nothing is changed, when it is nothing of the kind. */
+enum status tls_tickets_restore(struct tls_tickets *tickets, struct slice bytes);
+
 /* --- servers */
 
 enum tls_version { TLS_1_2, TLS_1_3 };

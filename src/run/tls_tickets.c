@@ -51,6 +51,31 @@ enum status tls_tickets_rotate(struct tls_tickets *tickets)
     return OK;
 }
 
+_Static_assert(
+    TLS_TICKET_KEYS * sizeof(struct tls_ticket_key) <= TLS_TICKETS_BYTES_MAX, "all keys fit");
+
+size_t tls_tickets_save(struct tls_tickets *tickets, unsigned char ret_bytes[TLS_TICKETS_BYTES_MAX])
+{
+    pthread_mutex_lock(&tickets->mutex);
+    size_t size = tickets->keys.count * sizeof tickets->keys.keys[0];
+    memcpy(ret_bytes, tickets->keys.keys, size);
+    pthread_mutex_unlock(&tickets->mutex);
+    return size;
+}
+
+enum status tls_tickets_restore(struct tls_tickets *tickets, struct slice bytes)
+{
+    size_t count = bytes.size / sizeof(struct tls_ticket_key);
+    if (count == 0 || count > TLS_TICKET_KEYS || bytes.size % sizeof(struct tls_ticket_key))
+        return INVALID;
+    pthread_mutex_lock(&tickets->mutex);
+    memcpy(tickets->keys.keys, bytes.data, bytes.size);
+    tickets->keys.count = (uint32_t)count;
+    atomic_fetch_add_explicit(&tickets->generation, 1, memory_order_release);
+    pthread_mutex_unlock(&tickets->mutex);
+    return OK;
+}
+
 enum status tls_ticket_copy_init(struct tls_ticket_copy *copy, struct tls_tickets *source)
 {
     *copy = (struct tls_ticket_copy){.source = source};

@@ -139,6 +139,19 @@ static void what_nobody_took_is_closed(void **state)
     assert_false(inheritance_take(f->inheritance, SOCK_STREAM, &f->address, SLICE("a"), &given));
 }
 
+static void notes_are_found_by_name(void **state)
+{
+    struct fixture *f = *state;
+    close(f->descriptor);
+    assert_int_equal(inheritance_noted(f->inheritance, SLICE("keys")).size, 0);
+    assert_ok(inheritance_note(f->inheritance, SLICE("keys"), SLICE("a\0b")));
+    assert_ok(inheritance_note(f->inheritance, SLICE("others"), SLICE_NONE));
+    assert_slice(inheritance_noted(f->inheritance, SLICE("keys")), "a\0b");
+    assert_slice(inheritance_note_at(f->inheritance, 1)->name, "others");
+    assert_null(inheritance_note_at(f->inheritance, 2));
+    assert_int_equal(inheritance_noted(NULL, SLICE("keys")).size, 0);
+}
+
 static void nothing_can_be_inherited(void **state)
 {
     struct fixture *f = *state;
@@ -173,6 +186,7 @@ int main(void)
         TEST(datagrams_are_told_from_streams),
         TEST(what_does_not_listen_is_refused),
         TEST(what_nobody_took_is_closed),
+        TEST(notes_are_found_by_name),
         TEST(nothing_can_be_inherited),
         TEST(what_was_passed_to_another_process_is_not_ours),
     };
