@@ -2,9 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "main/control.h"
 #include "main/spawn.h"
 #include "run/link.h"
@@ -59,15 +59,15 @@ static enum status ask(struct slice control, struct predecessor *predecessor)
 static enum status receive_note(struct predecessor *predecessor, struct inheritance *inheritance,
     struct slice name, instant deadline)
 {
-    char kept[64];
+    char room[64];
+    struct text kept = text_fixed(room, sizeof room);
     struct slice bytes;
     int descriptor = -1;
-    size_t size = name.size < sizeof kept ? name.size : sizeof kept;
-    memcpy(kept, name.data, size);
+    text_add(&kept, name);
     enum status e = link_receive(&predecessor->link, deadline, &bytes, &descriptor);
     if (descriptor >= 0)
         close(descriptor);
-    return e ? e : inheritance_note(inheritance, slice_of(kept, size), bytes);
+    return e ? e : inheritance_note(inheritance, text_slice(&kept), bytes);
 }
 
 static enum status receive_socket(
