@@ -48,7 +48,7 @@ static int show(struct arena *arena, const struct control_answer *answer)
     json_get_i64(root, SLICE("exit_code"), &code);
     json_get_text(root, SLICE("error"), &error);
     json_get_text(root, SLICE("output"), &output);
-    fwrite(output.data, 1, output.size, stderr);
+    fprintf(stderr, "%.*s", SLICE_ARG(output));
     if (answer->status == 200)
         fprintf(stderr, "weir: upgraded: process %lld serves, the old one drains\n",
             (long long)process);
