@@ -56,6 +56,26 @@ def judge_load(name, scenario):
             against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0))
 
 
+def judge_layer4(scenario):
+    """Work for each second of processor time: more is better, so the ratio is the peer's to ours."""
+    proxies, title, unit = scenario["proxies"], scenario["title"], scenario["unit"]
+    ours = median_of(proxies, "weir", "per_cpu_second")
+    rows = []
+    for name in PEERS:
+        theirs = median_of(proxies, name, "per_cpu_second")
+        what = f"{title}: {unit} a CPU second"
+        if theirs is None:
+            continue
+        against = f"{name}, {theirs:,.0f}"
+        if ours is None:
+            rows.append([what, "–", against, "–", "≥ 1.00", NOT_MEASURED])
+            continue
+        ratio = ours / theirs
+        rows.append([what, f"{ours:,.0f}", against, f"{ratio:.2f}", "≥ 1.00",
+                     "reached" if ratio >= 1 else "**falls short**"])
+    return rows
+
+
 def judge_idle(scenario):
     proxies, title = scenario["proxies"], scenario["title"]
     ours = proxies.get("weir", {}).get("bytes_per_connection")
@@ -84,5 +104,7 @@ def judge(results):
     rows = []
     for name, scenario in results.items():
         special = {"idle": judge_idle, "reload": judge_reload}.get(name)
+        if "unit" in scenario:
+            special = judge_layer4
         rows += special(scenario) if special else judge_load(name, scenario)
     return rows

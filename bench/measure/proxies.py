@@ -122,7 +122,10 @@ class Nginx(Proxy):
         return machine.first_line(["nginx", "-v"]).replace("nginx version: ", "")
 
     def command(self):
-        return ["nginx", "-e", self.path("nginx-error.log"), "-c", self.configure("nginx.conf")]
+        return self.command_with("nginx.conf")
+
+    def command_with(self, template):
+        return ["nginx", "-e", self.path("nginx-error.log"), "-c", self.configure(template)]
 
 
 class HAProxy(Proxy):
@@ -133,7 +136,10 @@ class HAProxy(Proxy):
         return " ".join(machine.first_line(["haproxy", "-v"]).split()[:3])
 
     def command(self):
-        return ["haproxy", "-db", "-f", self.configure("haproxy.cfg")]
+        return self.command_with("haproxy.cfg")
+
+    def command_with(self, template):
+        return ["haproxy", "-db", "-f", self.configure(template)]
 
 
 class Weir(Proxy):
@@ -149,7 +155,10 @@ class Weir(Proxy):
         return machine.first_line([WEIR, "version"])
 
     def command(self):
-        return [WEIR, "run", self.configure("weir.yaml"), "--no-watch", "--control", self.control()]
+        return self.command_with("weir.yaml")
+
+    def command_with(self, template):
+        return [WEIR, "run", self.configure(template), "--no-watch", "--control", self.control()]
 
     def control(self):
         """Its control socket, under a path that is short enough for one."""

@@ -67,8 +67,18 @@ def reload_table(scenario):
             f"signal to Weir's message. Errors: {weir['errors']}; still unsent when a load ended: {weir['late']}.\n")
 
 
+def layer4_table(scenario):
+    unit = scenario["unit"]
+    text = f"\n| | {unit} a CPU second | {unit} a second | errors |\n|---|---|---|---|\n"
+    for name, one in scenario["proxies"].items():
+        text += f"| {name} | {spread(one['per_cpu_second'])} | {spread(one['per_second'])} | {one['errors']} |\n"
+    return text
+
+
 def table(name, scenario):
     special = {"idle": idle_table, "reload": reload_table}
+    if "unit" in scenario:
+        special[name] = layer4_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)
 
 
