@@ -27,6 +27,23 @@ static void print_listeners(const struct json_value *root)
         printf("  listens on %.*s\n", SLICE_ARG(text_of(one, "address")));
 }
 
+static void print_certificates(const struct json_value *root)
+{
+    const struct json_value *certificates = json_get(root, SLICE("certificates"));
+    if (!certificates)
+        return;
+    json_each (one, certificates) {
+        struct slice stapled = text_of(one, "ocsp_until"), problem = text_of(one, "ocsp_problem");
+        printf("  certificate %.*s, until %.*s", SLICE_ARG(text_of(one, "file")),
+            SLICE_ARG(text_of(one, "until")));
+        if (stapled.size)
+            printf(", OCSP until %.*s", SLICE_ARG(stapled));
+        if (problem.size)
+            printf("  (%.*s)", SLICE_ARG(problem));
+        putchar('\n');
+    }
+}
+
 static void print_acme(const struct json_value *root)
 {
     const struct json_value *names = json_get(root, SLICE("acme"));
@@ -97,6 +114,7 @@ static int print_status(struct arena *arena, struct slice body)
         SLICE_ARG(text_of(config, "loaded")), number_of(config, "routes"));
     print_lineage(root);
     print_listeners(root);
+    print_certificates(root);
     print_acme(root);
     print_services(root);
     return EXIT_DONE;

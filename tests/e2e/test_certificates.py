@@ -111,6 +111,7 @@ def test_how_long_they_last(secure, authority):
     assert abs(until - time.time() - 60 * 86400) < 3600
     [one] = gateway.status()["certificates"]
     assert one["names"] == ["localhost"] and one["fingerprint"] == issued.fingerprint and one["until"].startswith("20")
+    assert f"certificate {issued.cert}, until 20" in run_weir("status", "--control", gateway.control)[1]
     assert "PRIVATE" not in json.dumps(gateway.status()) + gateway.control_request("GET", "/v1/config").body.decode()
 
 
