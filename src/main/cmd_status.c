@@ -50,11 +50,12 @@ static void print_acme(const struct json_value *root)
     if (!names)
         return;
     json_each (one, names) {
-        struct slice until = text_of(one, "until"), problem = text_of(one, "problem");
-        printf("  certificate of %.*s: %.*s", SLICE_ARG(text_of(one, "name")),
-            SLICE_ARG(text_of(one, "state")));
-        if (until.size)
-            printf(", until %.*s", SLICE_ARG(until));
+        struct slice state = text_of(one, "state"), next = text_of(one, "next"),
+                     problem = text_of(one, "problem");
+        bool is_good = slice_equal(state, SLICE("good"));
+        printf("  acme %.*s: %.*s", SLICE_ARG(text_of(one, "name")), SLICE_ARG(state));
+        if (next.size)
+            printf(is_good ? ", renewed %.*s" : ", tried again %.*s", SLICE_ARG(next));
         if (problem.size)
             printf("  (%.*s)", SLICE_ARG(problem));
         putchar('\n');

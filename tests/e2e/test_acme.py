@@ -105,7 +105,7 @@ def test_a_certificate_is_got(rig, challenge):
         wait_for(lambda name=name: is_served(one, name), 10, f"the certificate of {name}")
     assert gateway.metric("weir_acme_orders_total", host="shop.example", result="issued") == 1
     assert gateway.metric("weir_acme_failing", host="shop.example") == 0
-    assert "shop.example" in run_weir("status", "--control", gateway.control)[1]
+    assert "acme shop.example: good, renewed " in run_weir("status", "--control", gateway.control)[1]
     for path in one.storage.rglob("*"):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert not list(one.storage.rglob("*.new"))
