@@ -191,7 +191,7 @@ static const struct l4_target *choose(const struct l4_name *name, const struct c
 }
 
 /* The exact name, then the longest of the wildcards. */
-static const struct l4_name *find_name(const struct tcp_rules *rules, struct slice name)
+const struct l4_name *tcp_rules_name(const struct tcp_rules *rules, struct slice name)
 {
     const struct l4_name *found = name.size ? table_get(&rules->names, name) : NULL;
     while (!found && name.size) {
@@ -205,6 +205,6 @@ static const struct l4_name *find_name(const struct tcp_rules *rules, struct sli
 const struct l4_target *tcp_rules_find(
     const struct tcp_rules *rules, const struct client_hello *hello)
 {
-    const struct l4_name *name = find_name(rules, client_hello_name(hello));
+    const struct l4_name *name = tcp_rules_name(rules, client_hello_name(hello));
     return name ? choose(name, hello) : NULL;
 }

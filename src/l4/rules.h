@@ -73,6 +73,9 @@ enum status tcp_rules_prepare(const struct l4_prepare *prepare, struct slice lis
 enum status udp_rules_prepare(const struct l4_prepare *prepare, struct slice listener,
     const struct udp_options *options, const struct udp_rules **ret_rules);
 
+/* What holds for a server name in lower case (empty: the client names none), or NULL. */
+const struct l4_name *tcp_rules_name(const struct tcp_rules *rules, struct slice name);
+
 /* NULL: there is no way for such a client. */
 const struct l4_target *tcp_rules_find(
     const struct tcp_rules *rules, const struct client_hello *hello);
