@@ -163,6 +163,27 @@ static enum status join(struct arena *arena, struct listen_options *listen)
     return OK;
 }
 
+/* Port 0 is another one each time. */
+static bool is_same_place(const struct listen_address *a, const struct listen_address *b)
+{
+    bool is_any_port = a->address.any.sa_family != AF_UNIX && address_port(&a->address) == 0;
+    return !is_any_port && listen_is_alike(a->kind, b->kind) &&
+           address_equal(&a->address, &b->address);
+}
+
+static void check_places(struct reader *reader, const struct listen_options *listen)
+{
+    for (size_t i = 0; i < listen->count; i++)
+        for (size_t j = 0; j < i; j++) {
+            if (!is_same_place(&listen->all[j], &listen->all[i]))
+                continue;
+            diagnostics_error(reader->diagnostics, listen->all[i].place, SLICE_NONE,
+                "two listeners have the address %.*s", SLICE_ARG(listen->all[i].text));
+            diagnostics_relate(reader->diagnostics, listen->all[j].place, "the other is here");
+            break;
+        }
+}
+
 static enum status check_listen(struct reader *reader, const struct node *node, void *value)
 {
     struct listen_options *listen = value;
@@ -176,7 +197,11 @@ static enum status check_listen(struct reader *reader, const struct node *node, 
         diagnostics_error(reader->diagnostics, node->place, SLICE("listen: \":8080\""),
             "there is no address to listen on");
     enum status e = join(reader->arena, listen);
-    return e ? e : l4_listen_join(reader, listen);
+    if (!e)
+        e = l4_listen_join(reader, listen);
+    if (!e)
+        check_places(reader, listen);
+    return e;
 }
 
 const struct option_table listen_table = {.name = "listen",

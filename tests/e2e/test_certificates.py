@@ -166,6 +166,41 @@ def test_optional_certificates(secure, authority, tmp_path):
             assert connection.request("GET", "/who").body == b"CN=bob", "a resumed session says who it was"
 
 
+def is_let_in(gateway, context, name, session):
+    try:
+        with SecureConnection(gateway.secure, context, name, session=session) as connection:
+            return connection.request("GET", "/who").body.decode()
+    except (ssl.SSLError, ConnectionError, Closed):
+        return None
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_is_no_certificate(secure, authority, tmp_path, version):
+    """Sessions that began under other demands end with them: at another name, and after a reload."""
+    old, new = Authority(tmp_path / "old", "Old"), Authority(tmp_path / "new", "New")
+    wild = authority.issue("*.shop.example", file="wild")
+
+    def tls(www, admin):
+        return ("[" + pair(wild, hosts=["www.shop.example"], **www) + ", " +
+                pair(wild, hosts=["admin.shop.example"], **admin) + "]")
+
+    trusts_old, trusts_new = ({"client-cert": "required", "ca": one.file} for one in (old, new))
+    gateway = secure(tls({}, trusts_old))
+    sessions, stranger = {}, authority.context(maximum_version=version)
+    friend = authority.context(old.issue("bob", client=True), maximum_version=version)
+    for name, context in [("www", stranger), ("admin", friend)]:
+        with SecureConnection(gateway.secure, context, f"{name}.shop.example") as connection:
+            assert connection.request("GET", "/who").status == 200
+            sessions[name] = connection.socket.session
+    assert is_let_in(gateway, stranger, "www.shop.example", sessions["www"]) == "nobody"
+    assert is_let_in(gateway, friend, "admin.shop.example", sessions["admin"]) == "CN=bob"
+    assert is_let_in(gateway, stranger, "admin.shop.example", sessions["www"]) is None
+    config = gateway.config_path.read_text()
+    assert gateway.reload(config.replace(tls({}, trusts_old), tls(trusts_old, trusts_new)))[0] == 200
+    assert is_let_in(gateway, stranger, "www.shop.example", sessions["www"]) is None
+    assert is_let_in(gateway, friend, "admin.shop.example", sessions["admin"]) is None
+
+
 # --- OCSP
 
 
