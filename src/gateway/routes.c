@@ -132,30 +132,58 @@ static enum status read_method(struct reader *reader, const struct node_entry *e
     return OK;
 }
 
-/* "GET,POST /path" or "/path". */
-static enum status read_key(
-    struct reader *reader, const struct node_entry *entry, struct route_options *route)
+/* A call, such as "shop.Orders/Get"; a star stands for any method, alone for any service too. */
+static enum status read_call(struct reader *reader, const struct node_entry *entry,
+    struct slice call, struct route_options *route)
 {
-    struct slice key = slice_trim(entry->key);
-    size_t blank = slice_find(key, ' ');
-    struct slice methods = blank < key.size ? slice_head(key, blank) : SLICE_NONE;
-    route->path = blank < key.size ? slice_trim(slice_from(key, blank)) : key;
-    route->place = entry->key_place;
-    if (route->path.size == 0 || route->path.data[0] != '/')
+    size_t slash = slice_find(call, '/');
+    bool is_any = slice_equal(call, SLICE("*"));
+    bool is_whole = slash > 0 && slash + 1 < call.size &&
+                    slice_find(slice_from(call, slash + 1), '/') + slash + 1 == call.size;
+    if (!is_any && !is_whole)
+        return diagnostics_error(reader->diagnostics, entry->key_place,
+            SLICE("write grpc shop.Orders/Get, grpc shop.Orders/* or grpc *"),
+            "\"%.*s\" does not name a method of a service", SLICE_ARG(call));
+    route->is_grpc = true;
+    route->methods[route->method_count++] = METHOD_POST;
+    route->path =
+        is_any ? SLICE("/*/*") : arena_join(reader->arena, (struct slice[]){SLICE("/"), call}, 2);
+    route->name = arena_join(reader->arena, (struct slice[]){SLICE("grpc "), call}, 2);
+    return route->path.data && route->name.data ? OK : NO_MEMORY;
+}
+
+/* "GET,POST /path" or "/path". */
+static enum status read_path(struct reader *reader, const struct node_entry *entry,
+    struct slice methods, struct slice path, struct route_options *route)
+{
+    struct slice method, all = methods;
+    if (path.size == 0 || path.data[0] != '/')
         return diagnostics_error(reader->diagnostics, entry->key_place,
             SLICE("write METHOD /path, or /path alone for every method"),
-            "\"%.*s\" is not a route: the path has to begin with /", SLICE_ARG(key));
-    struct slice method;
+            "\"%.*s\" is not a route: the path has to begin with /",
+            SLICE_ARG(slice_trim(entry->key)));
     while (slice_split(&methods, ',', &method)) {
         enum status e = read_method(reader, entry, slice_trim(method), route);
         if (e)
             return e;
     }
-    route->name = blank < key.size
-                      ? arena_join(reader->arena,
-                            (struct slice[]){slice_head(key, blank), SLICE(" "), route->path}, 3)
-                      : key;
+    route->path = path;
+    route->name =
+        all.size ? arena_join(reader->arena, (struct slice[]){all, SLICE(" "), path}, 3) : path;
     return route->name.data ? OK : NO_MEMORY;
+}
+
+static enum status read_key(
+    struct reader *reader, const struct node_entry *entry, struct route_options *route)
+{
+    struct slice key = slice_trim(entry->key);
+    size_t blank = slice_find(key, ' ');
+    struct slice first = blank < key.size ? slice_head(key, blank) : SLICE_NONE;
+    struct slice rest = blank < key.size ? slice_trim(slice_from(key, blank)) : key;
+    route->place = entry->key_place;
+    if (slice_equal(first, SLICE("grpc")))
+        return read_call(reader, entry, rest, route);
+    return read_path(reader, entry, first, rest, route);
 }
 
 /* How many terms a condition has, so that the more demanding route is asked first. */

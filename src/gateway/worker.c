@@ -127,7 +127,9 @@ static enum status serve(struct server *server, struct exchange *x)
     const struct snapshot *snapshot = x->pinned;
     const struct route *route;
     uint64_t steps = 1;
-    enum status e = https_admit(snapshot, x);
+    enum status e = grpc_begin(x);
+    if (!e)
+        e = https_admit(snapshot, x);
     if (!e && acme_answer(worker_of(server)->answers, x, &e))
         return e;
     if (!e && https_is_elsewhere(x))
@@ -149,6 +151,8 @@ static enum status serve(struct server *server, struct exchange *x)
     x->facts.service = route->service;
     if (route->timeout)
         x->deadline = clock_sooner(x->deadline, clock_after(x->facts.started, route->timeout));
+    if (route->options->is_grpc && !x->grpc)
+        return NOT_GRPC;
     return handler_serve(&route->chain, x);
 }
 

@@ -68,6 +68,13 @@ static void add_proxy_status(struct exchange *x, enum status reason)
         (void)fields_set_known(&x->response.fields, FIELD_PROXY_STATUS, value);
 }
 
+/* A call of gRPC is answered with trailers alone, which come as the head. */
+static void answer_call(struct exchange *x, enum status reason, struct slice detail)
+{
+    set_answer(x, 200, grpc_answer_type(x->grpc), SLICE(""));
+    (void)grpc_add_status(&x->response.fields, reason, detail);
+}
+
 void exchange_respond_problem(struct exchange *x, enum status reason, struct slice detail)
 {
     int status = status_http(reason);
@@ -79,7 +86,11 @@ void exchange_respond_problem(struct exchange *x, enum status reason, struct sli
      * fields are what policies want to be said with the failure. */
     if (x->response.status || !x->response.fields.arena)
         fields_init(&x->response.fields, &x->arena);
-    set_answer(x, status, SLICE("application/problem+json"), problem(x, status, reason, detail));
+    if (x->grpc)
+        answer_call(x, reason, detail);
+    else
+        set_answer(
+            x, status, SLICE("application/problem+json"), problem(x, status, reason, detail));
     add_proxy_status(x, reason);
     x->facts.reason = reason;
 }

@@ -12,6 +12,7 @@
  * starts live in x->scope, and have ended before the exchange does. */
 #pragma once
 
+#include "http/grpc.h"
 #include "http/message.h"
 #include "run/address.h"
 #include "run/scope.h"
@@ -68,6 +69,8 @@ struct exchange {
     bool is_secure;        /* TLS on the client's side */
     bool expects_continue; /* the client waits for 100 before it sends the body */
     bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
+    bool has_own_deadline; /* the request says how long it may take (grpc-timeout) */
+    enum grpc_kind grpc;   /* it is a call of gRPC */
     bool must_close;       /* close the client's connection after this answer */
     struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
     unsigned worker;       /* which worker this is, from 0: an index into per-worker state */

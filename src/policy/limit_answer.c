@@ -112,7 +112,7 @@ enum status limit_refuse(struct exchange *x, struct slice name, const struct lim
     int64_t seconds = retry_after(x, decision);
     /* The usual answer first: it stays as it is when there is no memory for more. */
     exchange_respond_problem(x, LIMIT_EXCEEDED, SLICE_NONE);
-    struct slice document = problem(x, name, rule, seconds);
+    struct slice document = x->grpc ? SLICE_NONE : problem(x, name, rule, seconds);
     if (document.data)
         x->response.body = body_init_slice(&x->answer, document);
     struct slice wait = arena_format(&x->arena, "%lld", (long long)seconds);

@@ -79,6 +79,16 @@ struct slice call_host(const struct call *call)
                                                             : call->endpoint->text;
 }
 
+int64_t call_idle(const struct call *call)
+{
+    return call->x->grpc ? 0 : call->service->options->timeout.idle;
+}
+
+int64_t call_patience(const struct call *call)
+{
+    return call->x->has_own_deadline ? 0 : call->service->options->timeout.first_byte;
+}
+
 /* --- one try */
 
 static bool is_gateway_failure(int status)

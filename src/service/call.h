@@ -77,6 +77,13 @@ void call_finish(struct call *call, bool can_go_on);
 /* The Host that the endpoint is to see. */
 struct slice call_host(const struct call *call);
 
+/* The longest silence within a body, nanoseconds; 0: any, as a stream of messages may have. */
+int64_t call_idle(const struct call *call);
+
+/* How long the head of the answer may take once the request is sent; 0: as long as the exchange
+ * may. */
+int64_t call_patience(const struct call *call);
+
 /* --- upload.c */
 
 /* How the request's body will be sent. Once a call. */

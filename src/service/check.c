@@ -1,52 +1,45 @@
 #include "service/check.h"
 
 #include "run/loop.h"
+#include "service/check_question.h"
 #include "service/connect.h"
 #include "service/errand.h"
 #include "service/service_tls.h"
 
 #include <stdio.h>
 
-#define HEAD_MAX 4096
-#define BODY_MAX ((size_t)64 * 1024) /* of an answer; more is not looked at */
-
 static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
-/* One question, with a copy of what it goes by: a reload may change that while it is asked. */
-struct question {
-    struct endpoint *endpoint;
-    struct health_options how;
-    struct tls_client *client; /* counted; NULL: in clear */
-    instant deadline;
-    enum status failure; /* no answer: why */
-    const char *trouble; /* TLS: in its own words */
-    int answered;        /* its status */
-    char head_room[HEAD_MAX];
-    struct slice head;
-};
+static struct slice host_of(const struct endpoint *endpoint, const struct service_options *options)
+{
+    if (options->host.size && !slice_equal(options->host, SLICE("endpoint")))
+        return options->host;
+    return endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost") : endpoint->text;
+}
 
-static void write_head(
-    struct question *q, const struct service_options *options, struct arena *arena)
+/* Everything that is needed of the service, which may go while the question is asked. */
+static void prepare(struct question *q, const struct service_options *options, struct arena *arena)
+{
+    struct http_request *request = &q->request;
+    *request = (struct http_request){.method = q->how.method ? METHOD_HEAD : METHOD_GET,
+        .version = HTTP_1_1,
+        .path = arena_copy(arena, q->how.path),
+        .authority = arena_copy(arena, host_of(q->endpoint, options))};
+    request->method_text = http_method_name(request->method);
+    size_t query = slice_find(request->path, '?');
+    if (query < request->path.size)
+        request->query = slice_from(request->path, query + 1);
+    request->path = slice_head(request->path, query);
+    fields_init(&request->fields, arena);
+    (void)fields_add_known(&request->fields, FIELD_USER_AGENT, SLICE("weir-health"));
+}
+
+static struct slice write_head(struct question *q)
 {
     struct text text = text_fixed(q->head_room, sizeof q->head_room);
-    struct http_request request = {.method = q->how.method ? METHOD_HEAD : METHOD_GET,
-        .version = HTTP_1_1,
-        .path = q->how.path};
-    bool is_named = options->host.size && !slice_equal(options->host, SLICE("endpoint"));
-    bool is_local = q->endpoint->address.any.sa_family == AF_UNIX;
-    request.authority = is_local ? SLICE("localhost") : q->endpoint->text;
-    if (is_named)
-        request.authority = options->host;
-    request.method_text = http_method_name(request.method);
-    size_t query = slice_find(q->how.path, '?');
-    request.path = slice_head(q->how.path, query);
-    if (query < q->how.path.size)
-        request.query = slice_from(q->how.path, query + 1);
-    fields_init(&request.fields, arena);
-    (void)fields_add_known(&request.fields, FIELD_USER_AGENT, SLICE("weir-health"));
     struct h1_framing framing = {.kind = H1_NO_BODY};
-    h1_write_request_head(&text, &request, &framing);
-    q->head = text.failed ? SLICE_NONE : text_slice(&text);
+    h1_write_request_head(&text, &q->request, &framing);
+    return text.failed ? SLICE_NONE : text_slice(&text);
 }
 
 static enum status read_answer(
@@ -65,34 +58,43 @@ static enum status read_answer(
     struct h1_body body;
     struct slice ignored;
     struct body *reader = h1_body_init(&body, connection, &limits, &framing, arena, q->how.timeout);
-    e = body_read_all(reader, arena, BODY_MAX, q->deadline, &ignored);
+    e = body_read_all(reader, arena, CHECK_BODY_MAX, q->deadline, &ignored);
     body_drop(reader);
     return e == TOO_LARGE ? OK : e;
 }
 
-static enum status ask(struct question *q, struct arena *arena)
+static enum status ask_h1(struct question *q, struct stream *stream, struct arena *arena)
 {
-    struct stream *stream;
     struct h1_connection connection;
-    if (!q->head.data)
-        return TOO_LARGE;
-    const char *trouble = "";
-    enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name, NULL,
-        q->deadline, &stream, &trouble);
-    if (*trouble)
-        q->trouble = trouble;
-    if (e)
-        return e;
+    struct slice head = write_head(q);
     h1_init(&connection, stream);
-    e = stream_write(stream, q->head.data, q->head.size, q->deadline, NULL);
+    enum status e =
+        head.data ? stream_write(stream, head.data, head.size, q->deadline, NULL) : TOO_LARGE;
     if (!e)
         e = read_answer(q, &connection, arena);
     h1_release(&connection);
     return e;
 }
 
+static enum status ask(struct question *q, struct arena *arena)
+{
+    struct stream *stream;
+    const char *trouble = "";
+    if (!q->request.path.data || !q->request.authority.data)
+        return NO_MEMORY;
+    enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name, NULL,
+        q->deadline, &stream, &trouble);
+    if (*trouble)
+        q->trouble = trouble;
+    if (e)
+        return e;
+    return q->speaks_http2 ? check_ask_h2(q, stream, arena) : ask_h1(q, stream, arena);
+}
+
 static bool is_good(const struct question *q)
 {
+    if (q->how.method == HEALTH_GRPC)
+        return !q->failure;
     return !q->failure && q->answered >= q->how.expect.from && q->answered <= q->how.expect.to;
 }
 
@@ -140,8 +142,9 @@ static enum status check_once(struct endpoint *endpoint, instant *ret_next)
     int64_t jitter = q.how.every / 10;
     *ret_next = loop_now() + q.how.every - jitter +
                 (int64_t)random_below(loop_random(), (uint64_t)jitter * 2 + 1);
-    arena_init(&arena, 0, 2 * BODY_MAX);
-    write_head(&q, endpoint->checked_by, &arena);
+    arena_init(&arena, 0, 2 * CHECK_BODY_MAX);
+    q.speaks_http2 = endpoint->checked_by->speaks_http2;
+    prepare(&q, endpoint->checked_by, &arena);
     q.failure = ask(&q, &arena);
     arena_release(&arena);
     tls_client_unref(q.client);

@@ -22,6 +22,37 @@ static enum status parse_pair(
     return INVALID;
 }
 
+static bool parse_method(struct slice word, int *ret_method)
+{
+    if (slice_equal(word, SLICE("GET")))
+        *ret_method = HEALTH_GET;
+    else if (slice_equal(word, SLICE("HEAD")))
+        *ret_method = HEALTH_HEAD;
+    else if (slice_equal(word, SLICE("grpc")))
+        *ret_method = HEALTH_GRPC;
+    else
+        return false;
+    return true;
+}
+
+/* A path; or the name of a gRPC service, which may be left out. */
+static bool parse_path(struct slice *rest, struct slice *ret_where, struct health_options *health)
+{
+    struct slice behind = *rest, word;
+    bool is_grpc = health->method == HEALTH_GRPC;
+    bool has_word = next_word(&behind, &word);
+    if (is_grpc &&
+        (!has_word || slice_equal(word, SLICE("every")) || slice_equal(word, SLICE("timeout")))) {
+        health->path = SLICE("*");
+        return true;
+    }
+    if (!has_word)
+        return false;
+    *ret_where = health->path = word;
+    *rest = behind;
+    return is_grpc || word.data[0] == '/';
+}
+
 enum status health_phrase_parse(struct slice text, struct health_options *ret_health,
     const char **ret_problem, struct slice *ret_where)
 {
@@ -32,12 +63,10 @@ enum status health_phrase_parse(struct slice text, struct health_options *ret_he
     if (!next_word(&rest, &word))
         return INVALID;
     *ret_where = word;
-    health.method = slice_equal(word, SLICE("HEAD"));
-    if (!health.method && !slice_equal(word, SLICE("GET")))
+    if (!parse_method(word, &health.method))
         return INVALID;
-    if (!next_word(&rest, ret_where) || ret_where->data[0] != '/')
+    if (!parse_path(&rest, ret_where, &health))
         return INVALID;
-    health.path = *ret_where;
     while (next_word(&rest, ret_where)) {
         if (!next_word(&rest, &value)) {
             *ret_problem = "a value is missing behind this: every 5s";

@@ -157,13 +157,15 @@ static enum status read_range(struct reader *reader, const struct node *node, vo
     return OK;
 }
 
-static const char *const health_methods[] = {"GET", "HEAD", NULL};
+static const char *const health_methods[] = {"GET", "HEAD", "grpc", NULL};
 
 static const struct option health_option_list[] = {
     {"path", OPTION_TEXT, offsetof(struct health_options, path), .is_required = true,
-        .help = "What is asked for; begins with a slash."},
+        .help = "What is asked for; begins with a slash. Of grpc: the name of a service, or * for "
+                "the server."},
     {"method", OPTION_CHOICE, offsetof(struct health_options, method), .fallback = "GET",
-        .choices = health_methods, .help = "How it is asked for."},
+        .choices = health_methods,
+        .help = "How it is asked for; grpc is gRPC's own health checking protocol."},
     DURATION("every", struct health_options, every, "5s", 10 * MILLISECOND,
         "Time from one check to the next; each is moved by up to a tenth, so that gateways do not "
         "march in step."),
@@ -197,9 +199,13 @@ static enum status check_health(struct reader *reader, const struct node *node, 
     struct health_options *health = value;
     if (health->path.size == 0)
         return OK;
+    bool is_path = health->method != HEALTH_GRPC;
     for (size_t i = 0; i < health->path.size; i++) {
         unsigned char c = (unsigned char)health->path.data[i];
-        if (health->path.data[0] != '/' || c <= ' ' || c >= 0x7f)
+        if (!is_path && (c <= ' ' || c >= 0x7f || c == '/'))
+            return diagnostics_error(reader->diagnostics, node->place,
+                SLICE("grpc shop.Orders every 5s"), "a service's name has no blanks and slashes");
+        if (is_path && (health->path.data[0] != '/' || c <= ' ' || c >= 0x7f))
             return diagnostics_error(reader->diagnostics, node->place, SLICE("/healthz"),
                 "a check's path begins with a slash and has no blanks");
     }
@@ -297,6 +303,9 @@ static enum status check_service(struct reader *reader, const struct node *node,
         return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
             "a service needs at least one endpoint");
     enum status e = check_protocol(reader, options);
+    if (!e && options->health.method == HEALTH_GRPC && !options->speaks_http2)
+        e = diagnostics_error(reader->diagnostics, node->place, SLICE("http2: true"),
+            "gRPC's health checks need a service that is asked by HTTP/2");
     return e ? e : service_tls_check(reader, node, options);
 }
 

@@ -48,9 +48,11 @@ struct http2_options {
     int64_t ping, ping_timeout; /* nanoseconds; ping 0: never */
 };
 
+enum health_method { HEALTH_GET, HEALTH_HEAD, HEALTH_GRPC };
+
 struct health_options {
     bool is_set;
-    int method; /* 0: GET, 1: HEAD */
+    int method; /* enum health_method */
     struct slice path;
     int64_t every, timeout; /* nanoseconds */
     int64_t rise, fall;     /* answers in a row that change the verdict */

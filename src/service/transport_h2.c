@@ -10,6 +10,8 @@ static enum status prepare(struct call *call)
     call->stream = arena_alloc(&call->x->arena, sizeof *call->stream);
     if (!call->stream)
         return NO_MEMORY;
+    if (call->x->grpc && grpc_forward_timeout(call->x))
+        return NO_MEMORY;
     request->authority = call_host(call);
     enum status e = h2_call_begin(call->stream, call->shared->client, &call->x->arena, request,
         &call->upload.framing, call->upload.kind != UPLOAD_EMPTY);
@@ -65,8 +67,7 @@ static enum status pump(struct call *call, struct body *body, bool *ret_source_f
             return e;
         }
         h2_call_offer(call->stream, part, is_last, is_last ? body->trailers : NULL);
-        e = h2_call_wait_taken(
-            call->stream, call->service->options->timeout.idle, call->x->deadline);
+        e = h2_call_wait_taken(call->stream, call_idle(call), call->x->deadline);
     }
     return e;
 }
@@ -95,7 +96,7 @@ static enum status read_head(struct call *call, instant deadline)
 
 static struct body *begin_body(struct call *call)
 {
-    return h2_call_body(call->stream, call->service->options->timeout.idle);
+    return h2_call_body(call->stream, call_idle(call));
 }
 
 /* The peer has said that it did not begin; or its connection, which had served others, ended under

@@ -17,25 +17,36 @@ static bool announces_empty_body(enum http_method method)
     return method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
 }
 
+/* All of the body, and little enough to be kept until it is sent. Trailers go with a stream. */
+static bool is_whole(const struct call *call, struct slice here)
+{
+    const struct body *body = call->x->request.body;
+    if (here.size == 0 || here.size > MEMORY_MAX)
+        return false;
+    if (body->length != BODY_LENGTH_UNKNOWN)
+        return here.size == (size_t)body->length;
+    return !body->trailers || body->trailers->count == 0;
+}
+
 void upload_plan(struct call *call)
 {
     struct exchange *x = call->x;
     struct upload *upload = &call->upload;
     struct body *body = x->request.body;
-    struct slice here = SLICE_NONE;
+    struct slice here;
     bool is_last = false;
     upload->framing = (struct h1_framing){.kind = H1_CHUNKED, .keep_alive = true};
     if (body->length != BODY_LENGTH_UNKNOWN) {
         upload->framing.kind = H1_LENGTH;
         upload->framing.length = (uint64_t)body->length;
-        here = body_peek(body, &is_last);
     }
+    here = body_peek(body, &is_last);
     upload->kind = UPLOAD_STREAM;
     if (body_is_empty(body)) {
         upload->kind = UPLOAD_EMPTY;
         if (!announces_empty_body(x->request.method))
             upload->framing.kind = H1_NO_BODY;
-    } else if (is_last && here.size <= MEMORY_MAX && here.size == upload->framing.length) {
+    } else if (is_last && is_whole(call, here)) {
         upload->kind = UPLOAD_MEMORY;
         body_init_slice(&upload->memory, here);
     }
@@ -136,7 +147,7 @@ static enum status exchange_at_once(struct call *call)
 {
     enum status e = send_at_once(call);
     if (!e) {
-        instant deadline = clock_after(loop_now(), call->service->options->timeout.first_byte);
+        instant deadline = clock_after(loop_now(), call_patience(call));
         e = read_head(call, clock_sooner(call->x->deadline, deadline));
     }
     if (!e && call->upload.kind == UPLOAD_MEMORY)
@@ -211,7 +222,7 @@ static void run_reader(void *argument)
 static enum status wait_for_head(struct call *call)
 {
     struct upload *upload = &call->upload;
-    int64_t first_byte = call->service->options->timeout.first_byte;
+    int64_t first_byte = call_patience(call);
     while (!upload->head_is_here) {
         if (upload->failure)
             return upload->failure;

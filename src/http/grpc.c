@@ -1,0 +1,193 @@
+#include "http/grpc.h"
+
+#include "base/text.h"
+#include "http/exchange.h"
+#include "run/loop.h"
+
+#define DIGITS_MAX 8
+#define NUMBER_END 100000000 /* the first number with more digits */
+
+/* --- which requests are calls */
+
+/* "+proto", "; charset=utf-8" or nothing may follow. */
+static bool is_type(struct slice type, struct slice name, struct slice *ret_rest)
+{
+    if (type.size < name.size || !slice_equal_nocase(slice_head(type, name.size), name))
+        return false;
+    *ret_rest = slice_from(type, name.size);
+    return ret_rest->size == 0 || ret_rest->data[0] == '+' || ret_rest->data[0] == ';' ||
+           ret_rest->data[0] == ' ';
+}
+
+enum grpc_kind grpc_kind_of_type(struct slice type, struct slice *ret_rest)
+{
+    if (is_type(type, SLICE("application/grpc"), ret_rest))
+        return GRPC_CALL;
+    if (is_type(type, SLICE("application/grpc-web"), ret_rest))
+        return GRPC_WEB;
+    if (is_type(type, SLICE("application/grpc-web-text"), ret_rest))
+        return GRPC_WEB_TEXT;
+    return GRPC_NONE;
+}
+
+enum grpc_kind grpc_kind_of(const struct http_request *request)
+{
+    struct slice rest;
+    if (request->method != METHOD_POST)
+        return GRPC_NONE;
+    return grpc_kind_of_type(fields_value(&request->fields, FIELD_CONTENT_TYPE), &rest);
+}
+
+struct slice grpc_answer_type(enum grpc_kind kind)
+{
+    if (kind == GRPC_WEB)
+        return SLICE("application/grpc-web+proto");
+    return kind == GRPC_WEB_TEXT ? SLICE("application/grpc-web-text+proto")
+                                 : SLICE("application/grpc");
+}
+
+/* --- time */
+
+static const struct unit {
+    char letter;
+    int64_t nanoseconds;
+} units[] = {{'n', 1}, {'u', 1000}, {'m', MILLISECOND}, {'S', SECOND}, {'M', MINUTE}, {'H', HOUR}};
+
+#define UNIT_COUNT (sizeof units / sizeof units[0])
+
+enum status grpc_timeout_parse(struct slice text, int64_t *ret_nanoseconds)
+{
+    uint64_t number;
+    if (text.size < 2 || text.size > DIGITS_MAX + 1 ||
+        !slice_to_u64(slice_head(text, text.size - 1), &number))
+        return INVALID;
+    for (size_t i = 0; i < UNIT_COUNT; i++) {
+        if (units[i].letter != text.data[text.size - 1])
+            continue;
+        bool is_huge = number > (uint64_t)(INT64_MAX / units[i].nanoseconds);
+        *ret_nanoseconds = is_huge ? INT64_MAX : (int64_t)number * units[i].nanoseconds;
+        return OK;
+    }
+    return INVALID;
+}
+
+struct slice grpc_timeout_format(int64_t nanoseconds, char room[GRPC_TIMEOUT_MAX])
+{
+    const struct unit *unit = units;
+    int64_t left = nanoseconds > 0 ? nanoseconds : 1;
+    while (left / unit->nanoseconds >= NUMBER_END && unit < units + UNIT_COUNT - 1)
+        unit++;
+    int64_t number = left / unit->nanoseconds;
+    struct text text = text_fixed(room, GRPC_TIMEOUT_MAX);
+    text_add_i64(&text, number < NUMBER_END ? number : NUMBER_END - 1);
+    text_add_char(&text, unit->letter);
+    return text_slice(&text);
+}
+
+enum status grpc_begin(struct exchange *x)
+{
+    int64_t timeout;
+    x->grpc = grpc_kind_of(&x->request);
+    struct slice text = x->grpc ? fields_value(&x->request.fields, FIELD_GRPC_TIMEOUT) : SLICE_NONE;
+    if (!text.data)
+        return OK;
+    if (grpc_timeout_parse(text, &timeout))
+        return BAD_FIELD;
+    x->has_own_deadline = true;
+    x->deadline = clock_sooner(
+        x->deadline, timeout ? clock_after(x->facts.started, timeout) : x->facts.started);
+    return OK;
+}
+
+enum status grpc_forward_timeout(struct exchange *x)
+{
+    char room[GRPC_TIMEOUT_MAX];
+    if (x->deadline == NEVER)
+        return OK;
+    struct slice left = arena_copy(&x->arena, grpc_timeout_format(x->deadline - loop_now(), room));
+    return left.data ? fields_set_made(&x->request.fields, FIELD_GRPC_TIMEOUT, left) : NO_MEMORY;
+}
+
+/* --- failures */
+
+static enum grpc_status status_of_http(int status)
+{
+    switch (status) {
+    case 400:
+        return GRPC_INVALID_ARGUMENT;
+    case 401:
+        return GRPC_UNAUTHENTICATED;
+    case 403:
+        return GRPC_PERMISSION_DENIED;
+    case 404: /* no such method: what a gRPC server says */
+    case 405:
+    case 415:
+    case 501:
+    case 505:
+        return GRPC_UNIMPLEMENTED;
+    case 408:
+        return GRPC_DEADLINE_EXCEEDED;
+    case 409:
+        return GRPC_ABORTED;
+    case 412:
+        return GRPC_FAILED_PRECONDITION;
+    case 413:
+    case 414:
+    case 429:
+    case 431:
+        return GRPC_RESOURCE_EXHAUSTED;
+    case 499:
+        return GRPC_CANCELLED;
+    case 502:
+    case 503:
+    case 504:
+        return GRPC_UNAVAILABLE;
+    default:
+        return status >= 500 ? GRPC_INTERNAL : GRPC_UNKNOWN;
+    }
+}
+
+enum grpc_status grpc_status_of(enum status reason)
+{
+    switch ((int)reason) {
+    case UPSTREAM_TIMEOUT:
+    case UPSTREAM_BODY_TIMEOUT:
+    case UPSTREAM_WRITE_TIMEOUT:
+        return GRPC_DEADLINE_EXCEEDED;
+    case UPSTREAM_PROTOCOL:
+        return GRPC_INTERNAL;
+    default:
+        return status_of_http(status_http(reason));
+    }
+}
+
+/* Percent-encoded where it is not plain ASCII (the protocol's "Status-Message"). */
+static struct slice encode(struct arena *arena, struct slice message)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    char *room = arena_bytes(arena, message.size * 3 + 1);
+    size_t size = 0;
+    if (!room)
+        return SLICE_NONE;
+    for (size_t i = 0; i < message.size; i++) {
+        unsigned char c = (unsigned char)message.data[i];
+        if (c >= 0x20 && c <= 0x7e && c != '%') {
+            room[size++] = (char)c;
+            continue;
+        }
+        room[size++] = '%';
+        room[size++] = digits[c >> 4];
+        room[size++] = digits[c & 15];
+    }
+    return slice_of(room, size);
+}
+
+enum status grpc_add_status(struct fields *fields, enum status reason, struct slice message)
+{
+    struct slice number = arena_format(fields->arena, "%d", (int)grpc_status_of(reason));
+    struct slice encoded = encode(fields->arena, message);
+    if (!number.data || !encoded.data)
+        return NO_MEMORY;
+    enum status e = fields_set_made(fields, FIELD_GRPC_STATUS, number);
+    return e ? e : fields_set_made(fields, FIELD_GRPC_MESSAGE, encoded);
+}

@@ -1,0 +1,127 @@
+/* Checks by HTTP/2, and gRPC's own health checking protocol
+ * (https://github.com/grpc/grpc/blob/master/doc/health-checking.md): grpc.health.v1.Health/Check is
+ * asked with the name of a service, and says whether that is SERVING. */
+#include "http/grpc.h"
+#include "http/h2_client.h"
+#include "service/check_question.h"
+
+#define NAME_MAX_SIZE 127  /* whose length takes one byte */
+#define PREFIX        5    /* of a message: a flag, and the length in four bytes */
+#define FIELD_NAME    0x0a /* HealthCheckRequest.service: field 1, bytes */
+#define FIELD_STATUS  0x08 /* HealthCheckResponse.status: field 1, a number */
+#define SERVING       1
+
+static const struct h1_limits limits = H1_LIMITS_DEFAULT;
+
+static bool is_grpc(const struct question *q)
+{
+    return q->how.method == HEALTH_GRPC;
+}
+
+/* The message that asks, with its prefix. */
+static struct slice write_message(const struct question *q, struct arena *arena)
+{
+    struct slice name = q->how.path;
+    if (slice_equal(name, SLICE("*")))
+        name.size = 0;
+    name = slice_head(name, NAME_MAX_SIZE);
+    size_t size = name.size ? name.size + 2 : 0;
+    char *room = arena_bytes(arena, PREFIX + size);
+    if (!room)
+        return SLICE_NONE;
+    memset(room, 0, PREFIX);
+    room[PREFIX - 1] = (char)size;
+    if (size) {
+        room[PREFIX] = FIELD_NAME;
+        room[PREFIX + 1] = (char)name.size;
+        memcpy(room + PREFIX + 2, name.data, name.size);
+    }
+    return slice_of(room, PREFIX + size);
+}
+
+static enum status make_call(struct question *q, struct arena *arena)
+{
+    struct http_request *request = &q->request;
+    request->method = METHOD_POST;
+    request->method_text = SLICE("POST");
+    request->path = SLICE("/grpc.health.v1.Health/Check");
+    request->query = SLICE_NONE;
+    (void)arena;
+    enum status e =
+        fields_add_known(&request->fields, FIELD_CONTENT_TYPE, SLICE("application/grpc"));
+    return e ? e : fields_add_known(&request->fields, FIELD_TE, SLICE("trailers"));
+}
+
+static enum status complain(struct question *q, const char *trouble)
+{
+    q->trouble = trouble;
+    return NO_ENDPOINT;
+}
+
+/* Status 0 in the trailers, or in the head when there is nothing else, and one message. */
+static enum status judge(struct question *q, const struct http_response *response,
+    const struct fields *trailers, struct slice message)
+{
+    struct slice status = fields_value(&response->fields, FIELD_GRPC_STATUS);
+    if (!status.data && trailers)
+        status = fields_value(trailers, FIELD_GRPC_STATUS);
+    if (slice_equal(status, SLICE("12")))
+        return complain(q, "it has no gRPC health service");
+    if (slice_equal(status, SLICE("5")))
+        return complain(q, "it does not know the service");
+    if (response->status != 200 || !slice_equal(status, SLICE("0")))
+        return complain(q, "its health service failed");
+    bool is_serving = message.size >= PREFIX + 2 && message.data[PREFIX] == FIELD_STATUS &&
+                      message.data[PREFIX + 1] == SERVING;
+    return is_serving ? OK : complain(q, "it says that it does not serve");
+}
+
+static enum status read_answer(struct question *q, struct h2_call *call, struct arena *arena)
+{
+    struct http_response response = {0};
+    struct h1_framing framing;
+    struct slice message = SLICE_NONE;
+    enum status e;
+    do
+        e = h2_call_read_head(call, q->deadline, &response, &framing);
+    while (!e && response.status < 200);
+    if (e)
+        return e;
+    q->answered = response.status;
+    struct body *body = h2_call_body(call, q->how.timeout);
+    e = framing.kind == H1_NO_BODY
+            ? OK
+            : body_read_all(body, arena, CHECK_BODY_MAX, q->deadline, &message);
+    if (e && (e != TOO_LARGE || is_grpc(q)))
+        return e;
+    return is_grpc(q) ? judge(q, &response, body->trailers, message) : OK;
+}
+
+enum status check_ask_h2(struct question *q, struct stream *stream, struct arena *arena)
+{
+    struct h2_client_options how = {.requests = 1,
+        .window = CHECK_BODY_MAX,
+        .ping_timeout = q->how.timeout,
+        .limits = &limits,
+        .scheme = q->client ? SLICE("https") : SLICE("http")};
+    struct h1_framing framing = {.kind = H1_NO_BODY};
+    struct h2_client *client;
+    struct h2_call call;
+    struct slice message = is_grpc(q) ? write_message(q, arena) : SLICE("");
+    enum status e = h2_client_new(stream, &how, &client);
+    if (e)
+        return e;
+    e = message.data ? OK : NO_MEMORY;
+    if (!e && is_grpc(q))
+        e = make_call(q, arena);
+    if (!e) {
+        e = h2_call_begin(&call, client, arena, &q->request, &framing, is_grpc(q));
+        if (!e && is_grpc(q))
+            h2_call_offer(&call, message, true, NULL);
+        if (!e)
+            e = read_answer(q, &call, arena);
+        h2_call_end(&call);
+    }
+    h2_client_close(client);
+    return e;
+}
