@@ -151,7 +151,7 @@ static enum status serve(struct server *server, struct exchange *x)
     x->facts.service = route->service;
     if (route->timeout)
         x->deadline = clock_sooner(x->deadline, clock_after(x->facts.started, route->timeout));
-    if (route->options->is_grpc && !x->grpc)
+    if (route->options->is_grpc && !x->grpc && x->request.method == METHOD_POST)
         return NOT_GRPC;
     return handler_serve(&route->chain, x);
 }

@@ -1,6 +1,8 @@
 #include "http/exchange.h"
 
+#include "base/base64.h"
 #include "base/text.h"
+#include "run/loop.h"
 
 #define PROBLEM_SIZE 1024
 
@@ -68,11 +70,25 @@ static void add_proxy_status(struct exchange *x, enum status reason)
         (void)fields_set_known(&x->response.fields, FIELD_PROXY_STATUS, value);
 }
 
-/* A call of gRPC is answered with trailers alone, which come as the head. */
+static struct slice in_base64(struct exchange *x, struct slice bytes)
+{
+    char *room = arena_bytes(&x->arena, base64_encoded_size(bytes.size));
+    return room ? slice_of(room, base64_encode(bytes, 0, room)) : SLICE("");
+}
+
+/* A call of gRPC is answered with trailers alone, which come as the head; one of gRPC-Web with the
+ * frame that stands for them. */
 static void answer_call(struct exchange *x, enum status reason, struct slice detail)
 {
-    set_answer(x, 200, grpc_answer_type(x->grpc), SLICE(""));
-    (void)grpc_add_status(&x->response.fields, reason, detail);
+    struct slice frame = SLICE("");
+    struct fields *fields = &x->response.fields;
+    bool is_late = loop_now() >= x->deadline && status_http(reason) > 500;
+    enum status e = grpc_add_status(fields, is_late ? UPSTREAM_TIMEOUT : reason, detail);
+    if (!e && x->grpc != GRPC_CALL)
+        e = grpc_web_trailers(&x->arena, fields, NULL, &frame);
+    if (!e && x->grpc == GRPC_WEB_TEXT)
+        frame = in_base64(x, frame);
+    set_answer(x, 200, grpc_answer_type(x->grpc), frame);
 }
 
 void exchange_respond_problem(struct exchange *x, enum status reason, struct slice detail)

@@ -191,3 +191,47 @@ enum status grpc_add_status(struct fields *fields, enum status reason, struct sl
     enum status e = fields_set_made(fields, FIELD_GRPC_STATUS, number);
     return e ? e : fields_set_made(fields, FIELD_GRPC_MESSAGE, encoded);
 }
+
+/* --- gRPC-Web */
+
+#define FRAME_PREFIX  5
+#define TRAILER_FRAME ((char)0x80)
+
+static void add_line(struct text *text, struct slice name, struct slice value)
+{
+    text_add(text, name);
+    text_add_literal(text, ": ");
+    text_add(text, value);
+    text_add_literal(text, "\r\n");
+}
+
+static void write_lines(struct text *text, const struct fields *head, const struct fields *trailers)
+{
+    static const enum field_id ids[] = {FIELD_GRPC_STATUS, FIELD_GRPC_MESSAGE};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+        if (fields_has(head, ids[i]) && fields_find(head, ids[i]))
+            add_line(text, field_name(ids[i]), fields_value(head, ids[i]));
+    for (uint32_t i = 0; trailers && i < trailers->count; i++)
+        if (trailers->items[i].name.size)
+            add_line(text, trailers->items[i].name, trailers->items[i].value);
+}
+
+enum status grpc_web_trailers(struct arena *arena, struct fields *head,
+    const struct fields *trailers, struct slice *ret_frame)
+{
+    char prefix[FRAME_PREFIX] = {TRAILER_FRAME};
+    struct text text = text_growing(0);
+    text_add(&text, slice_of(prefix, FRAME_PREFIX));
+    write_lines(&text, head, trailers);
+    struct slice frame = text.failed ? SLICE_NONE : arena_copy(arena, text_slice(&text));
+    text_release(&text);
+    if (!frame.data)
+        return NO_MEMORY;
+    size_t size = frame.size - FRAME_PREFIX;
+    for (int i = 4; i > 0; i--, size >>= 8)
+        ((char *)frame.data)[i] = (char)size;
+    fields_remove_known(head, FIELD_GRPC_STATUS);
+    fields_remove_known(head, FIELD_GRPC_MESSAGE);
+    *ret_frame = frame;
+    return OK;
+}

@@ -59,5 +59,10 @@ enum status grpc_forward_timeout(struct exchange *x);
 /* Adds grpc-status and grpc-message to fields of an answer, or to trailers. NO_MEMORY. */
 enum status grpc_add_status(struct fields *fields, enum status reason, struct slice message);
 
+/* The frame of gRPC-Web that stands for the trailers: grpc-status and grpc-message, taken out of
+ * `head` when they stand there, and what `trailers` has (or NULL). In the arena; NO_MEMORY. */
+enum status grpc_web_trailers(struct arena *arena, struct fields *head,
+    const struct fields *trailers, struct slice *ret_frame);
+
 /* The Content-Type of the gateway's own answers to that kind of call. */
 struct slice grpc_answer_type(enum grpc_kind kind);
