@@ -73,7 +73,7 @@ struct route_options {
     unsigned method_count;
     struct slice other_method;
     struct slice path;
-    bool is_grpc; /* written as "grpc shop.Orders/Get" */
+    bool is_grpc;             /* written as "grpc shop.Orders/Get" */
     struct option_list hosts; /* of struct slice; its own, or the file's */
     bool has_hosts;
     struct expression *when;

@@ -65,11 +65,13 @@ static enum status judge(struct question *q, const struct http_response *respons
     struct slice status = fields_value(&response->fields, FIELD_GRPC_STATUS);
     if (!status.data && trailers)
         status = fields_value(trailers, FIELD_GRPC_STATUS);
+    if (!status.data || response->status != 200)
+        return complain(q, "it does not speak gRPC");
     if (slice_equal(status, SLICE("12")))
         return complain(q, "it has no gRPC health service");
     if (slice_equal(status, SLICE("5")))
         return complain(q, "it does not know the service");
-    if (response->status != 200 || !slice_equal(status, SLICE("0")))
+    if (!slice_equal(status, SLICE("0")))
         return complain(q, "its health service failed");
     bool is_serving = message.size >= PREFIX + 2 && message.data[PREFIX] == FIELD_STATUS &&
                       message.data[PREFIX + 1] == SERVING;
