@@ -49,6 +49,8 @@ def judge_load(name, scenario):
     proxies, title = scenario["proxies"], scenario["title"]
     if name.startswith("body-"):
         return against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", 0.9)
+    if name.startswith("tls-"):
+        return judge_tls(name, scenario)
     if name.startswith("rate-"):
         return against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0)
     return (against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", 0.8) +
@@ -74,6 +76,17 @@ def judge_layer4(scenario):
         rows.append([what, f"{ours:,.0f}", against, f"{ratio:.2f}", "≥ 1.00",
                      "reached" if ratio >= 1 else "**falls short**"])
     return rows
+
+
+def judge_tls(name, scenario):
+    """Handshakes for each CPU second at least those of the better peer: at most its CPU for one."""
+    limit = 0.9 if name == "tls-64" else 1.0
+    return against_peer(f"{scenario['title']}: CPU µs", scenario["proxies"], "cpu_us", "µs", limit)
+
+
+def judge_idle_tls(scenario):
+    ours = scenario["proxies"].get("weir", {}).get("bytes_per_connection")
+    return [row(f"{scenario['title']}: bytes", ours, "–", 12288, "≤ 12,288", None)]
 
 
 def judge_idle(scenario):
@@ -103,7 +116,7 @@ def judge(results):
     """All lines, in the order of the scenarios."""
     rows = []
     for name, scenario in results.items():
-        special = {"idle": judge_idle, "reload": judge_reload}.get(name)
+        special = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload}.get(name)
         if "unit" in scenario:
             special = judge_layer4
         rows += special(scenario) if special else judge_load(name, scenario)

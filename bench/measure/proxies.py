@@ -34,17 +34,31 @@ def fill_in(template, values):
     return text
 
 
+def make_certificate(folder):
+    """A file with an ECDSA P-256 certificate and its key, the same for all proxies of a run."""
+    pair = os.path.join(folder, "bench.pem")
+    if not os.path.exists(pair):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-noenc", "-days", "30", "-subj", "/CN=bench.example", "-addext",
+                        "subjectAltName=DNS:bench.example", "-keyout", pair + ".key", "-out", pair],
+                       check=True, stderr=subprocess.DEVNULL)
+        with open(pair, "a") as both, open(pair + ".key") as key:
+            both.write(key.read())
+    return pair
+
+
 class Proxy:
     """One running program that answers on a port. Subclasses say how it is written down and started."""
 
     name = ""
 
-    def __init__(self, folder, backend_port, workers=1, cores=(0,), body="100k"):
+    def __init__(self, folder, backend_port, workers=1, cores=(0,), body="100k", tls=False):
         self.folder = folder
         self.backend_port = backend_port
         self.workers = workers
         self.cores = cores
         self.body = body
+        self.tls = make_certificate(folder) if tls else None
         self.port = machine.free_port()
         self.process = None
 
@@ -59,6 +73,10 @@ class Proxy:
     def command(self):
         raise NotImplementedError
 
+    def tls_values(self, pair):
+        """What the template says of TLS; `pair` is None without, else the file with certificate and key."""
+        return {}
+
     def path(self, name):
         return os.path.join(self.folder, name)
 
@@ -66,7 +84,7 @@ class Proxy:
         """Writes the configuration into the run's folder and returns its path."""
         buffer, busy = NGINX_BUFFERS[self.body]
         values = {"PORT": self.port, "BACKEND": self.backend_port, "WORKERS": self.workers,
-                  "DIR": self.folder, "BUFFER": buffer, "BUSY": busy}
+                  "DIR": self.folder, "BUFFER": buffer, "BUSY": busy, **self.tls_values(self.tls)}
         path = self.path(f"{self.port}-{template}")
         with open(path, "w") as file:
             file.write(fill_in(template, values))
@@ -121,6 +139,12 @@ class Nginx(Proxy):
     def version(cls):
         return machine.first_line(["nginx", "-v"]).replace("nginx version: ", "")
 
+    def tls_values(self, pair):
+        if not pair:
+            return {"LISTEN": "", "TLS": ""}
+        return {"LISTEN": "ssl", "TLS": f"ssl_certificate {pair}; ssl_certificate_key {pair}; "
+                                        "ssl_protocols TLSv1.2 TLSv1.3;"}
+
     def command(self):
         return self.command_with("nginx.conf")
 
@@ -134,6 +158,9 @@ class HAProxy(Proxy):
     @classmethod
     def version(cls):
         return " ".join(machine.first_line(["haproxy", "-v"]).split()[:3])
+
+    def tls_values(self, pair):
+        return {"TLS": f"ssl crt {pair} alpn http/1.1" if pair else ""}
 
     def command(self):
         return self.command_with("haproxy.cfg")
@@ -153,6 +180,11 @@ class Weir(Proxy):
     @classmethod
     def version(cls):
         return machine.first_line([WEIR, "version"])
+
+    def tls_values(self, pair):
+        if not pair:
+            return {"LISTEN": f'"127.0.0.1:{self.port}"', "TLS": ""}
+        return {"LISTEN": f'{{https: "127.0.0.1:{self.port}"}}', "TLS": f"tls: {{cert: {pair}, key: {pair}}}"}
 
     def command(self):
         return self.command_with("weir.yaml")

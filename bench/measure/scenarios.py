@@ -7,7 +7,7 @@ import sys
 import time
 
 from . import machine
-from .proxies import Backend, pinned, program
+from .proxies import Backend, Forwarder, pinned, program
 
 SMALL_PATHS = ["/users/7", "/orders/42", "/cart/items"]
 SIZES = {"100k": 102400, "1m": 1048576}
@@ -15,6 +15,8 @@ SIZES = {"100k": 102400, "1m": 1048576}
 
 class Scenario:
     """A closed or fixed-rate load of one kind of request."""
+
+    load = "load"  # the program
 
     def __init__(self, name, title, connections, body=None, workers=1, at_rate=False):
         self.name = name
@@ -36,6 +38,19 @@ class Scenario:
         return options
 
 
+class TlsScenario(Scenario):
+    """Small requests over TLS 1.3 with an ECDSA certificate, on connections that stay or on new ones."""
+
+    load = "load_tls"
+
+    def __init__(self, name, title, connections, mode):
+        super().__init__(name, title, connections)
+        self.mode = mode
+
+    def load_options(self):
+        return ["--connections", str(self.connections), "--mode", self.mode]
+
+
 SCENARIOS = [
     Scenario("small-64", "Small requests, 64 connections", 64),
     Scenario("small-256", "Small requests, 256 connections", 256),
@@ -46,6 +61,9 @@ SCENARIOS = [
     Scenario("body-1m-64", "1 MB bodies, 64 connections", 64, body="1m"),
     Scenario("workers-64", "Two workers, small requests, 64 connections", 64, workers=2),
     Scenario("workers-256", "Two workers, small requests, 256 connections", 256, workers=2),
+    TlsScenario("tls-64", "HTTPS, small requests, 64 connections", 64, "keep-alive"),
+    TlsScenario("tls-full-16", "HTTPS, a request on each new connection, full handshakes", 16, "full"),
+    TlsScenario("tls-resumed-16", "HTTPS, a request on each new connection, resumed sessions", 16, "resumed"),
 ]
 
 
@@ -63,9 +81,9 @@ class Bench:
         return ((0,), (1,)) if workers == 1 else ((0, 1), (0, 1))
 
 
-def run_load(proxy, cores, options, seconds, warm_up=0.3):
+def run_load(proxy, cores, options, seconds, warm_up=0.3, load="load"):
     """One slice: the load generator's own report, as a dict."""
-    command = [program("load"), "--port", str(proxy.port), "--seconds", str(seconds),
+    command = [program(load), "--port", str(proxy.port), "--seconds", str(seconds),
                "--warm-up", str(warm_up)] + options
     for pid in proxy.pids():
         command += ["--watch", str(pid)]
@@ -100,8 +118,9 @@ def summarise(slices):
 
 def start_all(bench, scenario, backend):
     proxy_cores, _ = bench.cores(scenario.workers)
-    return [kind(bench.folder, backend.port, scenario.workers, proxy_cores,
-                 scenario.body or "100k").start() for kind in bench.kinds]
+    is_tls = isinstance(scenario, TlsScenario)
+    return [kind(bench.folder, backend.port, scenario.workers, proxy_cores, scenario.body or "100k", is_tls).start()
+            for kind in bench.kinds if not is_tls or kind is not Forwarder]
 
 
 def fixed_rate(results):
@@ -136,7 +155,7 @@ def measure(bench, scenario, results):
         for turn in range(rounds + 1):
             for proxy in running[1:]:
                 seconds = slice_seconds if turn > 0 else 0.3
-                report = run_load(proxy, other_cores, options, seconds)
+                report = run_load(proxy, other_cores, options, seconds, load=scenario.load)
                 proxy.empty_log()
                 if turn > 0:
                     slices[proxy.name].append(slice_figures(report))
@@ -149,14 +168,20 @@ def measure(bench, scenario, results):
     return {"title": scenario.title, "rate": rate, "proxies": figures}
 
 
-def measure_idle(bench, _results, count=10000):
+def measure_idle_tls(bench, results, count=10000):
+    return measure_idle(bench, results, count, is_tls=True)
+
+
+def measure_idle(bench, _results, count=10000, is_tls=False):
     """Resident memory for each idle keep-alive connection that has had one request."""
     figures = {}
     for kind in bench.kinds:
+        if is_tls and kind is Forwarder:
+            continue
         backend = Backend(bench.folder, 0, cores=(1,)).start()
-        proxy = kind(bench.folder, backend.port).start()
+        proxy = kind(bench.folder, backend.port, tls=is_tls).start()
         try:
-            run_load(proxy, (1,), ["--connections", "16"], 1)
+            run_load(proxy, (1,), ["--connections", "16"], 1, load="load_tls" if is_tls else "load")
             time.sleep(0.5)
             figures[kind.name] = idle_figures(proxy, count)
         except RuntimeError as error:
@@ -164,12 +189,14 @@ def measure_idle(bench, _results, count=10000):
         finally:
             proxy.stop()
             backend.stop()
-    return {"title": f"{count:,} idle keep-alive connections", "proxies": figures}
+    kind = "idle TLS connections" if is_tls else "idle keep-alive connections"
+    return {"title": f"{count:,} {kind}", "proxies": figures}
 
 
 def idle_figures(proxy, count):
     before = machine.rss_bytes(proxy.pids())
-    command = [program("load"), "--port", str(proxy.port), "--connections", str(count), "--idle"]
+    how = [program("load_tls"), "--mode", "idle"] if proxy.tls else [program("load"), "--idle"]
+    command = how + ["--port", str(proxy.port), "--connections", str(count)]
     with subprocess.Popen(pinned((1,), command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True) as load:
         opened = load.stdout.readline()
