@@ -95,6 +95,7 @@ struct tls_server {
     unsigned char *protocols; /* in the arena, as ALPN writes them */
     unsigned protocols_size;
     struct tls_ticket_copy tickets;
+    struct record_suite *suites; /* owned */
     tls_challenge *challenge;
     void *challenge_argument;
 };

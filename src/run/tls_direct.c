@@ -45,6 +45,7 @@ static void note_secret(const SSL *ssl, const char *line)
     const char *secret = strrchr(line, ' ');
     if (!secret || (!is_in && !is_out))
         return;
+    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
     if (!tls->secrets)
         tls->secrets = calloc(1, sizeof *tls->secrets);
     struct tls_secrets *secrets = tls->secrets;
@@ -53,25 +54,27 @@ static void note_secret(const SSL *ssl, const char *line)
         secrets->size = 0;
 }
 
-/* Counts what is sent under the last keys: all of it comes after the client's Finished. */
+/* Counts what is sent under the last keys: all of it comes after the client's Finished. The key log
+ * costs some microseconds a line, so it is open only where the two lines come that are wanted: each
+ * side's last secret is made right after its Finished. */
 static void note_message(
     int is_written, int version, int type, const void *data, size_t size, SSL *ssl, void *argument)
 {
     struct tls_secrets *secrets = tls_of_ssl(ssl)->secrets;
+    bool is_finished =
+        type == SSL3_RT_HANDSHAKE && size > 0 && *(const unsigned char *)data == SSL3_MT_FINISHED;
     (void)version;
     (void)argument;
-    if (!secrets)
-        return;
-    if (!is_written && type == SSL3_RT_HANDSHAKE && size > 0 &&
-        *(const unsigned char *)data == SSL3_MT_FINISHED)
+    if (is_finished)
+        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), note_secret);
+    if (secrets && is_finished && !is_written)
         secrets->out_records = 0;
-    if (is_written && type == SSL3_RT_HEADER)
+    if (secrets && is_written && type == SSL3_RT_HEADER)
         secrets->out_records++;
 }
 
 void tls_direct_install(SSL_CTX *context)
 {
-    SSL_CTX_set_keylog_callback(context, note_secret);
     SSL_CTX_set_msg_callback(context, note_message);
 }
 
@@ -93,10 +96,10 @@ static enum status make_direct(const struct tls *tls, struct tls_direct **ret_di
     struct tls_direct *direct = calloc(1, sizeof *direct);
     if (!direct)
         return NO_MEMORY;
-    enum status e = record_half_init(
-        &direct->in, suite, slice_of((const char *)secrets->in, secrets->size), 0, false);
+    enum status e = record_half_init(&direct->in, tls->server->suites, suite,
+        slice_of((const char *)secrets->in, secrets->size), 0, false);
     if (!e)
-        e = record_half_init(&direct->out, suite,
+        e = record_half_init(&direct->out, tls->server->suites, suite,
             slice_of((const char *)secrets->out, secrets->size), secrets->out_records, true);
     if (e) {
         tls_direct_free(direct);

@@ -1,24 +1,67 @@
 #include "run/tls_record.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/hmac.h>
+#include <stdlib.h>
 
 struct record_suite {
-    unsigned number; /* RFC 8446 §B.4 */
-    const EVP_CIPHER *(*cipher)(void);
-    const EVP_MD *(*digest)(void);
+    unsigned number; /* RFC 8446 §B.4; 0: behind the last */
     size_t key_size, secret_size;
+    EVP_CIPHER *cipher; /* owned */
+    EVP_MAC_CTX *mac;   /* owned: HMAC with the suite's digest, for one key after the other */
 };
 
-static const struct record_suite suites[] = {
-    {0x1301, EVP_aes_128_gcm, EVP_sha256, 16, 32},
-    {0x1302, EVP_aes_256_gcm, EVP_sha384, 32, 48},
-    {0x1303, EVP_chacha20_poly1305, EVP_sha256, 32, 32},
+static const struct known_suite {
+    unsigned number;
+    size_t key_size, secret_size;
+    const char *cipher, *digest;
+} known_suites[] = {
+    {0x1301, 16, 32, "AES-128-GCM", "SHA256"},
+    {0x1302, 32, 48, "AES-256-GCM", "SHA384"},
+    {0x1303, 32, 32, "ChaCha20-Poly1305", "SHA256"},
 };
 
-static const struct record_suite *find_suite(unsigned number)
+#define SUITES (sizeof known_suites / sizeof known_suites[0])
+
+static bool prepare(struct record_suite *suite, const struct known_suite *known, EVP_MAC *hmac)
 {
-    for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)known->digest, 0),
+        OSSL_PARAM_construct_end()};
+    suite->number = known->number;
+    suite->key_size = known->key_size;
+    suite->secret_size = known->secret_size;
+    suite->cipher = EVP_CIPHER_fetch(NULL, known->cipher, NULL);
+    suite->mac = EVP_MAC_CTX_new(hmac);
+    return suite->cipher && suite->mac && EVP_MAC_CTX_set_params(suite->mac, params);
+}
+
+struct record_suite *record_suites_new(void)
+{
+    struct record_suite *suites = calloc(SUITES + 1, sizeof *suites);
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    bool is_good = suites && hmac;
+    for (size_t i = 0; is_good && i < SUITES; i++)
+        is_good = prepare(&suites[i], &known_suites[i], hmac);
+    EVP_MAC_free(hmac);
+    if (is_good)
+        return suites;
+    record_suites_free(suites);
+    return NULL;
+}
+
+void record_suites_free(struct record_suite *suites)
+{
+    for (size_t i = 0; suites && i < SUITES; i++) {
+        EVP_CIPHER_free(suites[i].cipher);
+        EVP_MAC_CTX_free(suites[i].mac);
+    }
+    free(suites);
+}
+
+static const struct record_suite *find_suite(const struct record_suite *suites, unsigned number)
+{
+    for (size_t i = 0; suites[i].number; i++)
         if (suites[i].number == number)
             return &suites[i];
     return NULL;
@@ -30,7 +73,7 @@ static bool expand(const struct record_suite *suite, const unsigned char *secret
     unsigned char *out, size_t size)
 {
     unsigned char info[32], digest[EVP_MAX_MD_SIZE];
-    size_t label_size = strlen(label), at = 0;
+    size_t label_size = strlen(label), at = 0, digest_size;
     info[at++] = 0;
     info[at++] = (unsigned char)size;
     info[at++] = (unsigned char)(6 + label_size);
@@ -39,8 +82,9 @@ static bool expand(const struct record_suite *suite, const unsigned char *secret
     at += 6 + label_size;
     info[at++] = 0;
     info[at++] = 1;
-    bool is_done =
-        HMAC(suite->digest(), secret, (int)suite->secret_size, info, at, digest, NULL) != NULL;
+    bool is_done = EVP_MAC_init(suite->mac, secret, suite->secret_size, NULL) &&
+                   EVP_MAC_update(suite->mac, info, at) &&
+                   EVP_MAC_final(suite->mac, digest, &digest_size, sizeof digest);
     if (is_done)
         memcpy(out, digest, size);
     OPENSSL_cleanse(digest, sizeof digest);
@@ -54,15 +98,16 @@ static enum status set_keys(struct record_half *half)
     bool is_done =
         expand(suite, half->secret, "key", key, suite->key_size) &&
         expand(suite, half->secret, "iv", half->nonce, sizeof half->nonce) &&
-        EVP_CipherInit_ex(half->cipher, suite->cipher(), NULL, key, NULL, half->seals) == 1;
+        EVP_CipherInit_ex(half->cipher, suite->cipher, NULL, key, NULL, half->seals) == 1;
     OPENSSL_cleanse(key, sizeof key);
     return is_done ? OK : NO_MEMORY;
 }
 
-enum status record_half_init(
-    struct record_half *half, unsigned suite, struct slice secret, uint64_t sequence, bool seals)
+enum status record_half_init(struct record_half *half, const struct record_suite *suites,
+    unsigned number, struct slice secret, uint64_t sequence, bool seals)
 {
-    *half = (struct record_half){.suite = find_suite(suite), .sequence = sequence, .seals = seals};
+    *half = (struct record_half){
+        .suite = find_suite(suites, number), .sequence = sequence, .seals = seals};
     if (!half->suite || secret.size != half->suite->secret_size)
         return NOT_FOUND;
     memcpy(half->secret, secret.data, secret.size);

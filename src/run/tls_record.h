@@ -28,13 +28,18 @@ enum {
     ALERT_USER_CANCELED = 90,
 };
 
+/* A cipher suite with what OpenSSL would otherwise look up for each connection anew. */
 struct record_suite;
+
+/* All suites of TLS 1.3, for one thread; ends with number 0. NULL: no memory. */
+struct record_suite *record_suites_new(void);
+void record_suites_free(struct record_suite *suites); /* NULL is fine */
 
 /* One direction. */
 struct record_half {
-    const struct record_suite *suite;
-    EVP_CIPHER_CTX *cipher; /* owned */
-    uint64_t sequence;      /* of the next record */
+    const struct record_suite *suite; /* borrowed */
+    EVP_CIPHER_CTX *cipher;           /* owned */
+    uint64_t sequence;                /* of the next record */
     unsigned char nonce[12];
     unsigned char secret[48];
     bool seals;
@@ -42,8 +47,8 @@ struct record_half {
 
 /* By the number of a cipher suite and the direction's traffic secret; `sequence` records have gone
  * already. NOT_FOUND: a suite that is not known here. NO_MEMORY. */
-enum status record_half_init(
-    struct record_half *half, unsigned suite, struct slice secret, uint64_t sequence, bool seals);
+enum status record_half_init(struct record_half *half, const struct record_suite *suites,
+    unsigned number, struct slice secret, uint64_t sequence, bool seals);
 void record_half_release(struct record_half *half);
 
 /* The next generation of keys (RFC 8446 §7.2). */

@@ -259,7 +259,8 @@ static enum status fill(struct tls_server *server, const struct tls_server_optio
 {
     server->method = tls_bio_method();
     server->hosts = calloc(options->host_count, sizeof *server->hosts);
-    if (!server->method || !server->hosts)
+    server->suites = record_suites_new();
+    if (!server->method || !server->hosts || !server->suites)
         return NO_MEMORY;
     enum status e = tls_ticket_copy_init(&server->tickets, options->tickets);
     if (!e)
@@ -315,6 +316,7 @@ void tls_server_unref(struct tls_server *server)
     table_release(&server->names);
     arena_release(&server->arena);
     tls_ticket_copy_release(&server->tickets);
+    record_suites_free(server->suites);
     BIO_meth_free(server->method);
     free(server);
 }

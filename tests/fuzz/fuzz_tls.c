@@ -9,22 +9,26 @@
 static void open_foreign(struct slice bytes)
 {
     char secret[32] = "not a secret, but as long as one";
+    struct record_suite *suites = record_suites_new();
     struct record_half half;
     enum record_type type;
     size_t size, plain;
     char *out = malloc(RECORD_SEALED_MAX);
-    must(out && record_half_init(&half, 0x1301, slice_of(secret, 32), 0, false) == OK);
+    must(out && suites &&
+         record_half_init(&half, suites, 0x1301, slice_of(secret, 32), 0, false) == OK);
     while (record_measure(bytes, &size) == OK && size <= bytes.size) {
         must(record_open(&half, slice_head(bytes, size), out, &plain, &type) != OK);
         bytes = slice_from(bytes, size);
     }
     record_half_release(&half);
+    record_suites_free(suites);
     free(out);
 }
 
 static void seal_and_open(struct slice bytes)
 {
     char secret[32] = "not a secret, but as long as one";
+    struct record_suite *suites = record_suites_new();
     struct record_half seals, opens;
     enum record_type type;
     size_t plain;
@@ -32,8 +36,9 @@ static void seal_and_open(struct slice bytes)
     if (bytes.size > RECORD_PLAIN_MAX)
         bytes.size = RECORD_PLAIN_MAX;
     size_t half_size = bytes.size / 2;
-    must(out && record_half_init(&seals, 0x1303, slice_of(secret, 32), 7, true) == OK);
-    must(record_half_init(&opens, 0x1303, slice_of(secret, 32), 7, false) == OK);
+    must(out && suites &&
+         record_half_init(&seals, suites, 0x1303, slice_of(secret, 32), 7, true) == OK);
+    must(record_half_init(&opens, suites, 0x1303, slice_of(secret, 32), 7, false) == OK);
     must(record_seal_begin(&seals, bytes.size, out));
     must(
         !half_size || record_seal_piece(&seals, slice_head(bytes, half_size), out + RECORD_HEADER));
@@ -45,6 +50,7 @@ static void seal_and_open(struct slice bytes)
     must(type == RECORD_DATA && slice_equal(slice_of(out + RECORD_HEADER, plain), bytes));
     record_half_release(&seals);
     record_half_release(&opens);
+    record_suites_free(suites);
     free(out);
 }
 
