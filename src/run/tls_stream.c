@@ -387,13 +387,24 @@ static enum status step(struct tls *tls)
     return result > 0 ? OK : tls_failure(tls, result);
 }
 
+/* In a handshake buffers stay, since record follows record; then only while there is something in
+ * them. Reading ahead saves each record a system call. */
+static void settle(SSL *ssl)
+{
+    SSL_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+    SSL_free_buffers(ssl);
+    SSL_set_read_ahead(ssl, 1);
+}
+
 static enum status approve(struct tls *tls)
 {
     if (tls->server && !tls_server_approves(tls))
         return tls->outcome = TLS_CERTIFICATE;
     tls->is_ready = true;
-    SSL_set_read_ahead(tls->ssl, 1); /* else each record costs two system calls */
-    return tls->server ? tls_direct_begin(tls) : OK;
+    enum status e = tls->server ? tls_direct_begin(tls) : OK;
+    if (tls->ssl)
+        settle(tls->ssl);
+    return e;
 }
 
 enum status tls_handshake(struct stream *stream, instant deadline)
