@@ -82,18 +82,24 @@ static enum status ask(struct question *q, struct arena *arena)
     const char *trouble = "";
     if (!q->request.path.data || !q->request.authority.data)
         return NO_MEMORY;
+    if (q->how.method == HEALTH_UDP)
+        return check_ask_udp(q);
     enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name, NULL,
         q->deadline, &stream, &trouble);
     if (*trouble)
         q->trouble = trouble;
     if (e)
         return e;
+    if (q->how.method == HEALTH_TCP) {
+        stream_close(stream);
+        return OK;
+    }
     return q->speaks_http2 ? check_ask_h2(q, stream, arena) : ask_h1(q, stream, arena);
 }
 
 static bool is_good(const struct question *q)
 {
-    if (q->how.method == HEALTH_GRPC)
+    if (q->how.method == HEALTH_GRPC || health_is_bare(q->how.method))
         return !q->failure;
     return !q->failure && q->answered >= q->how.expect.from && q->answered <= q->how.expect.to;
 }

@@ -22,6 +22,10 @@ struct question {
     char head_room[CHECK_HEAD_MAX];
 };
 
+/* Whether somebody receives datagrams at the endpoint: OK unless its machine says that nobody does.
+ */
+enum status check_ask_udp(const struct question *q);
+
 /* Asks on a new connection, which it owns. A good answer to a gRPC check says SERVING; else the
  * status tells what was wrong, and `trouble`. */
 enum status check_ask_h2(struct question *q, struct stream *stream, struct arena *arena);

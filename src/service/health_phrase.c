@@ -30,16 +30,24 @@ static bool parse_method(struct slice word, int *ret_method)
         *ret_method = HEALTH_HEAD;
     else if (slice_equal(word, SLICE("grpc")))
         *ret_method = HEALTH_GRPC;
+    else if (slice_equal(word, SLICE("tcp")))
+        *ret_method = HEALTH_TCP;
+    else if (slice_equal(word, SLICE("udp")))
+        *ret_method = HEALTH_UDP;
     else
         return false;
     return true;
 }
 
-/* A path; or the name of a gRPC service, which may be left out. */
+/* A path; or the name of a gRPC service, which may be left out; or nothing. */
 static bool parse_path(struct slice *rest, struct slice *ret_where, struct health_options *health)
 {
     struct slice behind = *rest, word;
     bool is_grpc = health->method == HEALTH_GRPC;
+    if (health_is_bare(health->method)) {
+        health->path = SLICE("*");
+        return true;
+    }
     bool has_word = next_word(&behind, &word);
     if (is_grpc &&
         (!has_word || slice_equal(word, SLICE("every")) || slice_equal(word, SLICE("timeout")))) {

@@ -157,15 +157,17 @@ static enum status read_range(struct reader *reader, const struct node *node, vo
     return OK;
 }
 
-static const char *const health_methods[] = {"GET", "HEAD", "grpc", NULL};
+static const char *const health_methods[] = {"GET", "HEAD", "grpc", "tcp", "udp", NULL};
 
 static const struct option health_option_list[] = {
     {"path", OPTION_TEXT, offsetof(struct health_options, path), .is_required = true,
         .help = "What is asked for; begins with a slash. Of grpc: the name of a service, or * for "
-                "the server."},
+                "the server. Of tcp and udp: *."},
     {"method", OPTION_CHOICE, offsetof(struct health_options, method), .fallback = "GET",
         .choices = health_methods,
-        .help = "How it is asked for; grpc is gRPC's own health checking protocol."},
+        .help =
+            "How it is asked for; grpc is gRPC's own health checking protocol. tcp only connects; "
+            "udp sends an empty datagram, and only a refusal is a bad answer."},
     DURATION("every", struct health_options, every, "5s", 10 * MILLISECOND,
         "Time from one check to the next; each is moved by up to a tenth, so that gateways do not "
         "march in step."),
@@ -200,6 +202,10 @@ static enum status check_health(struct reader *reader, const struct node *node, 
     if (health->path.size == 0)
         return OK;
     bool is_path = health->method != HEALTH_GRPC;
+    if (health_is_bare(health->method) && !slice_equal(health->path, SLICE("*")))
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("tcp every 5s"),
+            "a check by tcp or udp asks for nothing: its path is *");
+    is_path = is_path && !health_is_bare(health->method);
     for (size_t i = 0; i < health->path.size; i++) {
         unsigned char c = (unsigned char)health->path.data[i];
         if (!is_path && (c <= ' ' || c >= 0x7f || c == '/'))

@@ -48,7 +48,13 @@ struct http2_options {
     int64_t ping, ping_timeout; /* nanoseconds; ping 0: never */
 };
 
-enum health_method { HEALTH_GET, HEALTH_HEAD, HEALTH_GRPC };
+enum health_method { HEALTH_GET, HEALTH_HEAD, HEALTH_GRPC, HEALTH_TCP, HEALTH_UDP };
+
+/* True when no more is asked than whether somebody is there. */
+static inline bool health_is_bare(int method)
+{
+    return method == HEALTH_TCP || method == HEALTH_UDP;
+}
 
 struct health_options {
     bool is_set;

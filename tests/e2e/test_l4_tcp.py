@@ -195,6 +195,19 @@ def test_failures_eject_an_endpoint(start, service):
             assert read_line(client) == "good"
 
 
+def test_health_by_connecting(start, service):
+    """An endpoint that nobody serves any more is taken out without a client's failure, and comes back."""
+    steady, shaky = service(named("steady")), TcpService(named("shaky"))
+    gateway = start(config_of(f'{{at: ["{steady.at}", "{shaky.at}"], health: tcp every 50ms, outlier: 0}}'))
+    wait_for(lambda: shaky.accepted > 1)
+    shaky.close()
+    wait_for(lambda: gateway.metric("weir_endpoint_healthy", endpoint=shaky.at) == 0)
+    for _ in range(6):
+        with connect(gateway) as client:
+            assert read_line(client) == "steady"
+    assert all(line.get("upstream.tries", 1) == 1 for line in gateway.log_lines(6))
+
+
 def test_service_dies(through):
     def die(connection):
         connection.recv(10)

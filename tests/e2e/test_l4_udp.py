@@ -169,6 +169,17 @@ def test_refusal_moves_a_session(start, service, client, free_port):
     assert gateway.metric("weir_upstream_failures_total", reason="upstream-refused") >= 2
 
 
+def test_health_by_datagrams(start, service):
+    silent = service(lambda data: None)
+    gone = UdpService()
+    config = config_of(f'{{at: ["{silent.at}", "{gone.at}"], health: udp every 50ms timeout 50ms}}')
+    gateway = start(config)
+    wait_for(lambda: silent.got and gone.got)
+    gone.close()
+    wait_for(lambda: gateway.metric("weir_endpoint_healthy", endpoint=gone.at) == 0)
+    assert gateway.metric("weir_endpoint_healthy", endpoint=silent.at) == 1
+
+
 def test_nobody_there(start, client, free_port):
     gateway = start(config_of(f'"127.0.0.1:{free_port()}"'))
     client(gateway).send(b"x")
