@@ -21,6 +21,7 @@ struct connection {
     struct timer timer;      /* while parked: how long that may last */
     enum protocol protocol;
     uint64_t requests;   /* served */
+    struct tunnel *tunnel; /* that an exchange of it has become; NULL: none has. In that's arena */
     bool writes_interim; /* some fiber does, at this moment */
     bool is_torn;        /* an interim answer has gone half: nothing more may be written */
 };

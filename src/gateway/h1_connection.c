@@ -1,5 +1,7 @@
 #include "gateway/h1_connection.h"
 
+#include <stdatomic.h>
+
 #include "run/loop.h"
 
 #define FIRST_BLOCK (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
@@ -64,7 +66,10 @@ static struct h1_framing response_framing(const struct exchange *x, bool keep_al
 {
     const struct body *body = x->response.body;
     struct h1_framing framing = {.kind = H1_LENGTH, .keep_alive = keep_alive};
-    if (http_response_has_no_body(x->request.method, x->response.status)) {
+    if (x->tunnel && x->response.status == 101) {
+        framing.kind = H1_NO_BODY;
+        framing.is_upgrade = true;
+    } else if (http_response_has_no_body(x->request.method, x->response.status)) {
         framing.kind = H1_NO_BODY;
         framing.length = body->length >= 0 ? (uint64_t)body->length : 0;
     } else if (body->length >= 0) {
@@ -162,6 +167,20 @@ static void linger(struct connection *connection)
     }
 }
 
+/* The connection is the tunnel's from now on. */
+static void run_tunnel(struct connection *connection, struct exchange *x)
+{
+    struct server *server = connection->carrier.server;
+    connection->tunnel = x->tunnel;
+    atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
+    if (server->is_draining)
+        x->tunnel->drain(x->tunnel);
+    x->tunnel->run(x->tunnel, x, &connection->h1);
+    atomic_fetch_sub_explicit(&server->tunnels, 1, memory_order_relaxed);
+    connection->tunnel = NULL;
+    x->facts.ended = clock_now();
+}
+
 /* One request that was read: answers it; true when the connection can go on. */
 static bool answer_request(struct connection *connection, struct exchange *x,
     const struct server_rules *rules, const struct h1_framing *framing)
@@ -178,9 +197,13 @@ static bool answer_request(struct connection *connection, struct exchange *x,
     bool go_on = may_go_on(connection, x, &body, rules);
     enum status e = send_answer(connection, x, rules, &go_on);
     stream_on_break(connection->h1.stream, NULL, NULL);
+    if (!e && x->tunnel && x->response.status == 101) {
+        run_tunnel(connection, x);
+        go_on = false;
+    }
     body_drop(x->response.body);
     scope_end(&x->scope);
-    x->facts.received = body.received;
+    x->facts.received += body.received;
     bool is_whole = framing->kind == H1_NO_BODY || h1_body_is_complete(&body);
     if (!e && go_on && !is_whole)
         is_whole = discard_rest(x, &body);

@@ -87,6 +87,8 @@ void server_drain(struct server *server, instant grace)
     server->is_draining = true;
     list_each (node, &server->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
+        if (connection->tunnel)
+            connection->tunnel->drain(connection->tunnel);
         if (connection->carrier.fiber)
             continue;
         if (connection->requests && stream_is_quiet(connection->h1.stream))
@@ -99,6 +101,11 @@ void server_drain(struct server *server, instant grace)
 void server_drain_patiently(struct server *server)
 {
     server->is_draining = true;
+    list_each (node, &server->connections) {
+        struct connection *connection = list_entry(node, struct connection, node);
+        if (connection->tunnel)
+            connection->tunnel->drain(connection->tunnel);
+    }
 }
 
 void server_cut(struct server *server)

@@ -74,6 +74,7 @@ struct server {
     bool is_draining;
     int64_t date_second; /* what `date` shows, seconds since 1970 */
     char date[HTTP_DATE_SIZE];
+    _Atomic uint64_t tunnels; /* open now; read by the control thread, as the next */
     _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */
 };
 

@@ -8,6 +8,7 @@
 #include "gateway/https.h"
 #include "http/forwarded.h"
 #include "http/request_id.h"
+#include "http/websocket_handshake.h"
 #include "run/loop.h"
 #include "run/sharing.h"
 
@@ -79,7 +80,10 @@ static void closed(struct server *server)
  * so that it cannot name what is added here. */
 static enum status prepare_request(struct exchange *x, const struct http_options *http)
 {
+    x->is_websocket = websocket_is_asked_for(&x->request);
     enum status e = fields_strip_hop_by_hop(&x->request.fields);
+    if (!e && x->is_websocket)
+        e = websocket_check_request(x);
     if (!e)
         e = request_id_assign(x);
     if (!e)

@@ -19,6 +19,8 @@
 
 struct exchange;
 struct entrance;
+struct h1_connection;
+struct websocket_limits;
 
 struct handler {
     enum status (*serve)(const void *state, struct exchange *x);
@@ -45,10 +47,23 @@ struct exchange_facts {
     enum status reason;   /* why the gateway answered by itself; OK when a handler answered */
     instant started, first_byte_sent, ended;
     int64_t upstream_time; /* nanoseconds until the service's head was there, all tries; 0: none */
-    uint64_t received, sent; /* body bytes from and to the client */
-    uint32_t tries;          /* how often a service was asked */
+    uint64_t received, sent;                   /* body bytes from and to the client */
+    uint32_t tries;                            /* how often a service was asked */
+    uint16_t close_code;                       /* of a WebSocket; 0: it was none */
+    uint64_t messages_received, messages_sent; /* of a WebSocket, from and to the client */
     uint32_t route_id,
         service_id; /* numbers for the metrics' tables, stable while the process lives */
+};
+
+/* What a connection becomes after an answer of 101 (RFC 9110 §7.8): made by who answers so, run by
+ * the protocol that carries the exchange once the head of the answer is sent. */
+struct tunnel {
+    /* Until its end, on the exchange's fiber. `client` is the client's side; what has been read of
+     * it ahead belongs to the tunnel. */
+    void (*run)(struct tunnel *tunnel, struct exchange *x, struct h1_connection *client);
+
+    /* It shall end soon; outside its fiber, before `run` or while it runs. */
+    void (*drain)(struct tunnel *tunnel);
 };
 
 struct exchange_hooks {
@@ -72,6 +87,9 @@ struct exchange {
     bool has_own_deadline; /* the request says how long it may take (grpc-timeout) */
     enum grpc_kind grpc;   /* it is a call of gRPC */
     bool must_close;       /* close the client's connection after this answer */
+    bool is_websocket;     /* the request asks to go on as a WebSocket, rightly */
+    const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
+    struct tunnel *tunnel; /* with an answer of 101: what follows; in the arena, or NULL */
     struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
     unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
     uint64_t id_number;    /* of this exchange, unique in the process: what differs between two */

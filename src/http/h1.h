@@ -53,6 +53,7 @@ struct h1_framing {
     uint64_t length; /* what Content-Length says: of the body when H1_LENGTH */
     bool keep_alive; /* the peer lets the connection live on */
     bool expects_continue;
+    bool is_upgrade; /* what is written asks for a WebSocket, or agrees to it */
 };
 
 /* Reads the next request's head. Fills everything of `request` but scheme and body; its fields are

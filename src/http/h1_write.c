@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 
 #define LINE_ROOM \
-    160 /* start line without target and phrase, and the fields that the writer adds itself */
+    200 /* start line without target and phrase, and the fields that the writer adds itself */
 
 /* --- putting bytes where there is room for them */
 
@@ -95,9 +95,18 @@ static char *put_target(char *out, const struct http_request *request)
     return out;
 }
 
-static char *put_request_connection(char *out, const struct http_request *request, bool keep_alive)
+static char *put_upgrade(char *out, bool has_te)
 {
-    bool has_te = fields_has(&request->fields, FIELD_TE);
+    out = has_te ? PUT(out, "Connection: Upgrade, TE\r\n") : PUT(out, "Connection: Upgrade\r\n");
+    return PUT(out, "Upgrade: websocket\r\n");
+}
+
+static char *put_request_connection(
+    char *out, const struct http_request *request, const struct h1_framing *framing)
+{
+    bool has_te = fields_has(&request->fields, FIELD_TE), keep_alive = framing->keep_alive;
+    if (framing->is_upgrade)
+        return put_upgrade(out, has_te);
     if (has_te)
         return keep_alive ? PUT(out, "Connection: TE\r\n") : PUT(out, "Connection: close, TE\r\n");
     return keep_alive ? out : PUT(out, "Connection: close\r\n");
@@ -116,7 +125,7 @@ void h1_write_request_head(
     out = put_field(out, SLICE("Host"), request->authority);
     out = put_fields(out, &request->fields, FIELD_HOST);
     out = put_framing(out, framing);
-    end_head(text, put_request_connection(out, request, framing->keep_alive));
+    end_head(text, put_request_connection(out, request, framing));
 }
 
 /* --- responses */
@@ -164,7 +173,9 @@ void h1_write_response_head(struct text *text, const struct http_response *respo
         out = put_length_of_absent(out, response, framing);
     else
         out = put_framing(out, framing);
-    if (response->status >= 200)
+    if (framing->is_upgrade)
+        out = put_upgrade(out, false);
+    else if (response->status >= 200)
         out = put_response_connection(
             out, client, framing->keep_alive && framing->kind != H1_UNTIL_CLOSE);
     end_head(text, out);

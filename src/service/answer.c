@@ -108,13 +108,19 @@ enum status answer_begin(struct call *call)
 {
     struct exchange *x = call->x;
     struct answer *answer = &call->answer;
-    enum status e = fields_strip_hop_by_hop(&call->response.fields);
+    bool is_tunnel = call->response.status == 101;
+    enum status e = is_tunnel ? websocket_call_begin(call, &answer->body) : OK;
+    if (e)
+        return e;
+    e = fields_strip_hop_by_hop(&call->response.fields);
     if (!e)
         e = keep_earlier_fields(x, &call->response.fields);
     if (e)
         return e == NO_MEMORY ? e : UPSTREAM_PROTOCOL;
     x->response = call->response;
     x->response.body = &answer->body;
+    if (is_tunnel)
+        return OK;
     bool is_empty = call->framing.kind == H1_NO_BODY ||
                     (call->framing.kind == H1_LENGTH && call->framing.length == 0);
     if (is_empty) {

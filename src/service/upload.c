@@ -41,6 +41,7 @@ void upload_plan(struct call *call)
         upload->framing.length = (uint64_t)body->length;
     }
     here = body_peek(body, &is_last);
+    upload->framing.is_upgrade = x->is_websocket;
     upload->kind = UPLOAD_STREAM;
     if (body_is_empty(body)) {
         upload->kind = UPLOAD_EMPTY;
@@ -102,13 +103,19 @@ static enum status pass_on_interim(struct call *call)
     return OK;
 }
 
+/* The answer to who asked for a WebSocket. */
+static bool is_switch(const struct call *call)
+{
+    return call->response.status == 101 && call->x->is_websocket;
+}
+
 static enum status read_head(struct call *call, instant deadline)
 {
     for (int i = 0; i < INTERIM_MAX; i++) {
         enum status e = call->transport->read_head(call, deadline);
         if (e)
             return status_of_head(call, e);
-        if (call->response.status >= 200)
+        if (call->response.status >= 200 || is_switch(call))
             return OK;
         e = pass_on_interim(call);
         if (e)

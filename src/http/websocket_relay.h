@@ -1,0 +1,76 @@
+/* A WebSocket on its way through the gateway: frames pass between a client and a service, as they
+ * are, in both directions at once.
+ *
+ * Each direction has a fiber while there is traffic: it reads, looks at the frames and writes them
+ * on; a receiver that is slow makes its sender wait, since nothing is gathered. After a moment of
+ * silence both streams are parked: an idle WebSocket holds no buffer and only the fiber on which
+ * websocket_relay_run waits. That one also pings, and closes.
+ *
+ * The client's side is whatever reads and writes as a stream does (run/stream.h): a connection of
+ * its own, or a stream of HTTP/2 (RFC 8441) that is made to look like one. */
+#pragma once
+
+#include "http/h1.h"
+#include "http/websocket.h"
+#include "run/scope.h"
+
+struct websocket_limits {
+    int64_t message_max; /* bytes of a message as it was sent; 0: any number. Then 1009 */
+    int64_t
+        rate_count;   /* frames that a client may send in `rate_per` nanoseconds; 0: any number. */
+    int64_t rate_per; /* Then 1008 */
+    int64_t idle;     /* nanoseconds without a message in either direction; 0: any. Then 1001 */
+    int64_t ping;     /* nanoseconds of a side's silence before it is pinged, and before it is
+                         given up then; 0: never */
+};
+
+extern const struct websocket_limits websocket_usual_limits;
+
+struct websocket_relay;
+
+struct websocket_side {
+    struct websocket_relay *relay;
+    struct h1_connection *h1;       /* borrowed: where its bytes come from and go to */
+    struct websocket_reader reader; /* of what it sends */
+    bool is_busy;                   /* somebody writes to it at this moment */
+    bool is_passing;                /* what it sent is being passed on */
+    bool has_fiber;                 /* reads it */
+    bool is_ignored;                /* what it sends is read and thrown away */
+    bool is_pinged;                 /* and has sent nothing since */
+    bool was_closed;                /* a Close frame has gone to it: nothing may follow */
+    bool has_left;                  /* nothing will come from it any more */
+    bool is_lost;             /* nothing can be sent to it any more, and nobody waits for it */
+    uint16_t close_with;      /* the code of a Close frame that is due to it; 0: none */
+    uint16_t closed_with;     /* the code of the Close frame that it sent; 0: none */
+    instant heard;            /* when it last sent something, or was pinged */
+    uint64_t bytes, messages; /* that it sent and that were passed on */
+};
+
+enum { WEBSOCKET_CLIENT, WEBSOCKET_SERVICE };
+
+struct websocket_relay {
+    struct websocket_side sides[2];
+    const struct websocket_limits *limits; /* borrowed */
+    struct scope scope;                    /* of the fibers that read */
+    struct fiber *keeper;                  /* in websocket_relay_run */
+    bool is_parked, has_stirred;
+    bool is_draining, is_closing;
+    instant moved;         /* the newest bytes, in either direction */
+    instant spoke;         /* the newest message */
+    instant closing_until; /* who has not closed by then is cut off */
+    instant allowed;       /* of the rate: the time up to which frames are used up */
+    uint64_t word;         /* by which the gateway's own pings are known */
+    enum status reason;    /* why the gateway ended it; OK when a peer did */
+    uint16_t code;         /* with which it ended: of the first Close frame, or 1006 */
+};
+
+/* `compresses`: permessage-deflate was agreed on. What either has read ahead is passed on too. */
+void websocket_relay_init(struct websocket_relay *relay, struct h1_connection *client,
+    struct h1_connection *service, bool compresses, const struct websocket_limits *limits);
+
+/* Passes on until the end; neither connection is closed, nor of use for anything else then.
+ * Afterwards `reason` and `code` say how it ended. */
+void websocket_relay_run(struct websocket_relay *relay);
+
+/* Closes both sides with 1001, soon; from the relay's loop. */
+void websocket_relay_drain(struct websocket_relay *relay);
