@@ -57,6 +57,18 @@ static void add_answer(struct text *text, const struct exchange *x)
     }
 }
 
+static void add_websocket(struct text *text, const struct exchange_facts *facts)
+{
+    if (!facts->close_code)
+        return;
+    ACCESS_KEY(text, "websocket.close_code");
+    text_add_u64(text, facts->close_code);
+    ACCESS_KEY(text, "websocket.messages.received");
+    text_add_u64(text, facts->messages_received);
+    ACCESS_KEY(text, "websocket.messages.sent");
+    text_add_u64(text, facts->messages_sent);
+}
+
 static void add_tls(struct text *text, struct stream *tls)
 {
     struct tls_facts facts;
@@ -83,6 +95,7 @@ static void add_json_line(
     access_add_optional(text, SLICE(",\"service\":"), x->facts.service);
     access_add_optional(text, SLICE(",\"upstream.address\":"), x->facts.endpoint);
     add_answer(text, x);
+    add_websocket(text, &x->facts);
     if (x->facts.reason != OK)
         access_add_optional(
             text, SLICE(",\"reason\":"), slice_of_text(status_word(x->facts.reason)));

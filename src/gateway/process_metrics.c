@@ -74,8 +74,11 @@ static const struct metric_family pipes = {"weir_worker_pipes",
     "Pipes in use, two descriptors each, by which long bodies move without being copied.",
     METRIC_GAUGE, {"worker"}, 0};
 
+static const struct metric_family tunnels = {
+    "weir_websockets_open", "WebSockets that are open.", METRIC_GAUGE, {"worker"}, 0};
+
 struct worker_series {
-    uint32_t connections, busy, fibers, refused, pauses, buffers, pipes;
+    uint32_t connections, tunnels, busy, fibers, refused, pauses, buffers, pipes;
     uint64_t busy_before, refused_before, pauses_before;
 };
 
@@ -175,6 +178,9 @@ static void collect_workers(struct process_metrics *process)
             (int64_t)share_count(gateway->workers[i].member));
         metric_set(shard_of(process), series->fibers, (int64_t)counters.fibers_running);
         metric_set(shard_of(process), series->buffers, (int64_t)counters.buffers_lent);
+        metric_set(shard_of(process), series->tunnels,
+            (int64_t)atomic_load_explicit(
+                &gateway->workers[i].server.tunnels, memory_order_relaxed));
         metric_set(shard_of(process), series->pipes, (int64_t)counters.splices_lent);
         raise_to(shard_of(process), series->refused,
             atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed),
@@ -210,6 +216,7 @@ static void register_series(struct process_metrics *process)
         text_add_u64(&text, i);
         struct slice label = text_slice(&text);
         process->workers[i].connections = metrics_series(metrics, &connections, &label);
+        process->workers[i].tunnels = metrics_series(metrics, &tunnels, &label);
         process->workers[i].busy = metrics_series(metrics, &busy, &label);
         process->workers[i].fibers = metrics_series(metrics, &fibers, &label);
         process->workers[i].refused = metrics_series(metrics, &refused, &label);

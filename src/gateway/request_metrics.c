@@ -17,6 +17,14 @@ static const struct metric_family sent_bytes = {"weir_http_response_body_bytes_t
 static const struct metric_family reasons_total = {"weir_http_reasons_total",
     "Answers that the gateway made itself, by reason.", METRIC_COUNTER, {"route", "reason"}, 0};
 
+static const struct metric_family websocket_messages = {"weir_websocket_messages_total",
+    "WebSocket messages that were passed on, by whether they were received from clients or sent to "
+    "them.",
+    METRIC_COUNTER, {"route", "direction"}, 0};
+static const struct metric_family websocket_closes = {"weir_websocket_closes_total",
+    "WebSockets that have ended, by the code of the first Close frame; 1006: there was none.",
+    METRIC_COUNTER, {"route", "code"}, 0};
+
 enum status request_metrics_init(
     struct request_metrics *requests, struct metrics *metrics, struct metrics_shard *shard)
 {
@@ -89,16 +97,42 @@ static void count_reason(
     metric_add(requests->shard, series->reasons, 1);
 }
 
+/* Rare enough to be looked up. */
+static void count_websocket(struct request_metrics *requests, const struct exchange_facts *facts)
+{
+    char digits[12];
+    /* Codes from 3000 are the peers' own, and clients can choose them: they fold. */
+    struct text code = text_fixed(digits, sizeof digits);
+    text_add_u64(
+        &code, facts->close_code < 3000 ? facts->close_code : facts->close_code / 1000 * 1000u);
+    struct slice closes[] = {facts->route, text_slice(&code)};
+    struct slice received[] = {facts->route, SLICE("received")};
+    struct slice sent[] = {facts->route, SLICE("sent")};
+    metric_add(requests->shard, metrics_series(requests->metrics, &websocket_closes, closes), 1);
+    metric_add(requests->shard, metrics_series(requests->metrics, &websocket_messages, received),
+        facts->messages_received);
+    metric_add(requests->shard, metrics_series(requests->metrics, &websocket_messages, sent),
+        facts->messages_sent);
+}
+
+/* Of a WebSocket until it was open: how long it stays open is no matter of speed. */
+static int64_t duration_of(const struct exchange_facts *facts)
+{
+    return (facts->close_code ? facts->first_byte_sent : facts->ended) - facts->started;
+}
+
 void request_metrics_count(
     struct request_metrics *requests, const struct exchange *x, const void *route)
 {
     struct request_series *series = series_of(requests, x, route);
     metric_add(requests->shard, series->requests, 1);
-    metric_observe(requests->shard, series->duration, x->facts.ended - x->facts.started);
+    metric_observe(requests->shard, series->duration, duration_of(&x->facts));
     if (x->facts.received)
         metric_add(requests->shard, series->received, x->facts.received);
     if (x->facts.sent)
         metric_add(requests->shard, series->sent, x->facts.sent);
+    if (x->facts.close_code)
+        count_websocket(requests, &x->facts);
     if (x->facts.reason != OK)
         count_reason(requests, x, series);
 }

@@ -78,10 +78,14 @@ static void expel(struct websocket_side *side, enum status e, uint16_t code)
     if (relay->is_closing)
         return;
     relay->code = code;
+    if (e == TOO_LARGE)
+        e = MESSAGE_TOO_LARGE;
+    else if (e == INVALID)
+        e = is_client(side) ? WEBSOCKET_PROTOCOL : UPSTREAM_PROTOCOL;
     if (is_client(side))
-        begin_close(relay, e == INVALID ? WEBSOCKET_PROTOCOL : e, code, WEBSOCKET_GOING_AWAY);
+        begin_close(relay, e, code, WEBSOCKET_GOING_AWAY);
     else
-        begin_close(relay, e == INVALID ? UPSTREAM_PROTOCOL : e, WEBSOCKET_BAD_GATEWAY, code);
+        begin_close(relay, e, WEBSOCKET_BAD_GATEWAY, code);
 }
 
 /* Nothing more will come from a side. */

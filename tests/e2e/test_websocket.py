@@ -461,16 +461,28 @@ def test_a_stop_closes_with_1001(chat):
     wait_for(lambda: back.closes == [1001] * 5, 10, "the service's end")
 
 
-def test_a_stop_lets_a_frame_end(chat):
-    async def slowly(websocket):
-        websocket.transport.write(b"\x82\x7e\x10\x00" + b"x" * 100)
-        await asyncio.sleep(1)
-        websocket.transport.write(b"x" * (4096 - 100))
-        await websocket.recv()
+def test_a_stop_lets_a_frame_end(start, serve):
+    go_on = threading.Event()
 
-    gateway, _ = chat(handle=slowly)
+    def slowly(peer):
+        peer.read_request()
+        peer.send(b"HTTP/1.1 101 X\r\n" + "".join(f"{n}: {v}\r\n" for n, v in GOOD.items()).encode() + b"\r\n")
+        peer.send(b"\x82\x7e\x10\x00" + b"x" * 100)
+        go_on.wait(20)
+        peer.send(b"x" * (4096 - 100))
+        assert peer.socket.recv(2) == b"\x88\x82"  # the gateway's Close, masked
+
+    service = serve(slowly)
+    gateway = start(f"""
+        version: 1
+        listen: "127.0.0.1:0"
+        services: {{back: "{service.at}"}}
+        routes: {{/**: back}}
+        """)
     client = Raw(gateway)
     client.connection._exactly(50)
     gateway.process.send_signal(signal.SIGTERM)
+    threading.Event().wait(0.5)
+    go_on.set()
     assert client.connection._exactly(4 + 4096 - 50)[-1:] == b"x"
     assert client.read_close() == 1001
