@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from gateway import WEIR, run_weir, wait_for
 from http_client import Closed, Connection
+from l4_peers import TcpService, connect, named, port_of, read_line
 
 CONFIG = """
     version: 1
@@ -549,3 +550,35 @@ def test_json(start, upgraded):
     answer = json.loads(out)
     one.pids.append(answer["pid"])
     assert code == 0 and answer["ok"] is True and gateway.status()["pid"] == one.pid
+
+
+def test_layer_4_goes_over(start, upgraded):
+    """A TCP connection ends with its old process, in peace; new ones and datagrams find the new one at the same ports."""
+    with TcpService(named("db")) as back:
+        gateway = start(f"""
+            version: 1
+            listen: {{tcp: {{"127.0.0.1:0": db}}, udp: {{"127.0.0.1:0": echo}}}}
+            workers: 2
+            drain: 10s
+            services: {{db: "{back.at}", echo: "{back.at}"}}
+            """, "--no-watch")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
+            echo.bind(("127.0.0.1", back.port))
+            echo.settimeout(5)
+            one = upgraded(gateway)
+
+            def sees_datagrams():
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                    client.sendto(b"x", ("127.0.0.1", port_of(gateway, 1)))
+                    return echo.recv(10) == b"x"
+            with connect(gateway) as kept:
+                assert read_line(kept) == "db"
+                assert sees_datagrams()
+                assert one.upgrade()[0] == 0
+                with connect(gateway) as fresh:
+                    assert read_line(fresh) == "db"
+                assert all(sees_datagrams() for _ in range(5))
+                kept.sendall(b"still here")
+                assert kept.recv(100) == b"still here"
+            one.wait_for_the_old()
+            assert sees_datagrams()
