@@ -45,8 +45,8 @@ enum status certificate_load(struct reader *reader, struct registry *registry,
 /* Changes when one of its files does. */
 uint64_t certificate_stamp(const struct served_certificate *served);
 
-/* As a pair of files, but of texts that do not lie in files. INVALID with a static text. The caller releases it to
- * the registry. */
+/* As a pair of files, but of texts that do not lie in files. INVALID with a static text. The caller
+ * releases it to the registry. */
 enum status certificate_obtain(struct registry *registry, struct slice chain, struct slice key,
     struct certificate **ret_certificate, const char **ret_problem);
 
