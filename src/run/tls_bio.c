@@ -83,11 +83,30 @@ static enum status gather(struct tls *tls, const char *data, size_t size)
     return OK;
 }
 
+enum status tls_push(struct tls *tls)
+{
+    struct tls_kept *unsent = &tls->unsent;
+    size_t sent;
+    if (tls->is_flushing || tls->is_corked)
+        return INCOMPLETE;
+    if (!unsent->data)
+        return OK;
+    enum status e = tls->below->ops->try_write(
+        tls->below, unsent->data + unsent->begin, unsent->size - unsent->begin, &sent);
+    if (e)
+        return e;
+    unsent->begin += sent;
+    if (unsent->begin < unsent->size)
+        return INCOMPLETE;
+    tls_forget(unsent);
+    return OK;
+}
+
 enum status tls_send_or_keep(struct tls *tls, const char *data, size_t size)
 {
     size_t sent = 0;
-    enum status e = INCOMPLETE;
-    if (!tls->unsent.data && !tls->is_flushing)
+    enum status e = tls_push(tls);
+    if (!e)
         e = tls->below->ops->try_write(tls->below, data, size, &sent);
     if (e != OK && e != INCOMPLETE)
         return e;

@@ -146,6 +146,7 @@ struct tls {
     size_t gathered_size;
     bool is_ready;    /* the handshake is over */
     bool is_flushing; /* a fiber writes to the stream below */
+    bool is_corked;   /* a ticket waits for the first answer: one packet for both */
     bool is_challenge;
     bool has_said_end;         /* close_notify was sent */
     bool below_ended;          /* no more bytes come from below */
@@ -179,6 +180,9 @@ BIO *tls_bio_new(BIO_METHOD *method, struct tls *tls);
 /* Sends records straight to the stream below, waiting as needed; what TLS itself says meanwhile is
  * kept. After a failure nothing more is sent. */
 enum status tls_send(struct tls *tls, const void *data, size_t size, instant deadline);
+
+/* Sends what is kept as far as that goes without waiting; OK: nothing is left. */
+enum status tls_push(struct tls *tls);
 
 /* Without waiting: what finds no room now is kept. */
 enum status tls_send_or_keep(struct tls *tls, const char *data, size_t size);

@@ -13,6 +13,7 @@
 
 #define SCRATCH_LEAST ((size_t)RECORD_HEADER + RECORD_SEALED_MAX)
 #define BATCH_MOST    ((size_t)128 * 1024) /* of records that leave in one system call */
+#define UNSENT_JOINED ((size_t)2048)
 #define IDLE_RECORDS  32 /* that carry nothing, in a row: whoever sends more only keeps us busy */
 
 static struct tls *self_of(struct stream *stream)
@@ -67,8 +68,10 @@ static void note_message(
     (void)argument;
     if (is_finished)
         SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), note_secret);
-    if (secrets && is_finished && !is_written)
+    if (secrets && is_finished && !is_written) {
         secrets->out_records = 0;
+        tls_of_ssl(ssl)->is_corked = true;
+    }
     if (secrets && is_written && type == SSL3_RT_HEADER)
         secrets->out_records++;
 }
@@ -436,6 +439,26 @@ static enum status seal_one(struct tls *tls, struct source *source, char *out, s
     return *ret_size ? OK : (tls->outcome = NO_MEMORY);
 }
 
+/* What TLS itself had to say before goes to the front, if it is short. */
+static enum status take_unsent(
+    struct tls *tls, struct scratch *scratch, instant deadline, size_t *ret_size)
+{
+    struct tls_kept *unsent = &tls->unsent;
+    size_t size = unsent->size - unsent->begin;
+    if (tls->out_outcome || size > UNSENT_JOINED)
+        return tls_flush(tls, deadline);
+    *ret_size = size;
+    if (unsent->data)
+        memcpy(scratch->data, unsent->data + unsent->begin, size);
+    tls_forget(unsent);
+    return OK;
+}
+
+static size_t next_size(const struct source *source)
+{
+    return (source->left < RECORD_PLAIN_MAX ? source->left : RECORD_PLAIN_MAX) + RECORD_EXTRA;
+}
+
 static enum status write_batch(
     struct tls *tls, struct source *source, struct scratch *scratch, instant deadline)
 {
@@ -445,8 +468,8 @@ static enum status write_batch(
     if (record_half_is_worn(&tls->direct->out))
         e = update_own_keys(tls);
     if (!e)
-        e = tls_flush(tls, deadline);
-    while (!e && source->left && filled + RECORD_PLAIN_MAX + RECORD_EXTRA <= room) {
+        e = take_unsent(tls, scratch, deadline, &filled);
+    while (!e && source->left && filled + next_size(source) <= room) {
         size_t size;
         e = seal_one(tls, source, scratch->data + filled, &size);
         filled += size;
@@ -457,14 +480,14 @@ static enum status write_batch(
 /* What is small goes into a small buffer, so that large ones stay where they are needed. */
 static bool take_room(struct scratch *scratch, size_t total)
 {
-    if (total + RECORD_EXTRA > BUFFER_SMALL)
+    if (UNSENT_JOINED + total + RECORD_EXTRA > BUFFER_SMALL)
         return scratch_take(scratch, buffer_take(), SCRATCH_LEAST);
     struct buffer *lent = buffer_take_small();
     *scratch = (struct scratch){.lent = lent};
     if (!lent)
         return false;
     scratch->data = lent->data;
-    scratch->capacity = SCRATCH_LEAST; /* as far as a record of `total` bytes goes */
+    scratch->capacity = lent->capacity;
     return true;
 }
 
@@ -533,6 +556,7 @@ static void park(struct stream *stream, stream_callback *call, void *argument)
     struct tls *tls = self_of(stream);
     tls->call = call;
     tls->argument = argument;
+    (void)tls_push(tls);
     if (is_quiet(stream))
         stream_park(tls->below, awake, tls);
     else

@@ -407,6 +407,14 @@ static enum status approve(struct tls *tls)
     return e;
 }
 
+/* A ticket, which is all that can be left to be sent, leaves with the first answer. */
+static enum status finish(struct tls *tls, instant deadline)
+{
+    enum status e = approve(tls);
+    tls->is_corked = false;
+    return e || tls->direct ? e : tls_flush(tls, deadline);
+}
+
 enum status tls_handshake(struct stream *stream, instant deadline)
 {
     struct tls *tls = tls_of(stream);
@@ -414,9 +422,9 @@ enum status tls_handshake(struct stream *stream, instant deadline)
     enum status e = io_begin(deadline);
     while (!e) {
         e = step(tls);
-        enum status sent = tls_flush(tls, deadline);
         if (e == OK)
-            return sent ? sent : approve(tls);
+            return finish(tls, deadline);
+        enum status sent = tls_flush(tls, deadline);
         if (e == INCOMPLETE)
             e = sent ? sent : stream_wait_readable(tls->below, deadline);
     }
