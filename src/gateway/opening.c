@@ -59,12 +59,13 @@ static enum status open_tls(struct connection *connection)
     struct server *server = carrier->server;
     instant deadline = clock_after(loop_now(), server->ops->rules(server)->http->head_timeout);
     enum status e = read_first(&connection->h1, deadline);
-    if (!e && is_plain_http(&connection->h1))
+    if (e) /* not one byte came: somebody only looked whether there is a door */
+        return e;
+    if (is_plain_http(&connection->h1))
         return OK;
     /* Asked for only now, since a reload while it was waited may have put another in its place. */
     struct tls_server *tls = server->ops->tls(server);
-    if (!e)
-        e = tls ? handshake(connection, tls, deadline) : CLOSED;
+    e = tls ? handshake(connection, tls, deadline) : CLOSED;
     server->ops->handshaken(server, carrier->entrance, connection->h1.stream, e);
     return e;
 }
