@@ -123,5 +123,8 @@ struct body *h2_call_body(struct h2_call *call, int64_t idle);
 /* True when the peer has surely not processed the request: it may be sent again, whatever it is. */
 bool h2_call_is_unseen(const struct h2_call *call);
 
+/* The rest of the request will not come: the answer ends too, and reading it says `failure`. */
+void h2_call_abort(struct h2_call *call, enum status failure);
+
 /* Gives the request up, unless it is through, and releases what it holds. Again is harmless. */
 void h2_call_end(struct h2_call *call);

@@ -363,6 +363,17 @@ bool h2_call_is_unseen(const struct h2_call *call)
     return call->is_unseen;
 }
 
+void h2_call_abort(struct h2_call *call, enum status failure)
+{
+    if (!call->client || call->has_ended || call->failure)
+        return;
+    call->failure = failure;
+    (void)nghttp2_submit_rst_stream(
+        call->client->session, NGHTTP2_FLAG_NONE, call->id, NGHTTP2_CANCEL);
+    h2_client_flush(call->client);
+    h2_call_note(call);
+}
+
 static void give_parts(struct h2_call *call)
 {
     struct h2_part *next;

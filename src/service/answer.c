@@ -12,6 +12,9 @@ static enum status status_of_body(enum status e)
     case END:
     case CANCELLED:
     case NO_MEMORY:
+    case REQUEST_TIMEOUT: /* the client's own body did not come, or was wrong */
+    case CLIENT_CLOSED:
+    case BODY_TOO_LARGE:
         return e;
     case TIMEOUT:
         return UPSTREAM_BODY_TIMEOUT;
@@ -35,7 +38,7 @@ static void end(struct call *call, enum status e)
         call_finish(call, true);
         return;
     }
-    if (e != CANCELLED && e != NO_MEMORY) {
+    if (status_http(answer->outcome) > 500 && e != NO_MEMORY) {
         mark_failed(call->view, call->index, &call->service->options->outlier,
             status_word(answer->outcome));
         service_count_failure(call->service, call->x->worker, answer->outcome);

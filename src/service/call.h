@@ -94,6 +94,9 @@ void upload_plan(struct call *call);
  * CANCELLED. */
 enum status upload_exchange(struct call *call);
 
+/* What a failure to read the client's body is called. */
+enum status upload_status_of_source(enum status e);
+
 /* Stops sending, and waits until that has stopped. */
 void upload_stop(struct upload *upload);
 

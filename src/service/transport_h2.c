@@ -64,6 +64,8 @@ static enum status pump(struct call *call, struct body *body, bool *ret_source_f
             e = is_last ? INCOMPLETE : TOO_LARGE;
         if (e) {
             *ret_source_failed = true;
+            if (call->stream->has_final && e != CANCELLED) /* else who waits for it is told */
+                h2_call_abort(call->stream, upload_status_of_source(e));
             return e;
         }
         h2_call_offer(call->stream, part, is_last, is_last ? body->trailers : NULL);

@@ -165,7 +165,7 @@ static enum status exchange_at_once(struct call *call)
 /* --- streamed: one fiber sends, one reads the head, and the exchange's own waits for what happens
  * first */
 
-static enum status status_of_source(enum status e)
+enum status upload_status_of_source(enum status e)
 {
     if (e == TIMEOUT)
         return REQUEST_TIMEOUT;
@@ -208,7 +208,7 @@ static void run_pump(void *argument)
     upload->has_ended = true;
     upload->ended = loop_now();
     if (source_failed)
-        upload->failure = status_of_source(e);
+        upload->failure = upload_status_of_source(e);
     else if (e == TIMEOUT)
         upload->failure = UPSTREAM_WRITE_TIMEOUT;
     else if (e == CANCELLED || e == NO_MEMORY)
