@@ -299,7 +299,7 @@ static enum status publish(
         .snapshot = snapshot,
         .log = log,
         .has_log = has_log,
-        .open = change.opened};
+        .open = gateway->is_open ? change.opened : NULL};
     gateway->snapshot = snapshot;
     activate_services(snapshot);
     if (snapshot->tls)
@@ -438,6 +438,13 @@ enum status gateway_start(struct slice path, struct inheritance *inheritance,
     }
     *ret_gateway = gateway;
     return OK;
+}
+
+enum status gateway_open(struct gateway *gateway)
+{
+    struct order order = {.carry_out = worker_update, .open = gateway->listeners};
+    gateway->is_open = true;
+    return gateway_order_all(gateway, &order);
 }
 
 void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hooks, void *argument)

@@ -8,11 +8,16 @@
 
 struct gateway;
 
-/* Loads the configuration and starts serving it. `inheritance` holds the sockets that this process
- * was given, and outlives the gateway; or NULL. On failure the diagnostics, if any, say why
- * (INVALID: the configuration; else the system), and nothing runs. */
+/* Loads the configuration and makes all ready to serve it, its listeners too. `inheritance` holds
+ * the sockets that this process was given, and outlives the gateway; or NULL. On failure the
+ * diagnostics, if any, say why (INVALID: the configuration; else the system), and nothing runs. */
 enum status gateway_start(struct slice path, struct inheritance *inheritance,
     struct diagnostics *diagnostics, struct gateway **ret_gateway);
+
+/* Workers begin to accept. Until then clients wait in the listeners' queues: whatever else can fail
+ * at a start has its time before, so that nobody is taken in by who cannot stay. */
+enum status gateway_open(struct gateway *gateway);
+
 struct inheritance *gateway_inheritance(const struct gateway *gateway);
 
 /* Who else takes part in reloads, however they were asked for. On the fiber that reloads. */

@@ -29,6 +29,7 @@ struct gateway {
     struct inheritance *inheritance; /* borrowed; or NULL */
     uint64_t generation;
     instant began;
+    bool is_open; /* the workers accept */
     bool is_draining;
     bool is_replaced; /* by another process, which has the listeners */
     struct gateway_lineage lineage;

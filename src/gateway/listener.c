@@ -52,6 +52,7 @@ enum status listener_open(struct inheritance *inheritance, const struct listen_a
     if (inheritance_take(inheritance, socket_type(at->kind), &at->address, at->text, &given)) {
         listener->descriptor = given.descriptor;
         listener->is_inherited = given.is_managed;
+        listener->lender = given.is_managed ? NULL : inheritance;
     } else if (at->kind == LISTEN_UDP) {
         e = datagram_listen(&at->address, &listener->descriptor);
     } else {
@@ -127,7 +128,8 @@ void listener_close(struct listener *listener)
     close(listener->descriptor);
     bool is_path =
         listener->address.any.sa_family == AF_UNIX && listener->address.local.sun_path[0];
-    if (is_path && !listener->is_inherited)
+    bool is_lent = listener->lender && !inheritance_is_settled(listener->lender);
+    if (is_path && !listener->is_inherited && !is_lent)
         unlink(listener->address.local.sun_path);
     free(listener);
 }

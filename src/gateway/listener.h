@@ -8,6 +8,8 @@
 
 struct listener {
     struct address address;
+    /* Borrowed: where it comes from, when the predecessor gave it; else NULL. */
+    const struct inheritance *lender;
     int descriptor;    /* owned */
     bool is_inherited; /* another has it too: a unix path is left in place */
     bool is_succeeded; /* another was opened beside it, to take over when it is closed */

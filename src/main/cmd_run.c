@@ -227,7 +227,7 @@ static enum status start(struct running *running, struct diagnostics *diagnostic
     if (!e && running->options->watches && file_watch_new(path, reload, running, &running->watch))
         fprintf(stderr, "weir: %s is not watched for changes: `weir reload` works\n",
             running->options->path);
-    return e;
+    return e ? e : gateway_open(running->gateway);
 }
 
 static int code_of(enum status e, const struct diagnostics *diagnostics)

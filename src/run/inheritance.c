@@ -14,6 +14,7 @@ struct inheritance {
     size_t count, capacity;
     struct inherited_note notes[NOTES_MAX]; /* their texts are owned */
     size_t note_count;
+    bool is_settled;
 };
 
 enum status inheritance_new(struct inheritance **ret_inheritance)
@@ -176,6 +177,13 @@ void inheritance_close_rest(struct inheritance *inheritance)
     for (size_t i = 0; inheritance && i < inheritance->count; i++)
         if (!inheritance->items[i].is_managed)
             close_item(&inheritance->items[i]);
+    if (inheritance)
+        inheritance->is_settled = true;
+}
+
+bool inheritance_is_settled(const struct inheritance *inheritance)
+{
+    return inheritance->is_settled;
 }
 
 size_t inheritance_count(const struct inheritance *inheritance)

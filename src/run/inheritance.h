@@ -41,8 +41,10 @@ struct inherited_socket {
 bool inheritance_take(struct inheritance *inheritance, int type, const struct address *address,
     struct slice name, struct inherited_socket *ret_socket);
 
-/* Closes what is neither the manager's nor taken. */
+/* The predecessor has let go: closes what is neither the manager's nor taken. Until then paths of
+ * unix sockets are the predecessor's, which goes on with them if this process fails. */
 void inheritance_close_rest(struct inheritance *inheritance);
+bool inheritance_is_settled(const struct inheritance *inheritance);
 
 /* Beside sockets, bytes under a name, such as keys that a successor needs. They are wiped when they
  * are freed. NO_MEMORY. */

@@ -293,6 +293,19 @@ def test_a_configuration_that_does_not_start(start, upgraded, free_port):
     assert one.upgrade()[0] == 0
 
 
+def test_one_that_fails_late_takes_nobody_in(start, serve, upgraded):
+    """The listeners are there, what is opened last is not to be had: no client may notice."""
+    config = CONFIG.format(drain="2s", at=serve().at)
+    gateway = start(config, "--no-watch")
+    one = upgraded(gateway)
+    with socket.create_server(("127.0.0.1", 0)) as taken, Clients(gateway.address) as clients:
+        for _ in range(5):
+            gateway.write_config(config.rstrip(" ") + '    admin: "127.0.0.1:%d"\n' % taken.getsockname()[1])
+            code, error = one.upgrade()
+            assert code == 1 and "the address is in use" in error, error
+    assert clients.failures == [] and clients.moves == 0
+
+
 # Takes over as weir does, up to a point, and dies there.
 HALF = """#!/usr/bin/python3
 import os, signal, socket, sys
