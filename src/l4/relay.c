@@ -143,6 +143,8 @@ static enum status splice_piece(struct way *way)
     judge(way, size);
     e = write_splice(way, splice);
     splice_give(splice);
+    fiber_yield(); /* to look again at once would mostly find nothing: others have their turn first
+                    */
     return e;
 }
 
