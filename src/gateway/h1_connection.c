@@ -53,7 +53,13 @@ static struct stream *stream_of(struct exchange *x)
     return ((struct connection *)x->connection)->h1.stream;
 }
 
-static const struct exchange_hooks hooks = {.send_interim = send_interim, .stream = stream_of};
+static bool is_draining(const struct exchange *x)
+{
+    return ((const struct connection *)x->connection)->carrier.server->is_draining;
+}
+
+static const struct exchange_hooks hooks = {
+    .send_interim = send_interim, .is_draining = is_draining, .stream = stream_of};
 
 /* The client has reset its connection. */
 static void broken(void *argument)

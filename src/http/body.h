@@ -27,6 +27,11 @@ struct body_ops {
      * NULL: never any. */
     struct slice (*peek)(struct body *body, bool *ret_last);
 
+    /* Waits until reading would not: also OK at the end or after an error, which reading tells.
+     * TIMEOUT, after which all can go on; CANCELLED. Ends what an earlier read yielded. NULL: not
+     * known, as if reading would not wait. */
+    enum status (*wait)(struct body *body, instant deadline);
+
     /* As read, but the bytes come in a pipe (run/splice.h), which the caller gives back. FULL: not
      * now, read instead. NULL: never. */
     enum status (*splice)(
@@ -61,6 +66,11 @@ struct body *body_init_slice(struct body_slice *body, struct slice bytes);
 static inline enum status body_read(struct body *body, instant deadline, struct slice *ret_bytes)
 {
     return body->ops->read(body, deadline, ret_bytes);
+}
+
+static inline enum status body_wait(struct body *body, instant deadline)
+{
+    return body->ops->wait ? body->ops->wait(body, deadline) : OK;
 }
 
 static inline enum status body_splice(

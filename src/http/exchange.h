@@ -70,6 +70,9 @@ struct exchange_hooks {
     /* Sends an interim answer (100, 103) to the client at once. */
     enum status (*send_interim)(struct exchange *x, const struct http_response *interim);
 
+    /* True when the gateway stops, so that what has no end should find one. Or NULL. */
+    bool (*is_draining)(const struct exchange *x);
+
     /* The stream under the exchange, which is the connection's; NULL when others share it. */
     struct stream *(*stream)(struct exchange *x);
 };
@@ -86,8 +89,10 @@ struct exchange {
     bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
     bool has_own_deadline; /* the request says how long it may take (grpc-timeout) */
     enum grpc_kind grpc;   /* it is a call of gRPC */
-    bool must_close;       /* close the client's connection after this answer */
-    bool is_websocket;     /* the request asks to go on as a WebSocket, rightly */
+    bool is_lasting;       /* the answer's body may be silent for as long as it likes */
+    int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
+    bool must_close;   /* close the client's connection after this answer */
+    bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
     struct tunnel *tunnel; /* with an answer of 101: what follows; in the arena, or NULL */
     struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */

@@ -236,6 +236,18 @@ static struct slice peek_body(struct body *body, bool *ret_last)
     return self->ready;
 }
 
+/* Bytes that are no data yet may let it return before there are some. */
+static enum status wait_body(struct body *body, instant deadline)
+{
+    struct h1_body *self = self_of(body);
+    bool is_last;
+    if (peek_body(body, &is_last).size || is_last || self->failure)
+        return OK;
+    h1_give_if_empty(self->connection);
+    enum status e = stream_wait_readable(self->connection->stream, deadline);
+    return e == TIMEOUT || e == CANCELLED ? e : OK;
+}
+
 /* The rest of a body that was not read would be taken for a message. */
 static void drop_body(struct body *body)
 {
@@ -274,8 +286,11 @@ struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection
     const struct h1_limits *limits, const struct h1_framing *framing, struct arena *arena,
     int64_t idle)
 {
-    static const struct body_ops ops = {
-        .read = read_body, .peek = peek_body, .drop = drop_body, .splice = splice_body};
+    static const struct body_ops ops = {.read = read_body,
+        .peek = peek_body,
+        .drop = drop_body,
+        .wait = wait_body,
+        .splice = splice_body};
     must(framing->length <= INT64_MAX);
     memset(body, 0, offsetof(struct h1_body, trailers));
     body->body.ops = &ops;

@@ -348,9 +348,20 @@ static struct slice peek_body(struct body *body, bool *ret_last)
     return slice_of(part->data, part->size);
 }
 
+static enum status wait_body(struct body *body, instant deadline)
+{
+    struct h2_call *call = self_of(body);
+    enum status e = OK;
+    give_part(call->current);
+    call->current = NULL;
+    while (!e && !call->parts && !call->has_ended && !call->failure)
+        e = wait_for_news(call, deadline);
+    return e;
+}
+
 struct body *h2_call_body(struct h2_call *call, int64_t idle)
 {
-    static const struct body_ops ops = {.read = read_body, .peek = peek_body};
+    static const struct body_ops ops = {.read = read_body, .peek = peek_body, .wait = wait_body};
     call->idle = idle;
     call->body = (struct body){.ops = &ops, .length = call->length};
     return &call->body;

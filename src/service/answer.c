@@ -58,6 +58,12 @@ static enum status read_answer(struct body *body, instant deadline, struct slice
     return call->answer.outcome;
 }
 
+static enum status wait_for_answer(struct body *body, instant deadline)
+{
+    struct call *call = call_of(body);
+    return call->answer.has_ended ? OK : body_wait(call->answer.inner, deadline);
+}
+
 static enum status splice_answer(
     struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size)
 {
@@ -92,8 +98,11 @@ static void drop_answer(struct body *body)
     call->answer.outcome = CANCELLED;
 }
 
-static const struct body_ops answer_ops = {
-    .read = read_answer, .splice = splice_answer, .peek = peek_answer, .drop = drop_answer};
+static const struct body_ops answer_ops = {.read = read_answer,
+    .wait = wait_for_answer,
+    .splice = splice_answer,
+    .peek = peek_answer,
+    .drop = drop_answer};
 
 /* What policies have put there before the call stays. */
 static enum status keep_earlier_fields(struct exchange *x, struct fields *fields)

@@ -81,11 +81,13 @@ struct slice call_host(const struct call *call)
 
 int64_t call_idle(const struct call *call)
 {
-    return call->x->grpc ? 0 : call->service->options->timeout.idle;
+    return call->x->grpc || call->x->is_lasting ? 0 : call->service->options->timeout.idle;
 }
 
 int64_t call_patience(const struct call *call)
 {
+    if (call->x->patience)
+        return call->x->patience;
     return call->x->has_own_deadline ? 0 : call->service->options->timeout.first_byte;
 }
 

@@ -73,7 +73,7 @@ static enum status read_head(struct call *call, instant deadline)
 static struct body *begin_body(struct call *call)
 {
     return h1_body_init(&call->answer.h1, &call->upstream->h1, &upstream_limits, &call->framing,
-        &call->x->arena, call->service->options->timeout.idle);
+        &call->x->arena, call_idle(call));
 }
 
 /* A connection that had rested closes under the request: most likely its peer was tired of it, and
