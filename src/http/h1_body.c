@@ -241,7 +241,7 @@ static enum status wait_body(struct body *body, instant deadline)
 {
     struct h1_body *self = self_of(body);
     bool is_last;
-    if (peek_body(body, &is_last).size || is_last || self->failure)
+    if (body_peek(body, &is_last).size || is_last || self->failure)
         return OK;
     h1_give_if_empty(self->connection);
     enum status e = stream_wait_readable(self->connection->stream, deadline);
