@@ -76,7 +76,7 @@ def layer4_table(scenario):
 
 
 def table(name, scenario):
-    special = {"idle": idle_table, "reload": reload_table}
+    special = {"idle": idle_table, "idle-tls": idle_table, "reload": reload_table}
     if "unit" in scenario:
         special[name] = layer4_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)
