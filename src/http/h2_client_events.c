@@ -66,6 +66,8 @@ static int take_field(struct h2_call *call, struct slice name, struct slice valu
     struct h2_head *head = call->last_head;
     uint64_t status;
     if (slice_equal(name, SLICE(":status")) && slice_to_u64(value, &status)) {
+        if (status < 100 || status > 999)
+            return refuse(call, UPSTREAM_PROTOCOL);
         head->response.status = (int)status;
         call->has_final = status >= 200;
         return 0;

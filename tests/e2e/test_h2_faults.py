@@ -91,6 +91,7 @@ NO_ANSWER = {
     "a late status": (after_request(raw_head([(b"x-a", b"b"), OK])), 502, "upstream-protocol"),
     "a status of two digits": (after_request(raw_head([(b":status", b"20")])), 502, "upstream-protocol"),
     "a status of four digits": (after_request(raw_head([(b":status", b"2000")])), 502, "upstream-protocol"),
+    "status 099": (after_request(raw_head([(b":status", b"099")])), 502, "upstream-protocol"),
     "a status of letters": (after_request(raw_head([(b":status", b"abc")])), 502, "upstream-protocol"),
     "a request's pseudo-field": (after_request(raw_head([OK, (b":path", b"/")])), 502, "upstream-protocol"),
     "an unknown pseudo-field": (after_request(raw_head([OK, (b":x", b"/")])), 502, "upstream-protocol"),
