@@ -183,7 +183,8 @@ static void collect_workers(struct process_metrics *process)
                 &gateway->workers[i].server.tunnels, memory_order_relaxed));
         metric_set(shard_of(process), series->pipes, (int64_t)counters.splices_lent);
         raise_to(shard_of(process), series->refused,
-            atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed),
+            atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed) +
+                atomic_load_explicit(&gateway->workers[i].tcp.refused, memory_order_relaxed),
             &series->refused_before);
         raise_to(shard_of(process), series->pauses, counters.accept_pauses, &series->pauses_before);
         raise_to(shard_of(process), series->busy, counters.busy_nanoseconds / (uint64_t)MICROSECOND,

@@ -269,6 +269,7 @@ def test_limit_of_connections(through):
             with contextlib.suppress(ConnectionResetError, AssertionError):
                 results.append(read_line(stack.enter_context(connect(gateway))))
         assert 2 <= len(results) <= 4
+        assert gateway.metric("weir_client_connections_refused_total") == 8 - len(results)
     wait_for(lambda: gateway.metric("weir_tcp_open_connections") == 0)
     with connect(gateway) as client:
         assert read_line(client) == "in"
