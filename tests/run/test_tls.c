@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "run/loop.h"
+#include "run/tls_core.h"
 #include "support/meeting.h"
 #include "support/unit.h"
 
@@ -155,6 +156,32 @@ static void two_fibers_share_a_stream(void **state)
     in_a_fiber(both_ways);
 }
 
+/* The client changes its keys, and wants the server to change its own. */
+static void renew_keys(void *argument)
+{
+    struct meeting meeting;
+    char room[100];
+    size_t size;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.serve = serve_echo;
+    assert_ok(meet(&meeting));
+    for (int i = 0; i < 5; i++) {
+        int kind = i % 2 ? SSL_KEY_UPDATE_NOT_REQUESTED : SSL_KEY_UPDATE_REQUESTED;
+        assert_true(SSL_key_update(tls_of(meeting.b)->ssl, kind));
+        assert_ok(stream_write(meeting.b, "hello", 5, NEVER, NULL));
+        assert_ok(stream_read(meeting.b, room, sizeof room, NEVER, &size));
+        assert_slice(slice_of(room, size), "hello");
+    }
+    part(&meeting);
+}
+
+static void keys_are_renewed(void **state)
+{
+    (void)state;
+    in_a_fiber(renew_keys);
+}
+
 /* --- resting */
 
 struct rest {
@@ -292,6 +319,7 @@ int main(void)
         cmocka_unit_test(bytes_travel_and_end),
         cmocka_unit_test(long_bodies_arrive_whole),
         cmocka_unit_test(two_fibers_share_a_stream),
+        cmocka_unit_test(keys_are_renewed),
         cmocka_unit_test(a_parked_stream_is_called_for_bytes_only),
         cmocka_unit_test(both_sides_know_what_was_agreed),
         cmocka_unit_test(another_client_does_not_resume),
