@@ -447,6 +447,16 @@ def test_reloads_leave_messages_alone(chat):
     run(play())
 
 
+def test_a_reload_in_the_midst_of_a_frame(chat):
+    gateway, _ = chat()
+    client = Raw(gateway)
+    data = frame(0x82, bytes(range(256)) * 40)
+    client.send(data[:5000])
+    assert gateway.reload()[0] == 200
+    client.send(data[5000:])
+    assert client.read() == (0x82, bytes(range(256)) * 40)
+
+
 def test_a_stop_closes_with_1001(chat):
     gateway, back = chat()
     clients = [Raw(gateway) for _ in range(5)]
