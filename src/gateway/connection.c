@@ -3,8 +3,12 @@
 #include <stdlib.h>
 
 #include "gateway/h1_connection.h"
+#include "gateway/h2_connection.h"
 #include "gateway/opening.h"
 #include "run/loop.h"
+
+#define LINGER_TIME (30 * SECOND) /* in all, for what a client goes on sending after its answer */
+#define LINGER_IDLE (2 * SECOND)  /* without a byte of it */
 
 static void run_connection(void *argument);
 
@@ -12,6 +16,7 @@ static void free_connection(struct connection *connection)
 {
     struct server *server = connection->carrier.server;
     timer_cancel(&connection->timer);
+    h2_connection_release(connection);
     h1_release(&connection->h1);
     list_remove(&connection->node);
     server->connection_count--;
@@ -25,21 +30,34 @@ void connection_close(struct connection *connection)
     free_connection(connection);
 }
 
-/* A parked connection has bytes to read, or its peer has gone. */
-static void awake(void *argument)
+/* A parked connection has something to do. */
+static void wake(struct connection *connection)
 {
-    struct connection *connection = argument;
     timer_cancel(&connection->timer);
     if (scope_start(loop_scope(loop_current()), run_connection, connection))
         free_connection(connection);
 }
 
-/* What has come at the last moment, and is about to be dealt with, still counts. */
+/* It has bytes to read, or its peer has gone. */
+static void awake(void *argument)
+{
+    wake(argument);
+}
+
+/* What has come at the last moment, and is about to be dealt with, still counts. A client that
+ * speaks HTTP/2 is told. */
 static void idle_too_long(struct timer *timer)
 {
     struct connection *connection = list_entry(timer, struct connection, timer);
-    if (stream_is_quiet(connection->h1.stream))
+    if (!stream_is_quiet(connection->h1.stream))
+        return;
+    if (!connection->h2) {
         connection_close(connection);
+        return;
+    }
+    connection->is_idle_too_long = true;
+    stream_unpark(connection->h1.stream);
+    wake(connection);
 }
 
 static void park(struct connection *connection)
@@ -57,6 +75,27 @@ void connection_begin(struct connection *connection)
     park(connection);
 }
 
+void connection_linger(struct connection *connection)
+{
+    struct h1_connection *h1 = &connection->h1;
+    instant end = loop_now() + LINGER_TIME;
+    size_t size;
+    if (stream_shutdown(h1->stream))
+        return;
+    for (;;) {
+        instant deadline = clock_sooner(end, loop_now() + LINGER_IDLE);
+        if (stream_wait_readable(h1->stream, deadline))
+            return;
+        struct buffer *waste = buffer_take_small();
+        if (!waste)
+            return;
+        enum status e = stream_read(h1->stream, waste->data, waste->capacity, deadline, &size);
+        buffer_give(waste);
+        if (e)
+            return;
+    }
+}
+
 static bool serve(struct connection *connection)
 {
     if (connection->protocol == PROTOCOL_UNDECIDED) {
@@ -65,7 +104,8 @@ static bool serve(struct connection *connection)
         if (!h1_has_bytes(&connection->h1) && stream_is_quiet(connection->h1.stream))
             return true; /* a handshake was all that came */
     }
-    return h1_connection_serve(connection);
+    return connection->protocol == PROTOCOL_HTTP_2 ? h2_connection_serve(connection)
+                                                   : h1_connection_serve(connection);
 }
 
 /* The fiber of a connection that has something to read. It ends when the connection is idle again,
@@ -78,4 +118,21 @@ static void run_connection(void *argument)
         park(connection);
     else
         free_connection(connection);
+}
+
+void connection_drain(struct connection *connection, instant grace)
+{
+    connection->is_unwanted = true;
+    if (connection->tunnel)
+        connection->tunnel->drain(connection->tunnel);
+    if (connection->carrier.fiber) {
+        h2_connection_drain(connection);
+    } else if (connection->h2) {
+        stream_unpark(connection->h1.stream);
+        wake(connection);
+    } else if (connection->requests && stream_is_quiet(connection->h1.stream)) {
+        connection_close(connection);
+    } else {
+        timer_set(&connection->timer, grace);
+    }
 }

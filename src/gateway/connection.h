@@ -2,8 +2,8 @@
  *
  * It is parked until its first byte. Then a fiber runs its *opening* (gateway/opening.h: what comes
  * before requests, and which protocol they speak), and serves requests by that protocol
- * (gateway/h1_connection.h) until it is idle; then it is parked again, without fiber or
- * buffer. */
+ * (gateway/h1_connection.h, gateway/h2_connection.h) until it is idle; then it is parked again,
+ * without fiber or buffer. */
 #pragma once
 
 #include "gateway/serving.h"
@@ -12,7 +12,10 @@
 enum protocol {
     PROTOCOL_UNDECIDED, /* its opening has not ended yet */
     PROTOCOL_HTTP_1,
+    PROTOCOL_HTTP_2,
 };
+
+struct h2_session;
 
 struct connection {
     struct carrier carrier;  /* first. Of HTTP/1.1's exchanges; `fiber` whatever is spoken */
@@ -20,10 +23,13 @@ struct connection {
     struct list node;        /* in server->connections */
     struct timer timer;      /* while parked: how long that may last */
     enum protocol protocol;
-    uint64_t requests;   /* served */
+    struct h2_session *h2; /* owned; NULL: not HTTP/2 */
+    uint64_t requests;     /* served */
     struct tunnel *tunnel; /* that an exchange of it has become; NULL: none has. In that's arena */
-    bool writes_interim; /* some fiber does, at this moment */
-    bool is_torn;        /* an interim answer has gone half: nothing more may be written */
+    bool is_unwanted;      /* its client is to go elsewhere (HTTP/2) */
+    bool is_idle_too_long; /* the same, and nothing is under way (HTTP/2) */
+    bool writes_interim;   /* some fiber does, at this moment */
+    bool is_torn;          /* an interim answer has gone half: nothing more may be written */
 };
 
 /* Parks a fresh connection until its first byte. */
@@ -31,3 +37,11 @@ void connection_begin(struct connection *connection);
 
 /* Ends a parked connection. */
 void connection_close(struct connection *connection);
+
+/* Its client is to go elsewhere, since the server stops or the listener is gone; one that waits for
+ * its first request may wait until `grace`. */
+void connection_drain(struct connection *connection, instant grace);
+
+/* Ends sending, then reads a while what the client goes on sending: closing at once would reset the
+ * connection and might take what was sent last with it (RFC 9112 §9.6). */
+void connection_linger(struct connection *connection);

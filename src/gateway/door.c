@@ -180,6 +180,8 @@ static void shut(struct door *door, bool drains)
     acceptor_free(door->acceptor);
     if (door->gate)
         udp_shut(door->gate);
+    if (door->entrance->kind == LISTEN_HTTP)
+        server_leave(&door->worker->server, door->entrance);
     pin(door, NULL);
     list_remove(&door->node);
     free(door);

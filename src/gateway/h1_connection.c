@@ -4,11 +4,10 @@
 
 #include "run/loop.h"
 
-#define FIRST_BLOCK (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
-#define ARENA_LIMIT ((size_t)16 << 20) /* what one exchange may take */
-#define DISCARD_MAX (64 * 1024)        /* of an unread body, to keep the connection */
-#define LINGER_TIME (30 * SECOND) /* in all, for what a client goes on sending after its answer */
-#define LINGER_IDLE (2 * SECOND)  /* without a byte of it */
+#define FIRST_BLOCK  (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
+#define ARENA_LIMIT  ((size_t)16 << 20) /* what one exchange may take */
+#define DISCARD_TIME (2 * SECOND)       /* for that */
+#define DISCARD_MAX  (64 * 1024)        /* of an unread body, to keep the connection */
 
 /* Writes an interim answer's head. Two fibers may want to, the one that reads the service's answer
  * and the one that reads the client's body: in turn. One that has gone half ends the connection,
@@ -142,35 +141,12 @@ static bool may_go_on(const struct connection *connection, const struct exchange
 
 static bool discard_rest(struct exchange *x, struct h1_body *body)
 {
-    instant deadline = clock_sooner(x->deadline, loop_now() + LINGER_IDLE);
+    instant deadline = clock_sooner(x->deadline, loop_now() + DISCARD_TIME);
     struct slice bytes;
     enum status e;
     while (!(e = body_read(&body->body, deadline, &bytes)))
         continue;
     return e == END;
-}
-
-/* Closing while the client still sends would reset the connection and may take the answer with it
- * (RFC 9112 §9.6): say that nothing more comes, then read a while. */
-static void linger(struct connection *connection)
-{
-    struct h1_connection *h1 = &connection->h1;
-    instant end = loop_now() + LINGER_TIME;
-    size_t size;
-    if (stream_shutdown(h1->stream))
-        return;
-    for (;;) {
-        instant deadline = clock_sooner(end, loop_now() + LINGER_IDLE);
-        if (stream_wait_readable(h1->stream, deadline))
-            return;
-        struct buffer *waste = buffer_take_small();
-        if (!waste)
-            return;
-        enum status e = stream_read(h1->stream, waste->data, waste->capacity, deadline, &size);
-        buffer_give(waste);
-        if (e)
-            return;
-    }
 }
 
 /* The connection is the tunnel's from now on. */
@@ -215,7 +191,7 @@ static bool answer_request(struct connection *connection, struct exchange *x,
         is_whole = discard_rest(x, &body);
     body_drop(x->request.body);
     if (!e && !is_whole)
-        linger(connection);
+        connection_linger(connection);
     return !e && go_on && is_whole && !connection->carrier.is_broken;
 }
 
@@ -227,7 +203,7 @@ static void refuse_request(struct connection *connection, struct exchange *x,
     x->request.version = HTTP_1_1;
     serving_refuse(x, e);
     if (x->facts.reason != CLIENT_CLOSED && !send_answer(connection, x, rules, &keep_alive))
-        linger(connection);
+        connection_linger(connection);
     body_drop(x->response.body);
     scope_end(&x->scope);
 }

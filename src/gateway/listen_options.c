@@ -41,6 +41,9 @@ static enum status read_address(struct reader *reader, const struct node *node, 
     }
 
 static const struct option http_rows[] = {ADDRESS_ROW, PROXY_ROW,
+    {"http2", OPTION_FLAG, AT(http2), .fallback = "false",
+        .help = "Clients may also speak HTTP/2 here from the first byte on (\"prior knowledge\", "
+                "h2c). With TLS they always may."},
     {"redirect", OPTION_FLAG, AT(redirects), .fallback = "false",
         .help = "Answer every request with 308 to the same place by HTTPS. Requests below "
                 "/.well-known/acme-challenge/ go to the routes."},

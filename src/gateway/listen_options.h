@@ -32,6 +32,7 @@ struct listen_address {
     bool is_tls;              /* a handshake comes first */
     bool is_private;          /* a unix path for its owner alone */
     bool proxy_protocol;      /* a PROXY header comes first */
+    bool http2;               /* HTTP/2 without TLS is understood too */
     bool redirects;           /* of `http`: to HTTPS */
     int64_t redirect_port;    /* 0: that of the first of `https` */
     struct hsts_options hsts; /* of `https` */

@@ -7,6 +7,9 @@
 
 #define HANDSHAKE_RECORD 0x16 /* the first byte of TLS (RFC 8446 §5.1) */
 
+/* What a client that speaks HTTP/2 begins with (RFC 9113 §3.4); no request of HTTP/1.1 does. */
+#define PREFACE SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+
 /* The client's first bytes, unless they are here already. */
 static enum status read_first(struct h1_connection *h1, instant deadline)
 {
@@ -98,15 +101,34 @@ static enum status open_proxied(struct connection *connection)
     return e;
 }
 
+/* By ALPN where there is TLS; else by the client's first bytes, where that is allowed. */
+static enum status choose_protocol(struct connection *connection)
+{
+    struct tls_facts facts;
+    bool is_http_2 = false;
+    connection->protocol = PROTOCOL_HTTP_1;
+    if (tls_facts(connection->h1.stream, &facts)) {
+        if (facts.is_challenge)
+            return END;
+        is_http_2 = slice_equal(facts.protocol, SLICE("h2"));
+    } else if (connection->carrier.entrance->http2) {
+        struct server *server = connection->carrier.server;
+        int64_t patience = server->ops->rules(server)->http->head_timeout;
+        enum status e =
+            h1_begins_with(&connection->h1, PREFACE, clock_after(loop_now(), patience), &is_http_2);
+        if (e)
+            return e;
+    }
+    if (is_http_2)
+        connection->protocol = PROTOCOL_HTTP_2;
+    return OK;
+}
+
 enum status opening_run(struct connection *connection)
 {
     const struct entrance *entrance = connection->carrier.entrance;
     enum status e = entrance->proxy_protocol ? open_proxied(connection) : OK;
     if (!e && entrance->is_tls)
         e = open_tls(connection);
-    struct tls_facts facts;
-    if (!e && tls_facts(connection->h1.stream, &facts) && facts.is_challenge)
-        e = END;
-    connection->protocol = PROTOCOL_HTTP_1;
-    return e;
+    return e ? e : choose_protocol(connection);
 }

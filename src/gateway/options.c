@@ -47,6 +47,8 @@ static const struct option http_rows[] = {
                 "Forwarded (RFC 7239), or both."},
     {"via", OPTION_FLAG, HTTP(via), .fallback = "true",
         .help = "Add Via to requests and answers (RFC 9110 §7.6.3)."},
+    {"http2", OPTION_STRUCT, HTTP(http2), .table = &http2_table,
+        .help = "Bounds of HTTP/2 with clients."},
     {NULL}};
 
 const struct option_table http_table = {.name = "http",

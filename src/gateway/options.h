@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/option.h"
+#include "gateway/http2_options.h"
 #include "gateway/listen_options.h"
 #include "gateway/tls_options.h"
 #include "http/forwarded.h"
@@ -20,6 +21,7 @@ struct http_options {
     int encoded_slash;       /* enum encoded_slash */
     int forwarded;           /* enum forwarded_style */
     bool via;                /* add Via */
+    struct http2_options http2;
 };
 
 enum log_format { LOG_JSON, LOG_COMBINED };

@@ -62,6 +62,9 @@ static const struct metric_family fibers = {
 static const struct metric_family build_info = {
     "weir_build_info", "1, with the version.", METRIC_GAUGE, {"version"}, 0};
 
+static const struct metric_family floods = {"weir_http2_floods_total",
+    "HTTP/2 connections ended because the client sent too much of what costs it little.",
+    METRIC_COUNTER, {"worker", "kind"}, 0};
 static const struct metric_family refused = {"weir_client_connections_refused_total",
     "Connections answered with 503 because there were connections-max already.", METRIC_COUNTER,
     {"worker"}, 0};
@@ -80,6 +83,8 @@ static const struct metric_family tunnels = {
 struct worker_series {
     uint32_t connections, tunnels, busy, fibers, refused, pauses, buffers, pipes;
     uint64_t busy_before, refused_before, pauses_before;
+    uint32_t floods[H2_FLOOD_COUNT];
+    uint64_t floods_before[H2_FLOOD_COUNT];
 };
 
 struct process_metrics {
@@ -186,6 +191,11 @@ static void collect_workers(struct process_metrics *process)
             atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed) +
                 atomic_load_explicit(&gateway->workers[i].tcp.refused, memory_order_relaxed),
             &series->refused_before);
+        for (int j = 0; j < H2_FLOOD_COUNT; j++)
+            raise_to(shard_of(process), series->floods[j],
+                atomic_load_explicit(
+                    &gateway->workers[i].server.h2_floods[j], memory_order_relaxed),
+                &series->floods_before[j]);
         raise_to(shard_of(process), series->pauses, counters.accept_pauses, &series->pauses_before);
         raise_to(shard_of(process), series->busy, counters.busy_nanoseconds / (uint64_t)MICROSECOND,
             &series->busy_before);
@@ -220,6 +230,10 @@ static void register_series(struct process_metrics *process)
         process->workers[i].tunnels = metrics_series(metrics, &tunnels, &label);
         process->workers[i].busy = metrics_series(metrics, &busy, &label);
         process->workers[i].fibers = metrics_series(metrics, &fibers, &label);
+        for (int j = 0; j < H2_FLOOD_COUNT; j++) {
+            struct slice labels[] = {label, h2_flood_name((enum h2_flood)j)};
+            process->workers[i].floods[j] = metrics_series(metrics, &floods, labels);
+        }
         process->workers[i].refused = metrics_series(metrics, &refused, &label);
         process->workers[i].pauses = metrics_series(metrics, &pauses, &label);
         process->workers[i].buffers = metrics_series(metrics, &buffers, &label);

@@ -85,17 +85,22 @@ void server_accept(struct server *server, int descriptor, const struct address *
 void server_drain(struct server *server, instant grace)
 {
     server->is_draining = true;
+    list_each (node, &server->connections)
+        connection_drain(list_entry(node, struct connection, node), grace);
+}
+
+static void drain_http2(struct server *server, const struct entrance *entrance)
+{
     list_each (node, &server->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
-        if (connection->tunnel)
-            connection->tunnel->drain(connection->tunnel);
-        if (connection->carrier.fiber)
-            continue;
-        if (connection->requests && stream_is_quiet(connection->h1.stream))
-            connection_close(connection);
-        else
-            timer_set(&connection->timer, grace);
+        if (connection->h2 && (!entrance || connection->carrier.entrance == entrance))
+            connection_drain(connection, NEVER);
     }
+}
+
+void server_leave(struct server *server, const struct entrance *entrance)
+{
+    drain_http2(server, entrance);
 }
 
 void server_drain_patiently(struct server *server)
@@ -106,6 +111,7 @@ void server_drain_patiently(struct server *server)
         if (connection->tunnel)
             connection->tunnel->drain(connection->tunnel);
     }
+    drain_http2(server, NULL);
 }
 
 void server_cut(struct server *server)

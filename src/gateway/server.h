@@ -75,6 +75,7 @@ struct server {
     int64_t date_second; /* what `date` shows, seconds since 1970 */
     char date[HTTP_DATE_SIZE];
     _Atomic uint64_t tunnels; /* open now; read by the control thread, as the next */
+    _Atomic uint64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended by each; read likewise */
     _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */
 };
 
@@ -88,6 +89,9 @@ void server_accept(struct server *server, int descriptor, const struct address *
 /* No more requests after those under way: idle connections close now, others after their answer
  * (which says so). Connections that have not sent their first request yet get until `grace`. */
 void server_drain(struct server *server, instant grace);
+
+/* The listener of an entrance is gone: clients that speak HTTP/2 are asked to go elsewhere. */
+void server_leave(struct server *server, const struct entrance *entrance);
 
 /* The same for a server that nobody waits for, since another serves already: an idle connection
  * stays open, so that a request which is on its way to it is answered, and the answer says that it

@@ -25,7 +25,6 @@ const struct server_rules *serving_begin(struct carrier *carrier, struct exchang
     x->tls = x->is_secure ? stream : NULL;
     x->request.scheme = x->is_secure ? SLICE("https") : SLICE("http");
     scope_init(&x->scope);
-    fields_init(&x->request.fields, &x->arena);
     fields_init(&x->response.fields, &x->arena);
     server->exchange_count++;
     return server->ops->begin(server, x);

@@ -232,7 +232,7 @@ static enum status make_row(struct planning *planning, const struct tls_server_o
     return e;
 }
 
-static const struct slice protocols[] = {SLICE_INIT("http/1.1")};
+static const struct slice protocols[] = {SLICE_INIT("h2"), SLICE_INIT("http/1.1")};
 
 /* A command that only looks at the configuration makes one too, to see whether that can be done. */
 static enum status make_servers(struct planning *planning)

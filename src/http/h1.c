@@ -23,6 +23,33 @@ void h1_release(struct h1_connection *connection)
 #define RESPONSE_READ ((size_t)8 * 1024)
 #define REQUEST_READ  ((size_t)64 * 1024)
 
+enum status h1_begins_with(
+    struct h1_connection *connection, struct slice text, instant deadline, bool *ret_begins)
+{
+    for (;;) {
+        struct slice bytes = slice_head(h1_unread(connection), text.size);
+        bool is_same = slice_has_prefix(text, bytes);
+        if (bytes.size == text.size || !is_same) {
+            *ret_begins = is_same;
+            return OK;
+        }
+        enum status e = h1_read_more(connection, REQUEST_READ, deadline);
+        if (e)
+            return e;
+    }
+}
+
+struct slice h1_peek(const struct h1_connection *connection)
+{
+    return h1_unread(connection);
+}
+
+void h1_skip(struct h1_connection *connection, size_t size)
+{
+    h1_consume(connection, size);
+    h1_give_if_empty(connection);
+}
+
 /* Reads until the parser has a whole head, then moves it into the arena. */
 static enum status read_head(struct h1_connection *connection, struct arena *arena, size_t most,
     instant deadline, struct h1_parser *parser)

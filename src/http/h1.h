@@ -38,6 +38,16 @@ struct h1_connection {
 
 void h1_init(struct h1_connection *connection, struct stream *stream);
 
+/* For whoever finds out whether HTTP/1.1 is spoken at all. True in `*ret_begins` when the next
+ * bytes are `text`; reads no more than it takes to know. They stay unread. END, CLOSED, TIMEOUT,
+ * CANCELLED, NO_MEMORY. */
+enum status h1_begins_with(
+    struct h1_connection *connection, struct slice text, instant deadline, bool *ret_begins);
+
+/* The bytes that were read ahead, until the next call; and that they are used. */
+struct slice h1_peek(const struct h1_connection *connection);
+void h1_skip(struct h1_connection *connection, size_t size);
+
 /* Gives the buffer back and closes the stream. */
 void h1_release(struct h1_connection *connection);
 

@@ -1,66 +1,33 @@
 /* What the head of a request means: the target's form, the host, the framing (RFC 9112 §3 and §6).
  */
 #include "http/h1_parse.h"
-
-#define PORT_HTTP  80
-#define PORT_HTTPS 443
-
-struct place {
-    struct slice host;
-    uint16_t port; /* 0: none named */
-};
-
-static enum status place_of(struct arena *arena, struct slice authority, struct place *ret_place)
-{
-    enum status e = uri_parse_authority(arena, authority, &ret_place->host, &ret_place->port);
-    if (e == OK && slice_has_suffix(ret_place->host, SLICE(".")))
-        ret_place->host.size--; /* "example.com." is the same host */
-    return e;
-}
+#include "http/target.h"
 
 /* The Host field: must be there in HTTP/1.1, must never be empty. */
 static enum status take_host(const struct h1_parser *parser, struct arena *arena,
-    struct http_request *request, struct place *host)
+    struct http_request *request, struct target_place *host)
 {
     if (!parser->has_host)
         return parser->version == HTTP_1_0 ? OK : BAD_HOST;
     request->authority = fields_value(&request->fields, FIELD_HOST);
-    return place_of(arena, request->authority, host);
-}
-
-static uint16_t port_or(uint16_t port, uint16_t usual)
-{
-    return port ? port : usual;
+    return target_read_place(arena, request->authority, host);
 }
 
 /* The target names an authority: it counts, and a Host that says something else is refused, since
  * not everybody obeys RFC 9112 §3.2.2. */
 static enum status take_authority(const struct h1_parser *parser, struct arena *arena,
-    struct http_request *request, struct slice authority, uint16_t usual_port, struct place *host)
+    struct http_request *request, struct slice authority, uint16_t usual_port,
+    struct target_place *host)
 {
-    struct place named;
-    enum status e = place_of(arena, authority, &named);
+    struct target_place named;
+    enum status e = target_read_place(arena, authority, &named);
     if (e)
         return e;
-    if (parser->has_host && (!slice_equal(named.host, host->host) ||
-                                port_or(named.port, usual_port) != port_or(host->port, usual_port)))
+    if (parser->has_host && !target_is_same_place(&named, host, usual_port))
         return BAD_HOST;
     *host = named;
     request->authority = authority;
     return OK;
-}
-
-/* Divides "/path?query". */
-static enum status take_path(struct arena *arena, enum encoded_slash slashes,
-    struct http_request *request, struct slice rest)
-{
-    size_t mark = slice_find(rest, '?');
-    struct slice path = slice_head(rest, mark);
-    if (mark < rest.size)
-        request->query = slice_of(rest.data + mark + 1, rest.size - mark - 1);
-    if (path.size == 0)
-        path = SLICE("/"); /* only "http://host" and "http://host?query" have none */
-    return uri_normalise_path(arena, path, slashes, &request->path);
 }
 
 static bool is_scheme(struct slice target, struct slice scheme)
@@ -69,7 +36,7 @@ static bool is_scheme(struct slice target, struct slice scheme)
 }
 
 static enum status take_absolute(const struct h1_parser *parser, struct arena *arena,
-    struct http_request *request, struct place *host)
+    struct http_request *request, struct target_place *host)
 {
     bool is_secure = is_scheme(request->target, SLICE("https://"));
     if (!is_secure && !is_scheme(request->target, SLICE("http://")))
@@ -80,24 +47,26 @@ static enum status take_absolute(const struct h1_parser *parser, struct arena *a
         end++;
     enum status e = take_authority(
         parser, arena, request, slice_head(rest, end), is_secure ? PORT_HTTPS : PORT_HTTP, host);
-    return e ? e : take_path(arena, parser->limits->encoded_slash, request, slice_from(rest, end));
+    return e ? e
+             : target_take_path(
+                   arena, parser->limits->encoded_slash, request, slice_from(rest, end));
 }
 
 /* CONNECT host:port, always with a port (RFC 9110 §9.3.6). It has no path. */
 static enum status take_connect(const struct h1_parser *parser, struct arena *arena,
-    struct http_request *request, struct place *host)
+    struct http_request *request, struct target_place *host)
 {
     enum status e = take_authority(parser, arena, request, request->target, 0, host);
     return e == OK && host->port == 0 ? BAD_REQUEST_LINE : e;
 }
 
 static enum status take_target(const struct h1_parser *parser, struct arena *arena,
-    struct http_request *request, struct place *host)
+    struct http_request *request, struct target_place *host)
 {
     if (request->method == METHOD_CONNECT)
         return take_connect(parser, arena, request, host);
     if (request->target.data[0] == '/')
-        return take_path(arena, parser->limits->encoded_slash, request, request->target);
+        return target_take_path(arena, parser->limits->encoded_slash, request, request->target);
     if (slice_equal(request->target, SLICE("*"))) {
         request->path = request->target;
         return request->method == METHOD_OPTIONS ? OK : BAD_REQUEST_LINE;
@@ -141,7 +110,7 @@ static enum status take_framing(
 enum status h1_finish_request(const struct h1_parser *parser, struct arena *arena,
     struct http_request *request, struct h1_framing *ret_framing)
 {
-    struct place host = {0};
+    struct target_place host = {0};
     struct h1_framing framing = {0};
     request->method_text = parser->method;
     request->method = http_method_of(parser->method);
