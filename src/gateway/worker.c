@@ -204,8 +204,8 @@ void worker_update(struct order *order)
         use_snapshot(worker, order->snapshot);
     for (struct listener *const *l = order->open; !e && l && *l; l++)
         e = door_open(worker, *l);
-    if (order->snapshot)
-        entrances_update(&worker->entrances, &order->snapshot->options->listen);
+    if (worker->snapshot)
+        entrances_update(&worker->entrances, &worker->snapshot->options->listen);
     for (struct listener *const *l = order->shut; l && *l; l++)
         doors_shut(worker, *l, order->drains);
     if (order->is_patient)
