@@ -310,6 +310,29 @@ bool field_name_is_valid(struct slice name)
     return name.size && scan_token(name.data, name.data + name.size) == name.data + name.size;
 }
 
+static bool is_alphanumeric(char c)
+{
+    char l = c | 0x20;
+    return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
+}
+
+static bool is_disguise(struct slice name, struct slice real)
+{
+    if (name.size != real.size)
+        return false;
+    for (size_t i = 0; i < real.size; i++)
+        if (real.data[i] == '-' ? is_alphanumeric(name.data[i])
+                                : (name.data[i] | 0x20) != real.data[i])
+            return false;
+    return true;
+}
+
+bool field_name_is_disguise(struct slice name)
+{
+    return is_disguise(name, SLICE("content-length")) ||
+           is_disguise(name, SLICE("transfer-encoding"));
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';

@@ -88,6 +88,10 @@ bool fields_list_has(const struct fields *fields, enum field_id id, struct slice
 /* RFC 9110 §5.6.2 tchar only, not empty. */
 bool field_name_is_valid(struct slice name);
 
+/* "Content_Length" and the like: services that make variables of fields would take it for the real
+ * one, so that the message's length would be in doubt. `name` is of no known field. */
+bool field_name_is_disguise(struct slice name);
+
 /* RFC 9110 §5.5: no control bytes but HTAB, no blanks at the ends. */
 bool field_value_is_valid(struct slice value);
 

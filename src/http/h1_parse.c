@@ -212,38 +212,12 @@ static enum status take_host(struct h1_parser *parser)
     return OK;
 }
 
-static bool is_alphanumeric(char c)
-{
-    char l = c | 0x20;
-    return (l >= 'a' && l <= 'z') || (c >= '0' && c <= '9');
-}
-
-static bool is_disguise(struct slice name, struct slice real)
-{
-    for (size_t i = 0; i < real.size; i++)
-        if (real.data[i] == '-' ? is_alphanumeric(name.data[i])
-                                : (name.data[i] | 0x20) != real.data[i])
-            return false;
-    return true;
-}
-
-/* "Content_Length" and the like: services that make variables of fields would take it for the real
- * one. */
-static enum status take_unknown(const struct h1_parser *parser)
-{
-    struct slice length = SLICE("content-length"), coding = SLICE("transfer-encoding");
-    struct slice name = parser->name;
-    bool is_bad = (name.size == length.size && is_disguise(name, length)) ||
-                  (name.size == coding.size && is_disguise(name, coding));
-    return is_bad ? BAD_FRAMING : OK;
-}
-
 static enum status take_field(struct h1_parser *parser, struct slice value)
 {
     enum status e = OK;
     if (parser->kind != H1_TRAILERS) {
         if (parser->id == FIELD_OTHER)
-            e = take_unknown(parser);
+            e = field_name_is_disguise(parser->name) ? BAD_FRAMING : OK;
         else if (parser->id == FIELD_CONTENT_LENGTH)
             e = take_length(parser, value);
         else if (parser->id == FIELD_TRANSFER_ENCODING)

@@ -119,6 +119,8 @@ static enum status take_field(struct h2_request_head *head, struct slice name, s
     enum field_id id = field_id_of(name);
     struct fields *fields = &head->request->fields;
     enum status e = check_field(id, name, value);
+    if (!e && id == FIELD_OTHER && field_name_is_disguise(name))
+        e = BAD_FRAMING;
     if (!e && id == FIELD_HOST && fields_has(fields, FIELD_HOST))
         e = BAD_HOST;
     if (!e && id == FIELD_CONTENT_LENGTH)

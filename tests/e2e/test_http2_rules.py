@@ -87,6 +87,8 @@ def path(text):
     ([*REQUEST, ("content-length", "5")], RESET),
     ([*REQUEST, ("content-length", "0x0")], RESET),
     ([*REQUEST, ("content-length", "0"), ("content-length", "0")], RESET),
+    ([*REQUEST, ("content_length", "5")], RESET),
+    ([*REQUEST, ("transfer.encoding", "chunked")], RESET),
     # sizes
     ([*REQUEST, ("x", "y" * 40000)], ("status", 431)),
     ([*REQUEST, *[(f"x{i}", "y") for i in range(200)]], ("status", 431)),
