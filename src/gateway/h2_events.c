@@ -220,20 +220,18 @@ static void count_frame(struct h2_session *session, uint8_t type, uint8_t flags)
 /* nghttp2 does not tell of all frames: those that it ignores, it ignores in silence. */
 void h2_count_frames(struct h2_session *session, struct slice bytes)
 {
-    while (bytes.size && !session->is_ended) {
-        size_t size = bytes.size < session->frame_left ? bytes.size : session->frame_left;
-        session->frame_left -= (uint32_t)size;
-        bytes = slice_from(bytes, size);
-        size = H2_FRAME_HEAD - session->frame_have;
-        size = bytes.size < size ? bytes.size : size;
-        if (session->frame_left || !size)
+    for (size_t at = 0; at < bytes.size && !session->is_ended;) {
+        if (session->frame_left) {
+            size_t rest = bytes.size - at;
+            size_t size = rest < session->frame_left ? rest : session->frame_left;
+            session->frame_left -= (uint32_t)size;
+            at += size;
             continue;
-        memcpy(session->frame_head + session->frame_have, bytes.data, size);
-        session->frame_have += (uint8_t)size;
-        bytes = slice_from(bytes, size);
+        }
+        uint8_t *head = session->frame_head;
+        head[session->frame_have++] = (uint8_t)bytes.data[at++];
         if (session->frame_have < H2_FRAME_HEAD)
             continue;
-        const uint8_t *head = session->frame_head;
         session->frame_have = 0;
         session->frame_left = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
         count_frame(session, head[3], head[4]);

@@ -118,16 +118,16 @@ void h2_stream_free(struct h2_stream *stream);
 
 /* --- h2_body.c */
 
-void h2_body_init(struct h2_body *body, struct h2_stream *stream, int64_t length, int64_t idle);
+void h2_body_init(struct h2_body *self, struct h2_stream *stream, int64_t length, int64_t idle);
 
 /* Something has come: bytes, a field of the trailers, the end. False: it is not what the head
  * promised, and the stream must be reset. */
-bool h2_body_put(struct h2_body *body, struct slice bytes);
-void h2_body_put_trailer(struct h2_body *body, struct slice name, struct slice value);
-bool h2_body_end(struct h2_body *body);
+bool h2_body_put(struct h2_body *self, struct slice bytes);
+void h2_body_put_trailer(struct h2_body *self, struct slice name, struct slice value);
+bool h2_body_end(struct h2_body *self);
 
 /* Nothing more will come. */
-void h2_body_fail(struct h2_body *body, enum status e);
+void h2_body_fail(struct h2_body *self, enum status e);
 
 /* --- h2_output.c */
 

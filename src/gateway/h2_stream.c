@@ -28,6 +28,7 @@ static uint32_t trailer_flags(struct h2_stream *stream)
 }
 
 /* How much of what is pending goes into the next frame; h2_output_data puts it there. */
+// NOLINTNEXTLINE(readability-non-const-parameter): nghttp2 says what a callback looks like
 static ssize_t read_answer(nghttp2_session *nghttp2, int32_t id, uint8_t *room, size_t length,
     uint32_t *flags, nghttp2_data_source *source, void *user_data)
 {
