@@ -75,7 +75,7 @@ static void write_request(
     text_add(text, body);
 }
 
-static enum status read_reply(struct acme_client *client, struct h1_connection *h1,
+static enum status read_reply(struct acme_client *client, struct wire *wire,
     enum http_method method, instant deadline, struct acme_reply *reply)
 {
     static const struct h1_limits limits = H1_LIMITS_DEFAULT;
@@ -85,11 +85,11 @@ static enum status read_reply(struct acme_client *client, struct h1_connection *
     fields_init(&response.fields, client->arena);
     enum status e;
     do
-        e = h1_read_response(h1, client->arena, &limits, method, deadline, &response, &framing);
+        e = h1_read_response(wire, client->arena, &limits, method, deadline, &response, &framing);
     while (!e && response.status < 200);
     if (e)
         return e == TIMEOUT || e == CANCELLED || e == NO_MEMORY ? e : IO_ERROR;
-    h1_body_init(&body, h1, &limits, &framing, client->arena, 0);
+    h1_body_init(&body, wire, &limits, &framing, client->arena, 0);
     e = body_read_all(&body.body, client->arena, BODY_MAX, deadline, &reply->body);
     body_drop(&body.body);
     reply->status = response.status;
@@ -105,7 +105,7 @@ static enum status call(struct acme_client *client, const char *method, struct s
 {
     struct place place;
     struct stream *stream;
-    struct h1_connection h1;
+    struct wire wire;
     struct text request = text_growing(REQUEST_MAX);
     instant deadline = loop_now() + CALL_TIME;
     *ret_reply = (struct acme_reply){.status = 0};
@@ -114,13 +114,13 @@ static enum status call(struct acme_client *client, const char *method, struct s
         e = connect_to(client, &place, deadline, &stream);
     if (e)
         return e;
-    h1_init(&h1, stream);
+    wire_init(&wire, stream);
     write_request(&request, method, &place, body);
     e = request.failed ? NO_MEMORY
                        : stream_write(stream, request.data, request.size, deadline, NULL);
     if (!e)
-        e = read_reply(client, &h1, http_method_of(slice_of_text(method)), deadline, ret_reply);
-    h1_release(&h1);
+        e = read_reply(client, &wire, http_method_of(slice_of_text(method)), deadline, ret_reply);
+    wire_release(&wire);
     text_release(&request);
     return e;
 }

@@ -17,7 +17,7 @@ static void free_connection(struct connection *connection)
     struct server *server = connection->carrier.server;
     timer_cancel(&connection->timer);
     h2_connection_release(connection);
-    h1_release(&connection->h1);
+    wire_release(&connection->wire);
     list_remove(&connection->node);
     server->connection_count--;
     free(connection);
@@ -26,7 +26,7 @@ static void free_connection(struct connection *connection)
 
 void connection_close(struct connection *connection)
 {
-    stream_unpark(connection->h1.stream);
+    stream_unpark(connection->wire.stream);
     free_connection(connection);
 }
 
@@ -49,14 +49,14 @@ static void awake(void *argument)
 static void idle_too_long(struct timer *timer)
 {
     struct connection *connection = list_entry(timer, struct connection, timer);
-    if (!stream_is_quiet(connection->h1.stream))
+    if (!stream_is_quiet(connection->wire.stream))
         return;
     if (!connection->h2) {
         connection_close(connection);
         return;
     }
     connection->is_idle_too_long = true;
-    stream_unpark(connection->h1.stream);
+    stream_unpark(connection->wire.stream);
     wake(connection);
 }
 
@@ -65,7 +65,7 @@ static void park(struct connection *connection)
     const struct http_options *http =
         connection->carrier.server->ops->rules(connection->carrier.server)->http;
     connection->carrier.fiber = NULL;
-    stream_park(connection->h1.stream, awake, connection);
+    stream_park(connection->wire.stream, awake, connection);
     timer_set(&connection->timer, clock_after(loop_now(), http->keep_alive));
 }
 
@@ -77,19 +77,19 @@ void connection_begin(struct connection *connection)
 
 void connection_linger(struct connection *connection)
 {
-    struct h1_connection *h1 = &connection->h1;
+    struct wire *wire = &connection->wire;
     instant end = loop_now() + LINGER_TIME;
     size_t size;
-    if (stream_shutdown(h1->stream))
+    if (stream_shutdown(wire->stream))
         return;
     for (;;) {
         instant deadline = clock_sooner(end, loop_now() + LINGER_IDLE);
-        if (stream_wait_readable(h1->stream, deadline))
+        if (stream_wait_readable(wire->stream, deadline))
             return;
         struct buffer *waste = buffer_take_small();
         if (!waste)
             return;
-        enum status e = stream_read(h1->stream, waste->data, waste->capacity, deadline, &size);
+        enum status e = stream_read(wire->stream, waste->data, waste->capacity, deadline, &size);
         buffer_give(waste);
         if (e)
             return;
@@ -101,7 +101,7 @@ static bool serve(struct connection *connection)
     if (connection->protocol == PROTOCOL_UNDECIDED) {
         if (opening_run(connection))
             return false;
-        if (!h1_has_bytes(&connection->h1) && stream_is_quiet(connection->h1.stream))
+        if (!wire_has_bytes(&connection->wire) && stream_is_quiet(connection->wire.stream))
             return true; /* a handshake was all that came */
     }
     return connection->protocol == PROTOCOL_HTTP_2 ? h2_connection_serve(connection)
@@ -128,9 +128,9 @@ void connection_drain(struct connection *connection, instant grace)
     if (connection->carrier.fiber) {
         h2_connection_drain(connection);
     } else if (connection->h2) {
-        stream_unpark(connection->h1.stream);
+        stream_unpark(connection->wire.stream);
         wake(connection);
-    } else if (connection->requests && stream_is_quiet(connection->h1.stream)) {
+    } else if (connection->requests && stream_is_quiet(connection->wire.stream)) {
         connection_close(connection);
     } else {
         timer_set(&connection->timer, grace);

@@ -18,10 +18,10 @@ enum protocol {
 struct h2_session;
 
 struct connection {
-    struct carrier carrier;  /* first. Of HTTP/1.1's exchanges; `fiber` whatever is spoken */
-    struct h1_connection h1; /* owns the stream, and what was read ahead of it */
-    struct list node;        /* in server->connections */
-    struct timer timer;      /* while parked: how long that may last */
+    struct carrier carrier; /* first. Of HTTP/1.1's exchanges; `fiber` whatever is spoken */
+    struct wire wire;       /* owns the stream, and what was read ahead of it */
+    struct list node;       /* in server->connections */
+    struct timer timer;     /* while parked: how long that may last */
     enum protocol protocol;
     struct h2_session *h2; /* owned; NULL: not HTTP/2 */
     uint64_t requests;     /* served */

@@ -21,7 +21,7 @@ static enum status write_interim(struct connection *connection, struct slice hea
             return e ? e : TIMEOUT;
     }
     connection->writes_interim = true;
-    enum status e = stream_write(connection->h1.stream, head.data, head.size, deadline, &written);
+    enum status e = stream_write(connection->wire.stream, head.data, head.size, deadline, &written);
     connection->writes_interim = false;
     connection->is_torn = connection->is_torn || (e && written > 0);
     return e;
@@ -49,7 +49,7 @@ static enum status send_interim(struct exchange *x, const struct http_response *
 
 static struct stream *stream_of(struct exchange *x)
 {
-    return ((struct connection *)x->connection)->h1.stream;
+    return ((struct connection *)x->connection)->wire.stream;
 }
 
 static bool is_draining(const struct exchange *x)
@@ -112,7 +112,7 @@ static enum status send_answer(struct connection *connection, struct exchange *x
         return CLOSED;
     bool is_source = false;
     x->facts.first_byte_sent = loop_now();
-    enum status e = h1_send(connection->h1.stream, text_slice(&head), x->response.body, &framing,
+    enum status e = h1_send(connection->wire.stream, text_slice(&head), x->response.body, &framing,
         rules->http->body_timeout, x->deadline, &x->facts.sent, &is_source);
     serving_sent(x, e, is_source);
     return e;
@@ -157,7 +157,7 @@ static void run_tunnel(struct connection *connection, struct exchange *x)
     atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
     if (server->is_draining)
         x->tunnel->drain(x->tunnel);
-    x->tunnel->run(x->tunnel, x, &connection->h1);
+    x->tunnel->run(x->tunnel, x, &connection->wire);
     atomic_fetch_sub_explicit(&server->tunnels, 1, memory_order_relaxed);
     connection->tunnel = NULL;
     x->facts.ended = clock_now();
@@ -169,16 +169,16 @@ static bool answer_request(struct connection *connection, struct exchange *x,
 {
     struct h1_body body;
     x->request.body = h1_body_init(
-        &body, &connection->h1, &rules->limits, framing, &x->arena, rules->http->body_timeout);
+        &body, &connection->wire, &rules->limits, framing, &x->arena, rules->http->body_timeout);
     x->expects_continue = framing->expects_continue;
     body.before_wait = serving_ask_for_body;
     body.before_wait_argument = x;
     connection->requests++;
-    stream_on_break(connection->h1.stream, broken, connection);
+    stream_on_break(connection->wire.stream, broken, connection);
     serving_answer(x, rules);
     bool go_on = may_go_on(connection, x, &body, rules);
     enum status e = send_answer(connection, x, rules, &go_on);
-    stream_on_break(connection->h1.stream, NULL, NULL);
+    stream_on_break(connection->wire.stream, NULL, NULL);
     if (!e && x->tunnel && x->response.status == 101) {
         run_tunnel(connection, x);
         go_on = false;
@@ -213,7 +213,7 @@ static bool is_silence(const struct connection *connection, enum status e)
 {
     if (e == END || e == TIMEOUT)
         return true;
-    return (e == CLOSED || e == CANCELLED) && !h1_has_bytes(&connection->h1);
+    return (e == CLOSED || e == CANCELLED) && !wire_has_bytes(&connection->wire);
 }
 
 static bool serve_one(struct connection *connection)
@@ -225,9 +225,9 @@ static bool serve_one(struct connection *connection)
     arena_init(&x.arena, FIRST_BLOCK, ARENA_LIMIT);
     arena_lend(&x.arena, block, sizeof block);
     const struct server_rules *rules =
-        serving_begin(&connection->carrier, &x, connection->h1.stream, &hooks);
+        serving_begin(&connection->carrier, &x, connection->wire.stream, &hooks);
     bool go_on = false;
-    enum status e = h1_read_request(&connection->h1, &x.arena, &rules->limits,
+    enum status e = h1_read_request(&connection->wire, &x.arena, &rules->limits,
         clock_after(loop_now(), rules->http->head_timeout), &x.request, &framing);
     bool is_silent = is_silence(connection, e);
     if (!e)
@@ -243,6 +243,6 @@ bool h1_connection_serve(struct connection *connection)
     bool go_on;
     do
         go_on = serve_one(connection);
-    while (go_on && h1_has_bytes(&connection->h1));
+    while (go_on && wire_has_bytes(&connection->wire));
     return go_on;
 }

@@ -117,12 +117,12 @@ static void feed(struct h2_session *session, struct slice bytes)
 /* What was read to find out that this is HTTP/2. */
 static void feed_early(struct h2_session *session)
 {
-    struct h1_connection *h1 = &session->connection->h1;
-    struct slice bytes = h1_peek(h1);
+    struct wire *wire = &session->connection->wire;
+    struct slice bytes = wire_unread(wire);
     if (!bytes.size)
         return;
     feed(session, bytes);
-    h1_skip(h1, bytes.size);
+    wire_skip(wire, bytes.size);
 }
 
 /* A client that makes us say more than it takes is not listened to meanwhile. */
@@ -146,7 +146,7 @@ static bool is_head_late(const struct h2_session *session)
 
 static enum status read_some(struct h2_session *session)
 {
-    struct stream *stream = session->connection->h1.stream;
+    struct stream *stream = session->connection->wire.stream;
     size_t size;
     enum status e = wait_for_client_to_take(session);
     if (!e)
@@ -177,10 +177,10 @@ static enum status wait_for_streams(struct h2_session *session)
 {
     struct connection *connection = session->connection;
     enum status e = OK;
-    stream_on_break(connection->h1.stream, broken, connection);
+    stream_on_break(connection->wire.stream, broken, connection);
     while (!e && session->stream_count)
         e = wait_queue_wait(&session->changed, NEVER);
-    stream_on_break(connection->h1.stream, NULL, NULL);
+    stream_on_break(connection->wire.stream, NULL, NULL);
     return e;
 }
 
@@ -199,7 +199,7 @@ static bool is_over(const struct h2_session *session)
 static bool is_idle(struct h2_session *session)
 {
     return !session->stream_count && !session->is_sending && session->head_since == NEVER &&
-           session->goodbye_since == NEVER && stream_is_quiet(session->connection->h1.stream);
+           session->goodbye_since == NEVER && stream_is_quiet(session->connection->wire.stream);
 }
 
 /* Streams whose client is gone are given up; one that is cut off by a stop is told so. */

@@ -75,7 +75,7 @@ static enum status write_out(struct h2_session *session)
     while (session->begin < session->end) {
         size_t written = 0;
         instant until = clock_after(loop_now(), h2_options(session)->body_timeout);
-        enum status e = stream_write(session->connection->h1.stream,
+        enum status e = stream_write(session->connection->wire.stream,
             session->output->data + session->begin, session->end - session->begin, until, &written);
         session->begin += written;
         if (e && (e != TIMEOUT || written == 0))

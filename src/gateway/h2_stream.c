@@ -301,7 +301,7 @@ static void run_stream(void *argument)
     if (stream->carrier.is_broken)
         fiber_cancel(stream->carrier.fiber);
     const struct server_rules *rules =
-        serving_begin(&stream->carrier, &stream->x, session->connection->h1.stream, &hooks);
+        serving_begin(&stream->carrier, &stream->x, session->connection->wire.stream, &hooks);
     serve(stream, rules);
     reset(stream, NGHTTP2_NO_ERROR); /* what the client has yet to send, nobody wants (§8.1) */
     serving_end(&stream->x, false);

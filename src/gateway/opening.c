@@ -11,48 +11,48 @@
 #define PREFACE SLICE("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 /* The client's first bytes, unless they are here already. */
-static enum status read_first(struct h1_connection *h1, instant deadline)
+static enum status read_first(struct wire *wire, instant deadline)
 {
     size_t size;
-    if (h1_has_bytes(h1))
+    if (wire_has_bytes(wire))
         return OK;
-    enum status e = stream_wait_readable(h1->stream, deadline);
+    enum status e = stream_wait_readable(wire->stream, deadline);
     if (e)
         return e;
-    h1->buffer = buffer_take_small();
-    if (!h1->buffer)
+    wire->buffer = buffer_take_small();
+    if (!wire->buffer)
         return NO_MEMORY;
-    e = stream_read(h1->stream, h1->buffer->data, h1->buffer->capacity, deadline, &size);
-    h1->begin = 0;
-    h1->end = e ? 0 : (uint32_t)size;
+    e = stream_read(wire->stream, wire->buffer->data, wire->buffer->capacity, deadline, &size);
+    wire->begin = 0;
+    wire->end = e ? 0 : (uint32_t)size;
     return e;
 }
 
 /* A method begins with a capital letter. Whoever speaks plain HTTP here is told so by HTTP. */
-static bool is_plain_http(const struct h1_connection *h1)
+static bool is_plain_http(const struct wire *wire)
 {
-    char first = h1->buffer->data[h1->begin];
+    char first = wire->buffer->data[wire->begin];
     return first >= 'A' && first <= 'Z';
 }
 
 /* Puts TLS on the connection; what was read belongs to it. */
-static enum status begin_tls(struct h1_connection *h1, struct tls_server *tls)
+static enum status begin_tls(struct wire *wire, struct tls_server *tls)
 {
-    struct slice early = slice_of(h1->buffer->data + h1->begin, h1->end - h1->begin);
+    struct slice early = slice_of(wire->buffer->data + wire->begin, wire->end - wire->begin);
     struct stream *stream;
-    enum status e = tls_accept(h1->stream, tls, early, &stream);
+    enum status e = tls_accept(wire->stream, tls, early, &stream);
     if (e)
         return e;
-    buffer_give(h1->buffer);
-    h1_init(h1, stream);
+    buffer_give(wire->buffer);
+    wire_init(wire, stream);
     return OK;
 }
 
 static enum status handshake(
     struct connection *connection, struct tls_server *tls, instant deadline)
 {
-    enum status e = begin_tls(&connection->h1, tls);
-    return e ? e : tls_handshake(connection->h1.stream, deadline);
+    enum status e = begin_tls(&connection->wire, tls);
+    return e ? e : tls_handshake(connection->wire.stream, deadline);
 }
 
 /* Afterwards the stream speaks TLS, or it is plain and the request will be refused. */
@@ -61,15 +61,15 @@ static enum status open_tls(struct connection *connection)
     struct carrier *carrier = &connection->carrier;
     struct server *server = carrier->server;
     instant deadline = clock_after(loop_now(), server->ops->rules(server)->http->head_timeout);
-    enum status e = read_first(&connection->h1, deadline);
+    enum status e = read_first(&connection->wire, deadline);
     if (e) /* not one byte came: somebody only looked whether there is a door */
         return e;
-    if (is_plain_http(&connection->h1))
+    if (is_plain_http(&connection->wire))
         return OK;
     /* Asked for only now, since a reload while it was waited may have put another in its place. */
     struct tls_server *tls = server->ops->tls(server);
     e = tls ? handshake(connection, tls, deadline) : CLOSED;
-    server->ops->handshaken(server, carrier->entrance, connection->h1.stream, e);
+    server->ops->handshaken(server, carrier->entrance, connection->wire.stream, e);
     return e;
 }
 
@@ -87,7 +87,7 @@ static enum status open_proxied(struct connection *connection)
 {
     struct carrier *carrier = &connection->carrier;
     struct server *server = carrier->server;
-    struct stream *stream = connection->h1.stream;
+    struct stream *stream = connection->wire.stream;
     const struct server_rules *rules = server->ops->rules(server);
     instant deadline = clock_after(loop_now(), rules->http->head_timeout);
     struct proxy_header header;
@@ -107,15 +107,15 @@ static enum status choose_protocol(struct connection *connection)
     struct tls_facts facts;
     bool is_http_2 = false;
     connection->protocol = PROTOCOL_HTTP_1;
-    if (tls_facts(connection->h1.stream, &facts)) {
+    if (tls_facts(connection->wire.stream, &facts)) {
         if (facts.is_challenge)
             return END;
         is_http_2 = slice_equal(facts.protocol, SLICE("h2"));
     } else if (connection->carrier.entrance->http2) {
         struct server *server = connection->carrier.server;
         int64_t patience = server->ops->rules(server)->http->head_timeout;
-        enum status e =
-            h1_begins_with(&connection->h1, PREFACE, clock_after(loop_now(), patience), &is_http_2);
+        enum status e = wire_begins_with(
+            &connection->wire, PREFACE, clock_after(loop_now(), patience), &is_http_2);
         if (e)
             return e;
     }

@@ -74,7 +74,7 @@ void server_accept(struct server *server, int descriptor, const struct address *
         server->ops->closed(server);
         return;
     }
-    h1_init(&connection->h1, stream);
+    wire_init(&connection->wire, stream);
     connection->carrier.server = server;
     connection->carrier.entrance = entrance;
     list_push_front(&server->connections, &connection->node);

@@ -73,7 +73,7 @@ static enum status write_question(struct question *q, struct stream *stream)
     return e ? e : stream_write(stream, q->bytes.data, q->bytes.size, q->deadline, NULL);
 }
 
-static enum status read_answer(struct question *q, struct h1_connection *connection)
+static enum status read_answer(struct question *q, struct wire *connection)
 {
     struct http_response response = {0};
     struct h1_framing framing;
@@ -95,15 +95,15 @@ static enum status read_answer(struct question *q, struct h1_connection *connect
 static enum status ask_at(struct question *q, const struct address *address)
 {
     struct stream *stream;
-    struct h1_connection connection;
+    struct wire connection;
     enum status e = socket_connect(address, NULL, q->deadline, &stream);
     if (e)
         return e;
-    h1_init(&connection, stream);
+    wire_init(&connection, stream);
     e = write_question(q, stream);
     if (!e)
         e = read_answer(q, &connection);
-    h1_release(&connection);
+    wire_release(&connection);
     return e;
 }
 

@@ -19,7 +19,7 @@
 
 struct exchange;
 struct entrance;
-struct h1_connection;
+struct wire;
 struct websocket_limits;
 
 struct handler {
@@ -58,9 +58,10 @@ struct exchange_facts {
 /* What a connection becomes after an answer of 101 (RFC 9110 §7.8): made by who answers so, run by
  * the protocol that carries the exchange once the head of the answer is sent. */
 struct tunnel {
-    /* Until its end, on the exchange's fiber. `client` is the client's side; what has been read of
-     * it ahead belongs to the tunnel. */
-    void (*run)(struct tunnel *tunnel, struct exchange *x, struct h1_connection *client);
+    /* Until its end, on the exchange's fiber. `client` is the client's side, whose stream is the
+     * connection or what looks like one; what has been read of it ahead belongs to the tunnel,
+     * which leaves the stream open. */
+    void (*run)(struct tunnel *tunnel, struct exchange *x, struct wire *client);
 
     /* It shall end soon; outside its fiber, before `run` or while it runs. */
     void (*drain)(struct tunnel *tunnel);

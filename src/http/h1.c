@@ -1,21 +1,6 @@
 #include "http/h1.h"
 
-#include "http/h1_input.h"
 #include "http/h1_parse.h"
-
-void h1_init(struct h1_connection *connection, struct stream *stream)
-{
-    *connection = (struct h1_connection){.stream = stream};
-}
-
-void h1_release(struct h1_connection *connection)
-{
-    buffer_give(connection->buffer);
-    connection->buffer = NULL;
-    connection->begin = connection->end = 0;
-    stream_close(connection->stream);
-    connection->stream = NULL;
-}
 
 /* How much is read at a time while a head is awaited: enough for almost any, and little of a long
  * body, which may be spliced then. Of a request somewhat more: if its body is here as a whole, it
@@ -23,39 +8,12 @@ void h1_release(struct h1_connection *connection)
 #define RESPONSE_READ ((size_t)8 * 1024)
 #define REQUEST_READ  ((size_t)64 * 1024)
 
-enum status h1_begins_with(
-    struct h1_connection *connection, struct slice text, instant deadline, bool *ret_begins)
-{
-    for (;;) {
-        struct slice bytes = slice_head(h1_unread(connection), text.size);
-        bool is_same = slice_has_prefix(text, bytes);
-        if (bytes.size == text.size || !is_same) {
-            *ret_begins = is_same;
-            return OK;
-        }
-        enum status e = h1_read_more(connection, REQUEST_READ, deadline);
-        if (e)
-            return e;
-    }
-}
-
-struct slice h1_peek(const struct h1_connection *connection)
-{
-    return h1_unread(connection);
-}
-
-void h1_skip(struct h1_connection *connection, size_t size)
-{
-    h1_consume(connection, size);
-    h1_give_if_empty(connection);
-}
-
 /* Reads until the parser has a whole head, then moves it into the arena. */
-static enum status read_head(struct h1_connection *connection, struct arena *arena, size_t most,
+static enum status read_head(struct wire *connection, struct arena *arena, size_t most,
     instant deadline, struct h1_parser *parser)
 {
     for (;;) {
-        struct slice bytes = h1_unread(connection);
+        struct slice bytes = wire_unread(connection);
         size_t size;
         enum status e = bytes.size ? h1_parse(parser, bytes, &size) : INCOMPLETE;
         if (e == OK) {
@@ -63,12 +21,12 @@ static enum status read_head(struct h1_connection *connection, struct arena *are
             if (!head.data)
                 return NO_MEMORY;
             h1_parser_move(parser, head.data);
-            h1_consume(connection, size);
-            h1_give_if_empty(connection);
+            wire_consume(connection, size);
+            wire_give_if_empty(connection);
             return OK;
         }
         if (e == INCOMPLETE)
-            e = h1_read_more(connection, most, deadline);
+            e = wire_read_more(connection, most, deadline);
         if (e)
             return e;
     }
@@ -76,16 +34,16 @@ static enum status read_head(struct h1_connection *connection, struct arena *are
 
 /* True when a byte of the message itself is here, and not only the empty line that may come before
  * it. */
-static bool has_begun(const struct h1_connection *connection, const struct h1_parser *parser)
+static bool has_begun(const struct wire *connection, const struct h1_parser *parser)
 {
     bool is_before = parser->phase <= H1_IN_METHOD && parser->at == parser->start;
-    return h1_has_bytes(connection) && !is_before;
+    return wire_has_bytes(connection) && !is_before;
 }
 
 /* Within a head the end of the stream is no good end, and a wait that was too long is the peer's
  * fault. */
-static enum status in_head(const struct h1_connection *connection, const struct h1_parser *parser,
-    enum status e, enum status late)
+static enum status in_head(
+    const struct wire *connection, const struct h1_parser *parser, enum status e, enum status late)
 {
     if (!has_begun(connection, parser))
         return e;
@@ -94,7 +52,7 @@ static enum status in_head(const struct h1_connection *connection, const struct 
     return e == TIMEOUT ? late : e;
 }
 
-enum status h1_read_request(struct h1_connection *connection, struct arena *arena,
+enum status h1_read_request(struct wire *connection, struct arena *arena,
     const struct h1_limits *limits, instant deadline, struct http_request *request,
     struct h1_framing *ret_framing)
 {
@@ -118,7 +76,7 @@ static enum status upstream_status(enum status e)
     return e;
 }
 
-enum status h1_read_response(struct h1_connection *connection, struct arena *arena,
+enum status h1_read_response(struct wire *connection, struct arena *arena,
     const struct h1_limits *limits, enum http_method method, instant deadline,
     struct http_response *response, struct h1_framing *ret_framing)
 {

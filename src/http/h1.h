@@ -1,19 +1,15 @@
 /* HTTP/1.1 (RFC 9112): heads and bodies, read strictly, written canonically, for both sides.
  *
- * `struct h1_connection` is one side of one connection: the stream, and at most one buffer of bytes
- * that have been read but not used. Between messages it holds no buffer unless the peer has sent
- * ahead (pipelining).
- *
- * Reading a head: bytes gather in the buffer until the head is whole (a malformed one is refused at
- * the first bad byte); then it is copied once into the exchange's arena, and all slices point
- * there. What is behind it stays in the buffer as the body's first bytes. */
+ * Reading a head: bytes gather in the wire's buffer (run/wire.h) until the head is whole (a
+ * malformed one is refused at the first bad byte); then it is copied once into the exchange's
+ * arena, and all slices point there. What is behind it stays in the buffer as the body's first
+ * bytes. */
 #pragma once
 
 #include "base/text.h"
 #include "http/message.h"
 #include "http/uri.h"
-#include "run/buffer.h"
-#include "run/stream.h"
+#include "run/wire.h"
 
 struct h1_parser;
 
@@ -29,33 +25,6 @@ struct h1_limits {
     {                                                                                        \
         .line = 8192, .head = 32768, .fields = 100, .trailers = 8192, .chunk_extension = 256 \
     }
-
-struct h1_connection {
-    struct stream *stream; /* owned */
-    struct buffer *buffer; /* owned, or NULL: nothing read ahead */
-    uint32_t begin, end;   /* the unread bytes in the buffer */
-};
-
-void h1_init(struct h1_connection *connection, struct stream *stream);
-
-/* For whoever finds out whether HTTP/1.1 is spoken at all. True in `*ret_begins` when the next
- * bytes are `text`; reads no more than it takes to know. They stay unread. END, CLOSED, TIMEOUT,
- * CANCELLED, NO_MEMORY. */
-enum status h1_begins_with(
-    struct h1_connection *connection, struct slice text, instant deadline, bool *ret_begins);
-
-/* The bytes that were read ahead, until the next call; and that they are used. */
-struct slice h1_peek(const struct h1_connection *connection);
-void h1_skip(struct h1_connection *connection, size_t size);
-
-/* Gives the buffer back and closes the stream. */
-void h1_release(struct h1_connection *connection);
-
-/* True when bytes of a next message are here already. */
-static inline bool h1_has_bytes(const struct h1_connection *connection)
-{
-    return connection->begin != connection->end;
-}
 
 /* What a head says about its message's end and the connection after it. */
 struct h1_framing {
@@ -75,14 +44,14 @@ struct h1_framing {
  * statuses, TARGET_TOO_LONG, FIELDS_TOO_LARGE, NOT_IMPLEMENTED, EXPECTATION_FAILED,
  * VERSION_NOT_SUPPORTED, OVERLOADED (no buffer that is large enough), NO_MEMORY, CANCELLED. After
  * any failure the connection is of no more use than to send an answer. */
-enum status h1_read_request(struct h1_connection *connection, struct arena *arena,
+enum status h1_read_request(struct wire *connection, struct arena *arena,
     const struct h1_limits *limits, instant deadline, struct http_request *request,
     struct h1_framing *ret_framing);
 
 /* Reads the next response's head, interim ones (1xx) too: the caller loops. `method` is that of the
  * request. Fills everything but the body. UPSTREAM_PROTOCOL, UPSTREAM_HEAD_TOO_LARGE, END (closed
  * before the first byte), CLOSED (broke off inside), TIMEOUT, CANCELLED, OVERLOADED, NO_MEMORY. */
-enum status h1_read_response(struct h1_connection *connection, struct arena *arena,
+enum status h1_read_response(struct wire *connection, struct arena *arena,
     const struct h1_limits *limits, enum http_method method, instant deadline,
     struct http_response *response, struct h1_framing *ret_framing);
 
@@ -98,10 +67,10 @@ enum status h1_read_response(struct h1_connection *connection, struct arena *are
  * the rest: then h1_body_is_complete is false and the connection must be closed. */
 struct h1_body {
     struct body body;
-    struct h1_connection *connection; /* borrowed */
-    const struct h1_limits *limits;   /* borrowed */
-    struct arena *arena;              /* borrowed, for trailers */
-    int64_t idle;                     /* nanoseconds for each wait for bytes; 0: none */
+    struct wire *connection;        /* borrowed */
+    const struct h1_limits *limits; /* borrowed */
+    struct arena *arena;            /* borrowed, for trailers */
+    int64_t idle;                   /* nanoseconds for each wait for bytes; 0: none */
     struct h1_framing framing;
     uint64_t remaining; /* of the length, or of the chunk */
     uint64_t received;  /* body bytes that were read so far */
@@ -118,7 +87,7 @@ struct h1_body {
 
     struct fields trailers; /* last: begun when there are some */
 };
-struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection,
+struct body *h1_body_init(struct h1_body *body, struct wire *connection,
     const struct h1_limits *limits, const struct h1_framing *framing, struct arena *arena,
     int64_t idle);
 

@@ -2,7 +2,6 @@
 
 #include "base/must.h"
 #include "http/h1_chunk.h"
-#include "http/h1_input.h"
 #include "http/h1_parse.h"
 #include "run/loop.h"
 #include "run/splice.h"
@@ -25,14 +24,14 @@ static size_t lesser(uint64_t a, size_t b)
 
 static void take_plain(struct h1_body *self)
 {
-    struct slice unread = h1_unread(self->connection);
+    struct slice unread = wire_unread(self->connection);
     if (self->state == H1_BODY_LENGTH) {
         unread.size = lesser(self->remaining, unread.size);
         self->remaining -= unread.size;
         if (self->remaining == 0)
             self->state = H1_BODY_COMPLETE;
     }
-    h1_consume(self->connection, unread.size);
+    wire_consume(self->connection, unread.size);
     self->ready = unread;
 }
 
@@ -40,7 +39,7 @@ static void take_plain(struct h1_body *self)
  * read. */
 static bool take_data(struct h1_body *self)
 {
-    struct slice unread = h1_unread(self->connection);
+    struct slice unread = wire_unread(self->connection);
     size_t size = lesser(self->remaining, unread.size);
     if (self->ready.size == 0) {
         self->ready = slice_head(unread, size);
@@ -51,7 +50,7 @@ static bool take_data(struct h1_body *self)
         memmove(self->connection->buffer->data + at, unread.data, size);
         self->ready.size += size;
     }
-    h1_consume(self->connection, size);
+    wire_consume(self->connection, size);
     self->remaining -= size;
     if (self->remaining == 0)
         self->state = H1_CHUNK_DATA_CR;
@@ -61,7 +60,7 @@ static bool take_data(struct h1_body *self)
 static void take_chunks(struct h1_body *self)
 {
     while (!self->failure && self->state < H1_BODY_TRAILERS) {
-        struct slice unread = h1_unread(self->connection);
+        struct slice unread = wire_unread(self->connection);
         if (unread.size == 0)
             return;
         if (self->state == H1_CHUNK_DATA) {
@@ -69,7 +68,7 @@ static void take_chunks(struct h1_body *self)
                 return;
         } else {
             self->failure = h1_chunk_step(self, unread.data[0]);
-            h1_consume(self->connection, 1);
+            wire_consume(self->connection, 1);
         }
     }
 }
@@ -96,7 +95,7 @@ static enum status parse_trailers(struct h1_body *self, struct slice unread)
     if (!copy.data)
         return NO_MEMORY;
     h1_parser_move(self->parser, copy.data);
-    h1_consume(self->connection, size);
+    wire_consume(self->connection, size);
     h1_drop_forbidden_trailers(&self->trailers);
     self->body.trailers = &self->trailers;
     return OK;
@@ -104,10 +103,10 @@ static enum status parse_trailers(struct h1_body *self, struct slice unread)
 
 static void take_trailers(struct h1_body *self)
 {
-    struct slice unread = h1_unread(self->connection);
+    struct slice unread = wire_unread(self->connection);
     enum status e = INCOMPLETE;
     if (unread.size >= 2 && !self->parser && memcmp(unread.data, "\r\n", 2) == 0) {
-        h1_consume(self->connection, 2);
+        wire_consume(self->connection, 2);
         e = OK;
     } else if (unread.size) {
         e = parse_trailers(self, unread);
@@ -145,7 +144,7 @@ static enum status wait_for_more(struct h1_body *self, instant deadline)
 {
     ask_for_more(self);
     deadline = clock_sooner(deadline, clock_after(loop_now(), self->idle));
-    enum status e = h1_read_more(self->connection, SIZE_MAX, deadline);
+    enum status e = wire_read_more(self->connection, SIZE_MAX, deadline);
     if (e != END)
         return e;
     if (self->state != H1_BODY_UNTIL_CLOSE)
@@ -183,11 +182,11 @@ static enum status splice_body(
 {
     struct h1_body *self = self_of(body);
     if (self->failure || self->state != H1_BODY_LENGTH || self->ready.size ||
-        h1_has_bytes(self->connection) || self->remaining < SPLICE_LEAST ||
+        wire_has_bytes(self->connection) || self->remaining < SPLICE_LEAST ||
         !self->connection->stream->ops->splice_in)
         return FULL;
     ask_for_more(self);
-    h1_give_if_empty(self->connection);
+    wire_give_if_empty(self->connection);
     size_t most = self->remaining < SIZE_MAX ? (size_t)self->remaining : SIZE_MAX;
     enum status e = splice_read(self->connection->stream, most,
         clock_sooner(deadline, clock_after(loop_now(), self->idle)), ret_splice, ret_size);
@@ -208,8 +207,8 @@ static enum status splice_body(
  * so that they leave in one piece; a long rest is spliced. */
 static bool wants_more(const struct h1_body *self)
 {
-    const struct h1_connection *connection = self->connection;
-    size_t here = h1_unread(connection).size;
+    const struct wire *connection = self->connection;
+    size_t here = wire_unread(connection).size;
     if (self->received || here == 0 || self->state == H1_BODY_COMPLETE || self->failure)
         return false;
     if (self->state != H1_BODY_LENGTH)
@@ -221,7 +220,7 @@ static bool wants_more(const struct h1_body *self)
 
 static void take_first(struct h1_body *self)
 {
-    enum status e = wants_more(self) ? h1_read_arrived(self->connection) : OK;
+    enum status e = wants_more(self) ? wire_read_arrived(self->connection) : OK;
     take(self);
     if (e == CLOSED || e == IO_ERROR) /* said only once, other than the end */
         self->failure = e;
@@ -243,7 +242,7 @@ static enum status wait_body(struct body *body, instant deadline)
     bool is_last;
     if (body_peek(body, &is_last).size || is_last || self->failure)
         return OK;
-    h1_give_if_empty(self->connection);
+    wire_give_if_empty(self->connection);
     enum status e = stream_wait_readable(self->connection->stream, deadline);
     return e == TIMEOUT || e == CANCELLED ? e : OK;
 }
@@ -253,9 +252,9 @@ static void drop_body(struct body *body)
 {
     struct h1_body *self = self_of(body);
     if (self->state != H1_BODY_COMPLETE)
-        h1_consume(self->connection, h1_unread(self->connection).size);
+        wire_consume(self->connection, wire_unread(self->connection).size);
     self->ready = SLICE_NONE;
-    h1_give_if_empty(self->connection);
+    wire_give_if_empty(self->connection);
 }
 
 /* --- the whole */
@@ -282,7 +281,7 @@ static int64_t known_length(const struct h1_framing *framing)
     return framing->kind == H1_LENGTH ? (int64_t)framing->length : BODY_LENGTH_UNKNOWN;
 }
 
-struct body *h1_body_init(struct h1_body *body, struct h1_connection *connection,
+struct body *h1_body_init(struct h1_body *body, struct wire *connection,
     const struct h1_limits *limits, const struct h1_framing *framing, struct arena *arena,
     int64_t idle)
 {

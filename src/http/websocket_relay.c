@@ -1,7 +1,6 @@
 #include "http/websocket_relay.h"
 
 #include "base/random.h"
-#include "http/h1_input.h"
 #include "run/loop.h"
 
 #define LINGER     (1 * SECOND)  /* of silence until a relay is parked */
@@ -23,16 +22,16 @@ static bool is_client(const struct websocket_side *side)
     return side == &side->relay->sides[WEBSOCKET_CLIENT];
 }
 
-static void init_side(
-    struct websocket_relay *relay, struct h1_connection *h1, int which, bool compresses)
+static void init_side(struct websocket_relay *relay, struct wire *wire, int which, bool compresses)
 {
-    relay->sides[which] = (struct websocket_side){.relay = relay, .h1 = h1, .heard = loop_now()};
+    relay->sides[which] =
+        (struct websocket_side){.relay = relay, .wire = wire, .heard = loop_now()};
     websocket_reader_init(&relay->sides[which].reader, which == WEBSOCKET_CLIENT, compresses,
         (uint64_t)relay->limits->message_max);
 }
 
-void websocket_relay_init(struct websocket_relay *relay, struct h1_connection *client,
-    struct h1_connection *service, bool compresses, const struct websocket_limits *limits)
+void websocket_relay_init(struct websocket_relay *relay, struct wire *client, struct wire *service,
+    bool compresses, const struct websocket_limits *limits)
 {
     *relay = (struct websocket_relay){.limits = limits,
         .code = WEBSOCKET_ABNORMAL,
@@ -112,7 +111,7 @@ static enum status write_all(struct websocket_side *to, struct slice bytes)
     for (;;) {
         size_t size = 0;
         enum status e =
-            stream_write(to->h1->stream, bytes.data, bytes.size, loop_now() + WRITE_WAIT, &size);
+            stream_write(to->wire->stream, bytes.data, bytes.size, loop_now() + WRITE_WAIT, &size);
         if (e != TIMEOUT || size == 0)
             return e;
         bytes = slice_from(bytes, size);
@@ -154,7 +153,7 @@ static void make_mask(unsigned char mask[4])
 static void write_own(struct websocket_side *to, const char *frame, size_t size)
 {
     to->is_busy = true;
-    (void)stream_write(to->h1->stream, frame, size, loop_now() + CLOSE_WAIT, NULL);
+    (void)stream_write(to->wire->stream, frame, size, loop_now() + CLOSE_WAIT, NULL);
     to->is_busy = false;
 }
 
@@ -169,7 +168,7 @@ static void send_close(struct websocket_side *to)
     to->was_closed = true;
     write_own(to, frame, size);
     if (to->is_ignored) /* it may wait for our end before it ends */
-        (void)stream_shutdown(to->h1->stream);
+        (void)stream_shutdown(to->wire->stream);
 }
 
 static void send_ping(struct websocket_side *to)
@@ -260,7 +259,7 @@ static enum status pass_on(struct websocket_side *from)
     size_t size, own;
     enum status e = OK;
     while (!e && !from->is_ignored) {
-        struct slice bytes = h1_unread(from->h1);
+        struct slice bytes = wire_unread(from->wire);
         e = measure(from, bytes, &size, &own);
         if (size && pass_bytes(to, slice_head(bytes, size))) {
             if (fiber_is_cancelled(fiber_current()))
@@ -269,18 +268,18 @@ static enum status pass_on(struct websocket_side *from)
             lose(to);
         }
         from->bytes += size;
-        h1_consume(from->h1, size + own);
+        wire_consume(from->wire, size + own);
     }
     if (e == END)
         to->was_closed = true;
     if (from->is_ignored)
-        h1_consume(from->h1, h1_unread(from->h1).size);
+        wire_consume(from->wire, wire_unread(from->wire).size);
     return e == INCOMPLETE ? OK : e;
 }
 
 static bool is_at_rest(const struct websocket_side *side)
 {
-    return !side->is_passing && !h1_has_bytes(side->h1) && websocket_is_between(&side->reader);
+    return !side->is_passing && !wire_has_bytes(side->wire) && websocket_is_between(&side->reader);
 }
 
 static bool may_park(const struct websocket_relay *relay)
@@ -299,7 +298,7 @@ static enum status read_more(struct websocket_side *from)
     for (;;) {
         if (until <= loop_now())
             until = loop_now() + LINGER;
-        enum status e = h1_read_more(from->h1, SIZE_MAX, until);
+        enum status e = wire_read_more(from->wire, SIZE_MAX, until);
         if (e == TIMEOUT && !may_park(relay)) {
             until = relay->moved + LINGER;
             continue;
@@ -319,7 +318,7 @@ static enum status read_and_pass(struct websocket_side *from)
     from->is_passing = false;
     if (e && e != END && e != CANCELLED) {
         expel(from, e, from->reader.code);
-        h1_consume(from->h1, h1_unread(from->h1).size);
+        wire_consume(from->wire, wire_unread(from->wire).size);
         fiber_wake(from->relay->keeper);
         e = OK;
     }
@@ -353,13 +352,13 @@ static void park(struct websocket_relay *relay)
     relay->is_parked = true;
     relay->has_stirred = false;
     for (int i = 0; i < 2; i++)
-        stream_park(relay->sides[i].h1->stream, stir, relay);
+        stream_park(relay->sides[i].wire->stream, stir, relay);
 }
 
 static void unpark(struct websocket_relay *relay)
 {
     for (int i = 0; relay->is_parked && i < 2; i++)
-        stream_unpark(relay->sides[i].h1->stream);
+        stream_unpark(relay->sides[i].wire->stream);
     relay->is_parked = false;
 }
 

@@ -10,9 +10,9 @@
  * its own, or a stream of HTTP/2 (RFC 8441) that is made to look like one. */
 #pragma once
 
-#include "http/h1.h"
 #include "http/websocket.h"
 #include "run/scope.h"
+#include "run/wire.h"
 
 struct websocket_limits {
     int64_t message_max; /* bytes of a message as it was sent; 0: any number. Then 1009 */
@@ -30,7 +30,7 @@ struct websocket_relay;
 
 struct websocket_side {
     struct websocket_relay *relay;
-    struct h1_connection *h1;       /* borrowed: where its bytes come from and go to */
+    struct wire *wire;              /* borrowed: where its bytes come from and go to */
     struct websocket_reader reader; /* of what it sends */
     bool is_busy;                   /* somebody writes to it at this moment */
     bool is_passing;                /* what it sent is being passed on */
@@ -65,8 +65,8 @@ struct websocket_relay {
 };
 
 /* `compresses`: permessage-deflate was agreed on. What either has read ahead is passed on too. */
-void websocket_relay_init(struct websocket_relay *relay, struct h1_connection *client,
-    struct h1_connection *service, bool compresses, const struct websocket_limits *limits);
+void websocket_relay_init(struct websocket_relay *relay, struct wire *client, struct wire *service,
+    bool compresses, const struct websocket_limits *limits);
 
 /* Passes on until the end; neither connection is closed, nor of use for anything else then.
  * Afterwards `reason` and `code` say how it ended. */

@@ -65,7 +65,7 @@ static struct slice request_of(struct arena *arena, const struct control_questio
         question->method, question->target, question->body.size, SLICE_ARG(question->body));
 }
 
-static enum status exchange(struct h1_connection *h1, struct arena *arena,
+static enum status exchange(struct wire *wire, struct arena *arena,
     const struct control_question *question, instant deadline, struct control_answer *ret_answer)
 {
     static const struct h1_limits limits = H1_LIMITS_DEFAULT;
@@ -76,13 +76,13 @@ static enum status exchange(struct h1_connection *h1, struct arena *arena,
     if (!request.data)
         return NO_MEMORY;
     fields_init(&response.fields, arena);
-    enum status e = stream_write(h1->stream, request.data, request.size, deadline, NULL);
+    enum status e = stream_write(wire->stream, request.data, request.size, deadline, NULL);
     if (!e)
-        e = h1_read_response(h1, arena, &limits, http_method_of(slice_of_text(question->method)),
+        e = h1_read_response(wire, arena, &limits, http_method_of(slice_of_text(question->method)),
             deadline, &response, &framing);
     if (e)
         return e;
-    h1_body_init(&body, h1, &limits, &framing, arena, 0);
+    h1_body_init(&body, wire, &limits, &framing, arena, 0);
     e = body_read_all(&body.body, arena, ANSWER_MAX, deadline, &ret_answer->body);
     body_drop(&body.body);
     ret_answer->status = response.status;
@@ -93,21 +93,21 @@ enum status control_call(struct arena *arena, struct slice path,
     const struct control_question *question, struct control_answer *ret_answer)
 {
     struct stream *stream;
-    struct h1_connection h1;
+    struct wire wire;
     instant deadline = loop_now() + (question->patience ? question->patience : CALL_TIME);
     enum status e = connect_to(path, deadline, &stream);
     if (e)
         return e;
-    h1_init(&h1, stream);
-    e = exchange(&h1, arena, question, deadline, ret_answer);
+    wire_init(&wire, stream);
+    e = exchange(&wire, arena, question, deadline, ret_answer);
     if (!e && question->ret_descriptor) {
-        int copy = fcntl(socket_descriptor(h1.stream), F_DUPFD_CLOEXEC, 3);
+        int copy = fcntl(socket_descriptor(wire.stream), F_DUPFD_CLOEXEC, 3);
         if (copy < 0)
             e = IO_ERROR;
         else
             *question->ret_descriptor = copy;
     }
-    h1_release(&h1);
+    wire_release(&wire);
     return e;
 }
 

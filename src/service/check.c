@@ -42,8 +42,7 @@ static struct slice write_head(struct question *q)
     return text.failed ? SLICE_NONE : text_slice(&text);
 }
 
-static enum status read_answer(
-    struct question *q, struct h1_connection *connection, struct arena *arena)
+static enum status read_answer(struct question *q, struct wire *connection, struct arena *arena)
 {
     struct http_response response = {0};
     struct h1_framing framing;
@@ -65,14 +64,14 @@ static enum status read_answer(
 
 static enum status ask_h1(struct question *q, struct stream *stream, struct arena *arena)
 {
-    struct h1_connection connection;
+    struct wire connection;
     struct slice head = write_head(q);
-    h1_init(&connection, stream);
+    wire_init(&connection, stream);
     enum status e =
         head.data ? stream_write(stream, head.data, head.size, q->deadline, NULL) : TOO_LARGE;
     if (!e)
         e = read_answer(q, &connection, arena);
-    h1_release(&connection);
+    wire_release(&connection);
     return e;
 }
 

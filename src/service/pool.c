@@ -91,7 +91,7 @@ void pool_discard(struct upstream *upstream)
     if (!upstream)
         return;
     struct pool *pool = upstream->pool;
-    h1_release(&upstream->h1);
+    wire_release(&upstream->wire);
     free(upstream);
     unreserve(pool->endpoint);
     wake_first(pool);
@@ -118,7 +118,7 @@ static void expire(struct timer *timer)
     list_each (node, &pool->idle) {
         struct upstream *upstream = list_entry(node, struct upstream, node);
         if (upstream->expires <= loop_now()) {
-            stream_unpark(upstream->h1.stream);
+            stream_unpark(upstream->wire.stream);
             drop_idle(upstream);
         } else if (upstream->expires < next) {
             next = upstream->expires;
@@ -132,7 +132,7 @@ static void park(struct upstream *upstream)
     struct pool *pool = upstream->pool;
     list_push_front(&pool->idle, &upstream->node);
     add_to(&pool->idle_count, 1);
-    stream_park(upstream->h1.stream, idle_ended, upstream);
+    stream_park(upstream->wire.stream, idle_ended, upstream);
     if (!timer_is_set(&pool->expiry) || upstream->expires < pool->expiry.when)
         timer_set(&pool->expiry, upstream->expires);
 }
@@ -143,9 +143,9 @@ static struct upstream *take_idle(struct pool *pool, const struct tls_client *cl
 {
     while (!list_is_empty(&pool->idle)) {
         struct upstream *upstream = list_entry(pool->idle.next, struct upstream, node);
-        stream_unpark(upstream->h1.stream);
+        stream_unpark(upstream->wire.stream);
         take_off_idle(upstream);
-        if (upstream->client == client && stream_is_quiet(upstream->h1.stream))
+        if (upstream->client == client && stream_is_quiet(upstream->wire.stream))
             return upstream;
         pool_discard(upstream);
     }
@@ -187,7 +187,7 @@ static struct upstream *new_upstream(struct pool *pool, struct stream *stream)
     upstream->pool = pool;
     upstream->born = loop_now();
     list_init(&upstream->node);
-    h1_init(&upstream->h1, stream);
+    wire_init(&upstream->wire, stream);
     return upstream;
 }
 
@@ -232,7 +232,7 @@ static bool send_over(struct upstream *upstream, struct pool *to)
         .born = upstream->born,
         .expires = upstream->expires,
         .requests = upstream->requests};
-    transfer->descriptor = stream_release(upstream->h1.stream);
+    transfer->descriptor = stream_release(upstream->wire.stream);
     if (transfer->descriptor < 0) {
         free(transfer);
         return false;
@@ -403,7 +403,7 @@ static bool may_go_on(const struct upstream *upstream, const struct connection_o
         return false;
     if (options->lifetime && loop_now() >= clock_after(upstream->born, options->lifetime))
         return false;
-    return !h1_has_bytes(&upstream->h1) && stream_is_quiet(upstream->h1.stream);
+    return !wire_has_bytes(&upstream->wire) && stream_is_quiet(upstream->wire.stream);
 }
 
 void pool_give(struct upstream *upstream, const struct connection_options *options)
@@ -443,7 +443,7 @@ void pool_close(struct pool *pool)
     timer_cancel(&pool->expiry);
     list_each (node, &pool->idle) {
         struct upstream *upstream = list_entry(node, struct upstream, node);
-        stream_unpark(upstream->h1.stream);
+        stream_unpark(upstream->wire.stream);
         drop_idle(upstream);
     }
     pool_h2_close(pool);

@@ -46,7 +46,7 @@ struct pool {
 /* A connection to an endpoint. While a request uses it, the request owns it. */
 struct upstream {
     struct list node;
-    struct h1_connection h1;
+    struct wire wire;
     struct pool *pool;               /* borrowed */
     const struct tls_client *client; /* what TLS was begun with, counted by it; NULL: in clear */
     instant born, expires;

@@ -44,8 +44,8 @@ static enum status send_head(struct call *call)
 {
     struct upload *upload = &call->upload;
     instant until = clock_after(loop_now(), call->service->options->timeout.idle);
-    enum status e =
-        stream_write(call->upstream->h1.stream, upload->head.data, upload->head.size, until, NULL);
+    enum status e = stream_write(
+        call->upstream->wire.stream, upload->head.data, upload->head.size, until, NULL);
     upload->head = SLICE_NONE;
     return e;
 }
@@ -54,7 +54,7 @@ static enum status send_request(struct call *call, struct body *body, bool *ret_
 {
     struct upload *upload = &call->upload;
     uint64_t sent = 0;
-    enum status e = h1_send(call->upstream->h1.stream, upload->head, body, &upload->framing,
+    enum status e = h1_send(call->upstream->wire.stream, upload->head, body, &upload->framing,
         call->service->options->timeout.idle, call->x->deadline, &sent, ret_source_failed);
     give_buffer(upload);
     return e;
@@ -62,17 +62,17 @@ static enum status send_request(struct call *call, struct body *body, bool *ret_
 
 static enum status read_head(struct call *call, instant deadline)
 {
-    struct h1_connection *h1 = &call->upstream->h1;
-    enum status e = h1_read_response(h1, &call->x->arena, &upstream_limits, call->x->request.method,
-        deadline, &call->response, &call->framing);
+    struct wire *wire = &call->upstream->wire;
+    enum status e = h1_read_response(wire, &call->x->arena, &upstream_limits,
+        call->x->request.method, deadline, &call->response, &call->framing);
     if (e == END || e == CLOSED || e == IO_ERROR)
-        return connect_status_of_end(h1->stream);
+        return connect_status_of_end(wire->stream);
     return e;
 }
 
 static struct body *begin_body(struct call *call)
 {
-    return h1_body_init(&call->answer.h1, &call->upstream->h1, &upstream_limits, &call->framing,
+    return h1_body_init(&call->answer.h1, &call->upstream->wire, &upstream_limits, &call->framing,
         &call->x->arena, call_idle(call));
 }
 
@@ -82,7 +82,7 @@ static struct body *begin_body(struct call *call)
 static bool may_repeat(const struct call *call, enum status e)
 {
     const struct upstream *upstream = call->upstream;
-    if (e != UPSTREAM_CLOSED || upstream->requests == 0 || h1_has_bytes(&upstream->h1))
+    if (e != UPSTREAM_CLOSED || upstream->requests == 0 || wire_has_bytes(&upstream->wire))
         return false;
     return http_method_is_idempotent(call->x->request.method) || upload_left_nothing(&call->upload);
 }

@@ -24,12 +24,12 @@ static void note(struct websocket_call *websocket, struct exchange_facts *facts)
         facts->reason = relay->reason;
 }
 
-static void run(struct tunnel *tunnel, struct exchange *x, struct h1_connection *client)
+static void run(struct tunnel *tunnel, struct exchange *x, struct wire *client)
 {
     struct websocket_call *websocket = list_entry(tunnel, struct websocket_call, tunnel);
     struct call *call = websocket->call;
     x->deadline = NEVER;
-    websocket_relay_init(&websocket->relay, client, &call->upstream->h1, websocket->compresses,
+    websocket_relay_init(&websocket->relay, client, &call->upstream->wire, websocket->compresses,
         x->websocket ? x->websocket : &websocket_usual_limits);
     websocket->is_running = true;
     websocket->relay.is_draining = websocket->is_draining;

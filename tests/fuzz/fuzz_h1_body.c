@@ -23,12 +23,12 @@ static struct outcome read_body(
 {
     struct outcome outcome = {.bytes = text_growing(0)};
     struct h1_framing framing = {.kind = kind, .length = kind == H1_LENGTH ? 20 : 0};
-    struct h1_connection connection;
+    struct wire connection;
     struct h1_body body;
     struct script script;
     struct slice part;
     script_init(&script, input, piece);
-    h1_init(&connection, &script.stream);
+    wire_init(&connection, &script.stream);
     h1_body_init(&body, &connection, &limits, &framing, arena, 0);
     for (;;) {
         bool last = false;
@@ -45,7 +45,7 @@ static struct outcome read_body(
         outcome.trailers = *body.body.trailers;
     body_drop(&body.body);
     outcome.rest = connection.end - connection.begin + script.input.size;
-    h1_release(&connection);
+    wire_release(&connection);
     script_release(&script);
     return outcome;
 }

@@ -13,7 +13,7 @@ struct fixture {
     struct loop *loop;
     struct arena arena;
     struct script script;
-    struct h1_connection connection;
+    struct wire connection;
     struct http_request request;
     struct http_response response;
     struct h1_framing framing;
@@ -34,7 +34,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
     struct loop_counters counters;
     if (f->connection.stream)
-        h1_release(&f->connection);
+        wire_release(&f->connection);
     script_release(&f->script);
     loop_read_counters(f->loop, &counters);
     assert_int_equal(counters.buffers_lent, 0);
@@ -46,10 +46,10 @@ static int tear_down(void **state)
 static void begin(struct fixture *f, struct slice input, size_t piece)
 {
     if (f->connection.stream)
-        h1_release(&f->connection);
+        wire_release(&f->connection);
     script_release(&f->script);
     script_init(&f->script, input, piece);
-    h1_init(&f->connection, &f->script.stream);
+    wire_init(&f->connection, &f->script.stream);
 }
 
 static enum status read_request(struct fixture *f)
@@ -98,7 +98,7 @@ static void pipelined_requests_come_in_order(void **state)
     struct slice bytes;
     assert_ok(read_request(f));
     assert_slice(f->request.path, "/1");
-    assert_true(h1_has_bytes(&f->connection));
+    assert_true(wire_has_bytes(&f->connection));
     assert_ok(read_request(f));
     assert_slice(f->request.path, "/2");
     struct body *body = begin_body(f);

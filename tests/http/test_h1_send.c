@@ -383,11 +383,11 @@ static void a_chunked_message_comes_back(void **state)
     assert_ok(h1_send(&f->script.stream, head, parts_init(&parts, texts, false), &framing, 0, NEVER,
         &f->sent, &f->is_source));
     struct script other;
-    struct h1_connection connection;
+    struct wire connection;
     struct h1_body body;
     struct slice all;
     script_init(&other, text_slice(&f->script.output), 7);
-    h1_init(&connection, &other.stream);
+    wire_init(&connection, &other.stream);
     assert_ok(
         h1_read_response(&connection, &f->arena, &limits, METHOD_GET, NEVER, &back, &framing_back));
     assert_int_equal(back.status, 201);
@@ -396,7 +396,7 @@ static void a_chunked_message_comes_back(void **state)
     assert_slice(all, "oneand twothree");
     body_drop(&body.body);
     assert_true(h1_body_is_complete(&body));
-    h1_release(&connection);
+    wire_release(&connection);
     assert_true(other.is_closed);
     script_release(&other);
 }

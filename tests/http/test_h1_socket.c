@@ -14,7 +14,7 @@ static const struct h1_limits usual = H1_LIMITS_DEFAULT;
 
 /* One connection, seen from both ends, and what the sides noticed. */
 struct scene {
-    struct h1_connection client, server;
+    struct wire client, server;
     struct arena client_arena, server_arena;
     struct scope scope;
     fiber_function *play_server, *play_client;
@@ -33,16 +33,16 @@ static void play(void *argument)
     struct scene *scene = argument;
     struct stream *a, *b;
     assert_ok(socket_pair(&a, &b));
-    h1_init(&scene->client, a);
-    h1_init(&scene->server, b);
+    wire_init(&scene->client, a);
+    wire_init(&scene->server, b);
     arena_init(&scene->client_arena, 0, 0);
     arena_init(&scene->server_arena, 0, 0);
     scope_init(&scene->scope);
     assert_ok(scope_start(&scene->scope, scene->play_server, scene));
     scene->play_client(scene);
     assert_ok(scope_wait(&scene->scope, loop_now() + 30 * SECOND));
-    h1_release(&scene->client);
-    h1_release(&scene->server);
+    wire_release(&scene->client);
+    wire_release(&scene->server);
     arena_release(&scene->client_arena);
     arena_release(&scene->server_arena);
     struct loop_counters counters;
@@ -61,7 +61,7 @@ static void run_scene(fiber_function *client, fiber_function *server)
 
 /* --- the sides' common steps */
 
-static void say(struct h1_connection *connection, struct slice text)
+static void say(struct wire *connection, struct slice text)
 {
     assert_ok(
         stream_write(connection->stream, text.data, text.size, loop_now() + 30 * SECOND, NULL));
@@ -120,7 +120,7 @@ static struct source source_of(uint64_t size, bool is_known)
 }
 
 static enum status send_source(
-    struct scene *scene, struct h1_connection *to, struct slice head, struct source source)
+    struct scene *scene, struct wire *to, struct slice head, struct source source)
 {
     struct h1_framing framing = {.kind = source.body.length >= 0 ? H1_LENGTH : H1_CHUNKED,
         .length = source.body.length >= 0 ? (uint64_t)source.body.length : 0};

@@ -18,7 +18,7 @@ static const struct h1_limits usual = H1_LIMITS_DEFAULT;
  * what it sent from `browser`. */
 struct scene {
     struct stream *service, *client, *browser;
-    struct h1_connection upstream;
+    struct wire upstream;
     struct arena arena;
     struct scope scope;
     size_t announced, written; /* by the service: what it says, what it sends */
@@ -83,7 +83,7 @@ static void begin(struct scene *scene, size_t announced, size_t written)
     *scene = (struct scene){.announced = announced, .written = written};
     assert_ok(socket_pair(&scene->service, &upstream));
     assert_ok(socket_pair(&scene->client, &scene->browser));
-    h1_init(&scene->upstream, upstream);
+    wire_init(&scene->upstream, upstream);
     arena_init(&scene->arena, 0, 0);
     scope_init(&scene->scope);
     assert_ok(scope_start(&scene->scope, serve, scene));
@@ -93,7 +93,7 @@ static void begin(struct scene *scene, size_t announced, size_t written)
 static void end(struct scene *scene)
 {
     assert_ok(scope_wait(&scene->scope, loop_now() + 30 * SECOND));
-    h1_release(&scene->upstream);
+    wire_release(&scene->upstream);
     stream_close(scene->service);
     stream_close(scene->client);
     stream_close(scene->browser);
@@ -198,7 +198,7 @@ static size_t peeked(size_t written)
     bool last = false;
     scene = (struct scene){.announced = written, .written = written};
     assert_ok(socket_pair(&scene.service, &upstream));
-    h1_init(&scene.upstream, upstream);
+    wire_init(&scene.upstream, upstream);
     arena_init(&scene.arena, 0, 0);
     serve(&scene);
     assert_ok(h1_read_response(
@@ -209,7 +209,7 @@ static size_t peeked(size_t written)
         assert_int_equal(here.data[i], byte_at(i));
     assert_int_equal(last, here.size == written);
     body_drop(&scene.body.body);
-    h1_release(&scene.upstream);
+    wire_release(&scene.upstream);
     stream_close(scene.service);
     arena_release(&scene.arena);
     return here.size;

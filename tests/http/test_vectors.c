@@ -25,8 +25,7 @@
 static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
 /* One message: head and body. */
-static enum status read_message(
-    struct h1_connection *connection, struct arena *arena, bool *ret_keep_alive)
+static enum status read_message(struct wire *connection, struct arena *arena, bool *ret_keep_alive)
 {
     struct http_request request;
     struct h1_framing framing;
@@ -48,12 +47,12 @@ static enum status read_message(
 static struct slice verdict_of(struct arena *arena, struct slice bytes, size_t piece)
 {
     struct script script;
-    struct h1_connection connection;
+    struct wire connection;
     struct text text = text_growing(0);
     enum status e = OK;
     bool keep_alive = true;
     script_init(&script, bytes, piece);
-    h1_init(&connection, &script.stream);
+    wire_init(&connection, &script.stream);
     for (int i = 0; i < MESSAGES_MAX && e == OK && keep_alive; i++) {
         e = read_message(&connection, arena, &keep_alive);
         if (e == END)
@@ -61,12 +60,12 @@ static struct slice verdict_of(struct arena *arena, struct slice bytes, size_t p
         text_add_char(&text, ' ');
         text_add(&text, slice_of_text(status_word(e)));
     }
-    if (!keep_alive && (h1_has_bytes(&connection) || script.input.size))
+    if (!keep_alive && (wire_has_bytes(&connection) || script.input.size))
         text_add_literal(&text, " unread");
     struct slice verdict = arena_copy(arena, text_slice(&text));
     text_release(&text);
     script_release(&script);
-    h1_release(&connection);
+    wire_release(&connection);
     return verdict;
 }
 
