@@ -15,7 +15,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from measure import bars, machine, proxies, reload, scenarios  # noqa: E402
+from measure import bars, http2, machine, proxies, reload, scenarios  # noqa: E402
 
 
 class Programs(unittest.TestCase):
@@ -133,6 +133,38 @@ class Programs(unittest.TestCase):
         self.assertEqual(self.load("--seconds", "0.1")["errors"], 0)
 
 
+class Grpc(unittest.TestCase):
+    """The two ends of the gRPC load, without a proxy between them."""
+
+    def test_every_call_is_answered_with_its_message(self):
+        with tempfile.TemporaryDirectory() as folder:
+            backend = http2.GrpcBackend(folder, 0).start()
+            self.addCleanup(backend.stop)
+            done = subprocess.run([proxies.program("load_grpc"), "--port", str(backend.port), "--seconds", "0.3",
+                                   "--connections", "2"], stdout=subprocess.PIPE, text=True, check=True)
+        report = json.loads(done.stdout)
+        self.assertEqual(report["errors"], 0)
+        self.assertGreater(report["requests"], 100)
+
+    def test_an_answer_that_is_no_grpc_is_an_error(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = os.path.join(folder, "nginx.conf")
+            port = machine.free_port()
+            with open(config, "w") as file:
+                file.write(f"daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}}\n"
+                           f"http {{ access_log off; keepalive_requests 1000000;\n"
+                           f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;\n"
+                           f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
+                           f"server {{ listen 127.0.0.1:{port} http2; return 200 none; }} }}\n")
+            with subprocess.Popen(["nginx", "-c", config], stderr=subprocess.DEVNULL) as nginx:
+                machine.wait_for_port(port, nginx)
+                done = subprocess.run([proxies.program("load_grpc"), "--port", str(port), "--seconds", "0.1",
+                                       "--connections", "1"], stdout=subprocess.PIPE, text=True)
+                nginx.terminate()
+        self.assertEqual(done.returncode, 1)
+        self.assertGreater(json.loads(done.stdout)["errors"], 0)
+
+
 class Figures(unittest.TestCase):
     """The arithmetic of the report."""
 
@@ -145,6 +177,12 @@ class Figures(unittest.TestCase):
             "nginx": one, "haproxy": other, "weir": ours, "forwarder": floor}}})
         self.assertEqual([(line[3], line[5]) for line in found],
                          [("0.79", "reached"), ("1.32", "**falls short**"), ("1.12", "**falls short**")])
+
+    def test_http2_has_a_peer_of_its_own(self):
+        found = bars.judge({"h2-tls": {"title": "t", "proxies": {
+            "nginx": {"cpu_us": [20, 0, 0]}, "h2o": {"cpu_us": [10, 0, 0]}, "weir": {"cpu_us": [11, 0, 0]}}}})
+        self.assertEqual([(line[2], line[3], line[5]) for line in found],
+                         [("h2o, 10 µs", "1.10", "**falls short**")])
 
     def test_a_missing_weir_is_said(self):
         peer = {"cpu_us": [10.0, 9, 11], "p99_us": [500.0, 1, 2]}

@@ -2,7 +2,8 @@
 
 from . import reload
 
-PEERS = ("nginx", "haproxy")
+PEERS = ("nginx", "haproxy", "h2o")
+HTTP2_LIMITS = {"h2-tls": 1.0, "grpc-unary": 0.85}
 NOT_MEASURED = "not measured"
 
 
@@ -51,6 +52,8 @@ def judge_load(name, scenario):
         return against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", 0.9)
     if name.startswith("tls-"):
         return judge_tls(name, scenario)
+    if name in HTTP2_LIMITS:
+        return against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", HTTP2_LIMITS[name])
     if name.startswith("rate-"):
         return against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0)
     return (against_peer(f"{title}: CPU µs", proxies, "cpu_us", "µs", 0.8) +

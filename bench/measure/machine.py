@@ -106,6 +106,16 @@ def rss_bytes(pids):
     return total
 
 
+def cpu_ns(pids):
+    """Processor time that the processes' threads have used so far, by the scheduler's own account."""
+    total = 0
+    for pid in pids:
+        for path in glob.glob(f"/proc/{pid}/task/*/schedstat"):
+            with open(path) as file:
+                total += int(file.read().split()[0])
+    return total
+
+
 def first_line(command):
     """The first line that a command prints, on either stream."""
     try:

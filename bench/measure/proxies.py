@@ -51,6 +51,7 @@ class Proxy:
     """One running program that answers on a port. Subclasses say how it is written down and started."""
 
     name = ""
+    is_general = True  # takes part in all scenarios; False: only in those that name it
 
     def __init__(self, folder, backend_port, workers=1, cores=(0,), body="100k", tls=False):
         self.folder = folder
@@ -198,6 +199,24 @@ class Weir(Proxy):
         return os.path.join(self.sockets.name, f"{self.port}.sock")
 
 
+class H2O(Proxy):
+    """A peer for HTTP/2 alone."""
+
+    name = "h2o"
+    is_general = False
+
+    @classmethod
+    def version(cls):
+        return machine.first_line(["h2o", "-v"])
+
+    def tls_values(self, pair):
+        as_root = os.geteuid() == 0  # else it becomes nobody, who may not write its log
+        return {"TLS": pair, "USER": "user: root" if as_root else ""}
+
+    def command(self):
+        return ["h2o", "-c", self.configure("h2o.conf")]
+
+
 class Backend(Proxy):
     """Not measured; it stands behind all of them."""
 
@@ -207,7 +226,7 @@ class Backend(Proxy):
         return [program("backend"), str(self.port)]
 
 
-KINDS = {kind.name: kind for kind in (Forwarder, Weir, Nginx, HAProxy)}
+KINDS = {kind.name: kind for kind in (Forwarder, Weir, Nginx, HAProxy, H2O)}
 
 
 def installed(names):

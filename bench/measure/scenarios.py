@@ -76,6 +76,9 @@ class Bench:
         self.seconds = seconds
         self.rounds = rounds
 
+    def general_kinds(self):
+        return [kind for kind in self.kinds if kind.is_general]
+
     def cores(self, workers):
         """(the proxies' cores, everyone else's)."""
         return ((0,), (1,)) if workers == 1 else ((0, 1), (0, 1))
@@ -120,7 +123,7 @@ def start_all(bench, scenario, backend):
     proxy_cores, _ = bench.cores(scenario.workers)
     is_tls = isinstance(scenario, TlsScenario)
     return [kind(bench.folder, backend.port, scenario.workers, proxy_cores, scenario.body or "100k", is_tls).start()
-            for kind in bench.kinds if not is_tls or kind is not Forwarder]
+            for kind in bench.general_kinds() if not is_tls or kind is not Forwarder]
 
 
 def fixed_rate(results):
@@ -175,7 +178,7 @@ def measure_idle_tls(bench, results, count=10000):
 def measure_idle(bench, _results, count=10000, is_tls=False):
     """Resident memory for each idle keep-alive connection that has had one request."""
     figures = {}
-    for kind in bench.kinds:
+    for kind in bench.general_kinds():
         if is_tls and kind is Forwarder:
             continue
         backend = Backend(bench.folder, 0, cores=(1,)).start()
