@@ -123,8 +123,8 @@ static void run_connection(void *argument)
 void connection_drain(struct connection *connection, instant grace)
 {
     connection->is_unwanted = true;
-    if (connection->tunnel)
-        connection->tunnel->drain(connection->tunnel);
+    if (connection->carrier.tunnel)
+        connection->carrier.tunnel->drain(connection->carrier.tunnel);
     if (connection->carrier.fiber) {
         h2_connection_drain(connection);
     } else if (connection->h2) {

@@ -25,7 +25,6 @@ struct connection {
     enum protocol protocol;
     struct h2_session *h2; /* owned; NULL: not HTTP/2 */
     uint64_t requests;     /* served */
-    struct tunnel *tunnel; /* that an exchange of it has become; NULL: none has. In that's arena */
     bool is_unwanted;      /* its client is to go elsewhere (HTTP/2) */
     bool is_idle_too_long; /* the same, and nothing is under way (HTTP/2) */
     bool writes_interim;   /* some fiber does, at this moment */

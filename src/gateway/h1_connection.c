@@ -1,7 +1,5 @@
 #include "gateway/h1_connection.h"
 
-#include <stdatomic.h>
-
 #include "run/loop.h"
 
 #define FIRST_BLOCK  (4 * 1024)         /* of an exchange's arena, on its fiber's stack */
@@ -71,7 +69,7 @@ static struct h1_framing response_framing(const struct exchange *x, bool keep_al
 {
     const struct body *body = x->response.body;
     struct h1_framing framing = {.kind = H1_LENGTH, .keep_alive = keep_alive};
-    if (x->tunnel && x->response.status == 101) {
+    if (serving_is_tunnel(x)) {
         framing.kind = H1_NO_BODY;
         framing.is_upgrade = true;
     } else if (http_response_has_no_body(x->request.method, x->response.status)) {
@@ -149,20 +147,6 @@ static bool discard_rest(struct exchange *x, struct h1_body *body)
     return e == END;
 }
 
-/* The connection is the tunnel's from now on. */
-static void run_tunnel(struct connection *connection, struct exchange *x)
-{
-    struct server *server = connection->carrier.server;
-    connection->tunnel = x->tunnel;
-    atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
-    if (server->is_draining)
-        x->tunnel->drain(x->tunnel);
-    x->tunnel->run(x->tunnel, x, &connection->wire);
-    atomic_fetch_sub_explicit(&server->tunnels, 1, memory_order_relaxed);
-    connection->tunnel = NULL;
-    x->facts.ended = clock_now();
-}
-
 /* One request that was read: answers it; true when the connection can go on. */
 static bool answer_request(struct connection *connection, struct exchange *x,
     const struct server_rules *rules, const struct h1_framing *framing)
@@ -179,8 +163,8 @@ static bool answer_request(struct connection *connection, struct exchange *x,
     bool go_on = may_go_on(connection, x, &body, rules);
     enum status e = send_answer(connection, x, rules, &go_on);
     stream_on_break(connection->wire.stream, NULL, NULL);
-    if (!e && x->tunnel && x->response.status == 101) {
-        run_tunnel(connection, x);
+    if (!e && serving_is_tunnel(x)) {
+        serving_run_tunnel(x, &connection->wire);
         go_on = false;
     }
     body_drop(x->response.body);

@@ -108,8 +108,9 @@ void server_drain_patiently(struct server *server)
     server->is_draining = true;
     list_each (node, &server->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
-        if (connection->tunnel)
-            connection->tunnel->drain(connection->tunnel);
+        struct tunnel *tunnel = connection->carrier.tunnel;
+        if (tunnel)
+            tunnel->drain(tunnel);
     }
     drain_http2(server, NULL);
 }

@@ -1,5 +1,7 @@
 #include "gateway/serving.h"
 
+#include <stdatomic.h>
+
 #include "http/forwarded.h"
 #include "run/loop.h"
 #include "run/tls.h"
@@ -101,6 +103,20 @@ void serving_sent(struct exchange *x, enum status e, bool is_source)
     x->facts.ended = clock_now();
     if (e && x->facts.reason == OK)
         x->facts.reason = is_source || e == CANCELLED ? serving_reason(x, e) : CLIENT_CLOSED;
+}
+
+void serving_run_tunnel(struct exchange *x, struct wire *client)
+{
+    struct carrier *carrier = x->connection;
+    struct server *server = carrier->server;
+    carrier->tunnel = x->tunnel;
+    atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
+    if (server->is_draining)
+        x->tunnel->drain(x->tunnel);
+    x->tunnel->run(x->tunnel, x, client);
+    atomic_fetch_sub_explicit(&server->tunnels, 1, memory_order_relaxed);
+    carrier->tunnel = NULL;
+    x->facts.ended = clock_now();
 }
 
 void serving_end(struct exchange *x, bool is_silent)

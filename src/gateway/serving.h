@@ -21,6 +21,7 @@ struct carrier {
     struct server *server;           /* borrowed */
     const struct entrance *entrance; /* borrowed */
     struct fiber *fiber;             /* that serves it; NULL while parked */
+    struct tunnel *tunnel;           /* that its exchange has become; NULL: it has not */
     bool is_broken;                  /* the client is gone; its exchange has been cancelled */
 };
 
@@ -43,6 +44,15 @@ void serving_finish_fields(struct exchange *x, const struct server_rules *rules)
 
 /* Sending the answer has ended with `e`; `is_source`: its body was at fault, not the client. */
 void serving_sent(struct exchange *x, enum status e, bool is_source);
+
+/* True when what was answered makes a tunnel of the exchange once its head is sent. */
+static inline bool serving_is_tunnel(const struct exchange *x)
+{
+    return x->tunnel && x->response.status == 101;
+}
+
+/* What the client says and hears is the tunnel's from now on, until that has ended. */
+void serving_run_tunnel(struct exchange *x, struct wire *client);
 
 /* Ends it: the log line, and all that it holds. `is_silent`: no request came. */
 void serving_end(struct exchange *x, bool is_silent);
