@@ -113,7 +113,7 @@ static const struct option connection_option_list[] = {
     {"max", OPTION_INTEGER, offsetof(struct connection_options, max), .fallback = "1024",
         .minimum = 1, .maximum = 1000000,
         .help = "Connections to one endpoint, by all workers. Further requests wait."},
-    {"idle", OPTION_INTEGER, offsetof(struct connection_options, idle), .fallback = "256",
+    {"idle", OPTION_INTEGER, offsetof(struct connection_options, idle), .fallback = "1024",
         .minimum = 0, .maximum = 1000000,
         .help = "Connections that each worker keeps open for one endpoint while they have nothing "
                 "to do."},

@@ -40,7 +40,7 @@ static void test_defaults(void **state)
     assert_int_equal(r.options.timeout.first_byte, 30 * SECOND);
     assert_int_equal(r.options.timeout.idle, 30 * SECOND);
     assert_int_equal(r.options.connections.max, 1024);
-    assert_int_equal(r.options.connections.idle, 256);
+    assert_int_equal(r.options.connections.idle, 1024);
     assert_int_equal(r.options.connections.idle_timeout, 55 * SECOND);
     assert_int_equal(r.options.outlier.failures, 5);
     assert_int_equal(r.options.outlier.eject, 30 * SECOND);
