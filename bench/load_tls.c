@@ -7,6 +7,7 @@
  *              full         each request on a new connection, with a whole handshake
  *              resumed      each on a new connection that resumes a session
  *              idle         one request on each connection; then waits for a line on stdin
+ *              websocket    the same of a handshake and a message, which must come back
  *       --connections N                                                                   (64)
  *       --seconds S         what is measured                                               (3)
  *       --warm-up S         run before that, not counted                                   (0)
@@ -24,13 +25,22 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-enum mode { KEEP_ALIVE, FULL, RESUMED, IDLE };
-static const char *const mode_names[] = {"keep-alive", "full", "resumed", "idle", NULL};
+enum mode { KEEP_ALIVE, FULL, RESUMED, IDLE, WEBSOCKET };
+static const char *const mode_names[] = {
+    "keep-alive", "full", "resumed", "idle", "websocket", NULL};
 
 enum { EVENTS = 512, ROOM = 16384 };
 
 static const char request[] = "GET /users/7 HTTP/1.1\r\nHost: bench.example\r\n"
                               "User-Agent: load/1\r\nAccept: */*\r\n\r\n";
+
+/* A handshake, and at once the message "hello", masked with zeros. */
+static const char upgrade[] = "GET /users/7 HTTP/1.1\r\nHost: bench.example\r\n"
+                              "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                              "Sec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                              "\x82\x85\0\0\0\0hello";
+static const char echo[] = "\x82\5hello";
 
 struct options {
     uint16_t port;
@@ -136,12 +146,23 @@ static void finish(struct run *r, struct conn *c)
     }
 }
 
+static int judge_echo(const struct conn *c, size_t head)
+{
+    size_t have = c->have - head, size = sizeof echo - 1;
+    if (memcmp(c->answer, "HTTP/1.1 101", 12) != 0 || have > size ||
+        memcmp(c->answer + head, echo, have) != 0)
+        return -1;
+    return have == size;
+}
+
 /* 1: the answer is whole; 0: not yet; -1: it is wrong. */
 static int judge(const struct run *r, const struct conn *c)
 {
     struct head head;
     if (!head_parse(c->answer, c->have, &head))
         return c->have == sizeof c->answer ? -1 : 0;
+    if (r->options.mode == WEBSOCKET)
+        return judge_echo(c, head.length);
     if (memcmp(c->answer, "HTTP/1.1 200", 12) != 0 || head.body != r->options.length)
         return -1;
     return c->have == head.length + head.body;
@@ -156,7 +177,9 @@ static void drive(struct run *r, struct conn *c)
         if (c->stage == SHAKING) {
             result = SSL_do_handshake(c->ssl);
         } else if (c->stage == ASKING) {
-            result = SSL_write(c->ssl, request, sizeof request - 1);
+            bool is_upgrade = r->options.mode == WEBSOCKET;
+            result = is_upgrade ? SSL_write(c->ssl, upgrade, sizeof upgrade - 1)
+                                : SSL_write(c->ssl, request, sizeof request - 1);
         } else {
             char *at = c->answer + c->have;
             result = SSL_read(c->ssl, at, (int)(sizeof c->answer - c->have));
@@ -316,7 +339,7 @@ int main(int count, char **arguments)
     r->conns = calloc(r->options.connections, sizeof *r->conns);
     if (r->epoll < 0 || !r->conns)
         die("calloc");
-    if (r->options.mode == IDLE) {
+    if (r->options.mode == IDLE || r->options.mode == WEBSOCKET) {
         run_idle(r);
         return r->completed > 0 ? 0 : 1;
     }

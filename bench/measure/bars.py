@@ -61,7 +61,7 @@ def judge_load(name, scenario):
             against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0))
 
 
-def judge_layer4(scenario):
+def judge_work(scenario):
     """Work for each second of processor time: more is better, so the ratio is the peer's to ours."""
     proxies, title, unit = scenario["proxies"], scenario["title"], scenario["unit"]
     ours = median_of(proxies, "weir", "per_cpu_second")
@@ -102,6 +102,16 @@ def judge_idle(scenario):
     return rows
 
 
+def judge_idle_websockets(scenario):
+    ours = scenario["proxies"].get("weir", {}).get("bytes_per_connection")
+    return [row(f"{scenario['title']}: bytes", ours, "–", 4096, "≤ 4,096", None)]
+
+
+def judge_nothing(_scenario):
+    """Measured for what it says, and held against no bar."""
+    return []
+
+
 def judge_reload(scenario):
     weir = scenario["proxies"].get("weir")
     title = scenario["title"]
@@ -115,12 +125,16 @@ def judge_reload(scenario):
     return [row(f"{title}: slowest snapshot, ms", build, "–", 200, "< 200", None), slowest]
 
 
+SPECIAL = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload,
+           "ws-idle": judge_idle_websockets, "ws-idle-tls": judge_nothing}
+
+
 def judge(results):
     """All lines, in the order of the scenarios."""
     rows = []
     for name, scenario in results.items():
-        special = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload}.get(name)
+        special = SPECIAL.get(name)
         if "unit" in scenario:
-            special = judge_layer4
+            special = judge_work
         rows += special(scenario) if special else judge_load(name, scenario)
     return rows

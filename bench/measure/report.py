@@ -67,7 +67,7 @@ def reload_table(scenario):
             f"signal to Weir's message. Errors: {weir['errors']}; still unsent when a load ended: {weir['late']}.\n")
 
 
-def layer4_table(scenario):
+def work_table(scenario):
     unit = scenario["unit"]
     text = f"\n| | {unit} a CPU second | {unit} a second | errors |\n|---|---|---|---|\n"
     for name, one in scenario["proxies"].items():
@@ -76,9 +76,10 @@ def layer4_table(scenario):
 
 
 def table(name, scenario):
-    special = {"idle": idle_table, "idle-tls": idle_table, "reload": reload_table}
+    special = {"idle": idle_table, "idle-tls": idle_table, "ws-idle": idle_table, "ws-idle-tls": idle_table,
+               "reload": reload_table}
     if "unit" in scenario:
-        special[name] = layer4_table
+        special[name] = work_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)
 
 
