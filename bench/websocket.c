@@ -141,7 +141,7 @@ static size_t answer_handshake(struct end *end, const char *bytes, size_t size)
     return head.length;
 }
 
-static void send_back(struct end *end, const struct frame *frame, unsigned char *bytes)
+static void send_back(struct end *end, const struct frame *frame, const unsigned char *bytes)
 {
     static unsigned char answer[ROOM];
     const unsigned char *by = bytes + frame->head - 4, *payload = bytes + frame->head;
@@ -314,8 +314,9 @@ static void run_timed(struct load *l)
     l->messages = l->errors = l->closed = 0;
     run_until(l, began + l->measure_ns);
     cpu = cputime_of(&l->watched) - cpu;
+    l->errors += l->closed;
     printf("{\"units\": %llu, \"errors\": %llu, \"seconds\": %.6f, \"cpu_ns\": %llu}\n",
-        (unsigned long long)l->messages, (unsigned long long)(l->errors + l->closed),
+        (unsigned long long)l->messages, (unsigned long long)l->errors,
         (double)(now_ns() - began) / (double)SECOND_NS, (unsigned long long)cpu);
 }
 
