@@ -38,6 +38,22 @@ static bool is_left_out(enum field_id id)
     }
 }
 
+/* Whether hardly two messages have the same value. In HPACK's table it would push out one that
+ * comes again, and nghttp2 looks at all values of a name before it takes a new one. */
+static bool is_ever_new(enum field_id id)
+{
+    switch ((int)id) {
+    case FIELD_FORWARDED:
+    case FIELD_GRPC_TIMEOUT:
+    case FIELD_TRACEPARENT:
+    case FIELD_X_FORWARDED_FOR:
+    case FIELD_X_REQUEST_ID:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool has_capitals(struct slice name)
 {
     for (size_t i = 0; i < name.size; i++)
@@ -71,6 +87,8 @@ enum status h2_list_add_fields(
         if (!name.data)
             return NO_MEMORY;
         h2_list_add(list, name, field->value);
+        if (is_ever_new(field->id))
+            list->items[list->count - 1].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
     }
     return OK;
 }
