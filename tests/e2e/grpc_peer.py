@@ -42,10 +42,14 @@ class Orders(grpc.GenericRpcHandler):
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not yet: ä 100%")
 
     def slow(self, message, context):
+        if not context.add_callback(self.count_end):  # the caller has given up already
+            self.count_end()
         self.left.append(context.time_remaining())
-        context.add_callback(lambda: setattr(self, "cancelled", self.cancelled + 1))
         time.sleep(3)
         return b""
+
+    def count_end(self):
+        self.cancelled += 1
 
     def list(self, message, context):
         for i in range(int(message)):

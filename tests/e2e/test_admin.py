@@ -61,6 +61,7 @@ def series(gateway):
 def test_metrics_are_valid(gate):
     gate.get("/c")
     gate.get("/nowhere")
+    gate.log_lines(2)  # what is logged has been counted
     found = series(gate)
     names = {name for name, _ in found}
     for name in ["weir_http_requests_total", "weir_http_request_duration_seconds_bucket",

@@ -53,7 +53,7 @@ def test_both_ways(through):
     assert gateway.metric("weir_tcp_connections_total", service="back") == 1
     assert gateway.metric("weir_tcp_received_bytes_total") == gateway.metric("weir_tcp_sent_bytes_total") == 5
     wait_for(lambda: gateway.metric("weir_tcp_open_connections") == 0)
-    assert gateway.in_flight() == 0
+    wait_for(lambda: gateway.in_flight() == 0)
 
 
 def test_service_speaks_first(through):

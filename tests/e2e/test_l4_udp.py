@@ -99,7 +99,7 @@ def test_there_and_back(start, service, client):
     assert gateway.metric("weir_udp_sessions_total", service="back") == 2
     assert gateway.metric("weir_udp_received_datagrams_total") == 100
     assert gateway.metric("weir_udp_open_sessions") == 0
-    assert gateway.in_flight() == 0
+    wait_for(lambda: gateway.in_flight() == 0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 1500, 9000, 65507])
