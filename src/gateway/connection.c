@@ -24,16 +24,26 @@ static void free_connection(struct connection *connection)
     server->ops->closed(server);
 }
 
-void connection_close(struct connection *connection)
+static void close_parked(struct connection *connection)
 {
     stream_unpark(connection->wire.stream);
     free_connection(connection);
+}
+
+void connection_cut(struct connection *connection)
+{
+    connection->is_cut = true;
+    if (!connection->is_awake)
+        close_parked(connection);
+    else if (connection->carrier.fiber)
+        fiber_cancel(connection->carrier.fiber);
 }
 
 /* A parked connection has something to do. */
 static void wake(struct connection *connection)
 {
     timer_cancel(&connection->timer);
+    connection->is_awake = true;
     if (scope_start(loop_scope(loop_current()), run_connection, connection))
         free_connection(connection);
 }
@@ -52,7 +62,7 @@ static void idle_too_long(struct timer *timer)
     if (!stream_is_quiet(connection->wire.stream))
         return;
     if (!connection->h2) {
-        connection_close(connection);
+        close_parked(connection);
         return;
     }
     connection->is_idle_too_long = true;
@@ -65,6 +75,7 @@ static void park(struct connection *connection)
     const struct http_options *http =
         connection->carrier.server->ops->rules(connection->carrier.server)->http;
     connection->carrier.fiber = NULL;
+    connection->is_awake = false;
     stream_park(connection->wire.stream, awake, connection);
     timer_set(&connection->timer, clock_after(loop_now(), http->keep_alive));
 }
@@ -114,6 +125,8 @@ static void run_connection(void *argument)
 {
     struct connection *connection = argument;
     connection->carrier.fiber = fiber_current();
+    if (connection->is_cut)
+        fiber_cancel(connection->carrier.fiber);
     if (serve(connection) && !connection->carrier.server->is_draining)
         park(connection);
     else
@@ -125,13 +138,13 @@ void connection_drain(struct connection *connection, instant grace)
     connection->is_unwanted = true;
     if (connection->carrier.tunnel)
         connection->carrier.tunnel->drain(connection->carrier.tunnel);
-    if (connection->carrier.fiber) {
+    if (connection->is_awake) {
         h2_connection_drain(connection);
     } else if (connection->h2) {
         stream_unpark(connection->wire.stream);
         wake(connection);
     } else if (connection->requests && stream_is_quiet(connection->wire.stream)) {
-        connection_close(connection);
+        close_parked(connection);
     } else {
         timer_set(&connection->timer, grace);
     }

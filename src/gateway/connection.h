@@ -25,6 +25,8 @@ struct connection {
     enum protocol protocol;
     struct h2_session *h2; /* owned; NULL: not HTTP/2 */
     uint64_t requests;     /* served */
+    bool is_awake;         /* it has a fiber, which may not have run yet; else it is parked */
+    bool is_cut;           /* nothing more is to be waited for */
     bool is_unwanted;      /* its client is to go elsewhere (HTTP/2) */
     bool is_idle_too_long; /* the same, and nothing is under way (HTTP/2) */
     bool writes_interim;   /* some fiber does, at this moment */
@@ -34,8 +36,8 @@ struct connection {
 /* Parks a fresh connection until its first byte. */
 void connection_begin(struct connection *connection);
 
-/* Ends a parked connection. */
-void connection_close(struct connection *connection);
+/* Ends a connection at once: what is under way is cancelled. */
+void connection_cut(struct connection *connection);
 
 /* Its client is to go elsewhere, since the server stops or the listener is gone; one that waits for
  * its first request may wait until `grace`. */

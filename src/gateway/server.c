@@ -117,11 +117,6 @@ void server_drain_patiently(struct server *server)
 
 void server_cut(struct server *server)
 {
-    list_each (node, &server->connections) {
-        struct connection *connection = list_entry(node, struct connection, node);
-        if (connection->carrier.fiber)
-            fiber_cancel(connection->carrier.fiber);
-        else
-            connection_close(connection);
-    }
+    list_each (node, &server->connections)
+        connection_cut(list_entry(node, struct connection, node));
 }

@@ -1,13 +1,16 @@
 """Stopping: what was accepted is answered, and it does not take longer than that."""
 
+import contextlib
 import http.client
 import os
 import signal
+import socket
 import threading
 import time
 
 import pytest
 from gateway import wait_for
+from h2_client import ACK, SETTINGS, Raw, frame
 from http_client import Closed, Connection
 
 CONFIG = """
@@ -287,3 +290,23 @@ def test_a_path_left_behind_is_taken_over(start, tmp_path):
     start(config)
     with Connection(str(path)) as connection:
         assert connection.request("GET", "/").status == 200
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_clients_that_leave_at_that_moment(start, attempt):
+    """A connection that has just woken is not woken once more."""
+    gateway = start(CONFIG.format(drain="5s", at="127.0.0.1:1").replace(
+        '"127.0.0.1:0"', '{http: {address: "127.0.0.1:0", http2: true}}').replace("workers: 2", "workers: 1"))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Raw(gateway.address)) for _ in range(40)]
+        for client in clients:
+            client.until(SETTINGS)
+            client.send(frame(SETTINGS, ACK, 0))
+        time.sleep(0.05)  # until they are idle
+        gateway.signal(signal.SIGTERM)
+        moment = time.monotonic() + attempt * 25e-6
+        while time.monotonic() < moment:
+            pass
+        for client in clients:
+            client.socket.shutdown(socket.SHUT_RDWR)
+        assert gateway.process.wait(20) == 0
