@@ -9,6 +9,8 @@
 #include "gateway/h2_state.h"
 #include "run/loop.h"
 
+#define UPDATE_BYTES 8 /* of an answer's body, about what a small message takes */
+
 /* --- floods */
 
 void h2_flooded(struct h2_session *session, enum h2_flood flood)
@@ -21,17 +23,30 @@ void h2_flooded(struct h2_session *session, enum h2_flood flood)
     nghttp2_session_terminate_session(session->nghttp2, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-static void count(struct h2_session *session, enum h2_flood flood, int64_t allowance)
+static void count(struct h2_session *session, enum h2_flood flood)
 {
     struct flood_count *seen = &session->floods[flood];
     const struct rate *rate = &h2_options(session)->http2.rates[flood];
-    if (loop_now() - seen->since >= rate->per) {
+    if (loop_now() - seen->since >= rate->per)
         *seen = (struct flood_count){.since = loop_now()};
-        if (flood == H2_UPDATES)
-            session->sent_frames = 0;
-    }
-    if (++seen->count > rate->count + allowance)
+    if (++seen->count > rate->count)
         h2_flooded(session, flood);
+}
+
+/* What was sent to a client entitles it to open its windows: that of the stream and that of the
+ * connection for each frame, and more often where a frame has many small messages (clients of gRPC
+ * do so for each). Who is sent little may say little. */
+static void entitle(struct h2_session *session, size_t length)
+{
+    session->updates_due += 2 + length / UPDATE_BYTES;
+}
+
+static void count_update(struct h2_session *session)
+{
+    if (session->updates_due)
+        session->updates_due--;
+    else
+        count(session, H2_UPDATES);
 }
 
 /* --- priorities (RFC 9218) */
@@ -154,7 +169,7 @@ static void data_has_come(struct h2_session *session, const nghttp2_frame *frame
     struct h2_stream *stream = stream_of(session->nghttp2, frame->hd.stream_id);
     bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (!is_end && frame->hd.length && frame->hd.length <= frame->data.padlen)
-        count(session, H2_EMPTY_FRAMES, 0);
+        count(session, H2_EMPTY_FRAMES);
     if (stream && is_end && !h2_body_end(&stream->body))
         reset(session, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
 }
@@ -192,28 +207,28 @@ static void count_frame(struct h2_session *session, uint8_t type, uint8_t flags)
         break;
     case NGHTTP2_DATA:
         if (session->frame_left == 0 && !(flags & NGHTTP2_FLAG_END_STREAM))
-            count(session, H2_EMPTY_FRAMES, 0);
+            count(session, H2_EMPTY_FRAMES);
         break;
     case NGHTTP2_SETTINGS:
         if (!(flags & NGHTTP2_FLAG_ACK))
-            count(session, H2_SETTINGS, 0);
+            count(session, H2_SETTINGS);
         break;
     case NGHTTP2_PING:
         if (!(flags & NGHTTP2_FLAG_ACK))
-            count(session, H2_PINGS, 0);
+            count(session, H2_PINGS);
         break;
     case NGHTTP2_WINDOW_UPDATE:
-        count(session, H2_UPDATES, (int64_t)session->sent_frames);
+        count_update(session);
         break;
     case NGHTTP2_PRIORITY:
     case NGHTTP2_PRIORITY_UPDATE:
-        count(session, H2_PRIORITIES, 0);
+        count(session, H2_PRIORITIES);
         break;
     case NGHTTP2_RST_STREAM:
-        count(session, H2_RESETS, 0);
+        count(session, H2_RESETS);
         break;
     default:
-        count(session, H2_EMPTY_FRAMES, 0);
+        count(session, H2_EMPTY_FRAMES);
     }
 }
 
@@ -251,12 +266,12 @@ static const uint8_t goodbye[8] = "goodbye";
 static int on_sent(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *user_data)
 {
     struct h2_session *session = user_data;
-    session->sent_frames++;
+    entitle(session, frame->hd.type == NGHTTP2_DATA ? frame->hd.length : 0);
     /* PING goes before everything else that waits: only now would it come behind the notice. */
     if (frame->hd.type == NGHTTP2_GOAWAY && !session->is_goodbye_final)
         nghttp2_submit_ping(nghttp2, NGHTTP2_FLAG_NONE, goodbye);
     if (frame->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(frame->rst_stream.error_code))
-        count(session, H2_RESETS, 0);
+        count(session, H2_RESETS);
     bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
     struct h2_stream *stream = ends ? stream_of(nghttp2, frame->hd.stream_id) : NULL;

@@ -34,7 +34,7 @@ struct h2_session {
         instant since;
         int64_t count;
     } floods[H2_RATES];
-    uint64_t sent_frames;  /* since the window updates were last counted anew */
+    uint64_t updates_due;  /* WINDOW_UPDATE frames that the client may send for what it was sent */
     instant head_since;    /* a header section that has begun and not ended; NEVER: none */
     instant goodbye_since; /* the client was asked to go; NEVER: it was not */
     bool is_goodbye_heard; /* it has answered the ping behind that */

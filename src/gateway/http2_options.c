@@ -23,7 +23,8 @@ static const struct option rows[] = {
     {"empty-frames", OPTION_RATE, H2(rates[H2_EMPTY_FRAMES]), .fallback = "200/10s",
         .help = "How many frames that carry nothing."},
     {"window-updates", OPTION_RATE, H2(rates[H2_UPDATES]), .fallback = "2000/10s",
-        .help = "How many WINDOW_UPDATE frames more than frames were sent to it."},
+        .help =
+            "How many WINDOW_UPDATE frames beyond those that what was sent to it may bring about."},
     {"priorities", OPTION_RATE, H2(rates[H2_PRIORITIES]), .fallback = "1000/10s",
         .help = "How many PRIORITY and PRIORITY_UPDATE frames."},
     {NULL}};
