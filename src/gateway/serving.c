@@ -28,6 +28,7 @@ const struct server_rules *serving_begin(struct carrier *carrier, struct exchang
     x->request.scheme = x->is_secure ? SLICE("https") : SLICE("http");
     scope_init(&x->scope);
     fields_init(&x->response.fields, &x->arena);
+    x->response.version = HTTP_1_1;
     server->exchange_count++;
     return server->ops->begin(server, x);
 }
@@ -90,7 +91,7 @@ void serving_finish_fields(struct exchange *x, const struct server_rules *rules)
     if (!fields_has(fields, FIELD_DATE))
         (void)fields_add_made(fields, FIELD_DATE, date_now(server));
     if (rules->http->via)
-        (void)via_add(fields, HTTP_1_1);
+        (void)via_add(fields, x->response.version);
     if (x->is_secure && x->entrance->hsts_size) /* not over plain HTTP: RFC 6797 §7.2 */
         (void)fields_set_made(fields, FIELD_STRICT_TRANSPORT_SECURITY,
             slice_of(x->entrance->hsts, x->entrance->hsts_size));

@@ -12,6 +12,7 @@ static void set_answer(struct exchange *x, int status, struct slice content_type
     if (x->response.body)
         body_drop(x->response.body);
     x->response.status = status;
+    x->response.version = HTTP_1_1;
     x->response.body = body_init_slice(&x->answer, body);
     fields_remove_known(&x->response.fields, FIELD_CONTENT_TYPE);
     if (content_type.size)

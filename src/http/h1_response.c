@@ -19,6 +19,7 @@ enum status h1_finish_response(const struct h1_parser *parser, enum http_method 
     else
         framing = (struct h1_framing){.kind = H1_UNTIL_CLOSE};
     response->status = parser->status;
+    response->version = parser->version;
     *ret_framing = framing;
     return OK;
 }

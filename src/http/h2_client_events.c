@@ -69,6 +69,7 @@ static int take_field(struct h2_call *call, struct slice name, struct slice valu
         if (status < 100 || status > 999)
             return refuse(call, UPSTREAM_PROTOCOL);
         head->response.status = (int)status;
+        head->response.version = HTTP_2;
         call->has_final = status >= 200;
         return 0;
     }

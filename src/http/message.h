@@ -37,6 +37,7 @@ struct http_request {
 
 struct http_response {
     int status;
+    enum http_version version; /* that it came with; HTTP_1_1 when it is the gateway's own */
     struct fields fields;
     struct body *body; /* never NULL once the head is there */
 };
