@@ -118,7 +118,14 @@ static struct stream *stream_below(struct exchange *x)
     return NULL;
 }
 
-static const struct exchange_hooks hooks = {.send_interim = send_interim, .stream = stream_below};
+static bool is_draining(const struct exchange *x)
+{
+    const struct h2_stream *stream = x->connection;
+    return stream->carrier.server->is_draining && !stream->carrier.is_broken;
+}
+
+static const struct exchange_hooks hooks = {
+    .send_interim = send_interim, .is_draining = is_draining, .stream = stream_below};
 
 static void reset(struct h2_stream *stream, uint32_t code)
 {
@@ -278,7 +285,9 @@ static void serve(struct h2_stream *stream, const struct server_rules *rules)
     struct h2_request_framing framing;
     stream->head.limits = &rules->limits;
     enum status e = h2_request_finish(&stream->head, stream->is_end, &framing);
-    h2_body_init(&stream->body, stream, e ? 0 : framing.length, rules->http->body_timeout);
+    /* Messages of a call come when there are any: its deadline is what bounds it. */
+    int64_t silence = !e && grpc_kind_of(&x->request) ? 0 : rules->http->body_timeout;
+    h2_body_init(&stream->body, stream, e ? 0 : framing.length, silence);
     x->request.body = &stream->body.body;
     if (e) {
         refuse(stream, rules, e);

@@ -16,7 +16,7 @@ static const struct option http_rows[] = {
         .help = "How long a request's head may take from its first byte; then 408."},
     {"body-timeout", OPTION_DURATION, HTTP(body_timeout), .fallback = "30s",
         .help = "The longest silence inside a body, in either direction; 408 while the request is "
-                "read."},
+                "read. Calls of gRPC by HTTP/2 may be silent."},
     {"keep-alive", OPTION_DURATION, HTTP(keep_alive), .fallback = "60s",
         .help = "How long a connection may be idle between requests before it is closed."},
     {"request-timeout", OPTION_DURATION, HTTP(request_timeout),

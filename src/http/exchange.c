@@ -83,8 +83,7 @@ static void answer_call(struct exchange *x, enum status reason, struct slice det
 {
     struct slice frame = SLICE("");
     struct fields *fields = &x->response.fields;
-    bool is_late = loop_now() >= x->deadline && status_http(reason) > 500;
-    enum status e = grpc_add_status(fields, is_late ? UPSTREAM_TIMEOUT : reason, detail);
+    enum status e = grpc_add_failure(x, fields, reason, detail);
     if (!e && x->grpc != GRPC_CALL)
         e = grpc_web_trailers(&x->arena, fields, NULL, &frame);
     if (!e && x->grpc == GRPC_WEB_TEXT)

@@ -88,9 +88,10 @@ struct exchange {
     bool is_secure;        /* TLS on the client's side */
     bool expects_continue; /* the client waits for 100 before it sends the body */
     bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
-    bool has_own_deadline; /* the request says how long it may take (grpc-timeout) */
     enum grpc_kind grpc;   /* it is a call of gRPC */
-    bool is_lasting;       /* the answer's body may be silent for as long as it likes */
+    enum grpc_status
+        grpc_reset;    /* of a call: what the service's reset says; GRPC_OK: there was none */
+    bool is_lasting;   /* the answer's body may be silent for as long as it likes */
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
     bool must_close;   /* close the client's connection after this answer */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */

@@ -4,6 +4,8 @@
 #include "http/exchange.h"
 #include "run/loop.h"
 
+#include <nghttp2/nghttp2.h>
+
 #define DIGITS_MAX 8
 #define NUMBER_END 100000000 /* the first number with more digits */
 
@@ -93,7 +95,6 @@ enum status grpc_begin(struct exchange *x)
         return OK;
     if (grpc_timeout_parse(text, &timeout))
         return BAD_FIELD;
-    x->has_own_deadline = true;
     x->deadline = clock_sooner(
         x->deadline, timeout ? clock_after(x->facts.started, timeout) : x->facts.started);
     return OK;
@@ -161,6 +162,22 @@ enum grpc_status grpc_status_of(enum status reason)
     }
 }
 
+enum grpc_status grpc_status_of_reset(uint32_t code)
+{
+    switch (code) {
+    case NGHTTP2_REFUSED_STREAM:
+        return GRPC_UNAVAILABLE;
+    case NGHTTP2_CANCEL:
+        return GRPC_CANCELLED;
+    case NGHTTP2_ENHANCE_YOUR_CALM:
+        return GRPC_RESOURCE_EXHAUSTED;
+    case NGHTTP2_INADEQUATE_SECURITY:
+        return GRPC_PERMISSION_DENIED;
+    default:
+        return GRPC_INTERNAL;
+    }
+}
+
 /* Percent-encoded where it is not plain ASCII (the protocol's "Status-Message"). */
 static struct slice encode(struct arena *arena, struct slice message)
 {
@@ -182,14 +199,26 @@ static struct slice encode(struct arena *arena, struct slice message)
     return slice_of(room, size);
 }
 
-enum status grpc_add_status(struct fields *fields, enum status reason, struct slice message)
+static enum status add_status(struct fields *fields, enum grpc_status status, struct slice message)
 {
-    struct slice number = arena_format(fields->arena, "%d", (int)grpc_status_of(reason));
+    struct slice number = arena_format(fields->arena, "%d", (int)status);
     struct slice encoded = encode(fields->arena, message);
     if (!number.data || !encoded.data)
         return NO_MEMORY;
     enum status e = fields_set_made(fields, FIELD_GRPC_STATUS, number);
     return e ? e : fields_set_made(fields, FIELD_GRPC_MESSAGE, encoded);
+}
+
+/* Once the time is over that is what counts, whatever it did to the service. */
+enum status grpc_add_failure(
+    struct exchange *x, struct fields *fields, enum status reason, struct slice detail)
+{
+    bool is_late = loop_now() >= x->deadline && status_http(reason) > 500;
+    bool is_reset = reason == UPSTREAM_RESET || reason == UPSTREAM_INCOMPLETE;
+    enum grpc_status status = is_reset && x->grpc_reset ? x->grpc_reset : grpc_status_of(reason);
+    if (!detail.size)
+        detail = slice_of_text(status_sentence(reason));
+    return add_status(fields, is_late ? GRPC_DEADLINE_EXCEEDED : status, detail);
 }
 
 /* --- gRPC-Web */

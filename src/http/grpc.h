@@ -50,14 +50,19 @@ struct slice grpc_timeout_format(int64_t nanoseconds, char room[GRPC_TIMEOUT_MAX
 /* A failure of the gateway in gRPC's words. */
 enum grpc_status grpc_status_of(enum status reason);
 
+/* What a service says that resets a call's stream with this code (gRPC over HTTP/2, "Errors"). */
+enum grpc_status grpc_status_of_reset(uint32_t code);
+
 /* Marks a call (x->grpc), and takes its own time limit into account. BAD_FIELD. */
 enum status grpc_begin(struct exchange *x);
 
 /* Says to who is asked next how much time is left, if it is limited. NO_MEMORY. */
 enum status grpc_forward_timeout(struct exchange *x);
 
-/* Adds grpc-status and grpc-message to fields of an answer, or to trailers. NO_MEMORY. */
-enum status grpc_add_status(struct fields *fields, enum status reason, struct slice message);
+/* Adds grpc-status and grpc-message for a failure of the gateway to fields of an answer, or to
+ * trailers. An empty `detail` becomes the reason's sentence. NO_MEMORY. */
+enum status grpc_add_failure(
+    struct exchange *x, struct fields *fields, enum status reason, struct slice detail);
 
 /* The frame of gRPC-Web that stands for the trailers: grpc-status and grpc-message, taken out of
  * `head` when they stand there, and what `trailers` has (or NULL). In the arena; NO_MEMORY. */

@@ -88,6 +88,7 @@ struct h2_call {
     int64_t length;   /* what Content-Length says, or BODY_LENGTH_UNKNOWN */
     struct h2_part *parts, *last_part, *current;
     enum status failure; /* why nothing more comes */
+    uint32_t reset;      /* with UPSTREAM_RESET: the code that the peer gave */
     bool has_trailers;   /* they have begun to come */
     bool trailers_whole; /* and are here */
     struct h2_budget trailer_budget;

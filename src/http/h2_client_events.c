@@ -160,6 +160,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     case NGHTTP2_RST_STREAM:
         if (call && !call->has_ended && !call->failure) {
             call->failure = UPSTREAM_RESET;
+            call->reset = frame->rst_stream.error_code;
             call->is_unseen = frame->rst_stream.error_code == NGHTTP2_REFUSED_STREAM;
         }
         return 0;
@@ -198,6 +199,7 @@ static enum status reason_of(struct h2_call *call, uint32_t code)
 {
     if (code == NGHTTP2_REFUSED_STREAM) {
         call->is_unseen = true;
+        call->reset = code;
         return UPSTREAM_RESET;
     }
     return UPSTREAM_PROTOCOL;

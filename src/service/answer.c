@@ -27,6 +27,39 @@ static enum status status_of_body(enum status e)
     }
 }
 
+static bool is_draining(const struct exchange *x)
+{
+    return x->hooks && x->hooks->is_draining && x->hooks->is_draining(x);
+}
+
+static bool is_of_grpc(const struct http_response *response)
+{
+    struct slice rest;
+    return grpc_kind_of_type(fields_value(&response->fields, FIELD_CONTENT_TYPE), &rest);
+}
+
+/* A call of gRPC that breaks off still ends with a status, in its trailers, so that the caller
+ * hears why. Nothing is done when there is nobody to hear it. */
+static void end_with_status(struct call *call)
+{
+    struct exchange *x = call->x;
+    struct answer *answer = &call->answer;
+    enum status reason = answer->outcome;
+    if (reason == CANCELLED && is_draining(x))
+        reason = SHUTTING_DOWN;
+    if (!x->grpc || !status_http(reason) || !is_of_grpc(&x->response))
+        return;
+    struct fields *trailers = arena_new(&x->arena, struct fields);
+    if (!trailers)
+        return;
+    fields_init(trailers, &x->arena);
+    if (grpc_add_failure(x, trailers, reason, SLICE_NONE))
+        return;
+    answer->body.trailers = trailers;
+    answer->outcome = END;
+    x->facts.reason = reason;
+}
+
 /* The body is over: the connection can serve others while the client still gets the last bytes. */
 static void end(struct call *call, enum status e)
 {
@@ -44,6 +77,7 @@ static void end(struct call *call, enum status e)
         service_count_failure(call->service, call->x->worker, answer->outcome);
     }
     call_finish(call, false);
+    end_with_status(call);
 }
 
 static enum status read_answer(struct body *body, instant deadline, struct slice *ret_bytes)

@@ -88,7 +88,7 @@ int64_t call_patience(const struct call *call)
 {
     if (call->x->patience)
         return call->x->patience;
-    return call->x->has_own_deadline ? 0 : call->service->options->timeout.first_byte;
+    return call->x->grpc ? 0 : call->service->options->timeout.first_byte;
 }
 
 /* --- one try */

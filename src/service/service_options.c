@@ -95,9 +95,10 @@ static const struct option timeout_option_list[] = {
     DURATION("connect", struct timeout_options, connect, "5s", MILLISECOND,
         "Until a connection is there: waiting for a free one, or opening one."),
     DURATION("first-byte", struct timeout_options, first_byte, "30s", MILLISECOND,
-        "From the request's last byte to the answer's head."),
+        "From the request's last byte to the answer's head. Calls of gRPC have their deadlines "
+        "instead."),
     DURATION("idle", struct timeout_options, idle, "30s", MILLISECOND,
-        "Between two parts of a body, either way."),
+        "Between two parts of a body, either way; not of gRPC."),
     {NULL}};
 
 static const struct option_table timeout_table = {.name = "timeout",

@@ -7,6 +7,7 @@ static enum status prepare(struct call *call)
 {
     struct http_request *request = &call->x->request;
     struct slice asked = request->authority;
+    call->x->grpc_reset = GRPC_OK;
     call->stream = arena_alloc(&call->x->arena, sizeof *call->stream);
     if (!call->stream)
         return NO_MEMORY;
@@ -121,8 +122,11 @@ static bool may_repeat(const struct call *call, enum status e)
 static void finish(struct call *call, bool can_go_on)
 {
     (void)can_go_on; /* the stream is all that ends here */
-    if (call->stream)
-        h2_call_end(call->stream);
+    if (!call->stream)
+        return;
+    if (call->stream->failure == UPSTREAM_RESET)
+        call->x->grpc_reset = grpc_status_of_reset(call->stream->reset);
+    h2_call_end(call->stream);
     call->stream = NULL;
 }
 

@@ -27,6 +27,7 @@ class Orders(grpc.GenericRpcHandler):
             f"/{SERVICE}/Fail": unary(self.fail),
             f"/{SERVICE}/Slow": unary(self.slow),
             f"/{SERVICE}/List": stream(self.list),
+            f"/{SERVICE}/Watch": stream(self.watch),
             f"/{SERVICE}/Add": grpc.stream_unary_rpc_method_handler(self.add),
             f"/{SERVICE}/Chat": grpc.stream_stream_rpc_method_handler(self.chat),
             "/grpc.health.v1.Health/Check": unary(self.check),
@@ -54,6 +55,12 @@ class Orders(grpc.GenericRpcHandler):
     def list(self, message, context):
         for i in range(int(message)):
             yield b"%d" % i
+
+    def watch(self, message, context):
+        """Silent for so many milliseconds before each message."""
+        for text in (b"first", b"second"):
+            time.sleep(int(message) / 1000)
+            yield text
 
     def add(self, messages, context):
         return b"%d" % sum(len(message) for message in messages)

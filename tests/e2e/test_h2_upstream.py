@@ -7,6 +7,7 @@ import time
 import h2.errors
 import pytest
 from gateway import wait_for
+from h2_client import HEADERS, RST_STREAM, Raw
 from h2_upstream import SETTINGS, H2Peer, script, serve
 
 
@@ -49,6 +50,24 @@ def test_what_the_service_sees(pair):
     assert request.header("x-mixed-case") == "Yes"
     assert request.header("te") == "trailers"
     assert request.header("cookie") == "a=b; c=d"
+
+
+def test_via_names_the_versions(start, serve):
+    """Which each message came with (RFC 9110 §7.6.3)."""
+    new, old = serve(globals()["serve"]), serve(lambda peer: (peer.read_request(), peer.send(b"HTTP/1.0 200 OK\r\n\r\nx")))
+    gateway = start(f"""
+        version: 1
+        listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
+        services: {{new: "h2c://{new.at}", old: "{old.at}"}}
+        routes: {{/new: new, /old: old, /own: {{respond: hello}}}}
+        """)
+    assert [gateway.get(path).header("Via") for path in ("/new", "/old", "/own")] == ["2 weir", "1.0 weir", "1.1 weir"]
+    assert new.requests[0].header("via") == "1.1 weir"
+    with Raw(gateway.address) as client:
+        client.headers(1, [(":method", "GET"), (":scheme", "http"), (":path", "/new"), (":authority", "a")])
+        client.until(RST_STREAM, HEADERS)
+    wait_for(lambda: len(new.requests) == 2)
+    assert new.requests[1].header("via") == "2 weir"
 
 
 def test_http2_as_an_option(start, serve):

@@ -2,6 +2,7 @@
 
 #include "http/exchange.h"
 #include "support/unit.h"
+#include "support/world.h"
 
 static void calls_are_known_by_their_type(void **state)
 {
@@ -75,6 +76,45 @@ static void failures_have_a_status(void **state)
         assert_int_equal(grpc_status_of(rows[i].reason), rows[i].status);
 }
 
+static void resets_have_a_status(void **state)
+{
+    (void)state;
+    static const enum grpc_status rows[] = {GRPC_INTERNAL, GRPC_INTERNAL, GRPC_INTERNAL,
+        GRPC_INTERNAL, GRPC_INTERNAL, GRPC_INTERNAL, GRPC_INTERNAL, GRPC_UNAVAILABLE,
+        GRPC_CANCELLED, GRPC_INTERNAL, GRPC_INTERNAL, GRPC_RESOURCE_EXHAUSTED,
+        GRPC_PERMISSION_DENIED, GRPC_INTERNAL, GRPC_INTERNAL};
+    for (uint32_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(grpc_status_of_reset(i), rows[i]);
+}
+
+/* What is written for a failure with that reason, in fields of its own. */
+static void expect_failure(struct exchange *x, enum status reason, const char *status)
+{
+    struct arena arena;
+    struct fields fields;
+    arena_init(&arena, 0, 0);
+    fields_init(&fields, &arena);
+    assert_int_equal(grpc_add_failure(x, &fields, reason, SLICE_NONE), OK);
+    assert_slices(fields_value(&fields, FIELD_GRPC_STATUS), slice_of_text(status));
+    assert_slices(
+        fields_value(&fields, FIELD_GRPC_MESSAGE), slice_of_text(status_sentence(reason)));
+    arena_release(&arena);
+}
+
+static void failures_are_written(void **state)
+{
+    (void)state;
+    struct exchange x = {.deadline = NEVER};
+    expect_failure(&x, UPSTREAM_INCOMPLETE, "14");
+    x.grpc_reset = GRPC_CANCELLED;
+    expect_failure(&x, UPSTREAM_INCOMPLETE, "1");
+    expect_failure(&x, UPSTREAM_RESET, "1");
+    expect_failure(&x, UPSTREAM_REFUSED, "14");
+    x.deadline = 0;
+    expect_failure(&x, UPSTREAM_RESET, "4");
+    expect_failure(&x, LIMIT_EXCEEDED, "8");
+}
+
 static void the_frame_of_trailers(void **state)
 {
     (void)state;
@@ -84,7 +124,8 @@ static void the_frame_of_trailers(void **state)
     arena_init(&arena, 0, 0);
     fields_init(&head, &arena);
     fields_init(&trailers, &arena);
-    assert_int_equal(grpc_add_status(&head, UPSTREAM_TIMEOUT, SLICE("a%b\xc3\xa4")), OK);
+    struct exchange x = {.deadline = NEVER};
+    assert_int_equal(grpc_add_failure(&x, &head, UPSTREAM_TIMEOUT, SLICE("a%b\xc3\xa4")), OK);
     fields_add(&trailers, FIELD_OTHER, SLICE("x-more"), SLICE("1"));
     assert_int_equal(grpc_web_trailers(&arena, &head, &trailers, &frame), OK);
     assert_memory_equal(frame.data, "\x80\0\0\0", 4);
@@ -95,14 +136,21 @@ static void the_frame_of_trailers(void **state)
     arena_release(&arena);
 }
 
-int main(void)
+static int all(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_known_by_their_type),
         cmocka_unit_test(timeouts_are_read),
         cmocka_unit_test(timeouts_are_written),
         cmocka_unit_test(failures_have_a_status),
+        cmocka_unit_test(resets_have_a_status),
+        cmocka_unit_test(failures_are_written),
         cmocka_unit_test(the_frame_of_trailers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_tests_on_loop(all);
 }
