@@ -276,14 +276,10 @@ static enum status serve(struct session *session)
  * so far for the whole. */
 static void end_stream(struct stream *stream, bool in_peace)
 {
-    struct linger hard = {.l_onoff = 1};
-    int descriptor = in_peace || !stream ? -1 : stream_release(stream);
-    if (descriptor < 0) {
+    if (in_peace)
         stream_close(stream);
-        return;
-    }
-    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    close(descriptor);
+    else
+        stream_break_off(stream);
 }
 
 static void free_session(struct session *session)

@@ -120,6 +120,14 @@ static void close_socket(struct stream *stream)
     close(release(stream));
 }
 
+static void break_off(struct stream *stream)
+{
+    struct linger hard = {.l_onoff = 1};
+    int descriptor = release(stream);
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    close(descriptor);
+}
+
 static void keep_endpoint(struct socket *socket, const struct address *peer)
 {
     struct endpoint *from = &socket->from;
@@ -222,6 +230,7 @@ static const struct stream_ops socket_ops = {
     .unpark = unpark,
     .on_break = on_break,
     .close = close_socket,
+    .break_off = break_off,
     .peer = peer_of,
     .local = local_of,
     .release = release,

@@ -12,3 +12,9 @@ void stream_close(struct stream *stream)
     if (stream)
         stream->ops->close(stream);
 }
+
+void stream_break_off(struct stream *stream)
+{
+    if (stream)
+        stream->ops->break_off(stream);
+}

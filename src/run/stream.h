@@ -43,6 +43,7 @@ struct stream_ops {
     void (*unpark)(struct stream *stream);
     void (*on_break)(struct stream *stream, stream_callback *call, void *argument);
     void (*close)(struct stream *stream);
+    void (*break_off)(struct stream *stream);
     const struct address *(*peer)(const struct stream *stream);
     const struct address *(*local)(const struct stream *stream);
     int (*release)(struct stream *stream);
@@ -79,7 +80,7 @@ static inline enum status stream_writev(
 enum status stream_write(
     struct stream *stream, const void *data, size_t size, instant deadline, size_t *ret_size);
 
-/* No more will be written; reading goes on. */
+/* No more will be written; reading goes on. Waits only where TLS has to tell a slow peer first. */
 static inline enum status stream_shutdown(struct stream *stream)
 {
     return stream->ops->shutdown(stream);
@@ -113,6 +114,10 @@ static inline void stream_on_break(struct stream *stream, stream_callback *call,
 
 /* Closes and frees. Nobody may wait on it. NULL is fine. */
 void stream_close(struct stream *stream);
+
+/* The same, but the peer is not to take what it got for the whole: the connection is reset, and TLS
+ * does not say that it has ended. NULL is fine. */
+void stream_break_off(struct stream *stream);
 
 static inline const struct address *stream_peer(const struct stream *stream)
 {

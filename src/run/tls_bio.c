@@ -87,6 +87,8 @@ enum status tls_push(struct tls *tls)
 {
     struct tls_kept *unsent = &tls->unsent;
     size_t sent;
+    if (tls->out_outcome)
+        return tls->out_outcome;
     if (tls->is_flushing || tls->is_corked)
         return INCOMPLETE;
     if (!unsent->data)

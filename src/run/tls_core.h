@@ -113,6 +113,8 @@ struct tls_kept {
     size_t begin, size;
 };
 
+#define KEY_UPDATE_SIZE ((size_t)5)
+
 /* What a connection needs once OpenSSL's part is over (tls_direct.c). */
 struct tls_direct {
     struct record_half in, out;
@@ -120,14 +122,17 @@ struct tls_direct {
     const char *version, *cipher;
     X509 *certificate; /* owned: the peer's, or NULL */
     bool is_resumed, is_verified;
+    bool owes_update;     /* the peer wants us to change our keys before we write again */
+    uint8_t message_size; /* of the part of a KeyUpdate that has come */
+    unsigned char message[KEY_UPDATE_SIZE];
     unsigned idle_records; /* in a row that carried nothing */
 };
 
 /* Noted while the handshake goes on, for what comes after. */
 struct tls_secrets {
     unsigned char in[48], out[48];
-    size_t size;          /* of each; 0: not known */
-    unsigned out_records; /* that were sent since the client's Finished */
+    size_t in_size, out_size; /* 0: not known */
+    unsigned out_records;     /* that were sent since the client's Finished */
 };
 
 struct tls {
@@ -223,10 +228,22 @@ unsigned char *tls_copy_staple(struct tls_identity *identity, size_t *ret_size);
 /* At the end of a handshake: nobody is in who should not be. */
 bool tls_server_approves(const struct tls *tls);
 
-/* --- tls_direct.c: servers' connections with TLS 1.3 go on without OpenSSL's state */
+/* --- tls_secrets.c */
 
-/* Lets a context note what is needed for that. */
-void tls_direct_install(SSL_CTX *context);
+/* Lets the connections of a context note what tls_direct_begin needs. */
+void tls_secrets_install(SSL_CTX *context);
+void tls_secrets_free(struct tls_secrets *secrets); /* NULL is fine */
+
+/* --- tls_end.c */
+
+/* Shuts the stream below down, behind what is kept: waits for a peer that is slow to read. */
+enum status tls_end_below(struct tls *tls);
+
+/* Closes and frees both streams; what is kept is still sent, by a fiber of its own. */
+void tls_leave(struct tls *tls);
+void tls_break_off(struct stream *stream);
+
+/* --- tls_direct.c: servers' connections with TLS 1.3 go on without OpenSSL's state */
 
 /* At the end of a server's handshake: from now on the stream reads and writes records itself, if
  * it can. OK also when it cannot; NO_MEMORY. */

@@ -1,7 +1,7 @@
 /* A server's connection after a handshake of TLS 1.3: records are read and written here, straight
  * between the kernel and whoever reads or writes, and OpenSSL's connection is freed, which is most
- * of what an idle one costs. Keys come from the secrets that OpenSSL tells whoever asks for them
- * (the key log); the handshake, and with it everything that is hard, stays OpenSSL's. */
+ * of what an idle one costs. Keys come from the secrets that were noted (tls_secrets.c); the
+ * handshake, and with it everything that is hard, stays OpenSSL's. */
 #include <openssl/err.h>
 #include <stdlib.h>
 
@@ -21,65 +21,7 @@ static struct tls *self_of(struct stream *stream)
     return list_entry(stream, struct tls, stream);
 }
 
-/* --- during the handshake */
-
-static bool read_hexadecimal(const char *text, unsigned char *out, size_t most, size_t *ret_size)
-{
-    long size = 0;
-    unsigned char *bytes = OPENSSL_hexstr2buf(text, &size);
-    bool fits = bytes && (size_t)size <= most;
-    if (fits) {
-        memcpy(out, bytes, (size_t)size);
-        *ret_size = (size_t)size;
-    }
-    OPENSSL_clear_free(bytes, (size_t)size);
-    return fits;
-}
-
-/* "LABEL <client random> <secret>", all but the label in hexadecimal. */
-static void note_secret(const SSL *ssl, const char *line)
-{
-    struct tls *tls = tls_of_ssl(ssl);
-    struct slice text = slice_of_text(line);
-    bool is_in = slice_has_prefix(text, SLICE("CLIENT_TRAFFIC_SECRET_0 "));
-    bool is_out = slice_has_prefix(text, SLICE("SERVER_TRAFFIC_SECRET_0 "));
-    const char *secret = strrchr(line, ' ');
-    if (!secret || (!is_in && !is_out))
-        return;
-    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
-    if (!tls->secrets)
-        tls->secrets = calloc(1, sizeof *tls->secrets);
-    struct tls_secrets *secrets = tls->secrets;
-    if (secrets && !read_hexadecimal(secret + 1, is_in ? secrets->in : secrets->out,
-                       sizeof secrets->in, &secrets->size))
-        secrets->size = 0;
-}
-
-/* Counts what is sent under the last keys: all of it comes after the client's Finished. The key log
- * costs some microseconds a line, so it is open only where the two lines come that are wanted: each
- * side's last secret is made right after its Finished. */
-static void note_message(
-    int is_written, int version, int type, const void *data, size_t size, SSL *ssl, void *argument)
-{
-    struct tls_secrets *secrets = tls_of_ssl(ssl)->secrets;
-    bool is_finished =
-        type == SSL3_RT_HANDSHAKE && size > 0 && *(const unsigned char *)data == SSL3_MT_FINISHED;
-    (void)version;
-    (void)argument;
-    if (is_finished)
-        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), note_secret);
-    if (secrets && is_finished && !is_written) {
-        secrets->out_records = 0;
-        tls_of_ssl(ssl)->is_corked = true;
-    }
-    if (secrets && is_written && type == SSL3_RT_HEADER)
-        secrets->out_records++;
-}
-
-void tls_direct_install(SSL_CTX *context)
-{
-    SSL_CTX_set_msg_callback(context, note_message);
-}
+/* --- the end of the handshake */
 
 static void note_facts(struct tls_direct *direct, SSL *ssl)
 {
@@ -100,10 +42,10 @@ static enum status make_direct(const struct tls *tls, struct tls_direct **ret_di
     if (!direct)
         return NO_MEMORY;
     enum status e = record_half_init(&direct->in, tls->server->suites, suite,
-        slice_of((const char *)secrets->in, secrets->size), 0, false);
+        slice_of((const char *)secrets->in, secrets->in_size), 0, false);
     if (!e)
         e = record_half_init(&direct->out, tls->server->suites, suite,
-            slice_of((const char *)secrets->out, secrets->size), secrets->out_records, true);
+            slice_of((const char *)secrets->out, secrets->out_size), secrets->out_records, true);
     if (e) {
         tls_direct_free(direct);
         return e;
@@ -116,12 +58,11 @@ static enum status make_direct(const struct tls *tls, struct tls_direct **ret_di
 enum status tls_direct_begin(struct tls *tls)
 {
     enum status e = NOT_FOUND;
-    if (SSL_version(tls->ssl) == TLS1_3_VERSION && !SSL_has_pending(tls->ssl) && tls->secrets &&
-        tls->secrets->size)
+    const struct tls_secrets *secrets = tls->secrets;
+    if (SSL_version(tls->ssl) == TLS1_3_VERSION && !SSL_has_pending(tls->ssl) && secrets &&
+        secrets->in_size && secrets->out_size)
         e = make_direct(tls, &tls->direct);
-    if (tls->secrets)
-        OPENSSL_cleanse(tls->secrets, sizeof *tls->secrets);
-    free(tls->secrets);
+    tls_secrets_free(tls->secrets);
     tls->secrets = NULL;
     ERR_clear_error();
     if (e)
@@ -149,12 +90,15 @@ void tls_direct_free(struct tls_direct *direct)
 static void send_message(struct tls *tls, enum record_type type, struct slice message)
 {
     char room[64];
+    struct record_half *out = &tls->direct->out;
     must(message.size + RECORD_EXTRA <= sizeof room);
-    if (tls->out_outcome || !record_seal_begin(&tls->direct->out, message.size, room) ||
-        !record_seal_piece(&tls->direct->out, message, room + RECORD_HEADER))
+    if (tls->out_outcome)
         return;
-    size_t size = record_seal_end(&tls->direct->out, message.size, type, room);
-    tls->out_outcome = tls_send_or_keep(tls, room, size);
+    size_t size = 0;
+    if (record_seal_begin(out, message.size, room) &&
+        record_seal_piece(out, message, room + RECORD_HEADER))
+        size = record_seal_end(out, message.size, type, room);
+    tls->out_outcome = size ? tls_send_or_keep(tls, room, size) : NO_MEMORY;
 }
 
 static void send_alert(struct tls *tls, int level, int alert)
@@ -171,22 +115,36 @@ static enum status refuse(struct tls *tls, int alert)
     return tls->outcome = CLOSED;
 }
 
-/* New keys for what we send; the peer may want its own to be answered so (RFC 8446 §4.6.3). */
+/* New keys for what we send (RFC 8446 §4.6.3). Nothing leaves under old ones when that fails. */
 static enum status update_own_keys(struct tls *tls)
 {
-    send_message(tls, RECORD_HANDSHAKE, slice_of("\x18\0\0\1\0", 5));
-    return record_half_update(&tls->direct->out);
+    tls->direct->owes_update = false;
+    send_message(tls, RECORD_HANDSHAKE, slice_of("\x18\0\0\1\0", KEY_UPDATE_SIZE));
+    if (!tls->out_outcome)
+        tls->out_outcome = record_half_update(&tls->direct->out);
+    return tls->out_outcome;
 }
 
-static enum status obey_handshake(struct tls *tls, struct slice message)
+/* KeyUpdate, in one record or several, is all that a client may say (RFC 8446 §4.6). Nothing can
+ * stand behind it in its record, which is the last one under the old keys. One that wants to be
+ * answered is before whatever is written next: a single answer to any number of them. */
+static enum status obey_handshake(struct tls *tls, struct slice part)
 {
-    bool is_update = message.size == 5 && memcmp(message.data, "\x18\0\0\1", 4) == 0;
-    if (!is_update || (unsigned char)message.data[4] > 1)
+    struct tls_direct *direct = tls->direct;
+    if (part.size == 0 || part.size > KEY_UPDATE_SIZE - direct->message_size)
         return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
-    enum status e = record_half_update(&tls->direct->in);
-    if (!e && message.data[4] == 1)
-        e = update_own_keys(tls);
-    return e ? (tls->outcome = e) : OK;
+    memcpy(direct->message + direct->message_size, part.data, part.size);
+    direct->message_size += (uint8_t)part.size;
+    size_t known = direct->message_size < 4 ? direct->message_size : 4;
+    if (memcmp(direct->message, "\x18\0\0\1", known) != 0)
+        return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
+    if (direct->message_size < KEY_UPDATE_SIZE)
+        return OK;
+    direct->message_size = 0;
+    if (direct->message[4] > 1)
+        return refuse(tls, ALERT_ILLEGAL_PARAMETER);
+    direct->owes_update = direct->owes_update || direct->message[4] == 1;
+    return tls->outcome = record_half_update(&direct->in);
 }
 
 static enum status obey_alert(struct tls *tls, struct slice message)
@@ -202,10 +160,12 @@ static enum status obey_alert(struct tls *tls, struct slice message)
     return tls->outcome = CLOSED;
 }
 
-/* What is not data. */
+/* What is not data. Nothing comes between the parts of a message (RFC 8446 §5.1). */
 static enum status obey(struct tls *tls, enum record_type type, struct slice message)
 {
     if (++tls->direct->idle_records > IDLE_RECORDS)
+        return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
+    if (tls->direct->message_size && type != RECORD_HANDSHAKE)
         return refuse(tls, ALERT_UNEXPECTED_MESSAGE);
     switch (type) {
     case RECORD_DATA:
@@ -273,6 +233,13 @@ static void receive(struct tls *tls, struct scratch *scratch, size_t wanted)
         tls->below_outcome = e;
 }
 
+static int alert_of(enum status e)
+{
+    if (e == TOO_LARGE)
+        return ALERT_RECORD_OVERFLOW;
+    return e == NOT_FOUND ? ALERT_UNEXPECTED_MESSAGE : ALERT_BAD_RECORD_MAC;
+}
+
 /* Opens the record at the front: straight to the reader when there is room for all of it, else
  * where it lies, and what does not fit is kept. */
 static enum status open_one(struct tls *tls, struct scratch *scratch, size_t size, char *data,
@@ -286,16 +253,18 @@ static enum status open_one(struct tls *tls, struct scratch *scratch, size_t siz
     size_t plain;
     enum status e = record_open(&tls->direct->in, slice_of(record, size), out, &plain, &type);
     if (e)
-        return refuse(tls, e == TOO_LARGE ? ALERT_RECORD_OVERFLOW : ALERT_BAD_RECORD_MAC);
+        return refuse(tls, alert_of(e));
     scratch->begin += size;
-    if (type != RECORD_DATA || plain == 0)
+    if (type != RECORD_DATA || plain == 0 || tls->direct->message_size)
         return obey(tls, type, slice_of(out, plain));
     tls->direct->idle_records = 0;
     size_t fits = plain < capacity - *done ? plain : capacity - *done;
     if (out == record + RECORD_HEADER && data)
         memcpy(data + *done, out, fits);
     *done += fits;
-    return tls_keep(&tls->direct->plain, out + fits, plain - fits) ? OK : NO_MEMORY;
+    if (tls_keep(&tls->direct->plain, out + fits, plain - fits))
+        return OK;
+    return tls->outcome = NO_MEMORY; /* what is lost must not be missing in the middle */
 }
 
 /* As many whole records as there are and have room; one at least, even without room. */
@@ -465,7 +434,7 @@ static enum status write_batch(
     size_t room = scratch->capacity < BATCH_MOST ? scratch->capacity : BATCH_MOST;
     size_t filled = 0;
     enum status e = OK;
-    if (record_half_is_worn(&tls->direct->out))
+    if (tls->direct->owes_update || record_half_is_worn(&tls->direct->out))
         e = update_own_keys(tls);
     if (!e)
         e = take_unsent(tls, scratch, deadline, &filled);
@@ -527,7 +496,7 @@ static enum status shut_down(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
     say_end(tls);
-    return stream_shutdown(tls->below);
+    return tls_end_below(tls);
 }
 
 /* --- resting */
@@ -535,7 +504,7 @@ static enum status shut_down(struct stream *stream)
 static bool is_quiet(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
-    if (tls->direct->plain.data || tls->outcome)
+    if (tls->direct->plain.data || tls->outcome || tls->outcome_in)
         return false;
     if (!tls->early.data && stream_is_quiet(tls->below))
         return true;
@@ -567,8 +536,7 @@ static void close_stream(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
     say_end(tls);
-    stream_close(tls->below);
-    tls_free(tls);
+    tls_leave(tls);
 }
 
 const struct stream_ops tls_direct_ops = {
@@ -581,6 +549,7 @@ const struct stream_ops tls_direct_ops = {
     .unpark = tls_unpark,
     .on_break = tls_on_break,
     .close = close_stream,
+    .break_off = tls_break_off,
     .peer = tls_peer,
     .local = tls_local,
     .release = tls_release,

@@ -180,16 +180,18 @@ enum status record_measure(struct slice bytes, size_t *ret_size)
     return OK;
 }
 
-/* Behind the plaintext stand its type and any number of zeros (RFC 8446 §5.4). */
+/* Behind the plaintext stand its type and any number of zeros, which count for the size (RFC 8446
+ * §5.4). */
 static enum status take_type(
     const char *plain, size_t size, size_t *ret_size, enum record_type *ret_type)
 {
+    if (size > RECORD_PLAIN_MAX + 1)
+        return TOO_LARGE;
     while (size > 0 && plain[size - 1] == 0)
         size--;
     if (size == 0)
-        return INVALID;
-    if (--size > RECORD_PLAIN_MAX)
-        return TOO_LARGE;
+        return NOT_FOUND;
+    size--;
     *ret_type = (enum record_type)(unsigned char)plain[size];
     *ret_size = size;
     return OK;

@@ -25,6 +25,7 @@ enum {
     ALERT_UNEXPECTED_MESSAGE = 10,
     ALERT_BAD_RECORD_MAC = 20,
     ALERT_RECORD_OVERFLOW = 22,
+    ALERT_ILLEGAL_PARAMETER = 47,
     ALERT_USER_CANCELED = 90,
 };
 
@@ -65,7 +66,8 @@ static inline bool record_half_is_worn(const struct record_half *half)
 enum status record_measure(struct slice bytes, size_t *ret_size);
 
 /* Opens one whole record into `out`, which has room for as many bytes as the record has behind its
- * header; it may be just that place. INVALID: it is not genuine, or has no type. TOO_LARGE. */
+ * header; it may be just that place. INVALID: it is not genuine. NOT_FOUND: it has no type.
+ * TOO_LARGE. */
 enum status record_open(struct record_half *half, struct slice record, char *out, size_t *ret_size,
     enum record_type *ret_type);
 

@@ -243,7 +243,7 @@ static enum status add_host(struct tls_server *server, const struct tls_server_o
     SSL_CTX_set_client_hello_cb(host->context, on_hello, NULL);
     SSL_CTX_set_alpn_select_cb(host->context, choose_protocol, NULL);
     SSL_CTX_set_tlsext_status_cb(host->context, show_staple);
-    tls_direct_install(host->context);
+    tls_secrets_install(host->context);
     enum status e = add_all_names(server, host, from);
     if (!e)
         e = show_identities(host, from);

@@ -225,7 +225,7 @@ static enum status shut_down(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
     say_end(tls);
-    return stream_shutdown(tls->below);
+    return tls_end_below(tls);
 }
 
 /* --- resting */
@@ -238,7 +238,8 @@ static bool has_something(struct tls *tls)
 static bool is_quiet(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
-    if (tls->outcome || SSL_pending(tls->ssl) > 0)
+    bool has_ended = SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN;
+    if (tls->outcome || has_ended || SSL_pending(tls->ssl) > 0)
         return false;
     /* What came with the end of the handshake may not have got to OpenSSL yet. */
     if (!tls->early.data && stream_is_quiet(tls->below) && !SSL_has_pending(tls->ssl))
@@ -301,7 +302,7 @@ void tls_free(struct tls *tls)
     tls_forget(&tls->unsent);
     tls_certificate_facts_free(tls->certificate);
     tls_direct_free(tls->direct);
-    free(tls->secrets);
+    tls_secrets_free(tls->secrets);
     free(tls->name);
     free(tls);
 }
@@ -310,8 +311,7 @@ static void close_stream(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
     say_end(tls);
-    stream_close(tls->below);
-    tls_free(tls);
+    tls_leave(tls);
 }
 
 const struct address *tls_peer(const struct stream *stream)
@@ -340,6 +340,7 @@ static const struct stream_ops tls_ops = {
     .unpark = tls_unpark,
     .on_break = tls_on_break,
     .close = close_stream,
+    .break_off = tls_break_off,
     .peer = tls_peer,
     .local = tls_local,
     .release = tls_release,
