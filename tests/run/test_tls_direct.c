@@ -130,13 +130,13 @@ static void send_nothing(void *argument)
     (void)argument;
     forger_begin(&forger, pki);
     for (int i = 0; i < 5; i++) {
-        for (int j = 0; j < 30; j++)
-            send_forged(&forger, RECORD_DATA, SLICE_NONE, (size_t)(j * j));
+        for (size_t j = 0; j < 30; j++)
+            send_forged(&forger, RECORD_DATA, SLICE_NONE, j * j);
         send_data(&forger, SLICE("still here"));
         assert_hears(&forger, "still here");
     }
-    for (int j = 0; j < 33; j++)
-        send_forged(&forger, RECORD_DATA, SLICE_NONE, (size_t)j);
+    for (size_t j = 0; j < 33; j++)
+        send_forged(&forger, RECORD_DATA, SLICE_NONE, j);
     assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
     forger_end(&forger);
 }
