@@ -13,7 +13,7 @@
 
 struct h2_piece {
     struct h2_piece *next;
-    size_t size, capacity;
+    size_t begin, size, capacity; /* what lies before `begin` has been taken already */
     char data[];
 };
 
@@ -42,7 +42,7 @@ static void free_piece(struct h2_body *self, struct h2_piece *piece)
 {
     if (!piece)
         return;
-    open_window(self, piece->size);
+    open_window(self, piece->size - piece->begin);
     free(piece);
 }
 
@@ -126,12 +126,49 @@ void h2_body_init(struct h2_body *self, struct h2_stream *stream, int64_t length
     self->idle = idle;
 }
 
+/* --- for a tunnel */
+
+bool h2_body_has_news(const struct h2_body *self)
+{
+    return self->first || is_whole(self);
+}
+
+enum status h2_body_wait(struct h2_body *self, instant deadline)
+{
+    enum status e = OK;
+    if (!h2_body_has_news(self))
+        h2_output_push(self->stream->session); /* the window that taking has opened */
+    self->reader = fiber_current();
+    while (!e && !h2_body_has_news(self))
+        e = fiber_wait(deadline);
+    self->reader = NULL;
+    return e;
+}
+
+enum status h2_body_take(struct h2_body *self, void *data, size_t capacity, size_t *ret_size)
+{
+    struct h2_piece *piece = self->first;
+    if (!piece)
+        return self->failure ? self->failure : END;
+    struct slice bytes = slice_of(piece->data + piece->begin, piece->size - piece->begin);
+    bytes = slice_head(bytes, capacity);
+    memcpy(data, bytes.data, bytes.size);
+    piece->begin += bytes.size;
+    open_window(self, bytes.size);
+    if (piece->begin == piece->size)
+        free_piece(self, take_first(self));
+    *ret_size = bytes.size;
+    return OK;
+}
+
 /* --- what comes */
 
 static void wake_reader(struct h2_body *self)
 {
     if (self->reader)
         fiber_wake(self->reader);
+    else if (self->stream->tunnel)
+        h2_tunnel_stir(self->stream->tunnel);
 }
 
 static struct h2_piece *new_piece(const struct h2_body *self, size_t size)

@@ -73,6 +73,11 @@ void h2_connection_drain(struct connection *connection)
     if (!session)
         return;
     say_goodbye(session);
+    list_each (node, &session->streams) {
+        struct tunnel *tunnel = list_entry(node, struct h2_stream, node)->carrier.tunnel;
+        if (tunnel && server_of(session)->is_draining)
+            tunnel->drain(tunnel);
+    }
     h2_output_push(session);
 }
 
@@ -172,11 +177,17 @@ static void broken(void *argument)
     fiber_cancel(connection->carrier.fiber);
 }
 
-/* A client that has only finished sending still gets its answers. */
+/* A client that has only finished sending still gets its answers; to what is, or is to be, a tunnel
+ * it cannot even say goodbye any more. */
 static enum status wait_for_streams(struct h2_session *session)
 {
     struct connection *connection = session->connection;
     enum status e = OK;
+    list_each (node, &session->streams) {
+        struct h2_stream *stream = list_entry(node, struct h2_stream, node);
+        if (stream->head.protocol.data)
+            h2_body_fail(&stream->body, CLOSED);
+    }
     stream_on_break(connection->wire.stream, broken, connection);
     while (!e && session->stream_count)
         e = wait_queue_wait(&session->changed, NEVER);
@@ -211,6 +222,8 @@ static void end_streams(struct h2_session *session, bool is_cut)
             h2_stream_free(stream);
         else if (is_cut)
             fiber_cancel(stream->carrier.fiber);
+        else if (stream->tunnel)
+            h2_tunnel_lose(stream->tunnel);
         else
             serving_break(&stream->carrier);
     }

@@ -337,7 +337,7 @@ static int submit_settings(struct h2_session *session)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)http2->streams_max},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, (uint32_t)http2->stream_window},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)http->head_max},
-        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
+        {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}, {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1}};
     int e = nghttp2_submit_settings(
         session->nghttp2, NGHTTP2_FLAG_NONE, entries, sizeof entries / sizeof *entries);
     return e ? e

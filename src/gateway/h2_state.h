@@ -68,6 +68,8 @@ struct h2_answer {
     struct h2_list trailers;
 };
 
+struct h2_tunnel;
+
 struct h2_stream {
     struct carrier carrier;     /* first */
     struct h2_session *session; /* borrowed */
@@ -77,10 +79,12 @@ struct h2_stream {
     bool is_reset;        /* we have reset it */
     bool is_end;          /* the request ends with its head */
     bool has_begun;       /* its fiber was started */
-    struct fiber *waiter; /* its fiber waits for something to be sent */
+    struct fiber *waiter; /* waits for something to be sent */
     struct h2_request_head head;
     struct h2_body body;
     struct h2_answer answer;
+    struct h2_tunnel *tunnel; /* on its fiber's stack; NULL: it is none */
+    struct body nothing;      /* of the request that asks for a tunnel */
     struct exchange x;
     _Alignas(max_align_t) char block[]; /* the first of its arena */
 };
@@ -113,6 +117,10 @@ enum status h2_stream_begin(struct h2_stream *stream);
 /* nghttp2 knows it no longer: the client has reset it, or it is complete. */
 void h2_stream_closed(struct h2_stream *stream);
 
+/* Waits until what is pending has gone into frames, or with `all` until the last frame has. Each
+ * `idle` must let some bytes through. */
+enum status h2_stream_wait(struct h2_stream *stream, int64_t idle, bool all);
+
 /* Of one whose fiber was not started. */
 void h2_stream_free(struct h2_stream *stream);
 
@@ -128,6 +136,24 @@ bool h2_body_end(struct h2_body *self);
 
 /* Nothing more will come. */
 void h2_body_fail(struct h2_body *self, enum status e);
+
+/* For a tunnel, to whom a body is bytes without end: waits for some, for the end or a failure; then
+ * takes as many as are there. END, or what it has failed with. */
+bool h2_body_has_news(const struct h2_body *self);
+enum status h2_body_wait(struct h2_body *self, instant deadline);
+enum status h2_body_take(struct h2_body *self, void *data, size_t capacity, size_t *ret_size);
+
+/* --- h2_tunnel.c */
+
+/* Runs the tunnel that the stream's exchange has become, behind an answer that is on its way, and
+ * ends the stream. On the stream's fiber. TIMEOUT, CLOSED, CANCELLED: it is to be reset. */
+enum status h2_tunnel_run(struct h2_stream *stream);
+
+/* Something has come, or nothing more will. */
+void h2_tunnel_stir(struct h2_tunnel *tunnel);
+
+/* The client is gone: nothing can be said to it any more. */
+void h2_tunnel_lose(struct h2_tunnel *tunnel);
 
 /* --- h2_output.c */
 

@@ -1,7 +1,9 @@
 /* A stream: one exchange from its head to its end, and its answer on the way. */
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "gateway/h2_state.h"
+#include "http/websocket_handshake.h"
 #include "run/loop.h"
 
 #define FIRST_BLOCK (3 * 1024)         /* of an exchange's arena */
@@ -136,9 +138,7 @@ static void reset(struct h2_stream *stream, uint32_t code)
     h2_output_push(stream->session);
 }
 
-/* Waits until what is pending has gone into frames, or with `all` until the last frame has. Each
- * `idle` must let some bytes through. */
-static enum status wait_for_output(struct h2_stream *stream, int64_t idle, bool all)
+enum status h2_stream_wait(struct h2_stream *stream, int64_t idle, bool all)
 {
     struct h2_answer *answer = &stream->answer;
     uint64_t sent = answer->sent;
@@ -215,7 +215,7 @@ static enum status submit_head(struct h2_stream *stream, const struct h2_list *l
 static enum status send_body(struct h2_stream *stream, int64_t idle, bool *ret_source)
 {
     while (!stream->answer.is_last) {
-        enum status e = wait_for_output(stream, idle, false);
+        enum status e = h2_stream_wait(stream, idle, false);
         if (!e)
             e = read_next(stream, ret_source);
         if (e)
@@ -249,7 +249,7 @@ static enum status send_whole(
     stream->answer.is_last = stream->answer.is_last || !has_body;
     h2_output_push(stream->session);
     e = send_body(stream, rules->http->body_timeout, ret_source);
-    return e ? e : wait_for_output(stream, rules->http->body_timeout, true);
+    return e ? e : h2_stream_wait(stream, rules->http->body_timeout, true);
 }
 
 static void send_answer(struct h2_stream *stream, const struct server_rules *rules)
@@ -267,6 +267,26 @@ static void send_answer(struct h2_stream *stream, const struct server_rules *rul
     reset(stream, is_source ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL);
 }
 
+/* The head of the answer leaves before the tunnel's first bytes; should that fail, the tunnel hears
+ * of it, and so does its other end. */
+static void send_tunnel(struct h2_stream *stream, const struct server_rules *rules)
+{
+    struct exchange *x = &stream->x;
+    struct h2_list list;
+    websocket_to_connect(&x->response);
+    serving_finish_fields(x, rules);
+    enum status e = list_head(x, &x->response, BODY_LENGTH_UNKNOWN, &list);
+    if (!e)
+        e = submit_head(stream, &list, true);
+    x->facts.first_byte_sent = loop_now();
+    serving_sent(x, e, false);
+    h2_output_push(stream->session);
+    if (!e)
+        e = h2_tunnel_run(stream);
+    if (e)
+        reset(stream, NGHTTP2_CANCEL);
+}
+
 /* --- the exchange */
 
 /* Malformed by RFC 9113 §8.1.1: the client hears of it by a reset, the log as of any other. */
@@ -279,27 +299,49 @@ static void refuse(struct h2_stream *stream, const struct server_rules *rules, e
         send_answer(stream, rules);
 }
 
+static enum status take_websocket(struct h2_stream *stream)
+{
+    struct exchange *x = &stream->x;
+    uint64_t random[] = {random_next(loop_random()), random_next(loop_random())};
+    body_init_empty(&stream->nothing);
+    x->request.body = &stream->nothing;
+    return websocket_from_connect(&x->request, random);
+}
+
+static void answer(struct h2_stream *stream, const struct server_rules *rules)
+{
+    struct exchange *x = &stream->x;
+    serving_answer(x, rules);
+    if (serving_is_tunnel(x))
+        send_tunnel(stream, rules);
+    else
+        send_answer(stream, rules);
+}
+
 static void serve(struct h2_stream *stream, const struct server_rules *rules)
 {
     struct exchange *x = &stream->x;
-    struct h2_request_framing framing;
+    struct h2_request_framing framing = {0};
     stream->head.limits = &rules->limits;
     enum status e = h2_request_finish(&stream->head, stream->is_end, &framing);
     /* Messages of a call come when there are any: its deadline is what bounds it. */
     int64_t silence = !e && grpc_kind_of(&x->request) ? 0 : rules->http->body_timeout;
     h2_body_init(&stream->body, stream, e ? 0 : framing.length, silence);
     x->request.body = &stream->body.body;
+    if (!e && framing.is_websocket)
+        e = take_websocket(stream);
     if (e) {
         refuse(stream, rules, e);
     } else {
         x->expects_continue = framing.expects_continue;
-        serving_answer(x, rules);
-        send_answer(stream, rules);
+        answer(stream, rules);
     }
     body_drop(x->response.body);
     scope_end(&x->scope);
-    x->facts.received = stream->body.received;
+    if (!framing.is_websocket)
+        x->facts.received = stream->body.received;
     body_drop(x->request.body);
+    body_drop(&stream->body.body);
 }
 
 static void run_stream(void *argument)
@@ -360,7 +402,9 @@ void h2_stream_closed(struct h2_stream *stream)
         return;
     }
     h2_body_fail(&stream->body, CLOSED);
-    if (!stream->answer.is_sent && stream->body.failure != BAD_FRAMING)
+    if (stream->tunnel)
+        h2_tunnel_lose(stream->tunnel);
+    else if (!stream->answer.is_sent && stream->body.failure != BAD_FRAMING)
         serving_break(&stream->carrier);
     if (stream->waiter)
         fiber_wake(stream->waiter);

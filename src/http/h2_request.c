@@ -260,6 +260,15 @@ static enum status take_body(
     return take_expectation(head, has_body, framing);
 }
 
+/* A stream that is to be a WebSocket has neither length nor end (RFC 8441 §5). Other protocols are
+ * not known here: they stay a CONNECT. */
+static enum status take_protocol(
+    struct h2_request_head *head, bool is_end, struct h2_request_framing *framing)
+{
+    framing->is_websocket = slice_equal_nocase(head->protocol, SLICE("websocket"));
+    return framing->is_websocket && (is_end || head->has_length) ? BAD_HANDSHAKE : OK;
+}
+
 enum status h2_request_finish(
     struct h2_request_head *head, bool is_end, struct h2_request_framing *ret_framing)
 {
@@ -281,7 +290,9 @@ enum status h2_request_finish(
         e = take_target(head);
     if (!e)
         e = take_cookie(head);
-    if (!e)
+    if (!e && head->protocol.data)
+        e = take_protocol(head, is_end, &framing);
+    if (!e && !framing.is_websocket)
         e = take_body(head, is_end, &framing);
     if (!e)
         *ret_framing = framing;

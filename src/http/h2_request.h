@@ -28,6 +28,8 @@ struct h2_request_head {
 struct h2_request_framing {
     int64_t length; /* that content-length promises, or BODY_LENGTH_UNKNOWN */
     bool expects_continue;
+    bool is_websocket; /* an extended CONNECT asks for a WebSocket (RFC 8441): the stream goes on as
+                          that, and there is no body */
 };
 
 void h2_request_begin(
@@ -38,8 +40,9 @@ void h2_request_field(struct h2_request_head *head, struct slice name, struct sl
 
 /* The section is whole: fills the request but for scheme and body. `is_end`: the message ends with
  * it. Fails with BAD_REQUEST_LINE, BAD_FIELD, BAD_FRAMING, BAD_HOST, BAD_PATH, TARGET_TOO_LONG,
- * FIELDS_TOO_LARGE, EXPECTATION_FAILED, NO_MEMORY; what the request was until then is there, for
- * the log. head->is_malformed says whether RFC 9113 demands a stream error (§8.1.1). */
+ * FIELDS_TOO_LARGE, EXPECTATION_FAILED, BAD_HANDSHAKE, NO_MEMORY; what the request was until then
+ * is there, for the log. head->is_malformed says whether RFC 9113 demands a stream error (§8.1.1).
+ */
 enum status h2_request_finish(
     struct h2_request_head *head, bool is_end, struct h2_request_framing *ret_framing);
 

@@ -9,11 +9,34 @@
 #define GUID     SLICE("258EAFA5-E914-47DA-95CA-C5AB0DC85B11")
 #define DEFLATE  SLICE("permessage-deflate")
 
+/* --- by HTTP/2 */
+
+enum status websocket_from_connect(struct http_request *request, const uint64_t random[2])
+{
+    struct fields *fields = &request->fields;
+    char *key = arena_bytes(fields->arena, KEY_TEXT + 2);
+    if (!key)
+        return NO_MEMORY;
+    base64_encode(slice_of((const char *)random, KEY_SIZE), 0, key);
+    request->method = METHOD_GET;
+    request->method_text = SLICE("GET");
+    enum status e = fields_set_made(fields, FIELD_SEC_WEBSOCKET_KEY, slice_of(key, KEY_TEXT));
+    if (!e)
+        e = fields_set_made(fields, FIELD_UPGRADE, SLICE("websocket"));
+    return e ? e : fields_set_made(fields, FIELD_CONNECTION, SLICE("upgrade"));
+}
+
+void websocket_to_connect(struct http_response *response)
+{
+    response->status = 200;
+    fields_remove_known(&response->fields, FIELD_SEC_WEBSOCKET_ACCEPT);
+}
+
 /* --- what is asked */
 
 bool websocket_is_asked_for(const struct http_request *request)
 {
-    return request->version == HTTP_1_1 &&
+    return request->version != HTTP_1_0 &&
            fields_list_has(&request->fields, FIELD_UPGRADE, SLICE("websocket")) &&
            fields_list_has(&request->fields, FIELD_CONNECTION, SLICE("upgrade"));
 }

@@ -1,10 +1,20 @@
 /* The WebSocket handshake (RFC 6455 §4): what a client's request must say, what the service is
- * asked, and whether the service's 101 answers that. */
+ * asked, and whether the service's 101 answers that.
+ *
+ * By HTTP/2 the same is said in other words (RFC 8441): they are translated as they come in and
+ * as they go out, and nobody in between knows. */
 #pragma once
 
 #include "http/exchange.h"
 
-/* True when the request asks, by HTTP/1.1, to go on as a WebSocket. Other things that Upgrade may
+/* Makes of an extended CONNECT what a client of HTTP/1.1 would have asked: GET, Upgrade, and a key,
+ * made of `random`, which HTTP/2 does not have. NO_MEMORY. */
+enum status websocket_from_connect(struct http_request *request, const uint64_t random[2]);
+
+/* The other way: of an answer of 101, one of 200 without the key's. */
+void websocket_to_connect(struct http_response *response);
+
+/* True when the request asks to go on as a WebSocket. Other things that Upgrade may
  * ask for are passed over, as RFC 9110 §7.8 allows. To be asked before the fields that mean one
  * connection only are taken off. */
 bool websocket_is_asked_for(const struct http_request *request);
