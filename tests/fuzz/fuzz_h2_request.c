@@ -9,6 +9,7 @@
 
 #include "base/must.h"
 #include "http/heads.h"
+#include "http/websocket_handshake.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -67,6 +68,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         h2_request_field(&head, name, take(&rest, value_size));
     }
     enum status e = h2_request_finish(&head, is_end, &framing);
+    if (e == OK && framing.is_websocket) {
+        static const uint64_t random[2] = {1, 2};
+        must(!websocket_from_connect(&request, random) && websocket_is_asked_for(&request));
+    }
     if (e == OK && request.method != METHOD_CONNECT)
         check_rewritten(&arena, &request, &framing);
     arena_release(&arena);
