@@ -13,6 +13,7 @@ from pathlib import Path
 import http_client
 
 WEIR = os.environ.get("WEIR", str(Path(__file__).resolve().parents[2] / "build" / "weir"))
+SANITIZED = os.environ.get("WEIR_BUILD") in ("asan", "tsan")  # such builds are slow, and their memory says nothing
 STARTUP = 20  # seconds; sanitizer builds are slow to start on a busy machine
 
 

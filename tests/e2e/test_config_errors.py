@@ -2,15 +2,14 @@
 right place and a useful word. `§` marks where the diagnostic has to point and is taken out before the file is written."""
 
 import json
-import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from gateway import WEIR
+from gateway import SANITIZED, WEIR
 
-SLOW = 10 if os.environ.get("WEIR_BUILD") in ("asan", "tsan") else 1
+SLOW = 10 if SANITIZED else 1
 PATIENCE = 4 * SLOW  # seconds for one file on a busy machine; it takes milliseconds
 
 HEAD = 'version: 1\nlisten: "127.0.0.1:0"\n'

@@ -1,7 +1,6 @@
 """The beginning of TLS connections: resumption, and clients that vanish, dawdle or talk nonsense."""
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -12,11 +11,10 @@ import time
 
 import pytest
 from authority import SecureConnection
-from gateway import wait_for
+from gateway import SANITIZED, wait_for
 from https import ask, s_client
 
 TESTSSL = shutil.which("testssl")
-SANITIZED = os.environ.get("WEIR_BUILD") in ("asan", "tsan")
 MANY = 200 if SANITIZED else 1000
 FAILURES = "weir_tls_handshake_failures_total"
 

@@ -5,7 +5,7 @@ import struct
 import hpack
 import pytest
 
-from gateway import Gateway, wait_for
+from gateway import SANITIZED, Gateway, wait_for
 from h2_client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS, PING, PRIORITY,
                        PROTOCOL_ERROR, REQUEST, RST_STREAM, SETTINGS, WINDOW_UPDATE, Client, Raw, frame)
 
@@ -144,7 +144,7 @@ def flood(gateway, kind, payloads, before=lambda client: None):
         except ConnectionResetError:
             pass
     assert gateway.metric("weir_http2_floods_total", kind=kind) == count + 1
-    assert gateway.memory() < memory + (8 << 20)
+    assert SANITIZED or gateway.memory() < memory + (8 << 20)
 
 
 def test_rapid_reset(gateway):
@@ -210,7 +210,7 @@ def test_an_hpack_bomb_ends_as_a_head_that_is_too_large(gateway):
         assert client.verdict() == ("status", 431)
         client.headers(3, REQUEST)
         assert client.verdict() == ("status", 200)
-    assert gateway.memory() < memory + (4 << 20)
+    assert SANITIZED or gateway.memory() < memory + (4 << 20)
 
 
 def test_a_head_that_never_ends(gateway):

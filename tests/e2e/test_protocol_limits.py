@@ -1,13 +1,12 @@
 """Bounds and times: each answered with its status, and none of them costs others anything."""
 
-import os
 import resource
 import socket
 import time
 
 import http_client
 import pytest
-from gateway import wait_for
+from gateway import SANITIZED, wait_for
 from upstream import Upstream
 
 CONFIG = """
@@ -285,6 +284,6 @@ def test_thousands_of_clients_that_dawdle(pair):
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     # A fiber and a small buffer for each; the sanitizers need more for every stack.
-    if os.environ.get("WEIR_BUILD") not in ("asan", "tsan"):
+    if not SANITIZED:
         assert growth < count * 40 * 1024, growth
     wait_for(lambda: gateway.sockets() < 50, 20)

@@ -3,7 +3,7 @@
 import os
 import threading
 
-from gateway import wait_for
+from gateway import SANITIZED, wait_for
 from load import Load
 
 CONFIG = """
@@ -15,7 +15,6 @@ CONFIG = """
       /**: back
       /number: {{respond: "{number}"}}
     """
-SANITIZED = os.environ.get("WEIR_BUILD") in ("asan", "tsan")
 RELOADS = 100
 
 

@@ -496,3 +496,5 @@ def test_a_stop_lets_a_frame_end(start, serve):
     go_on.set()
     assert client.connection._exactly(4 + 4096 - 50)[-1:] == b"x"
     assert client.read_close() == 1001
+    client.send(frame(0x88, b"\x03\xe9"))
+    assert gateway.process.wait(20) == 0
