@@ -17,7 +17,7 @@ static void free_connection(struct connection *connection)
     struct server *server = connection->carrier.server;
     timer_cancel(&connection->timer);
     h2_connection_release(connection);
-    if (connection->is_cut) { /* the client must not take what it got for the whole */
+    if (connection->is_short) { /* the client must not take what it got for the whole */
         stream_break_off(connection->wire.stream);
         connection->wire.stream = NULL;
     }

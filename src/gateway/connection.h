@@ -31,7 +31,7 @@ struct connection {
     bool is_idle_too_long; /* the same, and nothing is under way (HTTP/2) */
     bool writes_interim;   /* some fiber does, at this moment */
     bool is_torn;          /* an interim answer has gone half: nothing more may be written */
-    bool is_cut;           /* an answer that ends with its connection did not come to its end */
+    bool is_short;         /* an answer that ends with its connection did not come to its end */
 };
 
 /* Parks a fresh connection until its first byte. */

@@ -113,7 +113,7 @@ static enum status send_answer(struct connection *connection, struct exchange *x
     enum status e = h1_send(connection->wire.stream, text_slice(&head), x->response.body, &framing,
         rules->http->body_timeout, x->deadline, &x->facts.sent, &is_source);
     serving_sent(x, e, is_source);
-    connection->is_cut = e && framing.kind == H1_UNTIL_CLOSE;
+    connection->is_short = e && framing.kind == H1_UNTIL_CLOSE;
     return e;
 }
 
