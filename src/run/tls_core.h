@@ -159,6 +159,7 @@ struct tls {
     enum status outcome_in;    /* sticky: of reading alone; END: the peer says no more */
     enum status below_outcome; /* what reading from the stream below failed with */
     enum status out_outcome;   /* the same of writing: nothing can follow what has gone half */
+    uint32_t written;          /* records, under the present keys */
     unsigned long error;       /* OpenSSL's; 0: none */
     int reason;                /* of it, if it is of the SSL library; 0: none */
     long verdict;              /* X509_V_… on the peer's certificate */

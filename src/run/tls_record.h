@@ -55,10 +55,12 @@ void record_half_release(struct record_half *half);
 /* The next generation of keys (RFC 8446 §7.2). */
 enum status record_half_update(struct record_half *half);
 
-/* True when so many records have gone that it is time for new keys (RFC 8446 §5.5). */
+/* So many records may go under one key (RFC 8446 §5.5 allows AES-GCM some three times as many). */
+#define RECORDS_A_KEY ((uint32_t)1 << 23)
+
 static inline bool record_half_is_worn(const struct record_half *half)
 {
-    return half->sequence >= (uint64_t)1 << 23;
+    return half->sequence >= RECORDS_A_KEY;
 }
 
 /* How long the record at the front of `bytes` is, header included; INCOMPLETE while even the header

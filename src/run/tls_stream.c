@@ -143,6 +143,16 @@ static enum status next_record(struct source *source, struct slice *ret_bytes)
     return OK;
 }
 
+/* OpenSSL changes its keys when it is told to, and not when they are worn. */
+static void change_worn_keys(struct tls *tls)
+{
+    if (++tls->written < RECORDS_A_KEY)
+        return;
+    tls->written = 0;
+    if (SSL_version(tls->ssl) == TLS1_3_VERSION)
+        SSL_key_update(tls->ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+}
+
 static enum status write_record(struct tls *tls, struct source *source)
 {
     struct slice bytes;
@@ -150,6 +160,7 @@ static enum status write_record(struct tls *tls, struct source *source)
     enum status e = next_record(source, &bytes);
     if (e)
         return e;
+    change_worn_keys(tls);
     ERR_clear_error();
     int result = SSL_write_ex(tls->ssl, bytes.data, bytes.size, &size);
     if (result <= 0 && tls->out_outcome) {

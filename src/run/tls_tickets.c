@@ -146,7 +146,25 @@ static int use_key(SSL *ssl, unsigned char name[16], unsigned char *start, EVP_C
     return found == 0 && SSL_version(ssl) != TLS1_3_VERSION ? 1 : 2;
 }
 
+/* A session goes on with the certificate that the client showed when it began, so it ends with
+ * that: from then on the client must show another. */
+static SSL_TICKET_RETURN judge_session(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+    size_t name_size, SSL_TICKET_STATUS status, void *argument)
+{
+    (void)ssl;
+    (void)name;
+    (void)name_size;
+    (void)argument;
+    if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    const X509 *shown = SSL_SESSION_get0_peer(session);
+    if (shown && X509_cmp_current_time(X509_get0_notAfter(shown)) <= 0)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 void tls_tickets_install(SSL_CTX *context)
 {
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, use_key);
+    SSL_CTX_set_session_ticket_cb(context, NULL, judge_session, NULL);
 }

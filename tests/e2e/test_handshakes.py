@@ -1,5 +1,6 @@
 """The beginning of TLS connections: resumption, and clients that vanish, dawdle or talk nonsense."""
 
+import datetime
 import json
 import re
 import shutil
@@ -10,9 +11,9 @@ import threading
 import time
 
 import pytest
-from authority import SecureConnection
+from authority import SecureConnection, now
 from gateway import SANITIZED, wait_for
-from https import ask, s_client
+from https import ask, pair, s_client
 
 TESTSSL = shutil.which("testssl")
 MANY = 200 if SANITIZED else 1000
@@ -83,6 +84,25 @@ def test_tickets(secure, authority, tmp_path, version):
         said = s_client(gateway, version, "-sess_in", session, "-ign_eof", input=request)
         assert "Reused, TLS" in said and "200 OK" in said, said
     assert gateway.metric("weir_tls_handshakes_total", resumed="true") == 8
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_ends_with_its_certificate(secure, authority, version):
+    """What a client showed when its session began counts as long as it is good, and no longer."""
+    until = now() + datetime.timedelta(seconds=4)
+    shown = authority.issue(client=True, subject="alice", end=until)
+    gateway = secure(pair(authority.issue("localhost"), **{"client-cert": "required", "ca": authority.file}))
+    context, session = authority.context(shown, maximum_version=version), None
+    for _ in range(2):
+        with SecureConnection(gateway.secure, context, session=session) as connection:
+            assert connection.request("GET", "/who").body == b"CN=alice"
+            session = connection.socket.session
+    assert gateway.metric("weir_tls_handshakes_total", resumed="true") == 1
+    time.sleep((until - now()).total_seconds() + 1)
+    with pytest.raises((ssl.SSLError, ConnectionError, EOFError, AssertionError)):
+        with SecureConnection(gateway.secure, context, session=session) as connection:
+            connection.request("GET", "/who")
+    assert gateway.metric(FAILURES, reason="tls-certificate") == 1
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

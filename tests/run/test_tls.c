@@ -182,6 +182,33 @@ static void keys_are_renewed(void **state)
     in_a_fiber(renew_keys);
 }
 
+/* After so many records a client changes its keys unasked, too. */
+static void wear_keys_out(void *argument)
+{
+    struct meeting meeting;
+    char room[100];
+    size_t size;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.serve = serve_echo;
+    assert_ok(meet(&meeting));
+    for (int i = 0; i < 4; i++) {
+        if (i == 2)
+            tls_of(meeting.b)->written = RECORDS_A_KEY - 1;
+        assert_ok(stream_write(meeting.b, "hello", 5, NEVER, NULL));
+        assert_ok(stream_read(meeting.b, room, sizeof room, NEVER, &size));
+        assert_slice(slice_of(room, size), "hello");
+        assert_int_equal(tls_of(meeting.a)->direct->in.sequence, i % 2 + 1);
+    }
+    part(&meeting);
+}
+
+static void worn_keys_are_changed(void **state)
+{
+    (void)state;
+    in_a_fiber(wear_keys_out);
+}
+
 /* --- resting */
 
 struct rest {
@@ -320,6 +347,7 @@ int main(void)
         cmocka_unit_test(long_bodies_arrive_whole),
         cmocka_unit_test(two_fibers_share_a_stream),
         cmocka_unit_test(keys_are_renewed),
+        cmocka_unit_test(worn_keys_are_changed),
         cmocka_unit_test(a_parked_stream_is_called_for_bytes_only),
         cmocka_unit_test(both_sides_know_what_was_agreed),
         cmocka_unit_test(another_client_does_not_resume),

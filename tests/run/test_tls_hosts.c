@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 #include "run/loop.h"
-#include "run/tls.h"
+#include "run/socket.h"
+#include "run/tls_core.h"
 #include "support/meeting.h"
 #include "support/unit.h"
 
@@ -188,6 +189,59 @@ static void a_resumed_session_keeps_its_certificate(void **state)
     in_a_fiber(resume_with_certificate);
 }
 
+static void shake_hands(void *argument)
+{
+    struct meeting *meeting = argument;
+    meeting->outcome = tls_handshake(meeting->a, NEVER);
+}
+
+/* What a client sends before the handshake has ended could be sent again by anybody, so it is not
+ * taken: the session goes on, and the client has to say it again. */
+static void send_early_data(void *argument)
+{
+    struct tls_session session = {0};
+    struct meeting meeting;
+    struct stream *below[2];
+    struct tls_server *server;
+    struct tls_facts facts;
+    char room[100];
+    size_t size;
+    (void)argument;
+    meeting_init(&meeting, pki);
+    meeting.session = &session;
+    assert_ok(tls_client_new(&meeting.client, &meeting.same_client));
+    assert_false(resumes(&meeting, "shop.example"));
+    assert_int_equal(SSL_SESSION_get_max_early_data(session.session), 0); /* not offered */
+    assert_true(SSL_SESSION_set_max_early_data(session.session, 1000));
+    assert_ok(tls_server_new(&meeting.server, &server));
+    assert_ok(socket_pair(&below[0], &below[1]));
+    assert_ok(tls_accept(below[0], server, SLICE_NONE, &meeting.a));
+    assert_ok(
+        tls_connect(below[1], meeting.same_client, SLICE("shop.example"), &session, &meeting.b));
+    SSL *client = tls_of(meeting.b)->ssl;
+    assert_true(SSL_write_early_data(client, "early", 5, &size));
+    scope_init(&meeting.scope);
+    assert_ok(scope_start(&meeting.scope, shake_hands, &meeting));
+    assert_ok(tls_handshake(meeting.b, NEVER));
+    meeting_wait(&meeting);
+    assert_ok(meeting.outcome);
+    assert_int_equal(SSL_get_early_data_status(client), SSL_EARLY_DATA_REJECTED);
+    assert_true(tls_facts(meeting.a, &facts) && facts.is_resumed);
+    assert_ok(stream_write(meeting.b, "late", 4, NEVER, NULL));
+    assert_ok(stream_read(meeting.a, room, sizeof room, NEVER, &size));
+    assert_slice(slice_of(room, size), "late");
+    part(&meeting);
+    tls_session_release(&session);
+    tls_client_unref(meeting.same_client);
+    tls_server_unref(server);
+}
+
+static void early_data_is_not_taken(void **state)
+{
+    (void)state;
+    in_a_fiber(send_early_data);
+}
+
 /* --- challenges */
 
 static struct tls_identity *answer(void *argument, struct slice name)
@@ -335,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_name_chooses_its_host),
         cmocka_unit_test(sessions_are_resumed_where_they_began),
         cmocka_unit_test(a_resumed_session_keeps_its_certificate),
+        cmocka_unit_test(early_data_is_not_taken),
         cmocka_unit_test(challenges_are_answered),
         cmocka_unit_test(identities_are_checked),
         cmocka_unit_test(staples_are_checked),
