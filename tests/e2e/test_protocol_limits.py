@@ -7,7 +7,6 @@ import time
 import http_client
 import pytest
 from gateway import SANITIZED, wait_for
-from upstream import Upstream
 
 CONFIG = """
 version: 1

@@ -10,7 +10,7 @@ import time
 import pytest
 from gateway import wait_for
 from https import HTTPS, pair, split
-from l4_peers import TcpService, connect, port_of, read_all, reset
+from l4_peers import TcpService, connect, read_all, reset
 
 SUITES = ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"]
 
