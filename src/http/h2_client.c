@@ -13,6 +13,11 @@ static void nothing_changed(void *owner)
     (void)owner;
 }
 
+static void nothing_told(void *owner, enum h2_news news, uint32_t code)
+{
+    (void)owner, (void)news, (void)code;
+}
+
 /* --- life */
 
 static enum status begin_session(struct h2_client *client)
@@ -70,6 +75,8 @@ enum status h2_client_new(
         client->options.changed = nothing_changed;
     if (!options->ended)
         client->options.ended = nothing_changed;
+    if (!options->told)
+        client->options.told = nothing_told;
     list_init(&client->calls);
     scope_init(&client->scope);
     timer_init(&client->ping, look_for_life);
@@ -148,6 +155,7 @@ void h2_client_forget(struct h2_client *client, struct h2_call *call)
     list_remove(&call->node);
     call->client = NULL;
     client->call_count--;
+    h2_client_tell(client, H2_CALL_OVER, 0);
     if (is_useless(client))
         say_goodbye(client);
     if (!client->is_over)

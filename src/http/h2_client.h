@@ -16,6 +16,14 @@
 
 struct h2_client;
 
+/* What a connection tells, to be counted. */
+enum h2_news {
+    H2_CALL_BEGUN, /* a request is under way */
+    H2_CALL_OVER,  /* and is not any more */
+    H2_CALL_RESET, /* the peer has reset one; `code` says why (RFC 9113 §7) */
+    H2_GOODBYE     /* GOAWAY came, with `code` */
+};
+
 struct h2_client_options {
     uint32_t requests;              /* at a time, however many more the peer allows */
     uint32_t window;                /* bytes of an answer that may arrive before they are read */
@@ -26,6 +34,8 @@ struct h2_client_options {
 
     /* There may be room for more requests than before, or less. */
     void (*changed)(void *owner);
+    /* Or NULL. Begins no request and ends none. */
+    void (*told)(void *owner, enum h2_news news, uint32_t code);
     /* The connection has ended and is about to be freed: the last call. */
     void (*ended)(void *owner);
     void *owner;

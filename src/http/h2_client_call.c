@@ -49,6 +49,7 @@ static enum status submit(
         return call->id == NGHTTP2_ERR_NOMEM ? NO_MEMORY : CLOSED;
     list_push_back(&client->calls, &call->node);
     client->call_count++;
+    h2_client_tell(client, H2_CALL_BEGUN, 0);
     h2_client_begun(client);
     return OK;
 }

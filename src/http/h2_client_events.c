@@ -150,6 +150,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         client->options.changed(client->options.owner);
         return 0;
     case NGHTTP2_GOAWAY:
+        h2_client_tell(client, H2_GOODBYE, frame->goaway.error_code);
         client->options.changed(client->options.owner);
         h2_client_close(client);
         return 0;
@@ -158,6 +159,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
             head_came(call, ends);
         break;
     case NGHTTP2_RST_STREAM:
+        h2_client_tell(client, H2_CALL_RESET, frame->rst_stream.error_code);
         if (call && !call->has_ended && !call->failure) {
             call->failure = UPSTREAM_RESET;
             call->reset = frame->rst_stream.error_code;

@@ -61,6 +61,11 @@ void h2_client_flush(struct h2_client *client);
 /* After a request was handed to the session. */
 void h2_client_begun(struct h2_client *client);
 
+static inline void h2_client_tell(struct h2_client *client, enum h2_news news, uint32_t code)
+{
+    client->options.told(client->options.owner, news, code);
+}
+
 /* Takes a call off the connection. */
 void h2_client_forget(struct h2_client *client, struct h2_call *call);
 

@@ -38,9 +38,11 @@ struct pool {
     struct message retire;      /* from the control thread: close for good */
 
     /* Of pool_h2.c: connections that requests share. */
-    struct list shared;         /* of struct shared_upstream */
-    struct list shared_waiters; /* who waits longest first */
-    bool is_opening;            /* a request opens one; others wait for that */
+    struct list shared;                    /* of struct shared_upstream */
+    struct list shared_waiters;            /* who waits longest first */
+    bool is_opening;                       /* a request opens one; others wait for that */
+    uint32_t shared_count, stream_count;   /* such connections, and requests on them */
+    uint32_t shared_series, stream_series; /* metrics of these; 0 before the first connection */
 };
 
 /* A connection to an endpoint. While a request uses it, the request owns it. */

@@ -5,11 +5,23 @@
 #include "service/connect.h"
 #include "service/service_tls.h"
 
+#include <nghttp2/nghttp2.h>
 #include <stdlib.h>
 
 /* How often a request that waits for room looks for itself: other workers that close a connection
  * do not tell. */
 #define LOOK_AGAIN (20 * MILLISECOND)
+
+static const struct metric_family connections_family = {"weir_upstream_http2_connections",
+    "Open connections of HTTP/2 to an endpoint.", METRIC_GAUGE, {"service", "endpoint"}};
+static const struct metric_family streams_family = {"weir_upstream_http2_streams",
+    "Requests under way on them.", METRIC_GAUGE, {"service", "endpoint"}};
+static const struct metric_family resets_family = {"weir_upstream_http2_resets_total",
+    "Requests that a service reset, by the code of its RST_STREAM.", METRIC_COUNTER,
+    {"service", "code"}};
+static const struct metric_family goaways_family = {"weir_upstream_http2_goaways_total",
+    "Connections that a service asked to end, by the code of its GOAWAY.", METRIC_COUNTER,
+    {"service", "code"}};
 
 struct waiter {
     struct list node;
@@ -21,6 +33,62 @@ static void wake_first(struct pool *pool)
 {
     if (!list_is_empty(&pool->shared_waiters))
         fiber_wake(list_entry(pool->shared_waiters.next, struct waiter, node)->fiber);
+}
+
+/* --- metrics */
+
+static void show(const struct pool *pool, uint32_t series, uint32_t value)
+{
+    if (series)
+        metric_set(plane_shard(pool->endpoint->plane, pool->worker), series, value);
+}
+
+static void count_stream(struct pool *pool, int change)
+{
+    pool->stream_count += (uint32_t)change;
+    show(pool, pool->stream_series, pool->stream_count);
+}
+
+static void count_connection(struct pool *pool, int change)
+{
+    struct metrics *metrics = pool->endpoint->plane->options.metrics;
+    struct slice labels[] = {pool->endpoint->service_name, pool->endpoint->text};
+    if (metrics && !pool->shared_series) {
+        pool->shared_series = metrics_series(metrics, &connections_family, labels);
+        pool->stream_series = metrics_series(metrics, &streams_family, labels);
+    }
+    pool->shared_count += (uint32_t)change;
+    show(pool, pool->shared_series, pool->shared_count);
+}
+
+/* Rare enough for the lock that registering takes. */
+static void count_code(struct pool *pool, const struct metric_family *family, uint32_t code)
+{
+    struct metrics *metrics = pool->endpoint->plane->options.metrics;
+    struct slice labels[] = {
+        pool->endpoint->service_name, slice_of_text(nghttp2_http2_strerror(code))};
+    if (metrics)
+        metric_add(plane_shard(pool->endpoint->plane, pool->worker),
+            metrics_series(metrics, family, labels), 1);
+}
+
+static void told(void *owner, enum h2_news news, uint32_t code)
+{
+    struct pool *pool = ((struct shared_upstream *)owner)->pool;
+    switch (news) {
+    case H2_CALL_BEGUN:
+        count_stream(pool, 1);
+        break;
+    case H2_CALL_OVER:
+        count_stream(pool, -1);
+        break;
+    case H2_CALL_RESET:
+        count_code(pool, &resets_family, code);
+        break;
+    case H2_GOODBYE:
+        count_code(pool, &goaways_family, code);
+        break;
+    }
 }
 
 /* --- a connection's life */
@@ -83,6 +151,7 @@ static void ended(void *owner)
     list_remove(&upstream->node);
     timer_cancel(&upstream->idle);
     free(upstream);
+    count_connection(pool, -1);
     pool_unreserve(pool);
     wake_first(pool);
     endpoint_unref(pool->endpoint);
@@ -107,6 +176,7 @@ static struct shared_upstream *begin(
         .limits = &upstream_limits,
         .scheme = service_tls_client(options) ? SLICE("https") : SLICE("http"),
         .changed = changed,
+        .told = told,
         .ended = ended,
         .owner = upstream};
     list_init(&upstream->node);
@@ -115,6 +185,7 @@ static struct shared_upstream *begin(
         return NULL;
     }
     endpoint_ref(pool->endpoint);
+    count_connection(pool, 1);
     list_push_back(&pool->shared, &upstream->node);
     return upstream;
 }

@@ -130,6 +130,33 @@ def test_requests_share_a_connection(pair):
     assert service.connections == 1
 
 
+def test_metrics(pair):
+    gate = threading.Event()
+
+    def run(speaker):
+        requests = [speaker.begin() for _ in range(3)]
+        gate.wait(20)
+        speaker.h2.reset_stream(requests[0].stream, h2.errors.ErrorCodes.INTERNAL_ERROR)
+        speaker.h2.reset_stream(requests[1].stream, 0x99)
+        speaker.answer(requests[2], b"x")
+        speaker.h2.close_connection()
+        speaker.flush()
+        speaker.linger()
+    gateway, service = pair(script(run))
+    count = gateway.metric
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answers = pool.submit(many, gateway, 3)
+        wait_for(lambda: count("weir_upstream_http2_streams", service="back", endpoint=service.at) == 3)
+        assert count("weir_upstream_http2_connections", service="back", endpoint=service.at) == 1
+        gate.set()
+        assert sorted(answer.status for answer in answers.result()) == [200, 502, 502]
+    wait_for(lambda: count("weir_upstream_http2_goaways_total", service="back", code="NO_ERROR") == 1)
+    assert count("weir_upstream_http2_resets_total", service="back", code="INTERNAL_ERROR") == 1
+    assert count("weir_upstream_http2_resets_total", service="back", code="unknown") == 1
+    assert count("weir_upstream_http2_resets_total") == 2
+    wait_for(lambda: count("weir_upstream_http2_connections") == count("weir_upstream_http2_streams") == 0)
+
+
 def test_another_connection_when_one_is_full(pair):
     def run(speaker):
         while True:
