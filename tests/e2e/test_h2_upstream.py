@@ -188,7 +188,7 @@ def test_requests_wait_when_all_connections_are_full(pair):
 def test_the_queue_is_bounded(pair):
     def run(speaker):
         speaker.until(lambda: False)
-    more = "http2: {streams: 1}, connections: {max: 1, queue: 2}, timeout: {connect: 300ms, first-byte: 600ms}, outlier: {failures: 0}"
+    more = "http2: {streams: 1}, connections: {max: 1, queue: 2}, timeout: {connect: 500ms, first-byte: 2s}, outlier: {failures: 0}"
     gateway, _ = pair(script(run), more)
     answers = many(gateway, 8)
     assert sorted(answer.status for answer in answers) == [503] * 7 + [504]
@@ -376,10 +376,11 @@ def test_expect_continue(pair):
 
 @pytest.mark.parametrize("when", ["before the head", "within the body"])
 def test_a_client_that_leaves_cancels_the_stream(pair, when):
-    resets = []
+    resets, asked = [], threading.Event()
 
     def run(speaker):
         request = speaker.request()
+        asked.set()
         if when == "within the body":
             speaker.headers(request.stream, [(":status", "200")])
             speaker.data(request.stream, b"some")
@@ -391,8 +392,7 @@ def test_a_client_that_leaves_cancels_the_stream(pair, when):
         connection.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
         if when == "within the body":
             connection.socket.recv(10)
-        wait_for(lambda: service.connections == 1)
-        time.sleep(0.1)
+        assert asked.wait(10)
         connection.socket.setsockopt(1, 13, b"\x01\0\0\0\0\0\0\0")
     wait_for(lambda: resets)
     assert resets == [h2.errors.ErrorCodes.CANCEL]

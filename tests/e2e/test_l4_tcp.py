@@ -238,15 +238,15 @@ def test_client_vanishes(through):
 
 
 def test_silence_ends_a_connection(through):
-    gateway, _ = through(options=", idle-timeout: 300ms")
+    gateway, _ = through(options=", idle-timeout: 1s")
     with connect(gateway) as client:
         began = time.monotonic()
         for _ in range(5):  # any byte begins it anew
-            time.sleep(0.1)
+            time.sleep(0.25)
             client.sendall(b"x")
             assert client.recv(1) == b"x"
         assert client.recv(1) == b""
-        assert time.monotonic() - began > 0.7
+        assert time.monotonic() - began > 2.2
     assert gateway.log_lines(1)[0]["reason"] == "idle-timeout"
 
 
@@ -255,8 +255,8 @@ def test_one_way_alone_is_no_silence(through):
     def serve(connection):
         for _ in range(10):
             connection.sendall(b"x")
-            time.sleep(0.1)
-    gateway, _ = through(serve, ", idle-timeout: 400ms")
+            time.sleep(0.2)
+    gateway, _ = through(serve, ", idle-timeout: 1s")
     with connect(gateway) as client:
         assert read_all(client) == b"x" * 10
 

@@ -160,7 +160,7 @@ def tell_header(connection):
 
 def test_tcp_in(start):
     with TcpService(echo) as back:
-        gateway = start(tcp_config(back.at, "proxy-protocol: true, opening-timeout: 300ms"))
+        gateway = start(tcp_config(back.at, "proxy-protocol: true, opening-timeout: 1s"))
         for header in [v1(), v2()]:
             with connect(gateway) as client:
                 client.sendall(header + b"hello")

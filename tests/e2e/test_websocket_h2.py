@@ -316,7 +316,7 @@ def test_broken_frames_are_not_passed_on(chat, data, code):
 
 
 def test_silence_is_pinged_and_who_does_not_answer_is_given_up(chat):
-    gateway, back = chat(options=", websocket: {ping: 300ms}")
+    gateway, back = chat(options=", websocket: {ping: 1s}")
     with Connection(gateway.address) as client:
         stream = client.open("/silent")
         for _ in range(3):
