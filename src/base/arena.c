@@ -136,11 +136,10 @@ static char *take_here(struct arena *arena, size_t size, size_t alignment)
     return p;
 }
 
-static char *take(struct arena *arena, size_t size, size_t alignment)
+/* Rare, and kept out of the way of what is not: it needs registers that would have to be saved. */
+static __attribute__((noinline)) char *take_elsewhere(
+    struct arena *arena, size_t size, size_t alignment)
 {
-    char *p = take_here(arena, size, alignment);
-    if (p)
-        return p;
     struct arena_block *block = NULL;
     if (size <= arena->block_size / LARGE_SHARE)
         block = new_block(arena, arena->block_size - sizeof(struct arena_block));
@@ -148,6 +147,12 @@ static char *take(struct arena *arena, size_t size, size_t alignment)
         return alloc_alone(arena, size);
     open_block(arena, block);
     return take_here(arena, size, alignment);
+}
+
+static char *take(struct arena *arena, size_t size, size_t alignment)
+{
+    char *p = take_here(arena, size, alignment);
+    return p ? p : take_elsewhere(arena, size, alignment);
 }
 
 void *arena_alloc(struct arena *arena, size_t size)

@@ -59,13 +59,18 @@ static enum status take_line_end(struct h1_parser *parser, enum status refusal)
     return OK;
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
 /* Compares what is there with a shape in which "0" stands for any digit. */
 static enum status take_shape(struct h1_parser *parser, struct slice shape)
 {
     size_t have = left(parser);
     for (size_t i = 0; i < shape.size && i < have; i++) {
         char c = parser->at[i];
-        if (shape.data[i] == '0' ? c < '0' || c > '9' : c != shape.data[i])
+        if (shape.data[i] == '0' ? !is_digit(c) : c != shape.data[i])
             return BAD_REQUEST_LINE;
         if (i == sizeof "HTTP/" - 1 && c != '1')
             return VERSION_NOT_SUPPORTED;
@@ -136,7 +141,10 @@ static enum status read_version(struct h1_parser *parser)
 static enum status read_status(struct h1_parser *parser)
 {
     struct slice shape = SLICE(VERSION_SHAPE " 000");
-    enum status e = take_shape(parser, shape);
+    const char *at = parser->at;
+    bool is_usual = left(parser) >= shape.size && memcmp(at, "HTTP/1.1 ", 9) == 0 &&
+                    is_digit(at[9]) && is_digit(at[10]) && is_digit(at[11]);
+    enum status e = is_usual ? OK : take_shape(parser, shape);
     if (e)
         return e;
     const char *digits = parser->at + shape.size - 3;

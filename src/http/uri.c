@@ -204,20 +204,20 @@ static struct slice lower_copy(struct arena *arena, struct slice name)
 static enum status parse_name(
     struct arena *arena, struct slice authority, struct slice *ret_host, struct slice *ret_rest)
 {
-    bool is_lower = true;
+    int lower = SCAN_HOST;
     char before = '.';
     size_t size = 0;
     for (; size < authority.size && scan_is(authority.data[size], SCAN_UNRESERVED); size++) {
         char c = authority.data[size];
         if (c == '.' && before == '.')
             return BAD_HOST;
-        is_lower = is_lower && scan_is(c, SCAN_HOST);
+        lower &= scan_is(c, SCAN_HOST);
         before = c;
     }
     if (size == 0)
         return BAD_HOST;
     struct slice name = slice_head(authority, size);
-    *ret_host = is_lower ? name : lower_copy(arena, name);
+    *ret_host = lower ? name : lower_copy(arena, name);
     *ret_rest = slice_from(authority, size);
     return ret_host->data ? OK : NO_MEMORY;
 }
