@@ -25,6 +25,7 @@ const struct server_rules *serving_begin(struct carrier *carrier, struct exchang
     x->facts.started = loop_now();
     x->is_secure = carrier->entrance->is_tls && tls_facts(stream, &facts);
     x->tls = x->is_secure ? stream : NULL;
+    x->door = stream;
     x->request.scheme = x->is_secure ? SLICE("https") : SLICE("http");
     scope_init(&x->scope);
     fields_init(&x->response.fields, &x->arena);

@@ -96,10 +96,11 @@ struct exchange {
     bool must_close;   /* close the client's connection after this answer */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
-    struct tunnel *tunnel; /* with an answer of 101: what follows; in the arena, or NULL */
-    struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
-    unsigned worker;       /* which worker this is, from 0: an index into per-worker state */
-    uint64_t id_number;    /* of this exchange, unique in the process: what differs between two */
+    struct tunnel *tunnel;     /* with an answer of 101: what follows; in the arena, or NULL */
+    struct stream *tls;        /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
+    const struct stream *door; /* the connection, to be asked for addresses; NULL: there is none */
+    unsigned worker;           /* which worker this is, from 0: an index into per-worker state */
+    uint64_t id_number; /* of this exchange, unique in the process: what differs between two */
     struct slice request_id;
     unsigned parameter_count;
     struct exchange_facts facts;

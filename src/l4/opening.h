@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "l4/client_hello.h"
-#include "l4/proxy_header.h"
+#include "run/proxy_header.h"
 #include "run/stream.h"
 
 /* Reads a PROXY header and nothing behind it. Only from a peer who may speak so. BAD_PROXY_HEADER

@@ -1,7 +1,7 @@
 #include "l4/options.h"
 
 #include "base/clock.h"
-#include "l4/proxy_header.h"
+#include "run/proxy_header.h"
 
 #define TCP(member) offsetof(struct tcp_options, member)
 

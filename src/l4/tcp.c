@@ -197,10 +197,25 @@ static enum status open_session(struct session *session)
     return e;
 }
 
+/* What the listener wants the service to be told of the client, or else the service itself. */
+static size_t write_proxy_header(const struct session *session, char room[PROXY_HEADER_ROOM])
+{
+    const struct service *service = session->target->service;
+    int version = session->rules->options->send_proxy;
+    const struct address *destination =
+        session->header.is_local ? stream_local(session->client) : &session->header.destination;
+    if (!version)
+        version = service->options->send_proxy;
+    return proxy_header_write(
+        (enum proxy_version)version, &session->facts.client, destination, room);
+}
+
 static enum status connect_session(struct session *session)
 {
     struct l4_facts *facts = &session->facts;
-    struct dial_caller caller = {&facts->client, facts->listener};
+    char header[PROXY_HEADER_ROOM];
+    struct slice first = slice_of(header, write_proxy_header(session, header));
+    struct dial_caller caller = {&facts->client, facts->listener, first};
     instant began = loop_now();
     facts->service = session->target->service_name;
     dial_begin(&session->dial, session->target->service, session->server->worker, &caller);
@@ -211,25 +226,17 @@ static enum status connect_session(struct session *session)
     return e;
 }
 
-/* The PROXY header, and what the client has said already. */
+/* What the client has said already. */
 static enum status send_early(struct session *session)
 {
-    const struct tcp_options *options = session->rules->options;
-    const struct l4_facts *facts = &session->facts;
-    const struct address *destination =
-        session->header.is_local ? stream_local(session->client) : &session->header.destination;
-    char header[PROXY_HEADER_ROOM];
-    struct iovec parts[2] = {{.iov_base = header}, {session->early.data, session->early.size}};
-    size_t done = 0;
-    parts[0].iov_len = proxy_header_write(
-        (enum proxy_version)options->send_proxy, &facts->client, destination, header);
-    if (parts[0].iov_len + parts[1].iov_len == 0)
+    struct text *early = &session->early;
+    instant deadline = clock_after(loop_now(), session->rules->options->idle_timeout);
+    if (early->size == 0)
         return OK;
-    instant deadline = clock_after(loop_now(), options->idle_timeout);
-    enum status e = stream_writev(session->upstream, parts, 2, deadline, &done);
-    if (done > parts[0].iov_len)
-        session->facts.received = done - parts[0].iov_len;
-    text_release(&session->early);
+    size_t done = 0;
+    enum status e = stream_write(session->upstream, early->data, early->size, deadline, &done);
+    session->facts.received = done;
+    text_release(early);
     if (e == TIMEOUT)
         return UPSTREAM_WRITE_TIMEOUT;
     return e == CANCELLED || e == NO_MEMORY || !e ? e : UPSTREAM_CLOSED;

@@ -1,6 +1,7 @@
 #include "service/call.h"
 
 #include "base/hash.h"
+#include "run/proxy_header.h"
 #include "run/loop.h"
 #include "service/connect.h"
 
@@ -111,12 +112,25 @@ static void count_answer(struct call *call)
         mark_good(call->endpoint);
 }
 
+/* Speaks of the client's connection: who is behind a trusted proxy, only its fields tell. */
+static size_t write_proxy_header(const struct call *call, char room[PROXY_HEADER_ROOM])
+{
+    enum proxy_version version = (enum proxy_version)call->service->options->send_proxy;
+    const struct exchange *x = call->x;
+    if (version == PROXY_NONE || !x->door)
+        return 0;
+    return proxy_header_write(version, &x->peer, stream_local(x->door), room);
+}
+
 static enum status acquire(struct call *call, bool only_new)
 {
     const struct service_options *options = call->service->options;
     struct pool *pool = &call->endpoint->pools[call->x->worker];
-    if (!options->speaks_http2)
-        return pool_acquire(pool, options, only_new, call->x->deadline, &call->upstream);
+    if (!options->speaks_http2) {
+        char room[PROXY_HEADER_ROOM];
+        struct slice first = slice_of(room, write_proxy_header(call, room));
+        return pool_acquire(pool, options, first, only_new, call->x->deadline, &call->upstream);
+    }
     enum status e = pool_h2_acquire(pool, options, call->x->deadline, &call->shared);
     call->is_on_old = !e && call->shared->requests > 1;
     return e;

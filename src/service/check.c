@@ -83,8 +83,10 @@ static enum status ask(struct question *q, struct arena *arena)
         return NO_MEMORY;
     if (q->how.method == HEALTH_UDP)
         return check_ask_udp(q);
-    enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name, NULL,
-        q->deadline, &stream, &trouble);
+    char header[PROXY_HEADER_ROOM];
+    size_t size = proxy_header_write(q->send_proxy, NULL, NULL, header);
+    enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name,
+        slice_of(header, size), NULL, q->deadline, &stream, &trouble);
     if (*trouble)
         q->trouble = trouble;
     if (e)
@@ -149,6 +151,7 @@ static enum status check_once(struct endpoint *endpoint, instant *ret_next)
                 (int64_t)random_below(loop_random(), (uint64_t)jitter * 2 + 1);
     arena_init(&arena, 0, 2 * CHECK_BODY_MAX);
     q.speaks_http2 = endpoint->checked_by->speaks_http2;
+    q.send_proxy = (enum proxy_version)endpoint->checked_by->send_proxy;
     prepare(&q, endpoint->checked_by, &arena);
     q.failure = ask(&q, &arena);
     arena_release(&arena);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "http/h1.h"
+#include "run/proxy_header.h"
 #include "run/tls.h"
 #include "service/endpoint.h"
 
@@ -14,6 +15,7 @@ struct question {
     struct health_options how;
     struct tls_client *client; /* counted; NULL: in clear */
     bool speaks_http2;
+    enum proxy_version send_proxy; /* which then says that nobody is spoken for */
     instant deadline;
     enum status failure; /* no answer: why */
     const char *trouble; /* in words, or "" */

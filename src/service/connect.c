@@ -54,14 +54,30 @@ static enum status begin_tls(struct stream *below, struct tls_client *client, co
     return OK;
 }
 
+/* A connection on which `first` has been sent. */
+static enum status connect_and_say(
+    const struct address *address, struct slice first, instant deadline, struct stream **ret_stream)
+{
+    struct stream *stream;
+    enum status e = socket_connect(address, NULL, deadline, &stream);
+    if (!e && first.size) {
+        e = stream_write(stream, first.data, first.size, deadline, NULL);
+        if (e)
+            stream_close(stream);
+    }
+    if (!e)
+        *ret_stream = stream;
+    return status_of_connect(e);
+}
+
 enum status connect_address(const struct address *address, struct tls_client *client,
-    struct slice name, struct tls_session *session, instant deadline, struct stream **ret_stream,
-    const char **ret_trouble)
+    struct slice name, struct slice first, struct tls_session *session, instant deadline,
+    struct stream **ret_stream, const char **ret_trouble)
 {
     char name_text[256];
     struct stream *stream;
     snprintf(name_text, sizeof name_text, "%.*s", SLICE_ARG(name));
-    enum status e = status_of_connect(socket_connect(address, NULL, deadline, &stream));
+    enum status e = connect_and_say(address, first, deadline, &stream);
     if (!e && client)
         return begin_tls(stream, client, name_text, session, deadline, ret_stream, ret_trouble);
     if (!e)
@@ -70,12 +86,12 @@ enum status connect_address(const struct address *address, struct tls_client *cl
 }
 
 enum status connect_endpoint(struct endpoint *endpoint, const struct service_options *options,
-    struct tls_session *session, instant deadline, struct stream **ret_stream)
+    struct slice first, struct tls_session *session, instant deadline, struct stream **ret_stream)
 {
     const char *trouble = "";
     char text[96];
     enum status e = connect_address(&endpoint->address, service_tls_client(options),
-        endpoint->tls_name, session, deadline, ret_stream, &trouble);
+        endpoint->tls_name, first, session, deadline, ret_stream, &trouble);
     if (*trouble) {
         snprintf(text, sizeof text, "no TLS: %s", trouble);
         endpoint_note_once(endpoint, text);

@@ -25,7 +25,7 @@ void dial_begin(struct dial *dial, const struct service *service, unsigned worke
     const struct dial_caller *caller)
 {
     const struct expression *key = service->options->balance.key;
-    *dial = (struct dial){.service = service, .worker = worker};
+    *dial = (struct dial){.service = service, .worker = worker, .first = caller->first};
     dial->view = roster_use(service->roster, worker);
     if (key)
         dial->hash = hash_of(key, caller);
@@ -115,7 +115,7 @@ static enum status try_once(struct dial *dial, instant deadline, struct stream *
     if (!reserve(dial))
         return UPSTREAM_CONNECTIONS;
     struct endpoint *endpoint = dial->endpoint;
-    return connect_endpoint(endpoint, dial->service->options,
+    return connect_endpoint(endpoint, dial->service->options, dial->first,
         &endpoint->pools[dial->worker].session, clock_sooner(until, deadline), ret_stream);
 }
 

@@ -19,6 +19,7 @@
 struct dial_caller {
     const struct address *client;
     struct slice listener;
+    struct slice first; /* to be sent before all else, TLS included; until connected */
 };
 
 struct dial {
@@ -31,6 +32,7 @@ struct dial {
     uint32_t index;            /* its place in the view */
     uint64_t tried;            /* places in the view that are not to be chosen again */
     uint64_t hash;             /* of the balancer's key */
+    struct slice first;        /* what the caller wants to be sent */
     bool is_open;              /* counted among the endpoint's connections */
 };
 

@@ -92,6 +92,7 @@ void pool_discard(struct upstream *upstream)
         return;
     struct pool *pool = upstream->pool;
     wire_release(&upstream->wire);
+    free(upstream->first);
     free(upstream);
     unreserve(pool->endpoint);
     wake_first(pool);
@@ -137,12 +138,20 @@ static void park(struct upstream *upstream)
         timer_set(&pool->expiry, upstream->expires);
 }
 
-/* The newest that is still good, or NULL. One whose TLS was begun by other rules than `client`'s is
- * not. */
-static struct upstream *take_idle(struct pool *pool, const struct tls_client *client)
+static bool began_with(const struct upstream *upstream, struct slice first)
 {
-    while (!list_is_empty(&pool->idle)) {
-        struct upstream *upstream = list_entry(pool->idle.next, struct upstream, node);
+    return slice_equal(slice_of(upstream->first, upstream->first_size), first);
+}
+
+/* The newest that is still good and began with `first`, or NULL. One whose TLS was begun by other
+ * rules than `client`'s is not good. */
+static struct upstream *take_idle(
+    struct pool *pool, const struct tls_client *client, struct slice first)
+{
+    list_each (node, &pool->idle) {
+        struct upstream *upstream = list_entry(node, struct upstream, node);
+        if (upstream->client == client && !began_with(upstream, first))
+            continue;
         stream_unpark(upstream->wire.stream);
         take_off_idle(upstream);
         if (upstream->client == client && stream_is_quiet(upstream->wire.stream))
@@ -150,6 +159,16 @@ static struct upstream *take_idle(struct pool *pool, const struct tls_client *cl
         pool_discard(upstream);
     }
     return NULL;
+}
+
+/* For another client's, which may never come again. */
+static void drop_oldest(struct pool *pool)
+{
+    if (list_is_empty(&pool->idle))
+        return;
+    struct upstream *oldest = list_entry(pool->idle.previous, struct upstream, node);
+    stream_unpark(oldest->wire.stream);
+    drop_idle(oldest);
 }
 
 /* To who waits longest, or to rest. */
@@ -223,7 +242,7 @@ static void arrive(struct message *message)
 /* Sends a connection to another worker; false when it cannot go there: it is the caller's still. */
 static bool send_over(struct upstream *upstream, struct pool *to)
 {
-    struct transfer *transfer = calloc(1, sizeof *transfer);
+    struct transfer *transfer = upstream->first ? NULL : calloc(1, sizeof *transfer);
     if (!transfer)
         return false;
     *transfer = (struct transfer){.message = {.deliver = arrive},
@@ -248,10 +267,13 @@ static bool send_over(struct upstream *upstream, struct pool *to)
 static void answer_wish(struct message *message)
 {
     struct transfer *wish = list_entry(message, struct transfer, message);
-    struct list *newest = wish->from->idle.next;
+    struct list *first = wish->from->idle.next;
     struct upstream *upstream = NULL;
-    if (!wish->from->is_closed && newest != &wish->from->idle)
-        upstream = take_idle(wish->from, list_entry(newest, struct upstream, node)->client);
+    if (!wish->from->is_closed && first != &wish->from->idle) {
+        const struct upstream *newest = list_entry(first, struct upstream, node);
+        struct slice began = slice_of(newest->first, newest->first_size);
+        upstream = take_idle(wish->from, newest->client, began);
+    }
     if (upstream && !send_over(upstream, wish->to))
         pool_discard(upstream);
     end_transfer(wish);
@@ -295,19 +317,31 @@ static struct pool *find_needy(struct pool *pool)
 
 /* --- acquiring */
 
+static bool remember_first(struct upstream *upstream, struct slice first)
+{
+    upstream->first = first.size ? malloc(first.size) : NULL;
+    if (!upstream->first)
+        return first.size == 0;
+    memcpy(upstream->first, first.data, first.size);
+    upstream->first_size = first.size;
+    return true;
+}
+
 /* Opens one for which room has been reserved. */
 static enum status open_new(struct pool *pool, const struct service_options *options,
-    instant deadline, struct upstream **ret_upstream)
+    struct slice first, instant deadline, struct upstream **ret_upstream)
 {
     struct stream *stream;
-    enum status e = connect_endpoint(pool->endpoint, options, &pool->session, deadline, &stream);
+    enum status e =
+        connect_endpoint(pool->endpoint, options, first, &pool->session, deadline, &stream);
     if (!e) {
         struct upstream *upstream = new_upstream(pool, stream);
-        if (upstream) {
+        if (upstream && remember_first(upstream, first)) {
             upstream->client = service_tls_client(options);
             *ret_upstream = upstream;
             return OK;
         }
+        free(upstream);
         stream_close(stream);
         e = NO_MEMORY;
     }
@@ -349,7 +383,7 @@ static enum status wait_in_queue(
 }
 
 static enum status wait_for_one(struct pool *pool, const struct service_options *options,
-    instant deadline, struct upstream **ret_upstream)
+    struct slice first, instant deadline, struct upstream **ret_upstream)
 {
     struct waiter waiter = {.fiber = fiber_current()};
     if (read_count(&pool->waiter_count) >= options->connections.queue)
@@ -360,39 +394,46 @@ static enum status wait_for_one(struct pool *pool, const struct service_options 
     if (e)
         return e;
     if (!waiter.given)
-        return open_new(pool, options, deadline, ret_upstream);
+        return open_new(pool, options, first, deadline, ret_upstream);
     *ret_upstream = waiter.given;
     return OK;
 }
 
-/* What is given may come from before a reload that changed how TLS is spoken. */
+/* What is given may come from before a reload that changed how TLS is spoken, or be another
+ * client's; then it only makes room. */
 static enum status queue_for_one(struct pool *pool, const struct service_options *options,
-    instant deadline, struct upstream **ret_upstream)
+    struct slice first, instant deadline, struct upstream **ret_upstream)
 {
     for (;;) {
-        enum status e = wait_for_one(pool, options, deadline, ret_upstream);
-        if (e || (*ret_upstream)->client == service_tls_client(options))
+        enum status e = wait_for_one(pool, options, first, deadline, ret_upstream);
+        if (e || ((*ret_upstream)->client == service_tls_client(options) &&
+                     began_with(*ret_upstream, first)))
             return e;
         pool_discard(*ret_upstream);
     }
 }
 
-enum status pool_acquire(struct pool *pool, const struct service_options *options, bool only_new,
-    instant deadline, struct upstream **ret_upstream)
+enum status pool_acquire(struct pool *pool, const struct service_options *options,
+    struct slice first, bool only_new, instant deadline, struct upstream **ret_upstream)
 {
+    int64_t max = options->connections.max;
     deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
     if (list_is_empty(&pool->waiters)) {
-        struct upstream *upstream = take_idle(pool, service_tls_client(options));
+        struct upstream *upstream = take_idle(pool, service_tls_client(options), first);
         if (upstream && !only_new) {
             *ret_upstream = upstream;
             return OK;
         }
         /* An old one makes room for the new. */
         pool_discard(upstream);
-        if (reserve(pool->endpoint, options->connections.max))
-            return open_new(pool, options, deadline, ret_upstream);
+        if (reserve(pool->endpoint, max))
+            return open_new(pool, options, first, deadline, ret_upstream);
+        if (first.size)
+            drop_oldest(pool);
+        if (first.size && reserve(pool->endpoint, max))
+            return open_new(pool, options, first, deadline, ret_upstream);
     }
-    return queue_for_one(pool, options, deadline, ret_upstream);
+    return queue_for_one(pool, options, first, deadline, ret_upstream);
 }
 
 /* --- giving back */
@@ -419,6 +460,8 @@ void pool_give(struct upstream *upstream, const struct connection_options *optio
         struct pool *needy = find_needy(pool);
         if (needy && send_over(upstream, needy))
             return;
+        if (upstream->first && options->idle && read_count(&pool->idle_count) >= options->idle)
+            drop_oldest(pool);
         if (needy || read_count(&pool->idle_count) >= options->idle) {
             pool_discard(upstream);
             return;

@@ -9,6 +9,9 @@
  * idle connections move between workers as descriptors in messages. One with TLS cannot move; it is
  * closed, which makes room for another.
  *
+ * One that began with a PROXY header is for requests of the client that it speaks of; it does not
+ * move either, and the oldest such one makes room for a new one.
+ *
  * Connections of HTTP/2 are shared by the requests of their worker (pool_h2.h) and count here too.
  *
  * All but pool_init belongs to the pool's worker. */
@@ -53,15 +56,17 @@ struct upstream {
     const struct tls_client *client; /* what TLS was begun with, counted by it; NULL: in clear */
     instant born, expires;
     uint64_t requests; /* answered so far; 0: it is new */
+    size_t first_size;
+    char *first; /* owned: what was sent before all else, and whom it is for; NULL: for everyone */
 };
 
 void pool_init(struct pool *pool, struct endpoint *endpoint, unsigned worker);
 
-/* A connection, from the pool or new. `only_new`: one that has carried nothing yet, since an old
- * one has just failed. The UPSTREAM_… statuses of connecting, CANCELLED, OVERLOADED (no
- * descriptors), NO_MEMORY. */
-enum status pool_acquire(struct pool *pool, const struct service_options *options, bool only_new,
-    instant deadline, struct upstream **ret_upstream);
+/* A connection, from the pool or new, that began with `first` (empty: with nothing). `only_new`:
+ * one that has carried nothing yet, since an old one has just failed. The UPSTREAM_… statuses of
+ * connecting, CANCELLED, OVERLOADED (no descriptors), NO_MEMORY. */
+enum status pool_acquire(struct pool *pool, const struct service_options *options,
+    struct slice first, bool only_new, instant deadline, struct upstream **ret_upstream);
 
 /* Back, after an answer that was read to its end on a connection that goes on. */
 void pool_give(struct upstream *upstream, const struct connection_options *options);

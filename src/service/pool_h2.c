@@ -217,7 +217,8 @@ static enum status open_new(struct pool *pool, const struct service_options *opt
 {
     struct stream *stream;
     pool->is_opening = true;
-    enum status e = connect_endpoint(pool->endpoint, options, &pool->session, deadline, &stream);
+    enum status e =
+        connect_endpoint(pool->endpoint, options, SLICE_NONE, &pool->session, deadline, &stream);
     if (!e && service_tls_client(options))
         e = check_protocol(pool, stream);
     pool->is_opening = false;

@@ -1,6 +1,7 @@
 #include "service/service_options.h"
 
 #include "base/suggest.h"
+#include "run/proxy_header.h"
 #include "service/service.h"
 #include "service/service_tls.h"
 
@@ -278,6 +279,19 @@ static const struct option_table http2_table = {.name = "http2",
 
 /* --- service */
 
+static const char *const proxy_versions[] = {
+    [PROXY_NONE] = "off", [PROXY_V1] = "v1", [PROXY_V2] = "v2", NULL};
+
+/* The header speaks of one client, and requests of many share a connection of HTTP/2. */
+static enum status check_proxy(struct reader *reader, const struct service_options *options)
+{
+    if (!options->send_proxy || !options->speaks_http2)
+        return OK;
+    return diagnostics_error(reader->diagnostics, options->proxy_place,
+        SLICE("services see X-Forwarded-For and Forwarded in any case"),
+        "a PROXY header speaks of one client, and connections of HTTP/2 carry many");
+}
+
 static enum status complain_http2(struct reader *reader, struct place place, const char *problem)
 {
     return diagnostics_error(reader->diagnostics, place, SLICE("http2: true"), "%s", problem);
@@ -313,6 +327,8 @@ static enum status check_service(struct reader *reader, const struct node *node,
     if (!e && options->health.method == HEALTH_GRPC && !options->speaks_http2)
         e = diagnostics_error(reader->diagnostics, node->place, SLICE("http2: true"),
             "gRPC's health checks need a service that is asked by HTTP/2");
+    if (!e)
+        e = check_proxy(reader, options);
     return e ? e : service_tls_check(reader, node, options);
 }
 
@@ -337,6 +353,11 @@ static const struct option service_option_list[] = {
     {"http2", OPTION_STRUCT, offsetof(struct service_options, http2), .table = &http2_table,
         .is_set_offset = offsetof(struct service_options, has_http2),
         .help = "Asks the service by HTTP/2, as h2c:// in its address does."},
+    {"send-proxy", OPTION_CHOICE, offsetof(struct service_options, send_proxy), .fallback = "off",
+        .choices = proxy_versions, .place_offset = offsetof(struct service_options, proxy_place),
+        .help = "Tell the service who the client is by a PROXY header of this version, before TLS "
+                "if there is any. A connection then serves the requests of one client's connection "
+                "and of no other."},
     {"host", OPTION_TEXT, offsetof(struct service_options, host),
         .help = "The Host that the service sees: a text, or \"endpoint\" for its address. By "
                 "default what the client asked for."},

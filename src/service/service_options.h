@@ -97,6 +97,8 @@ struct service_options {
     struct http2_options http2;
     bool has_http2;    /* the file says something about it */
     bool speaks_http2; /* `http2`, or h2c:// */
+    int send_proxy;    /* enum proxy_version */
+    struct place proxy_place;
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
 

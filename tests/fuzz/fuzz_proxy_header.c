@@ -1,7 +1,7 @@
 /* PROXY headers: however the bytes come in pieces, they are read alike, and a reader that goes by
  * what it is told never takes a byte too many. */
 #include "base/must.h"
-#include "l4/proxy_header.h"
+#include "run/proxy_header.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

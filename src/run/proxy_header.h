@@ -28,6 +28,6 @@ enum status proxy_header_parse(
 #define PROXY_HEADER_ROOM 108 /* what one that is written needs */
 
 /* Writes one and returns its size. Addresses of which the protocol cannot speak (unix sockets) are
- * said to be unknown. */
+ * said to be unknown. NULL for both: the connection is nobody's but ours, as a health check's. */
 size_t proxy_header_write(enum proxy_version version, const struct address *source,
     const struct address *destination, char room[PROXY_HEADER_ROOM]);

@@ -1,4 +1,4 @@
-#include "l4/proxy_header.h"
+#include "run/proxy_header.h"
 
 #include <string.h>
 
@@ -281,14 +281,14 @@ static char *put16(char *out, size_t value)
 
 static size_t write_v2(const struct address *source, const struct address *destination, char *room)
 {
-    bool as_v4 = is_v4(source) && is_v4(destination);
     memcpy(room, signature.data, signature.size);
-    room[12] = COMMAND_PROXY;
-    if (!is_ip(source) || !is_ip(destination)) {
+    room[12] = source ? COMMAND_PROXY : COMMAND_LOCAL;
+    if (!source || !is_ip(source) || !is_ip(destination)) {
         room[13] = FAMILY_UNKNOWN;
         put16(room + 14, 0);
         return HEAD_V2;
     }
+    bool as_v4 = is_v4(source) && is_v4(destination);
     room[13] = as_v4 ? FAMILY_TCP4 : FAMILY_TCP6;
     put16(room + 14, as_v4 ? 12 : 36);
     char *out = put_ip(room + HEAD_V2, source, as_v4);
@@ -313,11 +313,11 @@ static void add_ip(struct text *text, const struct address *address, bool as_v4)
 static size_t write_v1(const struct address *source, const struct address *destination, char *room)
 {
     struct text text = text_fixed(room, PROXY_HEADER_ROOM);
-    bool as_v4 = is_v4(source) && is_v4(destination);
-    if (!is_ip(source) || !is_ip(destination)) {
+    if (!source || !is_ip(source) || !is_ip(destination)) {
         text_add_literal(&text, "PROXY UNKNOWN\r\n");
         return text.size;
     }
+    bool as_v4 = is_v4(source) && is_v4(destination);
     text_format(&text, "PROXY TCP%d", as_v4 ? 4 : 6);
     add_ip(&text, source, as_v4);
     add_ip(&text, destination, as_v4);

@@ -1,4 +1,4 @@
-#include "l4/proxy_header.h"
+#include "run/proxy_header.h"
 
 #include "support/unit.h"
 
@@ -198,6 +198,10 @@ static void headers_are_written(void **state)
     struct address any = address_of("1.2.3.4:1");
     char room[PROXY_HEADER_ROOM];
     assert_int_equal(proxy_header_write(PROXY_NONE, &any, &any, room), 0);
+    size_t size = proxy_header_write(PROXY_V2, NULL, NULL, room); /* our own connection */
+    assert_slices(slice_of(room, size), SLICE(SIGNATURE "\x20\0\0\0"));
+    size = proxy_header_write(PROXY_V1, NULL, NULL, room);
+    assert_slices(slice_of(room, size), SLICE("PROXY UNKNOWN\r\n"));
 }
 
 int main(void)
