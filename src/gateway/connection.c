@@ -76,17 +76,23 @@ static void idle_too_long(struct timer *timer)
 
 static void park(struct connection *connection)
 {
-    const struct http_options *http =
-        connection->carrier.server->ops->rules(connection->carrier.server)->http;
     connection->carrier.fiber = NULL;
     connection->is_awake = false;
     stream_park(connection->wire.stream, awake, connection);
-    timer_set(&connection->timer, clock_after(loop_now(), http->keep_alive));
+    timer_set(&connection->timer, connection->idle_until);
+}
+
+void connection_rest(struct connection *connection)
+{
+    const struct http_options *http =
+        connection->carrier.server->ops->rules(connection->carrier.server)->http;
+    connection->idle_until = clock_after(loop_now(), http->keep_alive);
 }
 
 void connection_begin(struct connection *connection)
 {
     timer_init(&connection->timer, idle_too_long);
+    connection_rest(connection);
     park(connection);
 }
 
@@ -116,11 +122,15 @@ static bool serve(struct connection *connection)
     if (connection->protocol == PROTOCOL_UNDECIDED) {
         if (opening_run(connection))
             return false;
+        connection_rest(connection);
         if (!wire_has_bytes(&connection->wire) && stream_is_quiet(connection->wire.stream))
             return true; /* a handshake was all that came */
     }
-    return connection->protocol == PROTOCOL_HTTP_2 ? h2_connection_serve(connection)
-                                                   : h1_connection_serve(connection);
+    if (connection->protocol == PROTOCOL_HTTP_2)
+        return h2_connection_serve(connection);
+    bool goes_on = h1_connection_serve(connection);
+    connection_rest(connection);
+    return goes_on;
 }
 
 /* The fiber of a connection that has something to read. It ends when the connection is idle again,

@@ -22,6 +22,7 @@ struct connection {
     struct wire wire;       /* owns the stream, and what was read ahead of it */
     struct list node;       /* in server->connections */
     struct timer timer;     /* while parked: how long that may last */
+    instant idle_until;     /* unless there is another request by then; whatever else comes */
     enum protocol protocol;
     struct h2_session *h2; /* owned; NULL: not HTTP/2 */
     uint64_t requests;     /* served */
@@ -36,6 +37,9 @@ struct connection {
 
 /* Parks a fresh connection until its first byte. */
 void connection_begin(struct connection *connection);
+
+/* A request has ended, or it may send its first: from now on it is idle. */
+void connection_rest(struct connection *connection);
 
 /* Ends a connection at once: what is under way is cancelled. */
 void connection_cut(struct connection *connection);

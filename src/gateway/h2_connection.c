@@ -84,11 +84,13 @@ void h2_connection_drain(struct connection *connection)
 /* Whether it is time for one, or for its second half. */
 static void part(struct h2_session *session)
 {
-    const struct connection *connection = session->connection;
+    struct connection *connection = session->connection;
     int64_t most = h2_options(session)->requests_max;
     if (connection->is_unwanted || server_of(session)->is_draining ||
         (most && connection->requests >= (uint64_t)most))
         say_goodbye(session);
+    if (!session->stream_count && loop_now() >= connection->idle_until)
+        connection->is_idle_too_long = true;
     if (connection->is_idle_too_long)
         say_last(session);
     if (session->goodbye_since != NEVER &&
@@ -236,7 +238,7 @@ static void end_session(struct h2_session *session, enum status e)
     bool is_cut = e == CANCELLED && !session->failure && server_of(session)->is_draining;
     fiber_shield();
     if (e == TIMEOUT)
-        nghttp2_session_terminate_session(session->nghttp2, NGHTTP2_ENHANCE_YOUR_CALM);
+        h2_flooded(session, H2_SLOW_HEADS);
     else if (!session->is_ended)
         say_last(session);
     end_streams(session, is_cut);

@@ -23,7 +23,7 @@ void h2_flooded(struct h2_session *session, enum h2_flood flood)
     nghttp2_session_terminate_session(session->nghttp2, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-static void count(struct h2_session *session, enum h2_flood flood)
+void h2_count(struct h2_session *session, enum h2_flood flood)
 {
     struct flood_count *seen = &session->floods[flood];
     const struct rate *rate = &h2_options(session)->http2.rates[flood];
@@ -46,7 +46,7 @@ static void count_update(struct h2_session *session)
     if (session->updates_due)
         session->updates_due--;
     else
-        count(session, H2_UPDATES);
+        h2_count(session, H2_UPDATES);
 }
 
 /* --- priorities (RFC 9218) */
@@ -120,6 +120,8 @@ static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const
 static void head_has_come(struct h2_stream *stream, bool is_end)
 {
     stream->is_end = is_end;
+    if (stream->head.failure == FIELDS_TOO_LARGE)
+        h2_count(stream->session, H2_LARGE_HEADS);
     if (is_end)
         (void)h2_body_end(&stream->body);
     struct slice priority = fields_value_named(&stream->x.request.fields, SLICE("priority"));
@@ -169,7 +171,7 @@ static void data_has_come(struct h2_session *session, const nghttp2_frame *frame
     struct h2_stream *stream = stream_of(session->nghttp2, frame->hd.stream_id);
     bool is_end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
     if (!is_end && frame->hd.length && frame->hd.length <= frame->data.padlen)
-        count(session, H2_EMPTY_FRAMES);
+        h2_count(session, H2_EMPTY_FRAMES);
     if (stream && is_end && !h2_body_end(&stream->body))
         reset(session, frame->hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
 }
@@ -207,28 +209,28 @@ static void count_frame(struct h2_session *session, uint8_t type, uint8_t flags)
         break;
     case NGHTTP2_DATA:
         if (session->frame_left == 0 && !(flags & NGHTTP2_FLAG_END_STREAM))
-            count(session, H2_EMPTY_FRAMES);
+            h2_count(session, H2_EMPTY_FRAMES);
         break;
     case NGHTTP2_SETTINGS:
         if (!(flags & NGHTTP2_FLAG_ACK))
-            count(session, H2_SETTINGS);
+            h2_count(session, H2_SETTINGS);
         break;
     case NGHTTP2_PING:
         if (!(flags & NGHTTP2_FLAG_ACK))
-            count(session, H2_PINGS);
+            h2_count(session, H2_PINGS);
         break;
     case NGHTTP2_WINDOW_UPDATE:
         count_update(session);
         break;
     case NGHTTP2_PRIORITY:
     case NGHTTP2_PRIORITY_UPDATE:
-        count(session, H2_PRIORITIES);
+        h2_count(session, H2_PRIORITIES);
         break;
     case NGHTTP2_RST_STREAM:
-        count(session, H2_RESETS);
+        h2_count(session, H2_RESETS);
         break;
     default:
-        count(session, H2_EMPTY_FRAMES);
+        h2_count(session, H2_EMPTY_FRAMES);
     }
 }
 
@@ -271,7 +273,7 @@ static int on_sent(nghttp2_session *nghttp2, const nghttp2_frame *frame, void *u
     if (frame->hd.type == NGHTTP2_GOAWAY && !session->is_goodbye_final)
         nghttp2_submit_ping(nghttp2, NGHTTP2_FLAG_NONE, goodbye);
     if (frame->hd.type == NGHTTP2_RST_STREAM && is_clients_fault(frame->rst_stream.error_code))
-        count(session, H2_RESETS);
+        h2_count(session, H2_RESETS);
     bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
                 (frame->hd.flags & NGHTTP2_FLAG_END_STREAM);
     struct h2_stream *stream = ends ? stream_of(nghttp2, frame->hd.stream_id) : NULL;

@@ -89,6 +89,8 @@ static enum status write_out(struct h2_session *session)
 static void give_up(struct h2_session *session, enum status e)
 {
     session->failure = e;
+    if (e == TIMEOUT)
+        h2_flooded(session, H2_STALLS);
     if (session->connection->carrier.fiber)
         fiber_cancel(session->connection->carrier.fiber);
 }

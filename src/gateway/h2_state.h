@@ -103,6 +103,9 @@ enum status h2_events_begin(struct h2_session *session);
 /* Counts the frames in what has come; before nghttp2 reads it. */
 void h2_count_frames(struct h2_session *session, struct slice bytes);
 
+/* One more of what is bound by a rate; beyond that, `h2_flooded`. */
+void h2_count(struct h2_session *session, enum h2_flood flood);
+
 /* The client floods: counted, and the session is ended. */
 void h2_flooded(struct h2_session *session, enum h2_flood flood);
 

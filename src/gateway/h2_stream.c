@@ -261,6 +261,8 @@ static void send_answer(struct h2_stream *stream, const struct server_rules *rul
     serving_sent(&stream->x, e, is_source);
     if (!e)
         return;
+    if (e == TIMEOUT && !is_source && loop_now() < stream->x.deadline)
+        h2_count(stream->session, H2_STALLS);
     /* Half an answer, or a client that takes nothing: no frame may be made of it any more. */
     stream->answer.pending = SLICE_NONE;
     stream->answer.is_last = false;
@@ -419,6 +421,8 @@ void h2_stream_free(struct h2_stream *stream)
         arena_release(&stream->x.arena);
     list_remove(&stream->node);
     session->stream_count--;
+    if (stream->has_begun && !session->stream_count)
+        connection_rest(session->connection);
     free(stream);
     wait_queue_wake_all(&session->changed);
 }

@@ -27,6 +27,11 @@ static const struct option rows[] = {
             "How many WINDOW_UPDATE frames beyond those that what was sent to it may bring about."},
     {"priorities", OPTION_RATE, H2(rates[H2_PRIORITIES]), .fallback = "1000/10s",
         .help = "How many PRIORITY and PRIORITY_UPDATE frames."},
+    {"large-heads", OPTION_RATE, H2(rates[H2_LARGE_HEADS]), .fallback = "20/10s",
+        .help = "How many requests with more fields, or larger ones, than a head may have."},
+    {"stalls", OPTION_RATE, H2(rates[H2_STALLS]), .fallback = "100/min",
+        .help =
+            "How many answers it may leave untaken until `body-timeout` gives each of them up."},
     {NULL}};
 
 const struct option_table http2_table = {.name = "http2",
@@ -45,7 +50,10 @@ struct slice h2_flood_name(enum h2_flood flood)
         [H2_EMPTY_FRAMES] = SLICE_INIT("empty-frames"),
         [H2_UPDATES] = SLICE_INIT("window-updates"),
         [H2_PRIORITIES] = SLICE_INIT("priorities"),
+        [H2_LARGE_HEADS] = SLICE_INIT("large-heads"),
+        [H2_STALLS] = SLICE_INIT("stalls"),
         [H2_CONTINUATIONS] = SLICE_INIT("continuations"),
+        [H2_SLOW_HEADS] = SLICE_INIT("slow-heads"),
     };
     return names[flood];
 }

@@ -11,8 +11,11 @@ enum h2_flood {
     H2_EMPTY_FRAMES, /* frames that carry nothing: DATA without bytes, unknown ones */
     H2_UPDATES,      /* WINDOW_UPDATE frames beyond the frames that were sent to the client */
     H2_PRIORITIES,   /* PRIORITY and PRIORITY_UPDATE frames */
+    H2_LARGE_HEADS,  /* header sections beyond what they may be, such as HPACK makes of few bytes */
+    H2_STALLS,       /* answers of which nothing was taken for as long as `body-timeout` */
     H2_RATES,        /* those above are bound by a rate ... */
     H2_CONTINUATIONS = H2_RATES, /* ... these not: CONTINUATION frames of one header section */
+    H2_SLOW_HEADS,               /* a header section that took longer than `head-timeout` */
     H2_FLOOD_COUNT
 };
 

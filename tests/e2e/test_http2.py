@@ -251,6 +251,42 @@ def test_goodbye_after_the_longest_silence(start):
         assert client.goaways == [0]
 
 
+@pytest.mark.parametrize("trickle", [
+    frame(0xbe, 0, 0, bytes(200)),                 # a frame that does not end
+    frame(PING, 0, 0, b"12345678") * 12,           # and some that do
+], ids=["one frame", "pings"])
+def test_what_is_no_request_does_not_keep_a_connection_open(start, trickle):
+    gateway = start(more="http: {keep-alive: 1s}\n")
+    with Raw(gateway.address) as client:
+        client.headers(1, REQUEST)
+        assert client.verdict() == ("status", 200)
+        client.socket.settimeout(0.05)
+        code = None
+        for byte in trickle:
+            try:
+                client.send(bytes([byte]))
+                if found := client.until(GOAWAY):
+                    code = int.from_bytes(found[3][4:8], "big")
+                break
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                break
+        assert code == 0, "it was kept to the last byte"
+
+
+def test_a_long_answer_does_not_count_as_silence(start):
+    def serve(peer):
+        peer.read_head()
+        threading.Event().wait(1.5)
+        peer.socket.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    gateway = start(serve, more="http: {keep-alive: 1s}\n")
+    with Client(gateway.address) as client:
+        assert client.request("GET", "/up/x").body == b"ok"
+        assert client.request("GET", "/a").body == b"hello"
+
+
 def test_the_preface_may_come_byte_by_byte(start):
     gateway = start()
     with Raw(gateway.address) as client:

@@ -1,5 +1,6 @@
 """HTTP/2 with clients: what is malformed (RFC 9113 §8), and floods."""
 
+import socket
 import struct
 
 import hpack
@@ -201,28 +202,89 @@ def test_continuations(gateway):
     flood(gateway, "continuations", [frame(CONTINUATION, 0, 1)] * 2000, begin)
 
 
+def bomb(encoder, stream):
+    """Few bytes that are a large head: a field that the table has, again and again."""
+    block = encoder.encode([*REQUEST, ("x-bomb", "y" * 3000)], huffman=False)
+    index = encoder.encode([("x-bomb", "y" * 3000)])
+    return frame(HEADERS, END_STREAM | END_HEADERS, stream, block + index * 12000)
+
+
 def test_an_hpack_bomb_ends_as_a_head_that_is_too_large(gateway):
     memory = gateway.memory()
     with Raw(gateway.address) as client:
-        block = client.encoder.encode([*REQUEST, ("x-bomb", "y" * 3000)], huffman=False)
-        index = client.encoder.encode([("x-bomb", "y" * 3000)])
-        client.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, block + index * 12000))
+        client.send(bomb(client.encoder, 1))
         assert client.verdict() == ("status", 431)
         client.headers(3, REQUEST)
         assert client.verdict() == ("status", 200)
     assert SANITIZED or gateway.memory() < memory + (4 << 20)
 
 
+def test_hpack_bombs(gateway):
+    encoder = hpack.Encoder()
+    flood(gateway, "large-heads", [bomb(encoder, 2 * i + 1) for i in range(200)])
+
+
 def test_a_head_that_never_ends(gateway):
+    count = gateway.metric("weir_http2_floods_total", kind="slow-heads")
     with Raw(gateway.address) as client:
         client.send(frame(HEADERS, END_STREAM, 1, client.encoder.encode(REQUEST)))
         assert client.goaway() == ENHANCE_YOUR_CALM
+    assert gateway.metric("weir_http2_floods_total", kind="slow-heads") == count + 1
+
+
+def test_a_head_byte_by_byte(gateway):
+    with Raw(gateway.address) as client:
+        head = frame(HEADERS, END_STREAM | END_HEADERS, 1, client.encoder.encode([*REQUEST, ("x", "y" * 200)]))
+        client.socket.settimeout(0.05)
+        code = None
+        for byte in head:
+            try:
+                client.send(bytes([byte]))
+                code = client.goaway()
+                break
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                break
+        assert code == ENHANCE_YOUR_CALM
+
+
+SHUT = struct.pack("!HI", 4, 0)  # no answer may have a body until there is a window
 
 
 def test_a_window_that_stays_shut(tmp_path):
     with Gateway(tmp_path, CONFIG.replace("head-timeout: 1s", "body-timeout: 300ms")) as gateway:
-        with Raw(gateway.address, settings=struct.pack("!HI", 4, 0)) as client:
+        with Raw(gateway.address, settings=SHUT) as client:
             client.headers(1, REQUEST)
             assert client.verdict() == ("status", 200)
             assert client.verdict() == ("reset", 8)
-        wait_for(lambda: gateway.log_line("/a")["reason"] == "client-closed")
+            client.headers(3, [(":method", "HEAD"), *REQUEST[1:]])
+            assert client.verdict() == ("status", 200)
+        wait_for(lambda: gateway.log_lines(2)[0]["reason"] == "client-closed")
+
+
+def test_windows_that_stay_shut(tmp_path):
+    config = CONFIG.replace("head-timeout: 1s", "body-timeout: 300ms, http2: {stalls: 20/min}")
+    with Gateway(tmp_path, config) as gateway:
+        with Raw(gateway.address, settings=SHUT) as client, Client(gateway.address) as other:
+            for i in range(25):
+                client.headers(2 * i + 1, REQUEST)
+            assert other.request("GET", "/a").status == 200
+            assert client.goaway() == ENHANCE_YOUR_CALM
+            assert other.request("GET", "/a").status == 200
+        assert gateway.metric("weir_http2_floods_total", kind="stalls") == 1
+
+
+def test_a_connection_that_takes_nothing(tmp_path):
+    """No window stands in the way, but nobody reads."""
+    config = CONFIG.replace("head-timeout: 1s", "body-timeout: 300ms") + \
+        "  /large: {respond: {body: %s}}\n" % ("z" * 60000)
+    with Gateway(tmp_path, config) as gateway:
+        with Raw(gateway.address, settings=struct.pack("!HI", 4, 0x7fffffff)) as client, Client(gateway.address) as other:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.send(frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 0x7ffe0000)))
+            for i in range(120):
+                client.headers(2 * i + 1, path("/large"))
+            wait_for(lambda: gateway.metric("weir_http2_floods_total", kind="stalls") == 1, 20, "the count")
+            assert other.request("GET", "/a").status == 200
+        wait_for(lambda: len(gateway.log_lines(121)) >= 121, 10, "all answers given up")
