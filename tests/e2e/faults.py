@@ -4,12 +4,13 @@ import contextlib
 import itertools
 import socket
 
+import h2_client
 from gateway import Gateway, wait_for
 from upstream import Upstream
 
 CONFIG = """
 version: 1
-listen: "127.0.0.1:0"
+listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
 workers: 1
 http: {{head-timeout: 500ms, body-timeout: 500ms, keep-alive: 30s}}
 services:
@@ -72,8 +73,8 @@ class FullDoor:
 class Stage:
     """A gateway, a service whose script each test sets, and the accounts before and after."""
 
-    def __init__(self, folder, config=CONFIG, serve=Upstream.serve):
-        """`serve`: what the service does when it behaves."""
+    def __init__(self, folder, config=CONFIG, serve=Upstream.serve, http2=False):
+        """`serve`: what the service does when it behaves. `http2`: the clients of the tests speak that."""
         self.stack = contextlib.ExitStack()
         self.serve = serve
         self.service = self.stack.enter_context(Upstream(serve))
@@ -83,6 +84,9 @@ class Stage:
         self.stack.callback(full.close)
         text = config.format(at=self.service.at, closed=port, full=full.port)
         self.gateway = self.stack.enter_context(Gateway(folder, text))
+        self.is_http2 = http2
+        if http2:
+            self.gateway.connect = lambda timeout=10.0: h2_client.Connection(self.gateway.address, timeout)
         self.numbers = itertools.count()
         self.gateway.get("/back/warm-up")
         self.gateway.settle(self.gateway.sockets())

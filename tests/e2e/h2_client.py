@@ -7,6 +7,7 @@ import h2.config
 import h2.connection
 import h2.events
 import hpack
+import http_client
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(10)
@@ -169,3 +170,42 @@ class Client:
         if body is not None:
             self.send_body(stream, body)
         return self.finish(stream)
+
+
+class Connection(Client):
+    """Has the manners of http_client.Connection, one request at a time, so that a test can use either."""
+
+    buffer = b""  # of what nobody has asked for: streams have none
+
+    def request(self, method, path, headers=None, body=b""):
+        self.send_request(method, path, headers, body)
+        return self.read_answer()
+
+    def send_request(self, method, path, headers=None, body=b""):
+        """With a Content-Length that is more than the body's size, there is more to come."""
+        fields = {name.lower(): value for name, value in (headers or {}).items()}
+        length = int(fields.setdefault("content-length", str(len(body))))
+        if not length:
+            del fields["content-length"]
+        self.newest = self.begin(method, path, list(fields.items()), end=not length)
+        if body:
+            self.send_body(self.newest, body, end=length == len(body))
+
+    def read_answer(self):
+        answer = self.finish(self.newest)
+        if not answer.is_whole:
+            raise http_client.Closed(f"reset with {answer.reset} after {answer.body[:500]!r}")
+        return http_client.Answer("HTTP/2", answer.status, "", [(name.title(), value) for name, value in answer.headers],
+                                  answer.body, answer.trailers)
+
+    def upload_until_answered(self, path, length):
+        """Sends as much of a body as the gateway takes."""
+        self.newest = stream = self.begin("POST", path, [("content-length", str(length))], end=False)
+        while self.answers[stream].status is None:
+            size = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+            if size:
+                self.h2.send_data(stream, bytes(size))
+                self.flush()
+            else:
+                self.pump()
+        return self.read_answer()

@@ -1,5 +1,5 @@
-"""Services that misbehave. Each fault ends with the right status, reason and metric, with nothing leaked, and the next
-request is served."""
+"""Services that misbehave, before clients of HTTP/1.1 and of HTTP/2. Each fault ends with the right status, reason and
+metric, with nothing leaked, and the next request is served."""
 
 import os
 import threading
@@ -10,9 +10,9 @@ from faults import Stage, hear_the_end, wait_for
 from upstream import Upstream
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
-    stage = Stage(tmp_path_factory.mktemp("faults"))
+@pytest.fixture(scope="module", params=["HTTP/1.1", "HTTP/2"])
+def stage(request, tmp_path_factory):
+    stage = Stage(tmp_path_factory.mktemp("faults"), http2=request.param == "HTTP/2")
     yield stage
     stage.close()
 
@@ -179,6 +179,8 @@ def test_broken_answer(stage, name):
 
 def test_broken_answer_to_http_1_0(stage):
     """The client gets what there is, until the close."""
+    if stage.is_http2:
+        pytest.skip("no HTTP/1.0 there")
     path = stage.path("back")
     stage.service.script = sends(CHUNKED + b"5\r\nhello\r\n")
     with stage.gateway.connect() as connection:
@@ -404,13 +406,17 @@ def test_the_service_takes_nothing(stage):
     stage.service.script = script
     path = stage.path("back")
     with stage.gateway.connect() as connection:
-        connection.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n".encode())
-        sender = threading.Thread(target=send_until_closed, args=(connection,), daemon=True)
-        sender.start()
-        answer = connection.read_answer()
+        if stage.is_http2:
+            answer = connection.upload_until_answered(path, 100000000)
+        else:
+            connection.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n".encode())
+            sender = threading.Thread(target=send_until_closed, args=(connection,), daemon=True)
+            sender.start()
+            answer = connection.read_answer()
         assert answer.status == 504
     done.set()
-    sender.join(10)
+    if not stage.is_http2:
+        sender.join(10)
     assert stage.gateway.log_line(path)["reason"] == "upstream-write-timeout"
     stage.check_served()
     stage.check_clean()

@@ -7,10 +7,10 @@ from faults import CONFIG, Stage, hear_the_end, wait_for
 from h2_upstream import H2Peer, script, serve
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory):
+@pytest.fixture(scope="module", params=["HTTP/1.1", "HTTP/2"])
+def stage(request, tmp_path_factory):
     config = CONFIG.replace('"{at}"', '"h2c://{at}"')
-    stage = Stage(tmp_path_factory.mktemp("faults"), config, serve)
+    stage = Stage(tmp_path_factory.mktemp("faults"), config, serve, http2=request.param == "HTTP/2")
     yield stage
     stage.close()
 
@@ -198,7 +198,7 @@ def test_broken_answer(stage, name):
     before = stage.reasons(reason), stage.failures("back", reason)
     stage.service.script = after_request(run)
     with stage.gateway.connect() as connection:
-        connection.send(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
+        connection.send_request("GET", path)
         with pytest.raises(http_client.Closed):
             answer = connection.read_answer()
             pytest.fail(f"whole: {answer} {answer.body}")
@@ -219,7 +219,7 @@ def test_an_early_answer_to_an_upload(stage):
         speaker.linger()
     stage.service.script = script(run)
     with stage.gateway.connect() as connection:
-        connection.send(b"POST /slow/x HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n" + bytes(100000))
+        connection.send_request("POST", "/slow/x", {"Content-Length": "10000000"}, bytes(100000))
         answer = connection.read_answer()
     assert (answer.status, answer.body) == (413, b"enough")
     stage.check_served()
@@ -237,7 +237,7 @@ def test_a_client_that_stops_within_its_upload(stage):
     path = stage.path("slow")
     stage.service.script = script(run)
     with stage.gateway.connect() as connection:
-        connection.send(f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n".encode() + bytes(100000))
+        connection.send_request("POST", path, {"Content-Length": "1000000"}, bytes(100000))
         assert connection.read_answer().status == 408
     assert stage.gateway.log_line(path)["reason"] == "request-timeout"
     assert wait_for(lambda: resets) == [8]
