@@ -5,7 +5,8 @@
 #include "run/loop.h"
 #include "service/connect.h"
 
-#define TRIES_MAX 3 /* of one request that no endpoint has seen, or may see again */
+#define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
+#define TRIES_MAX   3 /* of one request that no endpoint has seen, or may see again */
 
 /* --- the endpoint */
 
@@ -122,18 +123,44 @@ static size_t write_proxy_header(const struct call *call, char room[PROXY_HEADER
     return proxy_header_write(version, &x->peer, stream_local(x->door), room);
 }
 
+static enum status acquire_single(struct call *call, struct pool *pool, bool only_new)
+{
+    char room[PROXY_HEADER_ROOM];
+    struct slice first = slice_of(room, write_proxy_header(call, room));
+    call->transport = &transport_h1;
+    return pool_acquire(
+        pool, call->service->options, first, only_new, call->x->deadline, &call->upstream);
+}
+
+/* A call of gRPC cannot be made by HTTP/1.1, which the endpoint may have chosen. */
+static enum status acquire_shared(struct call *call, struct pool *pool)
+{
+    struct pool_h2_choice choice = {NULL, NULL};
+    call->transport = &transport_h2;
+    enum status e = pool_h2_acquire(pool, call->service->options, call->x->deadline, &choice);
+    if (call->x->grpc && (choice.single || e == NOT_IMPLEMENTED)) {
+        pool_discard(choice.single);
+        return UPSTREAM_PROTOCOL;
+    }
+    if (choice.single)
+        call->transport = &transport_h1;
+    call->upstream = choice.single;
+    call->shared = choice.shared;
+    call->is_on_old = choice.shared && choice.shared->requests > 1;
+    return e;
+}
+
+/* Over TLS an endpoint agrees to HTTP/2 or does not, and may change its mind. */
 static enum status acquire(struct call *call, bool only_new)
 {
-    const struct service_options *options = call->service->options;
     struct pool *pool = &call->endpoint->pools[call->x->worker];
-    if (!options->speaks_http2) {
-        char room[PROXY_HEADER_ROOM];
-        struct slice first = slice_of(room, write_proxy_header(call, room));
-        return pool_acquire(pool, options, first, only_new, call->x->deadline, &call->upstream);
+    enum status e = NOT_IMPLEMENTED;
+    for (int i = 0; i < CHANGES_MAX && e == NOT_IMPLEMENTED; i++) {
+        bool is_shared =
+            call->service->options->speaks_http2 && (!pool->speaks_h1 || call->x->grpc);
+        e = is_shared ? acquire_shared(call, pool) : acquire_single(call, pool, only_new);
     }
-    enum status e = pool_h2_acquire(pool, options, call->x->deadline, &call->shared);
-    call->is_on_old = !e && call->shared->requests > 1;
-    return e;
+    return e == NOT_IMPLEMENTED ? UPSTREAM_PROTOCOL : e;
 }
 
 static enum status try_once(struct call *call, bool only_new)

@@ -75,6 +75,12 @@ static enum status ask_h1(struct question *q, struct stream *stream, struct aren
     return e;
 }
 
+/* Over TLS both sides agree on it. */
+static bool is_h2(const struct question *q, const struct stream *stream)
+{
+    return q->speaks_http2 && (!q->client || q->how.method == HEALTH_GRPC || pool_is_h2(stream));
+}
+
 static enum status ask(struct question *q, struct arena *arena)
 {
     struct stream *stream;
@@ -95,7 +101,7 @@ static enum status ask(struct question *q, struct arena *arena)
         stream_close(stream);
         return OK;
     }
-    return q->speaks_http2 ? check_ask_h2(q, stream, arena) : ask_h1(q, stream, arena);
+    return is_h2(q, stream) ? check_ask_h2(q, stream, arena) : ask_h1(q, stream, arena);
 }
 
 static bool is_good(const struct question *q)

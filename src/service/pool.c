@@ -327,6 +327,26 @@ static bool remember_first(struct upstream *upstream, struct slice first)
     return true;
 }
 
+bool pool_is_h2(const struct stream *stream)
+{
+    struct tls_facts facts;
+    return tls_facts(stream, &facts) && slice_equal(facts.protocol, SLICE("h2"));
+}
+
+enum status pool_adopt(struct pool *pool, struct stream *stream,
+    const struct service_options *options, struct slice first, struct upstream **ret_upstream)
+{
+    struct upstream *upstream = new_upstream(pool, stream);
+    if (!upstream || !remember_first(upstream, first)) {
+        free(upstream);
+        stream_close(stream);
+        return NO_MEMORY;
+    }
+    upstream->client = service_tls_client(options);
+    *ret_upstream = upstream;
+    return OK;
+}
+
 /* Opens one for which room has been reserved. */
 static enum status open_new(struct pool *pool, const struct service_options *options,
     struct slice first, instant deadline, struct upstream **ret_upstream)
@@ -334,18 +354,15 @@ static enum status open_new(struct pool *pool, const struct service_options *opt
     struct stream *stream;
     enum status e =
         connect_endpoint(pool->endpoint, options, first, &pool->session, deadline, &stream);
-    if (!e) {
-        struct upstream *upstream = new_upstream(pool, stream);
-        if (upstream && remember_first(upstream, first)) {
-            upstream->client = service_tls_client(options);
-            *ret_upstream = upstream;
-            return OK;
-        }
-        free(upstream);
+    if (!e && options->speaks_http2 && pool_is_h2(stream)) {
         stream_close(stream);
-        e = NO_MEMORY;
+        pool->speaks_h1 = false;
+        e = NOT_IMPLEMENTED;
     }
-    pool_unreserve(pool);
+    if (!e)
+        e = pool_adopt(pool, stream, options, first, ret_upstream);
+    if (e)
+        pool_unreserve(pool);
     return e;
 }
 

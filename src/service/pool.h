@@ -41,9 +41,10 @@ struct pool {
     struct message retire;      /* from the control thread: close for good */
 
     /* Of pool_h2.c: connections that requests share. */
-    struct list shared;                    /* of struct shared_upstream */
-    struct list shared_waiters;            /* who waits longest first */
-    bool is_opening;                       /* a request opens one; others wait for that */
+    struct list shared;         /* of struct shared_upstream */
+    struct list shared_waiters; /* who waits longest first */
+    bool is_opening;            /* a request opens one; others wait for that */
+    bool speaks_h1;             /* the endpoint did not agree to HTTP/2 (ALPN) the last time */
     uint32_t shared_count, stream_count;   /* such connections, and requests on them */
     uint32_t shared_series, stream_series; /* metrics of these; 0 before the first connection */
 };
@@ -64,7 +65,8 @@ void pool_init(struct pool *pool, struct endpoint *endpoint, unsigned worker);
 
 /* A connection, from the pool or new, that began with `first` (empty: with nothing). `only_new`:
  * one that has carried nothing yet, since an old one has just failed. The UPSTREAM_… statuses of
- * connecting, CANCELLED, OVERLOADED (no descriptors), NO_MEMORY. */
+ * connecting, CANCELLED, OVERLOADED (no descriptors), NO_MEMORY; NOT_IMPLEMENTED: the endpoint now
+ * wants HTTP/2 to be spoken. */
 enum status pool_acquire(struct pool *pool, const struct service_options *options,
     struct slice first, bool only_new, instant deadline, struct upstream **ret_upstream);
 
@@ -77,7 +79,15 @@ void pool_discard(struct upstream *upstream);
 /* Closes what is idle, for good; connections that come back are closed too. */
 void pool_close(struct pool *pool);
 
+/* True when both sides have agreed on HTTP/2 (ALPN). */
+bool pool_is_h2(const struct stream *stream);
+
 /* --- for pool_h2.c */
+
+/* Makes one of a stream that began with `first`, for which room has been reserved, and which is its
+ * own from then on, also on failure. NO_MEMORY. */
+enum status pool_adopt(struct pool *pool, struct stream *stream,
+    const struct service_options *options, struct slice first, struct upstream **ret_upstream);
 
 /* Room for one more among all workers' connections to the endpoint; false: there is none. */
 bool pool_reserve(struct pool *pool, int64_t max);

@@ -190,17 +190,6 @@ static struct shared_upstream *begin(
     return upstream;
 }
 
-/* Without TLS it is taken for granted. */
-static enum status check_protocol(struct pool *pool, struct stream *stream)
-{
-    struct tls_facts facts;
-    if (tls_facts(stream, &facts) && slice_equal(facts.protocol, SLICE("h2")))
-        return OK;
-    stream_close(stream);
-    endpoint_note_once(pool->endpoint, "it does not agree to HTTP/2 (ALPN)");
-    return UPSTREAM_PROTOCOL;
-}
-
 /* Who waited for this connection shares its fate. */
 static void tell_waiters(struct pool *pool, enum status failure)
 {
@@ -211,25 +200,35 @@ static void tell_waiters(struct pool *pool, enum status failure)
     }
 }
 
+/* What a stream is made into is what both sides have agreed on; without TLS HTTP/2 is taken for
+ * granted. */
+static enum status use(struct pool *pool, struct stream *stream,
+    const struct service_options *options, struct pool_h2_choice *ret_choice)
+{
+    pool->speaks_h1 = service_tls_client(options) && !pool_is_h2(stream);
+    if (pool->speaks_h1) {
+        endpoint_note_once(pool->endpoint, "it does not agree to HTTP/2 (ALPN)");
+        return pool_adopt(pool, stream, options, SLICE_NONE, &ret_choice->single);
+    }
+    ret_choice->shared = begin(pool, stream, options);
+    return ret_choice->shared ? OK : NO_MEMORY;
+}
+
 /* Opens one for which room has been reserved. */
 static enum status open_new(struct pool *pool, const struct service_options *options,
-    instant deadline, struct shared_upstream **ret_upstream)
+    instant deadline, struct pool_h2_choice *ret_choice)
 {
     struct stream *stream;
     pool->is_opening = true;
     enum status e =
         connect_endpoint(pool->endpoint, options, SLICE_NONE, &pool->session, deadline, &stream);
-    if (!e && service_tls_client(options))
-        e = check_protocol(pool, stream);
     pool->is_opening = false;
-    if (!e) {
-        *ret_upstream = begin(pool, stream, options);
-        e = *ret_upstream ? OK : NO_MEMORY;
-    }
+    if (!e)
+        e = use(pool, stream, options, ret_choice);
     if (e)
         pool_unreserve(pool);
     bool is_shared = e != CANCELLED && (e == OK || list_is_empty(&pool->shared));
-    tell_waiters(pool, is_shared ? e : OK);
+    tell_waiters(pool, !is_shared ? OK : !e && pool->speaks_h1 ? NOT_IMPLEMENTED : e);
     return e;
 }
 
@@ -280,18 +279,18 @@ static bool may_open(struct pool *pool, int64_t max)
 }
 
 static enum status take_or_open(struct pool *pool, const struct service_options *options,
-    instant deadline, struct shared_upstream **ret_upstream)
+    instant deadline, struct pool_h2_choice *ret_choice)
 {
-    *ret_upstream = find_room(pool, options);
-    if (*ret_upstream)
+    ret_choice->shared = find_room(pool, options);
+    if (ret_choice->shared)
         return OK;
     if (may_open(pool, options->connections.max))
-        return open_new(pool, options, deadline, ret_upstream);
+        return open_new(pool, options, deadline, ret_choice);
     return NOT_FOUND;
 }
 
 static enum status wait_in_queue(struct pool *pool, struct waiter *waiter,
-    const struct service_options *options, instant deadline, struct shared_upstream **ret_upstream)
+    const struct service_options *options, instant deadline, struct pool_h2_choice *ret_choice)
 {
     for (;;) {
         enum status e = fiber_wait(clock_sooner(deadline, loop_now() + LOOK_AGAIN));
@@ -300,7 +299,7 @@ static enum status wait_in_queue(struct pool *pool, struct waiter *waiter,
         if (waiter->failure)
             return waiter->failure;
         if (pool->shared_waiters.next == &waiter->node || !pool->is_opening)
-            e = take_or_open(pool, options, deadline, ret_upstream);
+            e = take_or_open(pool, options, deadline, ret_choice);
         else
             e = NOT_FOUND;
         if (e != NOT_FOUND)
@@ -319,37 +318,43 @@ static uint32_t count_waiters(const struct pool *pool)
 }
 
 static enum status queue_for_room(struct pool *pool, const struct service_options *options,
-    instant deadline, struct shared_upstream **ret_upstream)
+    instant deadline, struct pool_h2_choice *ret_choice)
 {
     struct waiter waiter = {.fiber = fiber_current()};
     if (count_waiters(pool) >= options->connections.queue)
         return UPSTREAM_CONNECTIONS;
     list_push_back(&pool->shared_waiters, &waiter.node);
     atomic_fetch_add_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
-    enum status e = wait_in_queue(pool, &waiter, options, deadline, ret_upstream);
+    enum status e = wait_in_queue(pool, &waiter, options, deadline, ret_choice);
     atomic_fetch_sub_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
     list_remove(&waiter.node);
     return e;
 }
 
-enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
-    instant deadline, struct shared_upstream **ret_upstream)
+static void count_request(struct shared_upstream *upstream, const struct service_options *options)
 {
-    struct shared_upstream *upstream = NULL;
-    enum status e = NOT_FOUND;
-    deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
-    if (list_is_empty(&pool->shared_waiters))
-        e = take_or_open(pool, options, deadline, &upstream);
-    if (e == NOT_FOUND)
-        e = queue_for_room(pool, options, deadline, &upstream);
-    if (e)
-        return e;
     upstream->requests++;
     upstream->idle_timeout = options->connections.idle_timeout;
     upstream->idle_max = options->connections.idle;
     if (h2_client_room(upstream->client) > 1)
-        wake_first(pool);
-    *ret_upstream = upstream;
+        wake_first(upstream->pool);
+}
+
+enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
+    instant deadline, struct pool_h2_choice *ret_choice)
+{
+    struct pool_h2_choice choice = {NULL, NULL};
+    enum status e = NOT_FOUND;
+    deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
+    if (list_is_empty(&pool->shared_waiters))
+        e = take_or_open(pool, options, deadline, &choice);
+    if (e == NOT_FOUND)
+        e = queue_for_room(pool, options, deadline, &choice);
+    if (e)
+        return e;
+    if (choice.shared)
+        count_request(choice.shared, options);
+    *ret_choice = choice;
     return OK;
 }
 

@@ -24,10 +24,16 @@ struct shared_upstream {
     uint64_t requests; /* begun */
 };
 
-/* A connection that has room, which is not taken yet: begin the request at once. Statuses of
- * pool_acquire. */
+/* What there is for a request, one of the two. */
+struct pool_h2_choice {
+    struct shared_upstream *shared; /* it has room, which is not taken yet: begin at once */
+    struct upstream *single;        /* the endpoint wants HTTP/1.1; owned */
+};
+
+/* Statuses of pool_acquire; NOT_IMPLEMENTED: the endpoint has not agreed to HTTP/2, as a request
+ * that was before found out. */
 enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
-    instant deadline, struct shared_upstream **ret_upstream);
+    instant deadline, struct pool_h2_choice *ret_choice);
 
 /* The connections end with their last request. */
 void pool_h2_close(struct pool *pool);

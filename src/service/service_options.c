@@ -271,7 +271,8 @@ static const struct option http2_option_list[] = {
     {NULL}};
 
 static const struct option_table http2_table = {.name = "http2",
-    .help = "Asks the service by HTTP/2: without TLS at once, so it must know that.",
+    .help = "Asks the service by HTTP/2: over TLS where it agrees, without TLS at once, so it must "
+            "know that.",
     .options = http2_option_list,
     .size = sizeof(struct http2_options),
     .shorthand = "enabled",

@@ -56,7 +56,7 @@ static enum status complain_mixed(struct reader *reader, const struct endpoint_p
 enum status service_tls_check(
     struct reader *reader, const struct node *node, struct service_options *options)
 {
-    static const struct slice http1 = SLICE_INIT("http/1.1"), http2 = SLICE_INIT("h2");
+    static const struct slice protocols[] = {SLICE_INIT("h2"), SLICE_INIT("http/1.1")};
     const struct endpoint_options *items = options->at.items;
     const struct endpoint_place *plain = NULL;
     bool is_tls = options->tls.is_set;
@@ -74,8 +74,8 @@ enum status service_tls_check(
         return OK;
     if (plain)
         return complain_mixed(reader, plain);
-    options->tls.protocols = options->speaks_http2 ? &http2 : &http1;
-    options->tls.protocol_count = 1;
+    options->tls.protocols = options->speaks_http2 ? protocols : protocols + 1;
+    options->tls.protocol_count = options->speaks_http2 ? 2 : 1;
     options->tls.state = arena_new(reader->arena, struct service_tls);
     return options->tls.state ? OK : NO_MEMORY;
 }

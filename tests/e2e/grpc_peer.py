@@ -77,10 +77,11 @@ class Orders(grpc.GenericRpcHandler):
 
 
 class GrpcService:
-    def __init__(self):
+    def __init__(self, credentials=None):
         self.orders = Orders()
         self.server = grpc.server(futures.ThreadPoolExecutor(16), handlers=(self.orders,))
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        where = "127.0.0.1:0"
+        self.port = self.server.add_secure_port(where, credentials) if credentials else self.server.add_insecure_port(where)
         self.server.start()
         self.at = f"127.0.0.1:{self.port}"
 
