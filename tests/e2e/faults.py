@@ -1,4 +1,4 @@
-"""What tests of faults share: one gateway whose services run short of patience, and what to look at after each fault."""
+"""What tests of faults share: one gateway with services of all kinds, and what to look at after each fault."""
 
 import contextlib
 import itertools
@@ -12,20 +12,16 @@ CONFIG = """
 version: 1
 listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
 workers: 1
-http: {{head-timeout: 500ms, body-timeout: 500ms, keep-alive: 30s}}
-services:
-  back:                            # short of patience, and keeps no connection
+http: {{head-timeout: 1s, body-timeout: 1s, keep-alive: 30s}}
+services:                          # patient: who expects another fault must not see that a machine is slow
+  back: {{at: "{at}", connections: {{idle: 0}}, outlier: {{failures: 0}}}}
+  hasty:                           # short of patience
     at: "{at}"
-    timeout: {{connect: 1s, first-byte: 400ms, idle: 400ms}}
-    connections: {{idle: 0}}
-    outlier: {{failures: 0}}
-  slow:                            # patient
-    at: "{at}"
+    timeout: {{first-byte: 1s, idle: 400ms}}
     connections: {{idle: 0}}
     outlier: {{failures: 0}}
   kept:                            # keeps its connections
     at: "{at}"
-    timeout: {{first-byte: 400ms, idle: 400ms}}
     outlier: {{failures: 0}}
   tight: {{at: "{at}", connections: {{max: 1, queue: 0}}, outlier: {{failures: 0}}}}
   one: {{at: "{at}", connections: {{max: 1}}, outlier: {{failures: 0}}}}
@@ -33,7 +29,7 @@ services:
   full: {{at: "127.0.0.1:{full}", timeout: {{connect: 300ms}}, outlier: {{failures: 0}}}}
 routes:
   /back/**: back
-  /slow/**: slow
+  /hasty/**: hasty
   /kept/**: kept
   /tight/**: tight
   /one/**: one
@@ -91,6 +87,10 @@ class Stage:
         self.gateway.get("/back/warm-up")
         self.gateway.settle(self.gateway.sockets())
         self.sockets = self.gateway.sockets()
+
+    def service_for(self, reason):
+        """Which is to have a fault."""
+        return "hasty" if reason.endswith("timeout") else "back"
 
     def path(self, service):
         return f"/{service}/{next(self.numbers)}"

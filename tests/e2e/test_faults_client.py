@@ -94,7 +94,7 @@ def test_within_the_body(stage, how, form, size):
             ended.append(True)
 
     stage.service.script = script
-    path = stage.path("slow")
+    path = stage.path("back")
     connection = stage.gateway.connect()
     if form == "length":
         connection.send(head_of(path, 1000000) + b"x" * size)
@@ -114,7 +114,7 @@ def test_within_the_body(stage, how, form, size):
 def test_reset_while_waiting(stage, method):
     """The service's work is given up at once, long before its own time is over."""
     script = stage.service.script = Waiting()
-    path = stage.path("slow")
+    path = stage.path("back")
     connection = stage.gateway.connect()
     connection.send_request(method, path, body=b"x" * 5000 if method == "POST" else b"")
     assert script.has_request.wait(10)
@@ -124,7 +124,7 @@ def test_reset_while_waiting(stage, method):
     line = stage.gateway.log_line(path)
     assert (line["http.response.status_code"], line["reason"]) == (499, "client-closed")
     assert line["duration"] < 8
-    assert stage.failures("slow", "client-closed") == 0
+    assert stage.failures("back", "client-closed") == 0
     stage.check_served()
     stage.check_clean()
 
@@ -134,7 +134,7 @@ def test_reset_right_after_the_request(stage):
     for _ in range(30):
         stage.service.script = Waiting()
         connection = stage.gateway.connect()
-        connection.send_request("GET", "/slow/at-once")
+        connection.send_request("GET", "/back/at-once")
         connection.reset()
     stage.gateway.settle(stage.sockets)
     stage.check_served()
@@ -151,7 +151,7 @@ def test_reset_while_a_large_body_goes_up(stage):
         hold.wait(10)
 
     stage.service.script = script
-    path = stage.path("slow")
+    path = stage.path("back")
     connection = stage.gateway.connect(timeout=1.0)
     connection.send(head_of(path, 1 << 30))
     assert held.wait(10)
@@ -199,7 +199,7 @@ def test_close_while_waiting(stage):
         peer.answer(b"x" * 5000000)
 
     stage.service.script = script
-    path = stage.path("slow")
+    path = stage.path("back")
     connection = stage.gateway.connect()
     connection.send_request("GET", path)
     assert has_request.wait(10)
@@ -221,7 +221,7 @@ def test_half_close_while_waiting(stage):
         peer.answer(b"x" * 500000)
 
     stage.service.script = script
-    path = stage.path("slow")
+    path = stage.path("back")
     with stage.gateway.connect() as connection:
         connection.send_request("GET", path)
         connection.shut_write()
@@ -257,7 +257,7 @@ def endless(coding, seen):
 def test_within_the_answer(stage, how, coding):
     seen = threading.Event()
     stage.service.script = endless(coding, seen)
-    path = stage.path("slow")
+    path = stage.path("back")
     connection = stage.gateway.connect()
     connection.send_request("GET", path)
     while len(connection.buffer) < 100000:
@@ -282,7 +282,7 @@ def test_reset_while_the_answer_pauses(stage):
             ended.set()
 
     stage.service.script = script
-    path = stage.path("slow")
+    path = stage.path("back")
     connection = stage.gateway.connect()
     connection.send_request("GET", path)
     while b"hello" not in connection.buffer:
@@ -299,7 +299,7 @@ def test_reads_nothing(stage):
     """A client that reads nothing holds its service no longer than `body-timeout`."""
     seen = threading.Event()
     stage.service.script = endless("length", seen)
-    path = stage.path("slow")
+    path = stage.path("back")
     with stage.gateway.connect() as connection:
         connection.send_request("GET", path)
         line = stage.gateway.log_line(path)
@@ -315,9 +315,9 @@ def test_many_resets_under_way(stage):
     connections = [stage.gateway.connect() for _ in range(100)]
     for number, connection in enumerate(connections):
         if number % 2:
-            connection.send_request("GET", "/slow/many")
+            connection.send_request("GET", "/back/many")
         else:
-            connection.send(head_of("/slow/many", 100) + b"x" * 50)
+            connection.send(head_of("/back/many", 100) + b"x" * 50)
     wait_for(lambda: stage.gateway.in_flight() == 100)
     for connection in connections:
         connection.reset()

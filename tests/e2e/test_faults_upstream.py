@@ -100,8 +100,9 @@ NO_ANSWER = {
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_answer(stage, name, method):
     script, status, reason = NO_ANSWER[name]
-    path = stage.path("back")
-    before = stage.reasons(reason), stage.failures("back", reason)
+    service = stage.service_for(reason)
+    path = stage.path(service)
+    before = stage.reasons(reason), stage.failures(service, reason)
     stage.service.script = script
     with stage.gateway.connect() as connection:
         answer = connection.request(method, path, body=b"x" * 1000 if method == "POST" else b"")
@@ -116,7 +117,7 @@ def test_no_answer(stage, name, method):
     line = stage.gateway.log_line(path)
     assert (line["http.response.status_code"], line["reason"]) == (status, reason)
     assert stage.reasons(reason) == before[0] + 1
-    assert stage.failures("back", reason) == before[1] + 1
+    assert stage.failures(service, reason) == before[1] + 1
     stage.check_clean()
 
 
@@ -157,8 +158,9 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_answer(stage, name):
     script, reason = BROKEN[name]
-    path = stage.path("back")
-    before = stage.reasons(reason), stage.failures("back", reason)
+    service = stage.service_for(reason)
+    path = stage.path(service)
+    before = stage.reasons(reason), stage.failures(service, reason)
     stage.service.script = script
     with stage.gateway.connect() as connection:
         connection.send_request("GET", path)
@@ -172,7 +174,7 @@ def test_broken_answer(stage, name):
     assert line["http.response.status_code"] in (200, 502)
     assert line["reason"] == reason
     assert stage.reasons(reason) == before[0] + 1
-    assert stage.failures("back", reason) == before[1] + 1
+    assert stage.failures(service, reason) == before[1] + 1
     stage.check_served()
     stage.check_clean()
 
@@ -404,7 +406,7 @@ def test_the_service_takes_nothing(stage):
 
     done = threading.Event()
     stage.service.script = script
-    path = stage.path("back")
+    path = stage.path(stage.service_for("upstream-write-timeout"))
     with stage.gateway.connect() as connection:
         if stage.is_http2:
             answer = connection.upload_until_answered(path, 100000000)

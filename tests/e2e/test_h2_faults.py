@@ -128,8 +128,9 @@ NO_ANSWER = {
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_no_answer(stage, name, method):
     run, status, reason = NO_ANSWER[name]
-    path = stage.path("back")
-    before = stage.reasons(reason), stage.failures("back", reason)
+    service = stage.service_for(reason)
+    path = stage.path(service)
+    before = stage.reasons(reason), stage.failures(service, reason)
     stage.service.script = run
     with stage.gateway.connect() as connection:
         answer = connection.request(method, path, body=b"x" * 1000 if method == "POST" else b"")
@@ -142,7 +143,7 @@ def test_no_answer(stage, name, method):
     line = stage.gateway.log_line(path)
     assert (line["http.response.status_code"], line["reason"]) == (status, reason)
     assert stage.reasons(reason) == before[0] + 1
-    assert stage.failures("back", reason) == before[1] + 1
+    assert stage.failures(service, reason) == before[1] + 1
     stage.check_clean()
 
 
@@ -194,8 +195,9 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_answer(stage, name):
     run, reason = BROKEN[name]
-    path = stage.path("back")
-    before = stage.reasons(reason), stage.failures("back", reason)
+    service = stage.service_for(reason)
+    path = stage.path(service)
+    before = stage.reasons(reason), stage.failures(service, reason)
     stage.service.script = after_request(run)
     with stage.gateway.connect() as connection:
         connection.send_request("GET", path)
@@ -204,7 +206,7 @@ def test_broken_answer(stage, name):
             pytest.fail(f"whole: {answer} {answer.body}")
     assert stage.gateway.log_line(path)["reason"] == reason
     assert stage.reasons(reason) == before[0] + 1
-    assert stage.failures("back", reason) == before[1] + 1
+    assert stage.failures(service, reason) == before[1] + 1
     stage.check_served()
     stage.check_clean()
 
@@ -219,7 +221,7 @@ def test_an_early_answer_to_an_upload(stage):
         speaker.linger()
     stage.service.script = script(run)
     with stage.gateway.connect() as connection:
-        connection.send_request("POST", "/slow/x", {"Content-Length": "10000000"}, bytes(100000))
+        connection.send_request("POST", "/back/x", {"Content-Length": "10000000"}, bytes(100000))
         answer = connection.read_answer()
     assert (answer.status, answer.body) == (413, b"enough")
     stage.check_served()
@@ -234,7 +236,7 @@ def test_a_client_that_stops_within_its_upload(stage):
         speaker.until(lambda: request.reset is not None)
         resets.append(request.reset)
         speaker.linger()
-    path = stage.path("slow")
+    path = stage.path("back")
     stage.service.script = script(run)
     with stage.gateway.connect() as connection:
         connection.send_request("POST", path, {"Content-Length": "1000000"}, bytes(100000))
