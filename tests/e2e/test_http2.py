@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from gateway import Gateway
-from h2_client import ACK, DATA, GOAWAY, HEADERS, PING, PREFACE, REQUEST, SETTINGS, Client, Raw, frame
+from h2_client import (ACK, DATA, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, REQUEST, SETTINGS, WINDOW_UPDATE, Client, Raw,
+                       frame)
 from upstream import Upstream
 
 CONFIG = """
@@ -208,6 +209,66 @@ def test_a_slow_reader_holds_only_its_own_stream(start):
         while (found := client.until(HEADERS, DATA))[2] != 3:
             pass
         assert dict(found[3])[":status"] == "200"
+
+
+LARGE = 50000
+
+
+def order_of_bodies(gateway, urgencies, then=lambda client: None):
+    """Asks for large bodies on streams 1, 3, …, while a window that another has used up is shut; opens it, and returns
+    the streams in the order in which their bodies ended."""
+    with Raw(gateway.address, settings=struct.pack("!HI", 4, 1 << 20)) as client:
+        size, begun = 0, set()
+        ask(client, 101, None)
+        ask(client, 103, "u=7")
+        while size < 65535:
+            size += len(client.until(DATA)[3])
+        for i, priority in enumerate(urgencies):
+            ask(client, 105 + 2 * i, priority)
+        while len(begun) < len(urgencies):
+            begun.add(client.until(HEADERS)[2])
+        then(client)
+        client.send(frame(PING, 0, 0, b"are here"))
+        client.until(PING)  # all that was said before has been heard
+        client.send(frame(WINDOW_UPDATE, 0, 0, struct.pack("!I", 1 << 24)))
+        ends, frames = [], []
+        while len(ends) < len(urgencies) + 1:
+            found = client.until(DATA)
+            frames.append(found[2])
+            if found[1] & END_STREAM:
+                ends.append((found[2] - 105) // 2)
+        return ends, frames
+
+
+def ask(client, stream, priority):
+    fields = [*REQUEST[:2], (":path", "/large"), REQUEST[3], *([("priority", priority)] if priority else [])]
+    client.headers(stream, fields)
+
+
+@pytest.mark.parametrize("urgencies, order", [
+    (["u=5", "u=1", None, "u=0"], [3, 1, 2, 0, -1]),
+    (["u=4", "u=2, i=?0", "u=9", "nonsense==="], [1, 2, 3, 0, -1]),  # what cannot be read is as if it were not there
+])
+def test_the_most_urgent_answer_goes_first(start, urgencies, order):
+    gateway = start(more=f"  /large: {{respond: {{status: 200, body: {'z' * LARGE}}}}}\n")
+    assert order_of_bodies(gateway, urgencies)[0] == order
+
+
+def test_a_priority_may_change(start):
+    """PRIORITY_UPDATE (RFC 9218 §7.1)."""
+    gateway = start(more=f"  /large: {{respond: {{status: 200, body: {'z' * LARGE}}}}}\n")
+
+    def change(client):
+        client.send(frame(0x10, 0, 0, struct.pack("!I", 105) + b"u=0"))
+    assert order_of_bodies(gateway, ["u=6", "u=1"], change)[0] == [0, 1, -1]
+
+
+def test_incremental_answers_share(start):
+    gateway = start(more=f"  /large: {{respond: {{status: 200, body: {'z' * LARGE}}}}}\n")
+    ends, frames = order_of_bodies(gateway, ["u=2, i", "u=2, i"])
+    assert ends[2] == -1
+    turns = [stream for stream, before in zip(frames, [None, *frames]) if stream != before]
+    assert len(turns) > 5, "they take turns"
 
 
 def test_goodbye_on_stop(start):
