@@ -131,6 +131,11 @@ void fiber_wake(struct fiber *fiber)
     fiber_resume(fiber, OK);
 }
 
+void fiber_expire(struct fiber *fiber)
+{
+    fiber_resume(fiber, TIMEOUT);
+}
+
 void fiber_cancel(struct fiber *fiber)
 {
     fiber->cancelled = true;

@@ -35,6 +35,10 @@ enum status fiber_wait(instant deadline);
  * parked or already woken. */
 void fiber_wake(struct fiber *fiber);
 
+/* Ends the present wait of a parked fiber as if its deadline had come: TIMEOUT. No effect on one
+ * that is not parked or already woken. */
+void fiber_expire(struct fiber *fiber);
+
 /* Asks a fiber of this loop to end: its present wait and all later ones return CANCELLED. */
 void fiber_cancel(struct fiber *fiber);
 bool fiber_is_cancelled(const struct fiber *fiber);

@@ -70,7 +70,7 @@ static inline enum status stream_read(
 
 /* Writes all of it, waiting as often as needed. On failure `*ret_size` (may be NULL) still says how
  * many bytes were handed to the kernel: a caller must know whether the peer can have seen anything.
- */
+ * After TIMEOUT the next write, be it of nothing, goes on there. */
 static inline enum status stream_writev(
     struct stream *stream, const struct iovec *parts, int count, instant deadline, size_t *ret_size)
 {

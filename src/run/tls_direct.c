@@ -472,9 +472,11 @@ static enum status write_all(
     enum status e = io_begin(deadline);
     if (!e && tls->outcome)
         e = tls->outcome;
-    if (!e && !take_room(&scratch, total))
+    if (!e && total == 0) /* what was sealed before may still wait for room */
+        e = tls_flush(tls, deadline);
+    else if (!e && !take_room(&scratch, total))
         e = NO_MEMORY;
-    if (!e) {
+    if (!e && total) {
         while (!e && source.left)
             e = write_batch(tls, &source, &scratch, deadline);
         scratch_give(&scratch);
