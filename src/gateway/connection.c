@@ -39,6 +39,8 @@ void connection_cut(struct connection *connection)
     connection->is_cut = true;
     if (!connection->is_awake)
         close_parked(connection);
+    else if (connection->carrier.tunnel)
+        connection->carrier.tunnel->ops->cut(connection->carrier.tunnel);
     else if (connection->carrier.fiber)
         fiber_cancel(connection->carrier.fiber);
 }
@@ -117,20 +119,21 @@ void connection_linger(struct connection *connection)
     }
 }
 
-static bool serve(struct connection *connection)
+static enum served serve(struct connection *connection)
 {
     if (connection->protocol == PROTOCOL_UNDECIDED) {
         if (opening_run(connection))
-            return false;
+            return SERVED_LAST;
         connection_rest(connection);
         if (!wire_has_bytes(&connection->wire) && stream_is_quiet(connection->wire.stream))
-            return true; /* a handshake was all that came */
+            return SERVED_ALL; /* a handshake was all that came */
     }
     if (connection->protocol == PROTOCOL_HTTP_2)
-        return h2_connection_serve(connection);
-    bool goes_on = h1_connection_serve(connection);
-    connection_rest(connection);
-    return goes_on;
+        return h2_connection_serve(connection) ? SERVED_ALL : SERVED_LAST;
+    enum served served = h1_connection_serve(connection);
+    if (served == SERVED_ALL)
+        connection_rest(connection);
+    return served;
 }
 
 /* The fiber of a connection that has something to read. It ends when the connection is idle again,
@@ -141,18 +144,26 @@ static void run_connection(void *argument)
     connection->carrier.fiber = fiber_current();
     if (connection->is_cut)
         fiber_cancel(connection->carrier.fiber);
-    if (serve(connection) && !connection->carrier.server->is_draining)
+    enum served served = serve(connection);
+    if (served == SERVED_TUNNEL)
+        return;
+    if (served == SERVED_ALL && !connection->carrier.server->is_draining)
         park(connection);
     else
         free_connection(connection);
 }
 
+void connection_tunnel_ended(struct carrier *carrier)
+{
+    free_connection((struct connection *)carrier); /* its first part */
+}
+
 void connection_drain(struct connection *connection, instant grace)
 {
     connection->is_unwanted = true;
-    if (connection->carrier.tunnel)
-        connection->carrier.tunnel->drain(connection->carrier.tunnel);
-    if (connection->is_awake) {
+    if (connection->carrier.tunnel) {
+        connection->carrier.tunnel->ops->drain(connection->carrier.tunnel, loop_now());
+    } else if (connection->is_awake) {
         h2_connection_drain(connection);
     } else if (connection->h2) {
         stream_unpark(connection->wire.stream);

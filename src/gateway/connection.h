@@ -17,6 +17,13 @@ enum protocol {
 
 struct h2_session;
 
+/* What becomes of a connection whose fiber has nothing more to do. */
+enum served {
+    SERVED_ALL,    /* it is idle and may be parked */
+    SERVED_LAST,   /* it is at its end */
+    SERVED_TUNNEL, /* it is a tunnel's, which ends it: it may be gone already */
+};
+
 struct connection {
     struct carrier carrier; /* first. Of HTTP/1.1's exchanges; `fiber` whatever is spoken */
     struct wire wire;       /* owns the stream, and what was read ahead of it */
@@ -26,8 +33,9 @@ struct connection {
     enum protocol protocol;
     struct h2_session *h2; /* owned; NULL: not HTTP/2 */
     uint64_t requests;     /* served */
-    bool is_awake;         /* it has a fiber, which may not have run yet; else it is parked */
-    bool is_cut;           /* nothing more is to be waited for */
+    bool is_awake; /* it has a fiber, which may not have run yet, or is a tunnel; else it is parked
+                    */
+    bool is_cut;   /* nothing more is to be waited for */
     bool is_unwanted;      /* its client is to go elsewhere (HTTP/2) */
     bool is_idle_too_long; /* the same, and nothing is under way (HTTP/2) */
     bool writes_interim;   /* some fiber does, at this moment */
@@ -43,6 +51,9 @@ void connection_rest(struct connection *connection);
 
 /* Ends a connection at once: what is under way is cancelled. */
 void connection_cut(struct connection *connection);
+
+/* The tunnel that it had become has ended. */
+void connection_tunnel_ended(struct carrier *carrier);
 
 /* Its client is to go elsewhere, since the server stops or the listener is gone; one that waits for
  * its first request may wait until `grace`. */

@@ -148,8 +148,8 @@ static bool discard_rest(struct exchange *x, struct h1_body *body)
     return e == END;
 }
 
-/* One request that was read: answers it; true when the connection can go on. */
-static bool answer_request(struct connection *connection, struct exchange *x,
+/* One request that was read: answers it. */
+static enum served answer_request(struct connection *connection, struct exchange *x,
     const struct server_rules *rules, const struct h1_framing *framing)
 {
     struct h1_body body;
@@ -164,10 +164,6 @@ static bool answer_request(struct connection *connection, struct exchange *x,
     bool go_on = may_go_on(connection, x, &body, rules);
     enum status e = send_answer(connection, x, rules, &go_on);
     stream_on_break(connection->wire.stream, NULL, NULL);
-    if (!e && serving_is_tunnel(x)) {
-        serving_run_tunnel(x, &connection->wire);
-        go_on = false;
-    }
     body_drop(x->response.body);
     scope_end(&x->scope);
     x->facts.received += body.received;
@@ -175,9 +171,12 @@ static bool answer_request(struct connection *connection, struct exchange *x,
     if (!e && go_on && !is_whole)
         is_whole = discard_rest(x, &body);
     body_drop(x->request.body);
+    if (!e && serving_is_tunnel(x))
+        return SERVED_TUNNEL;
     if (!e && !is_whole)
         connection_linger(connection);
-    return !e && go_on && is_whole && !connection->carrier.is_broken;
+    go_on = go_on && !e && is_whole && !connection->carrier.is_broken;
+    return go_on ? SERVED_ALL : SERVED_LAST;
 }
 
 /* A head that could not be read: says why and ends the connection. */
@@ -201,7 +200,7 @@ static bool is_silence(const struct connection *connection, enum status e)
     return (e == CLOSED || e == CANCELLED) && !wire_has_bytes(&connection->wire);
 }
 
-static bool serve_one(struct connection *connection)
+static enum served serve_one(struct connection *connection)
 {
     _Alignas(max_align_t) char block[FIRST_BLOCK];
     struct exchange x;
@@ -211,23 +210,26 @@ static bool serve_one(struct connection *connection)
     arena_lend(&x.arena, block, sizeof block);
     const struct server_rules *rules =
         serving_begin(&connection->carrier, &x, connection->wire.stream, &hooks);
-    bool go_on = false;
+    enum served served = SERVED_LAST;
     enum status e = h1_read_request(&connection->wire, &x.arena, &rules->limits,
         clock_after(loop_now(), rules->http->head_timeout), &x.request, &framing);
     bool is_silent = is_silence(connection, e);
     if (!e)
-        go_on = answer_request(connection, &x, rules, &framing);
+        served = answer_request(connection, &x, rules, &framing);
     else if (!is_silent)
         refuse_request(connection, &x, rules, e);
+    if (served == SERVED_TUNNEL &&
+        serving_leave_to_tunnel(&x, &connection->wire, connection_tunnel_ended))
+        return SERVED_TUNNEL;
     serving_end(&x, is_silent);
-    return go_on;
+    return served == SERVED_TUNNEL ? SERVED_LAST : served;
 }
 
-bool h1_connection_serve(struct connection *connection)
+enum served h1_connection_serve(struct connection *connection)
 {
-    bool go_on;
+    enum served served;
     do
-        go_on = serve_one(connection);
-    while (go_on && wire_has_bytes(&connection->wire));
-    return go_on;
+        served = serve_one(connection);
+    while (served == SERVED_ALL && wire_has_bytes(&connection->wire));
+    return served;
 }

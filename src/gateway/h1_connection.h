@@ -4,6 +4,5 @@
 
 #include "gateway/connection.h"
 
-/* Serves requests until the client has sent no more: true when the connection is idle and may be
- * parked, false when it is at its end. */
-bool h1_connection_serve(struct connection *connection);
+/* Serves requests until the client has sent no more. */
+enum served h1_connection_serve(struct connection *connection);

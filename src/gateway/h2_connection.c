@@ -76,7 +76,7 @@ void h2_connection_drain(struct connection *connection)
     list_each (node, &session->streams) {
         struct tunnel *tunnel = list_entry(node, struct h2_stream, node)->carrier.tunnel;
         if (tunnel && server_of(session)->is_draining)
-            tunnel->drain(tunnel);
+            tunnel->ops->drain(tunnel, loop_now());
     }
     h2_output_push(session);
 }

@@ -110,7 +110,7 @@ void server_drain_patiently(struct server *server)
         struct connection *connection = list_entry(node, struct connection, node);
         struct tunnel *tunnel = connection->carrier.tunnel;
         if (tunnel)
-            tunnel->drain(tunnel);
+            tunnel->ops->drain(tunnel, loop_now());
     }
     drain_http2(server, NULL);
 }

@@ -1,6 +1,7 @@
 #include "gateway/serving.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 #include "http/forwarded.h"
 #include "run/loop.h"
@@ -107,19 +108,85 @@ void serving_sent(struct exchange *x, enum status e, bool is_source)
         x->facts.reason = is_source || e == CANCELLED ? serving_reason(x, e) : CLIENT_CLOSED;
 }
 
-void serving_run_tunnel(struct exchange *x, struct wire *client)
+/* --- tunnels */
+
+static void begin_tunnel(struct tunnel *tunnel, struct exchange *x, struct wire *client,
+    void (*ended)(struct exchange *x))
 {
     struct carrier *carrier = x->connection;
     struct server *server = carrier->server;
-    carrier->tunnel = x->tunnel;
+    carrier->tunnel = tunnel;
+    tunnel->x = x;
+    tunnel->ended = ended;
     atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
     if (server->is_draining)
-        x->tunnel->drain(x->tunnel);
-    x->tunnel->run(x->tunnel, x, client);
-    atomic_fetch_sub_explicit(&server->tunnels, 1, memory_order_relaxed);
+        tunnel->ops->drain(tunnel, loop_now());
+    tunnel->ops->begin(tunnel, client);
+}
+
+static void end_tunnel(struct exchange *x)
+{
+    struct carrier *carrier = x->connection;
+    atomic_fetch_sub_explicit(&carrier->server->tunnels, 1, memory_order_relaxed);
     carrier->tunnel = NULL;
     x->facts.ended = clock_now();
 }
+
+static struct tunnel *take_tunnel(struct exchange *x)
+{
+    struct tunnel *tunnel = x->tunnel;
+    x->tunnel = NULL;
+    return tunnel;
+}
+
+static void wake_who_waits(struct exchange *x)
+{
+    struct carrier *carrier = x->connection;
+    end_tunnel(x);
+    fiber_wake(carrier->fiber);
+}
+
+void serving_run_tunnel(struct exchange *x, struct wire *client)
+{
+    struct carrier *carrier = x->connection;
+    begin_tunnel(take_tunnel(x), x, client, wake_who_waits);
+    while (carrier->tunnel && fiber_wait(NEVER) != CANCELLED)
+        continue;
+    fiber_shield();
+    if (carrier->tunnel)
+        carrier->tunnel->ops->cut(carrier->tunnel);
+    while (carrier->tunnel)
+        (void)fiber_wait(NEVER);
+    fiber_unshield();
+}
+
+static void end_settled(struct exchange *x)
+{
+    struct carrier *carrier = x->connection;
+    end_tunnel(x);
+    serving_end(x, false);
+    free(x);
+    carrier->tunnel_ended(carrier);
+}
+
+bool serving_leave_to_tunnel(
+    struct exchange *x, struct wire *client, void (*ended)(struct carrier *carrier))
+{
+    struct carrier *carrier = x->connection;
+    struct exchange *settled = exchange_settle(x);
+    if (!settled) {
+        x->facts.reason = NO_MEMORY;
+        return false;
+    }
+    struct tunnel *tunnel = take_tunnel(x);
+    arena_release(&x->arena);
+    carrier->fiber = NULL;
+    carrier->tunnel_ended = ended;
+    begin_tunnel(tunnel, settled, client, end_settled);
+    return true;
+}
+
+/* --- the end */
 
 void serving_end(struct exchange *x, bool is_silent)
 {
@@ -130,6 +197,8 @@ void serving_end(struct exchange *x, bool is_silent)
         server->ops->abandon(server, x);
     else
         server->ops->finish(server, x);
+    if (x->tunnel) /* another answer was put in its place, or could not be sent */
+        x->tunnel->ops->drop(x->tunnel);
     server->exchange_count--;
     arena_release(&x->arena);
 }

@@ -22,7 +22,8 @@ struct carrier {
     const struct entrance *entrance; /* borrowed */
     struct fiber *fiber;             /* that serves it; NULL while parked */
     struct tunnel *tunnel;           /* that its exchange has become; NULL: it has not */
-    bool is_broken;                  /* the client is gone; its exchange has been cancelled */
+    void (*tunnel_ended)(struct carrier *carrier); /* NULL: its fiber waits for that */
+    bool is_broken; /* the client is gone; its exchange has been cancelled */
 };
 
 /* Begins an exchange, whose arena stands and what lies before its `peer` is cleared. The rules hold
@@ -51,8 +52,15 @@ static inline bool serving_is_tunnel(const struct exchange *x)
     return x->tunnel && x->response.status == 101;
 }
 
-/* What the client says and hears is the tunnel's from now on, until that has ended. */
+/* What the client says and hears is the tunnel's from now on, until that has ended: waits for it.
+ */
 void serving_run_tunnel(struct exchange *x, struct wire *client);
+
+/* The same for a carrier that has nothing else to do: nobody waits, the exchange and its fiber may
+ * go, and `ended` is called at the end, after the exchange's log line. The caller leaves both alone
+ * from then on, and the exchange is not to be ended. False: there was no memory for it. */
+bool serving_leave_to_tunnel(
+    struct exchange *x, struct wire *client, void (*ended)(struct carrier *carrier));
 
 /* Ends it: the log line, and all that it holds. `is_silent`: no request came. */
 void serving_end(struct exchange *x, bool is_silent);

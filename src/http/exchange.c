@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "run/loop.h"
 
+#include <stdlib.h>
+
 #define PROBLEM_SIZE 1024
 
 /* The exchange answers itself: whatever a handler had put there is given up. */
@@ -109,4 +111,84 @@ void exchange_respond_problem(struct exchange *x, enum status reason, struct sli
             x, status, SLICE("application/problem+json"), problem(x, status, reason, detail));
     add_proxy_status(x, reason);
     x->facts.reason = reason;
+}
+
+/* --- settling */
+
+static const enum field_id logged_fields[] = {FIELD_USER_AGENT, FIELD_REFERER};
+#define LOGGED_FIELDS (sizeof logged_fields / sizeof *logged_fields)
+
+/* The slices that may lie in the arena and are asked for later. */
+#define SETTLED 9
+static void list_settled(struct exchange *x, struct slice *ret_slices[SETTLED])
+{
+    struct http_request *request = &x->request;
+    struct slice *slices[SETTLED] = {&request->method_text, &request->target, &request->host,
+        &request->path, &request->query, &x->request_id, &x->facts.service, &x->facts.endpoint,
+        &x->facts.trouble};
+    memcpy(ret_slices, slices, sizeof slices);
+}
+
+static struct slice carry(char **room, struct slice s)
+{
+    char *copy = *room;
+    if (s.size)
+        memcpy(copy, s.data, s.size);
+    *room += s.size;
+    return slice_of(copy, s.size);
+}
+
+static size_t settled_size(const struct exchange *x)
+{
+    struct exchange *mutable = (struct exchange *)x; /* list_settled changes nothing */
+    struct slice *slices[SETTLED];
+    size_t size = 0;
+    list_settled(mutable, slices);
+    for (int i = 0; i < SETTLED; i++)
+        size += slices[i]->size;
+    for (size_t i = 0; i < LOGGED_FIELDS; i++)
+        size += fields_value(&x->request.fields, logged_fields[i]).size;
+    return size;
+}
+
+static void carry_fields(
+    const struct fields *from, struct fields *to, struct field *items, char **room)
+{
+    to->items = items;
+    for (size_t i = 0; i < LOGGED_FIELDS; i++) {
+        enum field_id id = logged_fields[i];
+        const struct field *field = fields_find(from, id);
+        if (!field)
+            continue;
+        items[to->count++] = (struct field){field_name(id), carry(room, field->value), id};
+        to->present[id / 64] |= (uint64_t)1 << id % 64;
+    }
+    to->capacity = to->count;
+}
+
+struct exchange *exchange_settle(const struct exchange *x)
+{
+    const size_t head = offsetof(struct exchange, parameters);
+    size_t items = LOGGED_FIELDS * sizeof(struct field);
+    char *memory = malloc(head + items + settled_size(x));
+    struct exchange *settled = (struct exchange *)memory;
+    if (!memory)
+        return NULL;
+    char *room = memory + head + items;
+    struct slice *slices[SETTLED];
+    memcpy(settled, x, head);
+    arena_init(&settled->arena, 0, 0);
+    scope_init(&settled->scope);
+    fields_init(&settled->request.fields, &settled->arena);
+    fields_init(&settled->response.fields, &settled->arena);
+    settled->request.body = settled->response.body = NULL;
+    settled->request.authority = SLICE_NONE;
+    settled->tunnel = NULL;
+    settled->parameter_count = 0;
+    list_settled(settled, slices);
+    for (int i = 0; i < SETTLED; i++)
+        *slices[i] = carry(&room, *slices[i]);
+    carry_fields(
+        &x->request.fields, &settled->request.fields, (struct field *)(memory + head), &room);
+    return settled;
 }

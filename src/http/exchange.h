@@ -55,16 +55,29 @@ struct exchange_facts {
         service_id; /* numbers for the metrics' tables, stable while the process lives */
 };
 
-/* What a connection becomes after an answer of 101 (RFC 9110 §7.8): made by who answers so, run by
- * the protocol that carries the exchange once the head of the answer is sent. */
+/* What an exchange becomes after an answer of 101 (RFC 9110 §7.8): made by who answers so, begun by
+ * the protocol that carries the exchange once the head of the answer is sent. It needs no fiber of
+ * the exchange's. */
 struct tunnel {
-    /* Until its end, on the exchange's fiber. `client` is the client's side, whose stream is the
-     * connection or what looks like one; what has been read of it ahead belongs to the tunnel,
-     * which leaves the stream open. */
-    void (*run)(struct tunnel *tunnel, struct exchange *x, struct wire *client);
+    const struct tunnel_ops *ops;
+    struct exchange *x; /* whose facts it notes at its end; the next is told of it */
+    void (*ended)(
+        struct exchange *x); /* the tunnel is gone; from a fiber. Both set by who begins */
+};
 
-    /* It shall end soon; outside its fiber, before `run` or while it runs. */
-    void (*drain)(struct tunnel *tunnel);
+struct tunnel_ops {
+    /* `client` is the client's side, a connection or what looks like one, and so is what has been
+     * read of it ahead; the tunnel uses it until its end. */
+    void (*begin)(struct tunnel *tunnel, struct wire *client);
+
+    /* It shall end at that time; before it has begun, or later. */
+    void (*drain)(struct tunnel *tunnel, instant when);
+
+    /* It shall end now. */
+    void (*cut)(struct tunnel *tunnel);
+
+    /* Instead of `begin`: nobody wants it. */
+    void (*drop)(struct tunnel *tunnel);
 };
 
 struct exchange_hooks {
@@ -96,7 +109,7 @@ struct exchange {
     bool must_close;   /* close the client's connection after this answer */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
-    struct tunnel *tunnel;     /* with an answer of 101: what follows; in the arena, or NULL */
+    struct tunnel *tunnel;     /* with an answer of 101: what follows; owned until begun; or NULL */
     struct stream *tls;        /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
     const struct stream *door; /* the connection, to be asked for addresses; NULL: there is none */
     unsigned worker;           /* which worker this is, from 0: an index into per-worker state */
@@ -127,3 +140,9 @@ enum status exchange_respond(
  * …) stay; but when an answer was there already (response.status is not 0), it is given up with all
  * its fields. An empty `detail` becomes the status' sentence. */
 void exchange_respond_problem(struct exchange *x, enum status reason, struct slice detail);
+
+/* A copy of an exchange that has been answered, for who lives on without its fiber, as a tunnel
+ * does: what the log line, the metrics and the tunnel ask for, in as little memory as that takes.
+ * It has no fields but those that are logged, no bodies, parameters or tunnel, and may outlive the
+ * exchange's arena. NULL: no memory. To be freed with free, after its arena was released. */
+struct exchange *exchange_settle(const struct exchange *x);

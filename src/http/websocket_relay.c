@@ -3,10 +3,11 @@
 #include "base/random.h"
 #include "run/loop.h"
 
-#define LINGER     (1 * SECOND)  /* of silence until a relay is parked */
 #define CLOSE_WAIT (5 * SECOND)  /* for the other side's Close frame */
 #define WRITE_WAIT (60 * SECOND) /* for a receiver that takes nothing */
 #define TAKE_TURNS MILLISECOND
+#define CRUMB      WEBSOCKET_CONTROL_MAX
+#define RETRY      (1 * SECOND) /* after there was no memory for a fiber */
 
 const struct websocket_limits websocket_usual_limits = {
     .message_max = (int64_t)16 << 20, .ping = 30 * SECOND};
@@ -30,17 +31,93 @@ static void init_side(struct websocket_relay *relay, struct wire *wire, int whic
         (uint64_t)relay->limits->message_max);
 }
 
+static void time_has_come(struct timer *timer);
+
 void websocket_relay_init(struct websocket_relay *relay, struct wire *client, struct wire *service,
     bool compresses, const struct websocket_limits *limits)
 {
     *relay = (struct websocket_relay){.limits = limits,
         .code = WEBSOCKET_ABNORMAL,
-        .moved = loop_now(),
+        .draining_from = NEVER,
         .spoke = loop_now(),
         .word = random_next(loop_random())};
     scope_init(&relay->scope);
+    timer_init(&relay->timer, time_has_come);
     init_side(relay, client, WEBSOCKET_CLIENT, compresses);
     init_side(relay, service, WEBSOCKET_SERVICE, compresses);
+}
+
+/* --- fibers */
+
+static void keep(void *argument);
+static void run_direction(void *argument);
+
+/* Sees to it that the keeper looks after the relay. */
+static void tend(struct websocket_relay *relay)
+{
+    if (relay->keeper)
+        fiber_wake(relay->keeper);
+    if (relay->has_keeper)
+        return;
+    relay->has_keeper = !scope_start(loop_scope(loop_current()), keep, relay);
+    if (!relay->has_keeper)
+        timer_set(&relay->timer, loop_now() + RETRY);
+}
+
+/* Sees to it that a side is read, as long as something may come from it. */
+static void start_reader(struct websocket_side *side)
+{
+    struct websocket_relay *relay = side->relay;
+    if (side->has_fiber || side->has_left)
+        return;
+    side->has_fiber = !scope_start(&relay->scope, run_direction, side);
+    if (!side->has_fiber && !relay->is_closing)
+        timer_set(&relay->timer, loop_now() + RETRY);
+}
+
+static void start_readers(struct websocket_relay *relay)
+{
+    start_reader(&relay->sides[WEBSOCKET_CLIENT]);
+    start_reader(&relay->sides[WEBSOCKET_SERVICE]);
+}
+
+/* --- resting */
+
+static void unpark(struct websocket_relay *relay)
+{
+    for (int i = 0; relay->is_parked && i < 2; i++)
+        stream_unpark(relay->sides[i].wire->stream);
+    relay->is_parked = false;
+}
+
+/* Something has come from a side. */
+static void stirred(void *argument)
+{
+    struct websocket_side *side = argument;
+    unpark(side->relay);
+    start_reader(side);
+}
+
+static instant next_due(struct websocket_relay *relay);
+
+/* The timer may be early: then it is set anew. So a message costs none of it. */
+static void arm(struct websocket_relay *relay)
+{
+    instant due = next_due(relay);
+    if (due < relay->timer.when)
+        timer_set(&relay->timer, due);
+}
+
+/* Unless something is under way. */
+static void rest(struct websocket_relay *relay)
+{
+    struct websocket_side *sides = relay->sides;
+    if (relay->has_keeper || relay->is_closing || sides[0].has_fiber || sides[1].has_fiber)
+        return;
+    relay->is_parked = true;
+    for (int i = 0; i < 2; i++)
+        stream_park(sides[i].wire->stream, stirred, &sides[i]);
+    arm(relay);
 }
 
 /* --- ending */
@@ -49,13 +126,14 @@ void websocket_relay_init(struct websocket_relay *relay, struct wire *client, st
 static void begin_close(
     struct websocket_relay *relay, enum status reason, uint16_t to_client, uint16_t to_service)
 {
-    if (relay->is_closing)
-        return;
-    relay->is_closing = true;
-    relay->closing_until = loop_now() + CLOSE_WAIT;
-    relay->reason = reason;
-    relay->sides[WEBSOCKET_CLIENT].close_with = to_client;
-    relay->sides[WEBSOCKET_SERVICE].close_with = to_service;
+    if (!relay->is_closing) {
+        relay->is_closing = true;
+        relay->closing_until = loop_now() + CLOSE_WAIT;
+        relay->reason = reason;
+        relay->sides[WEBSOCKET_CLIENT].close_with = to_client;
+        relay->sides[WEBSOCKET_SERVICE].close_with = to_service;
+    }
+    tend(relay);
 }
 
 /* A side that is gone without a word, or does not take what is for it. */
@@ -101,21 +179,26 @@ static void leave(struct websocket_side *side)
     } else if (!other->was_closed && !other->close_with) {
         other->close_with = relay->code < 1004 || relay->code > 1006 ? relay->code : 1000;
     }
+    tend(relay);
 }
 
 /* --- writing: whole frames of the gateway's own between those that pass */
 
-/* As long as each WRITE_WAIT lets some bytes through. */
-static enum status write_all(struct websocket_side *to, struct slice bytes)
+/* As long as each wait lets some bytes through. Who has to wait leaves both directions to fibers of
+ * their own. */
+static enum status write_all(struct websocket_side *to, struct slice bytes, int64_t patience)
 {
-    for (;;) {
-        size_t size = 0;
-        enum status e =
-            stream_write(to->wire->stream, bytes.data, bytes.size, loop_now() + WRITE_WAIT, &size);
-        if (e != TIMEOUT || size == 0)
-            return e;
+    size_t size = 0;
+    to->is_busy = true;
+    enum status e = stream_write(to->wire->stream, bytes.data, bytes.size, loop_now(), &size);
+    if (e == TIMEOUT)
+        start_readers(to->relay);
+    for (bool has_moved = true; e == TIMEOUT && has_moved; has_moved = size > 0) {
         bytes = slice_from(bytes, size);
+        e = stream_write(to->wire->stream, bytes.data, bytes.size, loop_now() + patience, &size);
     }
+    to->is_busy = false;
+    return e;
 }
 
 static enum status wait_for_turn(const struct websocket_side *to)
@@ -132,10 +215,7 @@ static enum status pass_bytes(struct websocket_side *to, struct slice bytes)
     enum status e = wait_for_turn(to);
     if (e || to->was_closed)
         return e;
-    to->is_busy = true;
-    e = write_all(to, bytes);
-    to->is_busy = false;
-    return e;
+    return write_all(to, bytes, WRITE_WAIT);
 }
 
 /* True where a frame of the gateway's own can be put. */
@@ -150,13 +230,6 @@ static void make_mask(unsigned char mask[4])
     memcpy(mask, &number, 4);
 }
 
-static void write_own(struct websocket_side *to, const char *frame, size_t size)
-{
-    to->is_busy = true;
-    (void)stream_write(to->wire->stream, frame, size, loop_now() + CLOSE_WAIT, NULL);
-    to->is_busy = false;
-}
-
 /* Clients' frames are masked, and to the service the gateway is a client. */
 static void send_close(struct websocket_side *to)
 {
@@ -166,7 +239,7 @@ static void send_close(struct websocket_side *to)
     size_t size =
         websocket_write_close(to->close_with, SLICE_NONE, is_client(to) ? NULL : mask, frame);
     to->was_closed = true;
-    write_own(to, frame, size);
+    (void)write_all(to, slice_of(frame, size), CLOSE_WAIT);
     if (to->is_ignored) /* it may wait for our end before it ends */
         (void)stream_shutdown(to->wire->stream);
 }
@@ -180,7 +253,7 @@ static void send_ping(struct websocket_side *to)
     size_t size = websocket_write(WEBSOCKET_PING, word, is_client(to) ? NULL : mask, frame);
     to->is_pinged = true;
     to->heard = loop_now();
-    write_own(to, frame, size);
+    (void)write_all(to, slice_of(frame, size), CLOSE_WAIT);
 }
 
 /* --- reading */
@@ -193,7 +266,16 @@ static bool is_answer_to_ping(
            memcmp(piece->payload, &relay->word, sizeof relay->word) == 0;
 }
 
-/* The rate's account is the time up to which frames are used up: it may run ahead by one period. */
+/* A message counts once, however many frames carry it; but crumbs of one count, so that they do not
+ * slip through, and so do control frames. */
+static bool counts(const struct websocket_side *from, const struct websocket_piece *piece)
+{
+    return piece->kind == WEBSOCKET_CONTROL || piece->opcode != WEBSOCKET_CONTINUATION ||
+           from->reader.remaining <= CRUMB;
+}
+
+/* The rate's account is the time up to which messages are used up: it may run ahead by one period.
+ */
 static bool is_too_fast(struct websocket_side *from)
 {
     struct websocket_relay *relay = from->relay;
@@ -210,7 +292,7 @@ static enum status admit(struct websocket_side *from, const struct websocket_pie
 {
     if (piece->kind == WEBSOCKET_PAYLOAD)
         return OK;
-    if (is_too_fast(from)) {
+    if (counts(from, piece) && is_too_fast(from)) {
         from->reader.code = WEBSOCKET_POLICY;
         return MESSAGES_TOO_MANY;
     }
@@ -277,111 +359,68 @@ static enum status pass_on(struct websocket_side *from)
     return e == INCOMPLETE ? OK : e;
 }
 
-static bool is_at_rest(const struct websocket_side *side)
+/* It waits for bytes only as long as it must: in the end phase, and while the other direction still
+ * uses the streams, which cannot be parked then. */
+static bool must_stay(struct websocket_side *from)
 {
-    return !side->is_passing && !wire_has_bytes(side->wire) && websocket_is_between(&side->reader);
+    const struct websocket_side *other = other_of(from);
+    return from->relay->is_closing || (other->has_fiber && !other->is_waiting);
 }
 
-static bool may_park(const struct websocket_relay *relay)
-{
-    return !relay->is_closing && !relay->is_draining && loop_now() - relay->moved >= LINGER &&
-           is_at_rest(&relay->sides[WEBSOCKET_CLIENT]) &&
-           is_at_rest(&relay->sides[WEBSOCKET_SERVICE]);
-}
-
-/* TIMEOUT: the relay may be parked. Both directions wait until the same moment, so that both end
- * there. */
+/* TIMEOUT: nothing has come. */
 static enum status read_more(struct websocket_side *from)
 {
-    struct websocket_relay *relay = from->relay;
-    instant until = relay->moved + LINGER;
-    for (;;) {
-        if (until <= loop_now())
-            until = loop_now() + LINGER;
-        enum status e = wire_read_more(from->wire, SIZE_MAX, until);
-        if (e == TIMEOUT && !may_park(relay)) {
-            until = relay->moved + LINGER;
-            continue;
-        }
-        if (!e) {
-            relay->moved = from->heard = loop_now();
-            from->is_pinged = false;
-        }
-        return e;
+    enum status e = wire_read_more(from->wire, SIZE_MAX, loop_now());
+    while (e == TIMEOUT && must_stay(from)) {
+        from->is_waiting = true;
+        e = wire_read_more(from->wire, SIZE_MAX, NEVER);
+        from->is_waiting = false;
     }
-}
-
-static enum status read_and_pass(struct websocket_side *from)
-{
-    from->is_passing = true;
-    enum status e = pass_on(from);
-    from->is_passing = false;
-    if (e && e != END && e != CANCELLED) {
-        expel(from, e, from->reader.code);
-        wire_consume(from->wire, wire_unread(from->wire).size);
-        fiber_wake(from->relay->keeper);
-        e = OK;
-    }
-    return e ? e : read_more(from);
-}
-
-static void run_direction(void *argument)
-{
-    struct websocket_side *from = argument;
-    enum status e;
-    do
-        e = read_and_pass(from);
-    while (!e);
-    from->has_fiber = false;
-    if (e != TIMEOUT && e != CANCELLED)
-        leave(from);
-    fiber_wake(from->relay->keeper);
-}
-
-/* --- keeping */
-
-static void stir(void *argument)
-{
-    struct websocket_relay *relay = argument;
-    relay->has_stirred = true;
-    fiber_wake(relay->keeper);
-}
-
-static void park(struct websocket_relay *relay)
-{
-    relay->is_parked = true;
-    relay->has_stirred = false;
-    for (int i = 0; i < 2; i++)
-        stream_park(relay->sides[i].wire->stream, stir, relay);
-}
-
-static void unpark(struct websocket_relay *relay)
-{
-    for (int i = 0; relay->is_parked && i < 2; i++)
-        stream_unpark(relay->sides[i].wire->stream);
-    relay->is_parked = false;
-}
-
-/* Sees to it that both sides are read, as long as something may come from them. */
-static enum status start_readers(struct websocket_relay *relay)
-{
-    enum status e = OK;
-    for (int i = 0; !e && i < 2; i++) {
-        struct websocket_side *side = &relay->sides[i];
-        if (side->has_fiber || side->has_left)
-            continue;
-        e = scope_start(&relay->scope, run_direction, side);
-        side->has_fiber = !e;
+    if (!e) {
+        from->heard = loop_now();
+        from->is_pinged = false;
     }
     return e;
 }
 
-static enum status resume(struct websocket_relay *relay)
+/* What has been read goes on its way; frames that break the rules begin the end. */
+static enum status pass_on_or_expel(struct websocket_side *from)
 {
-    unpark(relay);
-    relay->moved = loop_now();
-    return start_readers(relay);
+    from->is_passing = true;
+    enum status e = pass_on(from);
+    from->is_passing = false;
+    if (!e || e == END || e == CANCELLED)
+        return e;
+    expel(from, e, from->reader.code);
+    wire_consume(from->wire, wire_unread(from->wire).size);
+    return OK;
 }
+
+/* What comes in one piece needs no second fiber; where more comes at once, the other direction must
+ * not wait for its end. */
+static void run_direction(void *argument)
+{
+    struct websocket_side *from = argument, *other = other_of(from);
+    from->fiber = fiber_current();
+    enum status e = OK;
+    for (int pieces = 0; !e; pieces++) {
+        if (pieces == 2)
+            start_reader(other);
+        e = pass_on_or_expel(from);
+        if (!e)
+            e = read_more(from);
+    }
+    from->fiber = NULL;
+    from->has_fiber = false;
+    if (e == TIMEOUT && other->is_waiting)
+        fiber_expire(other->fiber); /* both may rest */
+    else if (e == TIMEOUT)
+        rest(from->relay);
+    else if (e != CANCELLED)
+        leave(from);
+}
+
+/* --- keeping */
 
 static instant ping_due(const struct websocket_side *side)
 {
@@ -397,7 +436,8 @@ static instant idle_due(const struct websocket_relay *relay)
 /* When something is to be done although nobody stirs. */
 static instant next_due(struct websocket_relay *relay)
 {
-    instant due = clock_sooner(idle_due(relay), relay->is_closing ? relay->closing_until : NEVER);
+    instant end = relay->is_closing ? relay->closing_until : relay->draining_from;
+    instant due = clock_sooner(idle_due(relay), end);
     for (int i = 0; i < 2; i++) {
         struct websocket_side *side = &relay->sides[i];
         due = clock_sooner(due, ping_due(side));
@@ -405,6 +445,16 @@ static instant next_due(struct websocket_relay *relay)
             due = clock_sooner(due, loop_now() + TAKE_TURNS);
     }
     return due;
+}
+
+/* Also when there was no memory for a fiber. */
+static void time_has_come(struct timer *timer)
+{
+    struct websocket_relay *relay = list_entry(timer, struct websocket_relay, timer);
+    if (!relay->is_parked || loop_now() >= next_due(relay))
+        tend(relay);
+    else
+        arm(relay);
 }
 
 /* The frame that it is being sent will never end. */
@@ -435,13 +485,11 @@ static void attend_side(struct websocket_side *side)
 
 static void attend(struct websocket_relay *relay)
 {
-    if (relay->is_draining && !relay->is_closing) {
+    bool is_draining = loop_now() >= relay->draining_from;
+    if (!relay->is_closing && (is_draining || loop_now() >= idle_due(relay))) {
         relay->code = WEBSOCKET_GOING_AWAY;
-        begin_close(relay, SHUTTING_DOWN, WEBSOCKET_GOING_AWAY, WEBSOCKET_GOING_AWAY);
-    }
-    if (loop_now() >= idle_due(relay)) {
-        relay->code = WEBSOCKET_GOING_AWAY;
-        begin_close(relay, IDLE_TIMEOUT, WEBSOCKET_GOING_AWAY, WEBSOCKET_GOING_AWAY);
+        begin_close(relay, is_draining ? SHUTTING_DOWN : IDLE_TIMEOUT, WEBSOCKET_GOING_AWAY,
+            WEBSOCKET_GOING_AWAY);
     }
     for (int i = 0; i < 2; i++)
         attend_side(&relay->sides[i]);
@@ -450,7 +498,7 @@ static void attend(struct websocket_relay *relay)
 static bool is_over(const struct websocket_relay *relay)
 {
     const struct websocket_side *sides = relay->sides;
-    if (relay->is_closing && loop_now() >= relay->closing_until)
+    if (relay->is_cut || loop_now() >= relay->closing_until)
         return true;
     for (int i = 0; i < 2; i++)
         if (!(sides[i].has_left || sides[i].is_lost) ||
@@ -459,42 +507,59 @@ static bool is_over(const struct websocket_relay *relay)
     return true;
 }
 
-/* Between two waits: nothing is done while it is parked and nothing is due. */
-static enum status step(struct websocket_relay *relay)
+/* Until both sides have closed. */
+static void see_to_the_end(struct websocket_relay *relay)
 {
-    bool is_due = relay->has_stirred || relay->is_draining || loop_now() >= next_due(relay);
-    if (relay->is_parked && !is_due)
-        return OK;
-    enum status e = relay->is_parked ? resume(relay) : OK;
-    if (!e)
-        attend(relay);
-    bool is_read = relay->sides[0].has_fiber || relay->sides[1].has_fiber;
-    if (!e && !relay->is_closing && !is_read)
-        park(relay);
-    else if (!e)
-        e = start_readers(relay);
-    return e;
-}
-
-void websocket_relay_run(struct websocket_relay *relay)
-{
-    relay->keeper = fiber_current();
-    enum status e = resume(relay);
-    while (!e && !is_over(relay)) {
+    enum status e = OK;
+    while (e != CANCELLED && !is_over(relay)) {
+        start_readers(relay);
         e = fiber_wait(next_due(relay));
-        if (!e || e == TIMEOUT)
-            e = step(relay);
+        attend(relay);
     }
-    if (e && !relay->is_closing)
-        relay->reason = e == CANCELLED ? SHUTTING_DOWN : e;
     scope_end(&relay->scope);
-    unpark(relay);
+    timer_cancel(&relay->timer);
     relay->keeper = NULL;
 }
 
-void websocket_relay_drain(struct websocket_relay *relay)
+static void keep(void *argument)
 {
-    relay->is_draining = true;
-    if (relay->keeper)
-        fiber_wake(relay->keeper);
+    struct websocket_relay *relay = argument;
+    relay->keeper = fiber_current();
+    unpark(relay);
+    attend(relay);
+    if (relay->is_closing) {
+        see_to_the_end(relay);
+        relay->ended(relay);
+        return;
+    }
+    relay->keeper = NULL;
+    relay->has_keeper = false;
+    rest(relay);
+    arm(relay);
+}
+
+void websocket_relay_begin(
+    struct websocket_relay *relay, void (*ended)(struct websocket_relay *relay))
+{
+    relay->ended = ended;
+    for (int i = 0; i < 2; i++)
+        if (wire_has_bytes(relay->sides[i].wire))
+            start_reader(&relay->sides[i]);
+    rest(relay);
+    arm(relay);
+}
+
+void websocket_relay_drain(struct websocket_relay *relay, instant when)
+{
+    relay->draining_from = clock_sooner(relay->draining_from, when);
+    if (relay->ended)
+        arm(relay);
+}
+
+void websocket_relay_cut(struct websocket_relay *relay)
+{
+    if (!relay->is_closing)
+        relay->reason = SHUTTING_DOWN;
+    relay->is_cut = relay->is_closing = true;
+    tend(relay);
 }

@@ -111,8 +111,8 @@ bool upload_left_nothing(const struct upload *upload);
 
 /* --- websocket_call.c */
 
-/* The endpoint has answered 101: checks that, and makes it a tunnel in x->tunnel that ends the
- * call; `ret_body` is the answer's, of which nothing will come. UPSTREAM_UPGRADE, NO_MEMORY. */
+/* The endpoint has answered 101: checks that, and makes what the call holds a tunnel in x->tunnel;
+ * `ret_body` is the answer's, of which nothing will come. UPSTREAM_UPGRADE, NO_MEMORY. */
 enum status websocket_call_begin(struct call *call, struct body *ret_body);
 
 /* --- answer.c */

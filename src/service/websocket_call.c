@@ -1,19 +1,38 @@
-/* The call of a service that has agreed to a WebSocket: it lasts, with its endpoint and connection,
- * until the WebSocket ends. */
+/* A WebSocket with a service that has agreed to it: what is left of the call, in as little memory
+ * as can be, since it may live long and idle. It keeps the endpoint and the connection until the
+ * end.
+ */
+#include <stdlib.h>
+
 #include "http/websocket_handshake.h"
 #include "http/websocket_relay.h"
 #include "service/call.h"
 
 struct websocket_call {
     struct tunnel tunnel;
-    struct call *call;
-    bool compresses, is_draining, is_running;
+    struct upstream *upstream; /* owned */
+    struct endpoint *endpoint; /* counted in its requests in flight */
+    struct view *view;         /* in use, so that the endpoint lives */
+    bool compresses;
+    instant draining_from; /* said before it has begun; NEVER: it was not */
     struct websocket_relay relay;
 };
 
-static void note(struct websocket_call *websocket, struct exchange_facts *facts)
+static struct websocket_call *self_of(struct tunnel *tunnel)
 {
-    const struct websocket_relay *relay = &websocket->relay;
+    return list_entry(tunnel, struct websocket_call, tunnel);
+}
+
+static void free_call(struct websocket_call *websocket)
+{
+    pool_discard(websocket->upstream);
+    atomic_fetch_sub_explicit(&websocket->endpoint->load.in_flight, 1, memory_order_relaxed);
+    view_release(websocket->view);
+    free(websocket);
+}
+
+static void note(const struct websocket_relay *relay, struct exchange_facts *facts)
+{
     const struct websocket_side *sides = relay->sides;
     facts->close_code = relay->code;
     facts->received += sides[WEBSOCKET_CLIENT].bytes;
@@ -24,26 +43,57 @@ static void note(struct websocket_call *websocket, struct exchange_facts *facts)
         facts->reason = relay->reason;
 }
 
-static void run(struct tunnel *tunnel, struct exchange *x, struct wire *client)
+static void ended(struct websocket_relay *relay)
 {
-    struct websocket_call *websocket = list_entry(tunnel, struct websocket_call, tunnel);
-    struct call *call = websocket->call;
-    x->deadline = NEVER;
-    websocket_relay_init(&websocket->relay, client, &call->upstream->wire, websocket->compresses,
-        x->websocket ? x->websocket : &websocket_usual_limits);
-    websocket->is_running = true;
-    websocket->relay.is_draining = websocket->is_draining;
-    websocket_relay_run(&websocket->relay);
-    note(websocket, &x->facts);
-    call_finish(call, false);
+    struct websocket_call *websocket = list_entry(relay, struct websocket_call, relay);
+    struct tunnel tunnel = websocket->tunnel;
+    note(relay, &tunnel.x->facts);
+    free_call(websocket);
+    tunnel.ended(tunnel.x);
 }
 
-static void drain(struct tunnel *tunnel)
+static void begin(struct tunnel *tunnel, struct wire *client)
 {
-    struct websocket_call *websocket = list_entry(tunnel, struct websocket_call, tunnel);
-    websocket->is_draining = true;
-    if (websocket->is_running)
-        websocket_relay_drain(&websocket->relay);
+    struct websocket_call *websocket = self_of(tunnel);
+    struct exchange *x = tunnel->x;
+    x->deadline = NEVER;
+    websocket_relay_init(&websocket->relay, client, &websocket->upstream->wire,
+        websocket->compresses, x->websocket ? x->websocket : &websocket_usual_limits);
+    websocket_relay_drain(&websocket->relay, websocket->draining_from);
+    websocket_relay_begin(&websocket->relay, ended);
+}
+
+/* Until it begins the relay is all zeros. */
+static void drain(struct tunnel *tunnel, instant when)
+{
+    struct websocket_call *websocket = self_of(tunnel);
+    websocket->draining_from = clock_sooner(websocket->draining_from, when);
+    if (websocket->relay.ended)
+        websocket_relay_drain(&websocket->relay, when);
+}
+
+static void cut(struct tunnel *tunnel)
+{
+    websocket_relay_cut(&self_of(tunnel)->relay);
+}
+
+static void drop(struct tunnel *tunnel)
+{
+    free_call(self_of(tunnel));
+}
+
+static const struct tunnel_ops ops = {.begin = begin, .drain = drain, .cut = cut, .drop = drop};
+
+/* What the call holds moves over; nothing is left of it. */
+static void take_over(struct websocket_call *websocket, struct call *call)
+{
+    websocket->upstream = call->upstream;
+    websocket->endpoint = call->endpoint;
+    websocket->view = call->view;
+    call->upstream = NULL;
+    call->view = NULL;
+    call->is_counted = false;
+    call_finish(call, false);
 }
 
 static enum status read_nothing(struct body *body, instant deadline, struct slice *ret_bytes)
@@ -52,25 +102,22 @@ static enum status read_nothing(struct body *body, instant deadline, struct slic
     return END;
 }
 
-/* Dropped without having been run, when a policy puts another answer in its place. */
-static void drop(struct body *body)
-{
-    call_finish(list_entry(body, struct call, answer.body), false);
-}
-
 enum status websocket_call_begin(struct call *call, struct body *ret_body)
 {
-    static const struct body_ops ops = {.read = read_nothing, .drop = drop};
+    static const struct body_ops body_ops = {.read = read_nothing};
     struct exchange *x = call->x;
-    struct websocket_call *websocket = arena_zalloc(&x->arena, sizeof *websocket);
-    if (!websocket)
-        return NO_MEMORY;
-    enum status e = websocket_check_response(&x->request, &call->response, &websocket->compresses);
+    bool compresses;
+    enum status e = websocket_check_response(&x->request, &call->response, &compresses);
     if (e)
         return e;
-    websocket->tunnel = (struct tunnel){.run = run, .drain = drain};
-    websocket->call = call;
+    struct websocket_call *websocket = calloc(1, sizeof *websocket);
+    if (!websocket)
+        return NO_MEMORY;
+    websocket->tunnel.ops = &ops;
+    websocket->compresses = compresses;
+    websocket->draining_from = NEVER;
+    take_over(websocket, call);
     x->tunnel = &websocket->tunnel;
-    *ret_body = (struct body){.ops = &ops};
+    *ret_body = (struct body){.ops = &body_ops};
     return OK;
 }
