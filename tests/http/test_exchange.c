@@ -1,5 +1,7 @@
 #include "http/exchange.h"
 
+#include <stdlib.h>
+
 #include "base/json.h"
 #include "support/unit.h"
 
@@ -128,6 +130,49 @@ static void a_problem_needs_no_memory(void **state)
     assert_true(body_of(x).size > 10);
 }
 
+static void fill(struct exchange *x)
+{
+    struct http_request *request = &x->request;
+    request->method = METHOD_GET;
+    request->method_text = arena_copy(&x->arena, SLICE("GET"));
+    request->path = arena_copy(&x->arena, SLICE("/room"));
+    request->query = arena_copy(&x->arena, SLICE("x=1"));
+    fields_init(&request->fields, &x->arena);
+    struct slice agent = arena_copy(&x->arena, SLICE("test/1"));
+    assert_ok(fields_add_known(&request->fields, FIELD_USER_AGENT, agent));
+    assert_ok(fields_add_known(&request->fields, FIELD_COOKIE, SLICE("secret=1")));
+    x->request_id = arena_copy(&x->arena, SLICE("id-7"));
+    x->facts.endpoint = arena_copy(&x->arena, SLICE("10.0.0.1:80"));
+    x->facts.route = SLICE("/**");
+    x->response.status = 101;
+    x->parameter_count = 3;
+}
+
+static void a_settled_exchange_stands_alone(void **state)
+{
+    struct exchange *x = *state;
+    fill(x);
+    struct slice route = x->facts.route;
+    struct exchange *settled = exchange_settle(x);
+    arena_release(&x->arena);
+    memset(x, 0xee, sizeof *x);
+    assert_slice(settled->request.method_text, "GET");
+    assert_slice(settled->request.path, "/room");
+    assert_slice(settled->request.query, "x=1");
+    assert_slice(fields_value(&settled->request.fields, FIELD_USER_AGENT), "test/1");
+    assert_false(fields_has(&settled->request.fields, FIELD_COOKIE));
+    assert_false(fields_has(&settled->request.fields, FIELD_REFERER));
+    assert_slice(settled->request_id, "id-7");
+    assert_slice(settled->facts.endpoint, "10.0.0.1:80");
+    assert_ptr_equal(settled->facts.route.data, route.data); /* known by where it is */
+    assert_int_equal(settled->response.status, 101);
+    assert_int_equal(settled->parameter_count, 0);
+    arena_release(&settled->arena);
+    free(settled);
+    memset(x, 0, sizeof *x);
+    arena_init(&x->arena, 0, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -138,6 +183,7 @@ int main(void)
         TEST(every_reason_becomes_an_error),
         TEST(a_long_detail_is_left_out),
         TEST(a_problem_needs_no_memory),
+        TEST(a_settled_exchange_stands_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

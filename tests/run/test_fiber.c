@@ -304,6 +304,39 @@ static void waiting_outside_a_fiber_is_a_bug(void **state)
     assert_true(WIFSIGNALED(outcome) && WTERMSIG(outcome) == SIGABRT);
 }
 
+struct expired {
+    struct fiber *fiber;
+    enum status first, second;
+};
+
+static void wait_for_ever(void *argument)
+{
+    struct expired *expired = argument;
+    expired->fiber = fiber_current();
+    expired->first = fiber_wait(NEVER);
+    expired->second = fiber_wait(loop_now() + MILLISECOND);
+}
+
+static void expire_another(void *argument)
+{
+    struct expired *expired = argument;
+    assert_ok(scope_start(loop_scope(loop_current()), wait_for_ever, expired));
+    fiber_yield();
+    fiber_expire(expired->fiber);
+    fiber_wake(expired->fiber); /* too late */
+    fiber_expire(fiber_current());
+    assert_ok(fiber_sleep_until(loop_now() + 5 * MILLISECOND));
+}
+
+static void a_wait_can_be_expired(void **state)
+{
+    (void)state;
+    struct expired expired = {NULL, OK, OK};
+    assert_ok(loop_run_main(NULL, expire_another, &expired));
+    assert_status(expired.first, TIMEOUT);
+    assert_status(expired.second, TIMEOUT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_new_deadline_replaces_the_old_one),
         cmocka_unit_test(an_old_deadline_is_forgotten),
         cmocka_unit_test(cancellation_is_sticky_and_shields_hold),
+        cmocka_unit_test(a_wait_can_be_expired),
         cmocka_unit_test(stacks_are_apart),
         cmocka_unit_test(registers_survive_a_switch),
         cmocka_unit_test(waiting_outside_a_fiber_is_a_bug),
