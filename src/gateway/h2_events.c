@@ -246,7 +246,11 @@ void h2_count_frames(struct h2_session *session, struct slice bytes)
             continue;
         }
         uint8_t *head = session->frame_head;
-        head[session->frame_have++] = (uint8_t)bytes.data[at++];
+        struct slice part =
+            slice_head(slice_from(bytes, at), (size_t)(H2_FRAME_HEAD - session->frame_have));
+        memcpy(head + session->frame_have, part.data, part.size);
+        session->frame_have += (uint8_t)part.size;
+        at += part.size;
         if (session->frame_have < H2_FRAME_HEAD)
             continue;
         session->frame_have = 0;

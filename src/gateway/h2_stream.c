@@ -6,7 +6,7 @@
 #include "http/websocket_handshake.h"
 #include "run/loop.h"
 
-#define FIRST_BLOCK (3 * 1024)         /* of an exchange's arena */
+#define FIRST_BLOCK (5 * 1024)         /* of an exchange's arena: what a call of gRPC takes */
 #define ARENA_LIMIT ((size_t)16 << 20) /* what one exchange may take */
 #define FRAME_MOST  (BUFFER_SMALL - 9) /* of DATA, so that it has room in any buffer */
 

@@ -6,8 +6,10 @@
 /* --- one field */
 
 /* A name is a token in lower case (§8.2.1). */
-static bool is_name(struct slice name)
+static bool is_name(enum field_id id, struct slice name)
 {
+    if (id != FIELD_OTHER)
+        return slice_equal(name, field_name(id));
     if (!field_name_is_valid(name))
         return false;
     for (size_t i = 0; i < name.size; i++)
@@ -35,7 +37,7 @@ static bool is_of_connection(enum field_id id, struct slice value)
 
 static enum status check_field(enum field_id id, struct slice name, struct slice value)
 {
-    bool is_good = is_name(name) && field_value_is_valid(value) && !is_of_connection(id, value);
+    bool is_good = is_name(id, name) && field_value_is_valid(value) && !is_of_connection(id, value);
     return is_good ? OK : BAD_FIELD;
 }
 
