@@ -14,6 +14,8 @@ static size_t room(const struct h2_session *session)
 
 static void put(struct h2_session *session, const void *data, size_t size)
 {
+    if (size == 0) /* then `data` may be NULL, which memcpy must not be given */
+        return;
     memcpy(session->output->data + session->end, data, size);
     session->end += size;
 }

@@ -287,7 +287,7 @@ def test_many_slow_downloads_at_once(pair):
             connection.send_request("GET", "/large")
         wait_for(lambda: gateway.in_flight() == 100)
         for _ in range(50):
-            assert gateway.get("/small").body == b"small"
+            assert gateway.get("/small", timeout=60).body == b"small"
         for connection in slow:
             connection.reset()
     # A buffer for each, of those that are lent large, then small ones.
