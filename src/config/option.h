@@ -84,6 +84,8 @@ struct option {
                                 * and the long form (a MAP of some table); NULL: not known */
     size_t item_size;          /* of `item`, bytes */
     enum status (*read)(struct reader *reader, const struct node *node, void *ret_value);
+    /* Of CUSTOM with an item_size: writes what it reads, for the long form. NULL: cannot. */
+    bool (*write)(const void *value, struct text *text);
     const char *form;   /* for CUSTOM and for messages: "METHOD /path: service" */
     const char *schema; /* CUSTOM: its JSON Schema as text; NULL: as `item` says, or anything */
     const char *help;   /* one line, a sentence */

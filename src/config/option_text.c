@@ -88,8 +88,9 @@ bool option_text_value(const struct option *option, const void *value, struct te
     case OPTION_NETWORKS:
     case OPTION_STRUCT:
     case OPTION_MAP:
-    case OPTION_CUSTOM:
         break;
+    case OPTION_CUSTOM:
+        return option->write && option->write(value, text);
     }
     return false;
 }
@@ -142,6 +143,16 @@ static bool is_told_by_options(
     return is_same;
 }
 
+/* Lists are the same when their items are, wherever these lie. */
+static bool is_same(const struct option *option, const void *mine, const void *usual)
+{
+    const struct option_list *a = mine, *b = usual;
+    if (memcmp(mine, usual, size_of(option)) == 0)
+        return true;
+    return option->kind == OPTION_LIST && !option->table && a->count == b->count &&
+           memcmp(a->items, b->items, a->count * option->item_size) == 0;
+}
+
 bool option_text_struct(
     const struct option_table *table, const void *value, const void *usual, struct text *text)
 {
@@ -153,7 +164,7 @@ bool option_text_struct(
         const char *mine = (const char *)value + option->offset;
         if (size_of(option) == 0) /* what a hook has filled in is not known */
             return false;
-        if (memcmp(mine, (const char *)usual + option->offset, size_of(option)) == 0)
+        if (is_same(option, mine, (const char *)usual + option->offset))
             continue;
         if (!is_first)
             text_add_literal(text, ", ");

@@ -1,114 +1,102 @@
 #include "service/check.h"
 
 #include "run/loop.h"
+#include "service/check_command.h"
 #include "service/check_question.h"
-#include "service/connect.h"
 #include "service/errand.h"
 #include "service/service_tls.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
-static const struct h1_limits limits = H1_LIMITS_DEFAULT;
+#define SPREAD_EACH MILLISECOND /* between the first checks of endpoints that come together */
+#define WHAT_MAX    80          /* of what was wrong, in the history */
 
-static struct slice host_of(const struct endpoint *endpoint, const struct service_options *options)
-{
-    if (options->host.size && !slice_equal(options->host, SLICE("endpoint")))
-        return options->host;
-    return endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost") : endpoint->text;
-}
+/* --- one check */
 
-/* Everything that is needed of the service, which may go while the question is asked. */
-static void prepare(struct question *q, const struct service_options *options, struct arena *arena)
-{
-    struct http_request *request = &q->request;
-    *request = (struct http_request){.method = q->how.method ? METHOD_HEAD : METHOD_GET,
-        .version = HTTP_1_1,
-        .path = arena_copy(arena, q->how.path),
-        .authority = arena_copy(arena, host_of(q->endpoint, options))};
-    request->method_text = http_method_name(request->method);
-    size_t query = slice_find(request->path, '?');
-    if (query < request->path.size)
-        request->query = slice_from(request->path, query + 1);
-    request->path = slice_head(request->path, query);
-    fields_init(&request->fields, arena);
-    (void)fields_add_known(&request->fields, FIELD_USER_AGENT, SLICE("weir-health"));
-}
-
-static struct slice write_head(struct question *q)
-{
-    struct text text = text_fixed(q->head_room, sizeof q->head_room);
-    struct h1_framing framing = {.kind = H1_NO_BODY};
-    h1_write_request_head(&text, &q->request, &framing);
-    return text.failed ? SLICE_NONE : text_slice(&text);
-}
-
-static enum status read_answer(struct question *q, struct wire *connection, struct arena *arena)
-{
-    struct http_response response = {0};
-    struct h1_framing framing;
-    enum http_method method = q->how.method ? METHOD_HEAD : METHOD_GET;
-    enum status e;
-    do
-        e = h1_read_response(connection, arena, &limits, method, q->deadline, &response, &framing);
-    while (!e && response.status < 200);
-    if (e)
-        return e;
-    q->answered = response.status;
-    struct h1_body body;
-    struct slice ignored;
-    struct body *reader = h1_body_init(&body, connection, &limits, &framing, arena, q->how.timeout);
-    e = body_read_all(reader, arena, CHECK_BODY_MAX, q->deadline, &ignored);
-    body_drop(reader);
-    return e == TOO_LARGE ? OK : e;
-}
-
-static enum status ask_h1(struct question *q, struct stream *stream, struct arena *arena)
-{
-    struct wire connection;
-    struct slice head = write_head(q);
-    wire_init(&connection, stream);
-    enum status e =
-        head.data ? stream_write(stream, head.data, head.size, q->deadline, NULL) : TOO_LARGE;
-    if (!e)
-        e = read_answer(q, &connection, arena);
-    wire_release(&connection);
-    return e;
-}
-
-/* Over TLS both sides agree on it. */
-static bool is_h2(const struct question *q, const struct stream *stream)
-{
-    return q->speaks_http2 && (!q->client || q->how.method == HEALTH_GRPC || pool_is_h2(stream));
-}
-
-static enum status ask(struct question *q, struct arena *arena)
+static enum status ask(struct question *q, struct command_gate *gate)
 {
     struct stream *stream;
-    const char *trouble = "";
-    if (!q->request.path.data || !q->request.authority.data)
-        return NO_MEMORY;
-    if (q->how.method == HEALTH_UDP)
+    enum status e;
+    switch ((enum health_method)q->method) {
+    case HEALTH_UDP:
         return check_ask_udp(q);
-    char header[PROXY_HEADER_ROOM];
-    size_t size = proxy_header_write(q->send_proxy, NULL, NULL, header);
-    enum status e = connect_address(&q->endpoint->address, q->client, q->endpoint->tls_name,
-        slice_of(header, size), NULL, q->deadline, &stream, &trouble);
-    if (*trouble)
-        q->trouble = trouble;
-    if (e)
+    case HEALTH_COMMAND:
+        return check_ask_command(q, gate);
+    case HEALTH_TCP:
+    case HEALTH_TLS:
+        e = question_connect(q, &stream);
+        if (!e)
+            stream_close(stream);
         return e;
-    if (q->how.method == HEALTH_TCP) {
-        stream_close(stream);
-        return OK;
+    case HEALTH_GET:
+    case HEALTH_HEAD:
+    case HEALTH_GRPC:
+        return check_ask_http(q);
     }
-    return is_h2(q, stream) ? check_ask_h2(q, stream, arena) : ask_h1(q, stream, arena);
+    return INVALID;
 }
 
-static bool is_good(const struct question *q)
+/* A failure in the words of a history. */
+static const char *words_of(enum status e)
 {
-    if (q->how.method == HEALTH_GRPC || health_is_bare(q->how.method))
-        return !q->failure;
-    return !q->failure && q->answered >= q->how.expect.from && q->answered <= q->how.expect.to;
+    switch ((int)e) {
+    case UPSTREAM_REFUSED:
+        return "connection refused";
+    case UPSTREAM_UNREACHABLE:
+        return "unreachable";
+    case UPSTREAM_CONNECT_TIMEOUT:
+        return "no connection in time";
+    case TIMEOUT:
+        return "no answer in time";
+    case END:
+    case CLOSED:
+    case INCOMPLETE:
+    case UPSTREAM_CLOSED:
+        return "connection closed";
+    case INVALID:
+        return "it cannot be asked";
+    default:
+        return status_word(e);
+    }
+}
+
+/* The first line that a command has written, of what can be shown. */
+static void add_output(struct text *what, struct slice output)
+{
+    struct slice line = slice_trim(slice_head(output, slice_find(output, '\n')));
+    if (line.size == 0)
+        return;
+    text_add_literal(what, ": ");
+    for (size_t i = 0; i < line.size && what->size < WHAT_MAX; i++)
+        text_add_char(what, iscntrl((unsigned char)line.data[i]) ? ' ' : line.data[i]);
+}
+
+/* True when the answer is good; else `what` is wrong. */
+static bool judge(const struct question *q, const struct health_options *how, struct text *what)
+{
+    if (q->failure) {
+        text_add(what, slice_of_text(words_of(q->failure)));
+        if (*q->trouble)
+            text_format(what, ", %.*s", SLICE_ARG(slice_head(slice_of_text(q->trouble), 48)));
+        return false;
+    }
+    if (q->method == HEALTH_COMMAND && q->exit_code) {
+        text_format(what, "exit code %d", q->exit_code);
+        add_output(what, q->body);
+        return false;
+    }
+    return !health_is_http(q->method) || check_is_expected(q, how, what);
+}
+
+/* --- the verdict */
+
+static void count_check(const struct endpoint *endpoint, bool is_good)
+{
+    struct service_plane *plane = endpoint->plane;
+    if (plane->options.metrics)
+        metric_add(plane->options.control_shard,
+            is_good ? endpoint->good_checks_series : endpoint->bad_checks_series, 1);
 }
 
 /* A good answer also ends an ejection: who answers is there. */
@@ -126,57 +114,132 @@ static void count_good(struct endpoint *endpoint, const struct health_options *h
         endpoint_note(endpoint, "up: %u good answers", (unsigned)how->rise);
 }
 
-static void count_bad(struct endpoint *endpoint, const struct question *q)
+static void count_bad(struct endpoint *endpoint, const struct health_options *how, struct text what)
 {
     endpoint->good = 0;
-    if (endpoint->bad < q->how.fall)
+    if (endpoint->bad < how->fall)
         endpoint->bad++;
-    if (endpoint->bad < q->how.fall || !endpoint_set_down(endpoint, DOWN_CHECK, true))
-        return;
-    if (q->failure)
-        endpoint_note(endpoint, "down: %u × %s%s%s", endpoint->bad, status_word(q->failure),
-            *q->trouble ? ", " : "", q->trouble);
-    else
-        endpoint_note(endpoint, "down: %u × status %d", endpoint->bad, q->answered);
+    if (endpoint->bad >= how->fall && endpoint_set_down(endpoint, DOWN_CHECK, true))
+        endpoint_note(endpoint, "down: %u × %.*s", endpoint->bad, SLICE_ARG(text_slice(&what)));
+}
+
+/* The answer is neither when we could not ask. */
+static bool is_our_own_failure(enum status e)
+{
+    return e == NO_MEMORY || e == OVERLOADED || e == CANCELLED;
+}
+
+/* --- when */
+
+static bool is_in_doubt(const struct endpoint *endpoint)
+{
+    return endpoint_reasons(endpoint) & DOWN_CHECK ? endpoint->good > 0 : endpoint->bad > 0;
+}
+
+static int64_t jittered(int64_t time, double jitter)
+{
+    int64_t most = (int64_t)((double)time * jitter);
+    return time - most + (int64_t)random_below(loop_random(), (uint64_t)most * 2 + 1);
+}
+
+static int64_t pause_of(const struct endpoint *endpoint, const struct health_options *how)
+{
+    if (!is_in_doubt(endpoint))
+        return jittered(how->every, how->jitter);
+    return jittered(how->failing ? how->failing : how->every / 5, how->jitter);
+}
+
+/* True when clients have not asked it anything for so long that it need not be checked now, or an
+ * operator works on it. */
+static bool may_rest(struct endpoint *endpoint, const struct health_options *how)
+{
+    uint64_t requests = atomic_load_explicit(&endpoint->load.requests, memory_order_relaxed);
+    if (requests != endpoint->seen_requests || !endpoint->seen_at)
+        endpoint->seen_at = loop_now();
+    endpoint->seen_requests = requests;
+    bool is_idle = how->idle > how->every && loop_now() - endpoint->seen_at >= how->idle;
+    bool is_due = loop_now() - endpoint->checked_at >= how->idle;
+    uint32_t reasons = endpoint_reasons(endpoint);
+    return reasons & DOWN_MAINTENANCE ||
+           (is_idle && !is_due && !is_in_doubt(endpoint) && !(reasons & DOWN_CHECK));
 }
 
 /* CANCELLED: the endpoint may have gone. */
-static enum status check_once(struct endpoint *endpoint, instant *ret_next)
+static enum status wait_until_due(struct endpoint *endpoint)
+{
+    enum status e;
+    do {
+        e = fiber_sleep_until(endpoint->check_due);
+        if (e || errand_is_stopped())
+            return CANCELLED;
+        endpoint->check_due = loop_now() + pause_of(endpoint, &endpoint->checked_by->health);
+    } while (may_rest(endpoint, &endpoint->checked_by->health));
+    return OK;
+}
+
+/* --- the errand */
+
+static enum status prepare(struct question *q, const struct endpoint *endpoint)
+{
+    const struct service_options *options = endpoint->checked_by;
+    const struct health_options *how = &options->health;
+    if (how->method == HEALTH_COMMAND)
+        return check_command_prepare(q, how, endpoint);
+    question_set_target(q, options, endpoint->text, how->path, "weir-health");
+    return OK;
+}
+
+/* CANCELLED: the endpoint may have gone, and the options. */
+static enum status check_once(struct endpoint *endpoint, struct tls_session *session)
 {
     struct arena arena;
     struct question q;
-    q.endpoint = endpoint;
-    q.how = endpoint->checked_by->health;
-    q.deadline = clock_after(loop_now(), q.how.timeout);
-    q.answered = 0;
-    q.trouble = "";
-    struct tls_client *client = service_tls_client(endpoint->checked_by);
-    q.client = client ? tls_client_ref(client) : NULL;
-    int64_t jitter = q.how.every / 10;
-    *ret_next = loop_now() + q.how.every - jitter +
-                (int64_t)random_below(loop_random(), (uint64_t)jitter * 2 + 1);
-    arena_init(&arena, 0, 2 * CHECK_BODY_MAX);
-    q.speaks_http2 = endpoint->checked_by->speaks_http2;
-    q.send_proxy = (enum proxy_version)endpoint->checked_by->send_proxy;
-    prepare(&q, endpoint->checked_by, &arena);
-    q.failure = ask(&q, &arena);
+    char room[WHAT_MAX + 160];
+    struct text what = text_fixed(room, sizeof room);
+    const struct health_options *how = &endpoint->checked_by->health;
+    endpoint->checked_at = loop_now();
+    arena_init(&arena, 0, CHECK_ARENA_MAX);
+    question_init(&q, &arena, endpoint, endpoint->checked_by, how->timeout);
+    q.method = how->method;
+    if (!q.speaks_http2) /* a connection of HTTP/2 may outlive the errand, and its session */
+        q.session = session;
+    q.failure = prepare(&q, endpoint);
+    if (!q.failure)
+        q.failure = ask(&q, endpoint->plane->commands);
+    bool is_stopped = errand_is_stopped();
+    if (!is_stopped && !is_our_own_failure(q.failure)) {
+        bool is_good = judge(&q, how, &what);
+        count_check(endpoint, is_good);
+        if (is_good)
+            count_good(endpoint, how);
+        else
+            count_bad(endpoint, how, what);
+    }
+    question_release(&q);
     arena_release(&arena);
-    tls_client_unref(q.client);
-    if (errand_is_stopped())
-        return CANCELLED;
-    if (is_good(&q))
-        count_good(endpoint, &q.how);
-    else
-        count_bad(endpoint, &q);
-    return OK;
+    return is_stopped ? CANCELLED : OK;
+}
+
+/* An answer that contradicts the verdict brings the next question forward. */
+static void plan_next(struct endpoint *endpoint)
+{
+    endpoint->check_due = endpoint->checked_at + pause_of(endpoint, &endpoint->checked_by->health);
 }
 
 static void keep_checking(void *owner)
 {
     struct endpoint *endpoint = owner;
-    instant next;
-    while (check_once(endpoint, &next) == OK && fiber_sleep_until(next) == OK)
-        ;
+    struct tls_session session = {0};
+    while (wait_until_due(endpoint) == OK && check_once(endpoint, &session) == OK)
+        plan_next(endpoint);
+    tls_session_release(&session);
+}
+
+/* Those that come together are not all asked at the same moment. */
+static instant first_time(struct service_plane *plane)
+{
+    uint64_t endpoints = atomic_load_explicit(&plane->endpoint_count, memory_order_relaxed);
+    return loop_now() + (int64_t)random_below(loop_random(), endpoints * SPREAD_EACH + 1);
 }
 
 static void stop_check(struct endpoint *endpoint)
@@ -184,21 +247,31 @@ static void stop_check(struct endpoint *endpoint)
     errand_stop(&endpoint->check);
     endpoint->checked_by = NULL;
     endpoint->good = endpoint->bad = 0;
+    endpoint->check_due = 0;
     if (endpoint_set_down(endpoint, DOWN_CHECK, false))
         endpoint_note(endpoint, "up: no longer checked");
+}
+
+/* Other options begin a new errand: what the old one has of them may go. It goes on where that
+ * stood. */
+static void start_check(struct endpoint *endpoint, const struct service_options *options)
+{
+    if (endpoint->checked_by != options)
+        errand_stop(&endpoint->check);
+    instant latest = loop_now() + options->health.every;
+    if (!endpoint->check_due || endpoint->check_due > latest)
+        endpoint->check_due = clock_sooner(first_time(endpoint->plane), latest);
+    endpoint->checked_by = options;
+    errand_start(endpoint->plane->options.control_loop, keep_checking, endpoint, &endpoint->check);
 }
 
 void checks_start(const struct endpoint_set *set, const struct service_options *options)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        struct endpoint *endpoint = set->endpoints[i];
-        if (!options->health.is_set) {
-            stop_check(endpoint);
-            continue;
-        }
-        endpoint->checked_by = options;
-        errand_start(
-            endpoint->plane->options.control_loop, keep_checking, endpoint, &endpoint->check);
+        if (options->health.is_set)
+            start_check(set->endpoints[i], options);
+        else
+            stop_check(set->endpoints[i]);
     }
 }
 

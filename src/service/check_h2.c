@@ -15,18 +15,18 @@ static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
 static bool is_grpc(const struct question *q)
 {
-    return q->how.method == HEALTH_GRPC;
+    return q->method == HEALTH_GRPC;
 }
 
 /* The message that asks, with its prefix. */
-static struct slice write_message(const struct question *q, struct arena *arena)
+static struct slice write_message(const struct question *q)
 {
-    struct slice name = q->how.path;
+    struct slice name = q->request.path;
     if (slice_equal(name, SLICE("*")))
         name.size = 0;
     name = slice_head(name, NAME_MAX_SIZE);
     size_t size = name.size ? name.size + 2 : 0;
-    char *room = arena_bytes(arena, PREFIX + size);
+    char *room = arena_bytes(q->arena, PREFIX + size);
     if (!room)
         return SLICE_NONE;
     memset(room, 0, PREFIX);
@@ -39,14 +39,13 @@ static struct slice write_message(const struct question *q, struct arena *arena)
     return slice_of(room, PREFIX + size);
 }
 
-static enum status make_call(struct question *q, struct arena *arena)
+static enum status make_call(struct question *q)
 {
     struct http_request *request = &q->request;
     request->method = METHOD_POST;
     request->method_text = SLICE("POST");
     request->path = SLICE("/grpc.health.v1.Health/Check");
     request->query = SLICE_NONE;
-    (void)arena;
     enum status e =
         fields_add_known(&request->fields, FIELD_CONTENT_TYPE, SLICE("application/grpc"));
     return e ? e : fields_add_known(&request->fields, FIELD_TE, SLICE("trailers"));
@@ -59,13 +58,13 @@ static enum status complain(struct question *q, const char *trouble)
 }
 
 /* Status 0 in the trailers, or in the head when there is nothing else, and one message. */
-static enum status judge(struct question *q, const struct http_response *response,
-    const struct fields *trailers, struct slice message)
+static enum status judge(struct question *q)
 {
-    struct slice status = fields_value(&response->fields, FIELD_GRPC_STATUS);
-    if (!status.data && trailers)
-        status = fields_value(trailers, FIELD_GRPC_STATUS);
-    if (!status.data || response->status != 200)
+    struct slice message = q->body;
+    struct slice status = fields_value(&q->response.fields, FIELD_GRPC_STATUS);
+    if (!status.data)
+        status = fields_value(&q->trailers, FIELD_GRPC_STATUS);
+    if (!status.data || q->response.status != 200)
         return complain(q, "it does not speak gRPC");
     if (slice_equal(status, SLICE("12")))
         return complain(q, "it has no gRPC health service");
@@ -78,52 +77,49 @@ static enum status judge(struct question *q, const struct http_response *respons
     return is_serving ? OK : complain(q, "it says that it does not serve");
 }
 
-static enum status read_answer(struct question *q, struct h2_call *call, struct arena *arena)
+static enum status read_answer(struct question *q, struct h2_call *call)
 {
-    struct http_response response = {0};
     struct h1_framing framing;
-    struct slice message = SLICE_NONE;
     enum status e;
     do
-        e = h2_call_read_head(call, q->deadline, &response, &framing);
-    while (!e && response.status < 200);
-    if (e)
-        return e;
-    q->answered = response.status;
-    struct body *body = h2_call_body(call, q->how.timeout);
-    e = framing.kind == H1_NO_BODY
-            ? OK
-            : body_read_all(body, arena, CHECK_BODY_MAX, q->deadline, &message);
-    if (e && (e != TOO_LARGE || is_grpc(q)))
-        return e;
-    return is_grpc(q) ? judge(q, &response, body->trailers, message) : OK;
+        e = h2_call_read_head(call, q->deadline, &q->response, &framing);
+    while (!e && q->response.status < 200);
+    if (!e && framing.kind != H1_NO_BODY)
+        e = check_read_body(q, h2_call_body(call, q->timeout));
+    return e || !is_grpc(q) ? e : judge(q);
 }
 
-enum status check_ask_h2(struct question *q, struct stream *stream, struct arena *arena)
+static enum status ask_on(struct question *q, struct h2_client *client)
 {
-    struct h2_client_options how = {.requests = 1,
+    struct h1_framing framing = {.kind = H1_NO_BODY};
+    struct h2_call call;
+    struct slice message = is_grpc(q) ? write_message(q) : SLICE("");
+    enum status e = message.data ? OK : NO_MEMORY;
+    if (!e && is_grpc(q))
+        e = make_call(q);
+    if (e)
+        return e;
+    e = h2_call_begin(&call, client, q->arena, &q->request, &framing, is_grpc(q));
+    if (!e && is_grpc(q))
+        h2_call_offer(&call, message, true, NULL);
+    if (!e)
+        e = read_answer(q, &call);
+    h2_call_end(&call);
+    return e;
+}
+
+enum status check_ask_h2(struct question *q, struct stream *stream)
+{
+    const struct h2_client_options how = {.requests = 1,
         .window = CHECK_BODY_MAX,
-        .ping_timeout = q->how.timeout,
+        .ping_timeout = q->timeout,
         .limits = &limits,
         .scheme = q->client ? SLICE("https") : SLICE("http")};
-    struct h1_framing framing = {.kind = H1_NO_BODY};
     struct h2_client *client;
-    struct h2_call call;
-    struct slice message = is_grpc(q) ? write_message(q, arena) : SLICE("");
     enum status e = h2_client_new(stream, &how, &client);
     if (e)
         return e;
-    e = message.data ? OK : NO_MEMORY;
-    if (!e && is_grpc(q))
-        e = make_call(q, arena);
-    if (!e) {
-        e = h2_call_begin(&call, client, arena, &q->request, &framing, is_grpc(q));
-        if (!e && is_grpc(q))
-            h2_call_offer(&call, message, true, NULL);
-        if (!e)
-            e = read_answer(q, &call, arena);
-        h2_call_end(&call);
-    }
+    e = ask_on(q, client);
     h2_client_close(client);
     return e;
 }

@@ -16,7 +16,7 @@ static enum status look(int descriptor)
 
 static enum status ask_on(int descriptor, const struct question *q)
 {
-    const struct address *address = &q->endpoint->address;
+    const struct address *address = &q->address;
     if (connect(descriptor, &address->any, address->size) != 0)
         return UPSTREAM_UNREACHABLE;
     if (send(descriptor, "", 0, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
@@ -29,7 +29,7 @@ static enum status ask_on(int descriptor, const struct question *q)
 
 enum status check_ask_udp(const struct question *q)
 {
-    int family = q->endpoint->address.any.sa_family;
+    int family = q->address.any.sa_family;
     int descriptor = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         return OVERLOADED;

@@ -13,14 +13,19 @@ static void write_number(struct json_writer *w, const char *name, uint64_t value
     json_write_u64(w, value);
 }
 
-static const char *state_of(const struct load *load)
+static const char *state_of(const struct endpoint *endpoint)
 {
-    uint64_t down = read_number(&load->is_down);
-    if (down & DOWN_DRAINED)
-        return "drained";
-    if (down & DOWN_CHECK)
-        return "down";
-    return down & DOWN_EJECTED ? "ejected" : "up";
+    static const struct {
+        uint32_t reasons;
+        const char *word;
+    } states[] = {{DOWN_MAINTENANCE, "maintenance"}, {DOWN_DRAINED | DOWN_TOLD_OUT, "drained"},
+        {DOWN_CHECK | DOWN_TOLD_DOWN, "down"}, {DOWN_EJECTED, "ejected"},
+        {DOWN_OVERLOADED, "overloaded"}};
+    uint32_t down = endpoint_reasons(endpoint);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (down & states[i].reasons)
+            return states[i].word;
+    return "up";
 }
 
 /* The newest first. */
@@ -46,6 +51,38 @@ static void write_events(struct json_writer *w, struct endpoint *endpoint)
     json_write_array_end(w);
 }
 
+/* The newest event that tells of its state, such as "down: 3 × connection refused". */
+static bool find_event(struct endpoint *endpoint, struct slice state, struct endpoint_event *ret)
+{
+    bool is_found = false;
+    pthread_mutex_lock(&endpoint->mutex);
+    for (unsigned i = 1; !is_found && i <= endpoint->event_count && i <= ENDPOINT_HISTORY; i++) {
+        *ret = endpoint->events[(endpoint->event_count - i) % ENDPOINT_HISTORY];
+        is_found = slice_has_prefix(slice_of_text(ret->text), state);
+    }
+    pthread_mutex_unlock(&endpoint->mutex);
+    return is_found;
+}
+
+/* "down since 12:03:11: 3 × connection refused" */
+static void write_since(struct json_writer *w, struct endpoint *endpoint, struct slice state)
+{
+    struct endpoint_event event;
+    char room[sizeof event.text + 32], time[ISO_TIME_SIZE];
+    struct text text = text_fixed(room, sizeof room);
+    if (!endpoint_is_down(endpoint) || !find_event(endpoint, state, &event))
+        return;
+    struct slice what = slice_of_text(event.text);
+    size_t colon = slice_find_slice(what, SLICE(": "));
+    clock_iso_time(event.wall, time);
+    text_format(&text, "%.*s since %.8s%.*s", SLICE_ARG(slice_head(what, colon)), time + 11,
+        SLICE_ARG(slice_from(what, colon)));
+    json_write_key(w, SLICE("since"));
+    json_write_string(w, slice_of(time, sizeof time));
+    json_write_key(w, SLICE("history"));
+    json_write_string(w, text_slice(&text));
+}
+
 static uint64_t count_idle(const struct endpoint *endpoint)
 {
     uint64_t idle = 0;
@@ -63,7 +100,8 @@ static void write_endpoint(
     json_write_key(w, SLICE("address"));
     json_write_string(w, endpoint->text);
     json_write_key(w, SLICE("state"));
-    json_write_string(w, slice_of_text(state_of(load)));
+    json_write_string(w, slice_of_text(state_of(endpoint)));
+    write_since(w, endpoint, slice_of_text(state_of(endpoint)));
     write_number(w, "weight", candidate->weight);
     write_number(w, "in_flight", read_number(&load->in_flight));
     write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));

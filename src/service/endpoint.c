@@ -9,11 +9,15 @@ static const struct metric_family duration_family = {"weir_upstream_request_dura
     "Time from a request's first byte to a service until the head of its answer.", METRIC_HISTOGRAM,
     {"service", "endpoint"}};
 static const struct metric_family healthy_family = {"weir_endpoint_healthy",
-    "1 while an endpoint gets requests.", METRIC_GAUGE, {"service", "endpoint"}};
+    "1 while an endpoint is well: nothing keeps requests from it.", METRIC_GAUGE,
+    {"service", "endpoint"}};
 static const struct metric_family connections_family = {"weir_upstream_connections",
     "Open connections to an endpoint, in use or idle.", METRIC_GAUGE, {"service", "endpoint"}};
 static const struct metric_family waiting_family = {"weir_upstream_waiting",
     "Requests that wait for a connection to an endpoint.", METRIC_GAUGE, {"service", "endpoint"}};
+static const struct metric_family checks_family = {"weir_endpoint_checks_total",
+    "Active health checks, by what came of them: good or bad.", METRIC_COUNTER,
+    {"service", "endpoint", "result"}};
 
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
@@ -43,6 +47,10 @@ static void add_series(struct endpoint *endpoint)
     endpoint->healthy_series = metrics_series(metrics, &healthy_family, labels);
     endpoint->connections_series = metrics_series(metrics, &connections_family, labels);
     endpoint->waiting_series = metrics_series(metrics, &waiting_family, labels);
+    struct slice good[] = {labels[0], labels[1], SLICE("good")};
+    struct slice bad[] = {labels[0], labels[1], SLICE("bad")};
+    endpoint->good_checks_series = metrics_series(metrics, &checks_family, good);
+    endpoint->bad_checks_series = metrics_series(metrics, &checks_family, bad);
 }
 
 static void free_memory(struct endpoint *endpoint)
@@ -97,6 +105,7 @@ static enum status init_entry(void *object, void *context)
     for (unsigned i = 0; i < plane->options.workers; i++)
         endpoint->users += !plane->has_left[i];
     list_push_back(&plane->endpoints, &endpoint->node);
+    plane->endpoint_count++;
     pthread_mutex_unlock(&plane->mutex);
     entry->endpoint = endpoint;
     return OK;
@@ -171,6 +180,7 @@ void endpoint_drop(struct endpoint_entry *entry)
 void endpoint_free(struct endpoint *endpoint)
 {
     list_remove(&endpoint->node);
+    endpoint->plane->endpoint_count--;
     free_memory(endpoint);
 }
 
@@ -215,9 +225,20 @@ void endpoint_note_once(struct endpoint *endpoint, const char *text)
         endpoint_note(endpoint, "%s", text);
 }
 
-bool endpoint_set_down(struct endpoint *endpoint, enum down_reason reason, bool is_down)
+void endpoint_show_reasons(struct endpoint *endpoint)
 {
-    uint32_t before = is_down ? atomic_fetch_or(&endpoint->load.is_down, reason)
-                              : atomic_fetch_and(&endpoint->load.is_down, ~(uint32_t)reason);
+    uint32_t reasons = atomic_load(&endpoint->reasons);
+    if (reasons & DOWN_FORGIVEN)
+        reasons &= ~(uint32_t)DOWN_FORGIVABLE;
+    reasons &= ~(uint32_t)DOWN_FORGIVEN;
+    if (atomic_load_explicit(&endpoint->load.is_down, memory_order_relaxed) != reasons)
+        atomic_store(&endpoint->load.is_down, reasons);
+}
+
+bool endpoint_set_down(struct endpoint *endpoint, uint32_t reason, bool is_down)
+{
+    uint32_t before = is_down ? atomic_fetch_or(&endpoint->reasons, reason)
+                              : atomic_fetch_and(&endpoint->reasons, ~reason);
+    endpoint_show_reasons(endpoint);
     return is_down != ((before & reason) != 0);
 }

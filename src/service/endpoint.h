@@ -18,8 +18,21 @@ struct endpoint_event {
     char text[104];
 };
 
+/* Why an endpoint gets no requests, besides enum down_reason (balance/balancer.h). */
+enum {
+    DOWN_MAINTENANCE = 8, /* an operator works on it: not checked either */
+    DOWN_TOLD_OUT = 16,   /* its agent says so: drain, maint */
+    DOWN_TOLD_DOWN = 32,  /* its agent says so: down, fail, stopped */
+    DOWN_OVERLOADED = 64, /* its agent says so: yes, 0% */
+    DOWN_FORGIVEN = 128,  /* no reason: too many others are down, so some reasons do not count */
+};
+
+/* What is forgiven while too few of a service's endpoints are well. */
+#define DOWN_FORGIVABLE (DOWN_CHECK | DOWN_EJECTED)
+
 struct endpoint {
-    struct load load; /* shared: atomics */
+    struct load load;         /* shared: atomics; is_down there is what of `reasons` counts */
+    _Atomic uint32_t reasons; /* bits of the above */
     struct service_plane *plane;
     struct list node; /* in the plane's list */
     _Atomic uint32_t users;
@@ -30,6 +43,7 @@ struct endpoint {
     struct address address;
     uint32_t duration_series; /* metrics */
     uint32_t healthy_series, connections_series, waiting_series;
+    uint32_t good_checks_series, bad_checks_series;
 
     struct pool *pools; /* owned, one a worker */
 
@@ -41,8 +55,11 @@ struct endpoint {
     /* Of the control thread: the active check. */
     struct errand *check;
     const struct service_options
-        *checked_by;    /* the newest service in use that says how; NULL: none */
-    unsigned good, bad; /* answers in a row */
+        *checked_by;               /* the newest service in use that says how; NULL: none */
+    unsigned good, bad;            /* answers in a row */
+    instant check_due, checked_at; /* the next one; the last one's beginning */
+    uint64_t seen_requests;        /* load.requests at the last look, ... */
+    instant seen_at;               /* ... and when clients were last seen to ask; 0: never */
 };
 
 struct endpoint_entry;
@@ -76,10 +93,22 @@ void endpoint_note(struct endpoint *endpoint, const char *format, ...)
 /* The same, unless that was the newest event already. */
 void endpoint_note_once(struct endpoint *endpoint, const char *text);
 
-static inline bool endpoint_is_down(const struct endpoint *endpoint)
+/* Why it is down: bits; 0: it is well. */
+static inline uint32_t endpoint_reasons(const struct endpoint *endpoint)
 {
-    return atomic_load_explicit(&endpoint->load.is_down, memory_order_relaxed) != 0;
+    return atomic_load_explicit(&endpoint->reasons, memory_order_relaxed) &
+           ~(uint32_t)DOWN_FORGIVEN;
 }
 
-/* Marks it down for a reason, or takes that mark off; true when that changed something. */
-bool endpoint_set_down(struct endpoint *endpoint, enum down_reason reason, bool is_down);
+static inline bool endpoint_is_down(const struct endpoint *endpoint)
+{
+    return endpoint_reasons(endpoint) != 0;
+}
+
+/* Marks it down for a reason, or takes that mark off; true when that changed something. From any
+ * thread. */
+bool endpoint_set_down(struct endpoint *endpoint, uint32_t reason, bool is_down);
+
+/* Lets those who pick see its reasons as they are now: for the sweep, since two who changed them at
+ * the same moment may have left an older view. */
+void endpoint_show_reasons(struct endpoint *endpoint);

@@ -2,7 +2,6 @@
 
 #include "run/loop.h"
 
-#define EJECT_MAX (5 * MINUTE)
 #define FORGET_TIME \
     (5 * MINUTE)  /* after so long in peace the next ejection is as short as the first */
 #define AVERAGE 8 /* a sample moves the average by one eighth of the difference */
@@ -29,8 +28,9 @@ static bool may_eject(const struct view *view, double share)
 {
     uint32_t ejected = 0;
     for (uint32_t i = 0; i < view->set->count; i++)
-        ejected += (atomic_load_explicit(&view->set->endpoints[i]->load.is_down, RELAXED) &
-                       DOWN_EJECTED) != 0;
+        ejected += (endpoint_reasons(view->set->endpoints[i]) & DOWN_EJECTED) != 0;
+    if (ejected == 0 && view->set->count > 1 && share > 0)
+        return true; /* a share of few may be less than one */
     return (double)(ejected + 1) <= share * (double)view->set->count;
 }
 
@@ -44,7 +44,7 @@ void mark_failed(const struct view *view, uint32_t index, const struct outlier_o
     if (options->failures == 0 || in_row < options->failures || !may_eject(view, options->share))
         return;
     int64_t times = atomic_fetch_add_explicit(&load->ejections, 1, RELAXED) + 1;
-    int64_t longest = options->eject > EJECT_MAX ? options->eject : EJECT_MAX;
+    int64_t longest = options->eject > options->longest ? options->eject : options->longest;
     int64_t duration = times > longest / options->eject ? longest : times * options->eject;
     atomic_store_explicit(&load->ejected_until, clock_after(loop_now(), duration), RELAXED);
     atomic_store_explicit(&load->failures_in_row, 0, RELAXED);

@@ -2,6 +2,7 @@
 
 #include "run/resolver.h"
 #include "run/tls.h"
+#include "service/check_command.h"
 #include "service/endpoint.h"
 #include "service/errand.h"
 #include "service/mark.h"
@@ -100,6 +101,7 @@ enum status service_plane_new(
     }
     plane->options = *options;
     plane->has_left = has_left;
+    plane->commands = command_gate_new();
     list_init(&plane->endpoints);
     list_init(&plane->rosters);
     table_init(&plane->service_ids, SERVICES_EVER);
@@ -137,6 +139,7 @@ void service_plane_free(struct service_plane *plane)
     if (plane->resolver)
         resolver_free(plane->resolver);
     tls_authorities_unref(plane->authorities);
+    command_gate_unref(plane->commands);
     table_each (entry, &plane->service_ids)
         free((char *)entry->key.data);
     table_release(&plane->service_ids);

@@ -17,14 +17,16 @@ struct tls_authorities;
 struct service_plane {
     struct service_plane_options options; /* borrowed inside */
     pthread_mutex_t mutex;
-    struct list endpoints; /* guarded: all that still have memory */
-    bool *has_left;        /* owned; guarded: by worker */
+    struct list endpoints;           /* guarded: all that still have memory */
+    _Atomic uint32_t endpoint_count; /* of them */
+    bool *has_left;                  /* owned; guarded: by worker */
 
     /* Of the control thread alone. */
     struct list rosters;                 /* all that still have memory */
     struct table service_ids;            /* names that were ever seen, owned, with their numbers */
     struct resolver *resolver;           /* owned; made when a name first needs it */
     struct tls_authorities *authorities; /* counted: the system's; read when first needed */
+    struct command_gate *commands;       /* counted: for checks that run a program */
     struct errand *sweep;                /* brings ejected endpoints back; NULL: not running */
 };
 

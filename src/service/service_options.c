@@ -139,116 +139,6 @@ static const struct option_table connection_table = {.name = "connections",
     .shorthand = "max",
     .example = "{max: 200, idle-timeout: 20s}"};
 
-/* --- health */
-
-static enum status read_range(struct reader *reader, const struct node *node, void *ret_value)
-{
-    struct status_range *range = ret_value;
-    struct slice text = node->kind == NODE_SCALAR ? node->text : SLICE_NONE;
-    size_t dash = slice_find(text, '-');
-    uint64_t from = 0, to = 0;
-    bool is_read = slice_to_u64(slice_head(text, dash), &from);
-    if (is_read && dash < text.size)
-        is_read = slice_to_u64(slice_from(text, dash + 1), &to);
-    else
-        to = from;
-    if (!is_read || from < 200 || to > 599 || to < from)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("200 or 200-399"),
-            "neither a status nor a range of them");
-    *range = (struct status_range){(int64_t)from, (int64_t)to};
-    return OK;
-}
-
-static const char *const health_methods[] = {"GET", "HEAD", "grpc", "tcp", "udp", NULL};
-
-static const struct option health_option_list[] = {
-    {"path", OPTION_TEXT, offsetof(struct health_options, path), .is_required = true,
-        .help = "What is asked for; begins with a slash. Of grpc: the name of a service, or * for "
-                "the server. Of tcp and udp: *."},
-    {"method", OPTION_CHOICE, offsetof(struct health_options, method), .fallback = "GET",
-        .choices = health_methods,
-        .help =
-            "How it is asked for; grpc is gRPC's own health checking protocol. tcp only connects; "
-            "udp sends an empty datagram, and only a refusal is a bad answer."},
-    DURATION("every", struct health_options, every, "5s", 10 * MILLISECOND,
-        "Time from one check to the next; each is moved by up to a tenth, so that gateways do not "
-        "march in step."),
-    DURATION("timeout", struct health_options, timeout, "2s", MILLISECOND,
-        "How long the whole answer may take."),
-    {"rise", OPTION_INTEGER, offsetof(struct health_options, rise), .fallback = "2", .minimum = 1,
-        .maximum = 100, .help = "Good answers in a row that bring an endpoint back."},
-    {"fall", OPTION_INTEGER, offsetof(struct health_options, fall), .fallback = "3", .minimum = 1,
-        .maximum = 100, .help = "Bad answers in a row that take an endpoint out."},
-    {"expect", OPTION_CUSTOM, offsetof(struct health_options, expect), .fallback = "200-399",
-        .item_size = sizeof(struct status_range), .read = read_range, .form = "200 or 200-399",
-        .schema = "{\"type\": [\"string\", \"integer\"]}",
-        .help = "Statuses that are good answers."},
-    {NULL}};
-
-static enum status read_health_phrase(struct reader *reader, const struct node *node, void *value)
-{
-    if (node->kind != NODE_SCALAR)
-        return NOT_FOUND;
-    const char *problem = NULL;
-    struct slice where = node->text;
-    if (health_phrase_parse(node->text, value, &problem, &where) == OK)
-        return OK;
-    size_t offset = where.data ? (size_t)(where.data - node->text.data) : 0;
-    return diagnostics_error(
-        reader->diagnostics, node_place_at(node, offset, where.size), SLICE_NONE, "%s", problem);
-}
-
-static enum status check_health(struct reader *reader, const struct node *node, void *value)
-{
-    struct health_options *health = value;
-    if (health->path.size == 0)
-        return OK;
-    bool is_path = health->method != HEALTH_GRPC;
-    if (health_is_bare(health->method) && !slice_equal(health->path, SLICE("*")))
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("tcp every 5s"),
-            "a check by tcp or udp asks for nothing: its path is *");
-    is_path = is_path && !health_is_bare(health->method);
-    for (size_t i = 0; i < health->path.size; i++) {
-        unsigned char c = (unsigned char)health->path.data[i];
-        if (!is_path && (c <= ' ' || c >= 0x7f || c == '/'))
-            return diagnostics_error(reader->diagnostics, node->place,
-                SLICE("grpc shop.Orders every 5s"), "a service's name has no blanks and slashes");
-        if (is_path && (health->path.data[0] != '/' || c <= ' ' || c >= 0x7f))
-            return diagnostics_error(reader->diagnostics, node->place, SLICE("/healthz"),
-                "a check's path begins with a slash and has no blanks");
-    }
-    health->is_set = true;
-    return OK;
-}
-
-static const struct option_table health_table = {.name = "health",
-    .help = "Asks every endpoint from time to time how it is; who answers badly gets no requests.",
-    .options = health_option_list,
-    .size = sizeof(struct health_options),
-    .read_phrase = read_health_phrase,
-    .check = check_health,
-    .example = "GET /healthz every 5s"};
-
-/* --- outlier */
-
-static const struct option outlier_option_list[] = {
-    {"failures", OPTION_INTEGER, offsetof(struct outlier_options, failures), .fallback = "5",
-        .minimum = 0, .maximum = 1000,
-        .help = "Failures in a row (no connection, no answer, 502, 503, 504) that eject an "
-                "endpoint; 0: none do."},
-    DURATION("eject", struct outlier_options, eject, "30s", MILLISECOND,
-        "For how long, the first time; then twice, three times as long, up to 5m."),
-    {"share", OPTION_SHARE, offsetof(struct outlier_options, share), .fallback = "50%",
-        .minimum = 0, .maximum = 100, .help = "Of the endpoints that may be ejected at a time."},
-    {NULL}};
-
-static const struct option_table outlier_table = {.name = "outlier",
-    .help = "Takes an endpoint out for a while when requests fail there.",
-    .options = outlier_option_list,
-    .size = sizeof(struct outlier_options),
-    .shorthand = "failures",
-    .example = "{failures: 3, eject: 10s}"};
-
 /* --- http2 */
 
 static const struct option http2_option_list[] = {
@@ -330,7 +220,12 @@ static enum status check_service(struct reader *reader, const struct node *node,
             "gRPC's health checks need a service that is asked by HTTP/2");
     if (!e)
         e = check_proxy(reader, options);
-    return e ? e : service_tls_check(reader, node, options);
+    if (!e)
+        e = service_tls_check(reader, node, options);
+    if (!e && options->health.method == HEALTH_TLS && !options->tls.state)
+        e = diagnostics_error(reader->diagnostics, node->place, SLICE("at: https://10.0.0.1:8443"),
+            "a check by tls needs a service that is asked by TLS");
+    return e;
 }
 
 static const struct option service_option_list[] = {
@@ -346,8 +241,15 @@ static const struct option service_option_list[] = {
         .table = &connection_table, .help = "How many connections there may be, and for how long."},
     {"health", OPTION_STRUCT, offsetof(struct service_options, health), .table = &health_table,
         .help = "How to ask an endpoint whether it is well; nothing: it is not asked."},
+    {"agent", OPTION_STRUCT, offsetof(struct service_options, agent), .table = &agent_table,
+        .help = "How to ask an endpoint how loaded it is; nothing: it is not asked."},
     {"outlier", OPTION_STRUCT, offsetof(struct service_options, outlier), .table = &outlier_table,
         .help = "When an endpoint is taken out because requests fail there."},
+    {"panic", OPTION_SHARE, offsetof(struct service_options, panic), .fallback = "50%",
+        .minimum = 0, .maximum = 100,
+        .help = "When fewer of the endpoints are well, the others are asked too, since checks and "
+                "ejections are wrong then more often than most of a service is gone; 0%: never. "
+                "What an operator or an agent has said holds nevertheless."},
     {"tls", OPTION_STRUCT, offsetof(struct service_options, tls), .table = &service_tls_table,
         .is_set_offset = offsetof(struct service_options, tls.is_set),
         .help = "How TLS is spoken to the endpoints; nothing: as https:// says."},

@@ -5,6 +5,7 @@
 #include "balance/balancer.h"
 #include "config/expression.h"
 #include "run/address.h"
+#include "service/health_options.h"
 
 /* Where an endpoint is: an address, or a name that is resolved while the gateway runs. */
 struct endpoint_place {
@@ -48,31 +49,6 @@ struct http2_options {
     int64_t ping, ping_timeout; /* nanoseconds; ping 0: never */
 };
 
-enum health_method { HEALTH_GET, HEALTH_HEAD, HEALTH_GRPC, HEALTH_TCP, HEALTH_UDP };
-
-/* True when no more is asked than whether somebody is there. */
-static inline bool health_is_bare(int method)
-{
-    return method == HEALTH_TCP || method == HEALTH_UDP;
-}
-
-struct health_options {
-    bool is_set;
-    int method; /* enum health_method */
-    struct slice path;
-    int64_t every, timeout; /* nanoseconds */
-    int64_t rise, fall;     /* answers in a row that change the verdict */
-    struct status_range {
-        int64_t from, to;
-    } expect;
-};
-
-struct outlier_options {
-    int64_t failures; /* in a row that eject; 0: never */
-    int64_t eject;    /* nanoseconds, for the first time */
-    double share;     /* of the endpoints that may be ejected at a time */
-};
-
 struct service_tls; /* service/service_tls.h */
 
 struct tls_options {
@@ -92,7 +68,9 @@ struct service_options {
     struct timeout_options timeout;
     struct connection_options connections;
     struct health_options health;
+    struct agent_options agent;
     struct outlier_options outlier;
+    double panic; /* when fewer of the endpoints are well, all are asked; 0: never */
     struct tls_options tls;
     struct http2_options http2;
     bool has_http2;    /* the file says something about it */
@@ -106,7 +84,3 @@ struct service_options {
  * wrong. Slices are those of `text`. */
 enum status endpoint_place_parse(
     struct slice text, struct endpoint_place *ret_place, const char **ret_problem);
-
-/* Reads "GET /healthz every 5s"; INVALID with the problem and the part of the text where it is. */
-enum status health_phrase_parse(struct slice text, struct health_options *ret_health,
-    const char **ret_problem, struct slice *ret_where);

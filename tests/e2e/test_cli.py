@@ -234,6 +234,9 @@ def test_fmt_is_idempotent(path, tmp_path):
 @pytest.mark.parametrize("phrase,long", [
     ("GET /healthz", "{path: /healthz}"),
     ("GET /healthz every 1s", "{path: /healthz, every: 1s}"),
+    ("GET /h expect 200|204-206 body ready fall 1", '{path: /h, fall: 1, expect: [200, 204-206], body: "ready"}'),
+    ("tcp every 9s", '{path: "*", method: tcp, every: 9s}'),
+    ("command /bin/true", "{path: /bin/true, method: command}"),
     ("HEAD /a?b=c every 250ms timeout 100ms", "{path: \"/a?b=c\", method: HEAD, every: 250ms, timeout: 100ms}"),
 ])
 def test_long_form_of_a_health_phrase(phrase, long, tmp_path):

@@ -73,7 +73,7 @@ static void test_check_without_answer(void **state)
     struct fake *fake = rig_fake(rig, serve_as_told, &told);
     fake_stop(fake);
     rig_service(rig, "{at: %s, health: {path: /healthz, every: 10ms, fall: 2}}", fake->text);
-    rig_until(says(rig, "down: 2 × upstream-refused"));
+    rig_until(says(rig, "down: 2 × connection refused"));
 }
 
 static void serve_never(struct fake *fake, struct stream *stream, int number)
@@ -89,7 +89,7 @@ static void test_check_times_out(void **state)
     struct fake *fake = rig_fake(rig, serve_never, NULL);
     rig_service(
         rig, "{at: %s, health: {path: /, every: 20ms, timeout: 10ms, fall: 1}}", fake->text);
-    rig_until(says(rig, "down: 1 × timeout"));
+    rig_until(says(rig, "down: 1 × no answer in time"));
 }
 
 static void test_expected_status(void **state)

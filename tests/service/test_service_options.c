@@ -27,6 +27,11 @@ static const struct endpoint_options *endpoint(const struct read *r, size_t i)
     return (const struct endpoint_options *)r->options.at.items + i;
 }
 
+static const struct status_range *range(const struct read *r, size_t i)
+{
+    return (const struct status_range *)r->options.health.expect.items + i;
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -44,7 +49,13 @@ static void test_defaults(void **state)
     assert_int_equal(r.options.connections.idle_timeout, 55 * SECOND);
     assert_int_equal(r.options.outlier.failures, 5);
     assert_int_equal(r.options.outlier.eject, 30 * SECOND);
-    assert_true(r.options.outlier.share == 0.5);
+    assert_true(r.options.outlier.share == 0.1);
+    assert_int_equal(r.options.outlier.longest, 5 * MINUTE);
+    assert_int_equal(r.options.outlier.hosts, 5);
+    assert_int_equal(r.options.outlier.requests, 100);
+    assert_true(r.options.outlier.deviation == 1.9);
+    assert_true(r.options.panic == 0.5);
+    assert_false(r.options.agent.is_set);
     assert_false(r.options.health.is_set);
     assert_int_equal(r.options.host.size, 0);
     config_end(&r.config);
@@ -91,8 +102,8 @@ static void test_short_forms(void **state)
     assert_int_equal(r.options.health.timeout, SECOND);
     assert_int_equal(r.options.health.rise, 2);
     assert_int_equal(r.options.health.fall, 3);
-    assert_int_equal(r.options.health.expect.from, 200);
-    assert_int_equal(r.options.health.expect.to, 399);
+    assert_int_equal(range(&r, 0)->from, 200);
+    assert_int_equal(range(&r, 0)->to, 399);
     assert_string_equal(r.options.balance.type->name, "weighted-round-robin");
     config_end(&r.config);
 }
@@ -115,12 +126,87 @@ static void test_long_forms(void **state)
     assert_int_equal(r.options.connections.queue, 6);
     assert_true(r.options.health.is_set);
     assert_int_equal(r.options.health.rise, 4);
-    assert_int_equal(r.options.health.expect.to, 204);
+    assert_int_equal(range(&r, 0)->to, 204);
     assert_true(r.options.outlier.share == 1.0);
     config_end(&r.config);
 }
 
+static void test_checks(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r,
+        "{at: 10.0.0.1:80, health: \"GET /h every 2s expect 200|204-206 body ready rise 1 fall 7 "
+        "failing 100ms idle 0s\"}");
+    assert_int_equal(r.options.health.expect.count, 2);
+    assert_int_equal(range(&r, 1)->from, 204);
+    assert_int_equal(range(&r, 1)->to, 206);
+    assert_true(r.options.health.has_body);
+    assert_slice(r.options.health.body.text, "ready");
+    assert_int_equal(r.options.health.rise, 1);
+    assert_int_equal(r.options.health.fall, 7);
+    assert_int_equal(r.options.health.failing, 100 * MILLISECOND);
+    assert_int_equal(r.options.health.idle, 0);
+    config_end(&r.config);
+    read_clean(
+        &r, "{at: 10.0.0.1:80, health: {path: /bin/true, method: command, arguments: [a, b]}}");
+    assert_int_equal(r.options.health.method, HEALTH_COMMAND);
+    assert_int_equal(r.options.health.arguments.count, 2);
+    config_end(&r.config);
+    read_clean(&r, "{at: https://10.0.0.1, health: tls every 10s}");
+    assert_int_equal(r.options.health.method, HEALTH_TLS);
+    config_end(&r.config);
+    read_clean(&r, "{at: 10.0.0.1:80, health: {path: /h, expect: [200, 300-302], body: /^o.$/, "
+                   "headers: {X-Ready: yes, X-Any: \"\"}}}");
+    assert_int_equal(r.options.health.expect.count, 2);
+    assert_non_null(r.options.health.body.pattern);
+    assert_int_equal(r.options.health.headers.count, 2);
+    config_end(&r.config);
+}
+
+static void test_agents(void **state)
+{
+    (void)state;
+    struct read r;
+    read_clean(&r, "{at: 10.0.0.1:80, agent: tcp 9000 every 1s expires 30s}");
+    assert_true(r.options.agent.is_set);
+    assert_int_equal(r.options.agent.method, AGENT_TCP);
+    assert_int_equal(r.options.agent.port, 9000);
+    assert_int_equal(r.options.agent.every, SECOND);
+    assert_int_equal(r.options.agent.expires, 30 * SECOND);
+    assert_int_equal(r.options.agent.overload.status, 503);
+    assert_int_equal(r.options.agent.overload.retry_after, 5 * SECOND);
+    config_end(&r.config);
+    read_clean(&r, "{at: 10.0.0.1:80, agent: orca}");
+    assert_int_equal(r.options.agent.method, AGENT_ORCA);
+    assert_int_equal(r.options.agent.blackout, 10 * SECOND);
+    assert_int_equal(r.options.agent.expires, 3 * MINUTE);
+    assert_true(r.options.agent.penalty == 1.0);
+    config_end(&r.config);
+    read_clean(&r, "{at: 10.0.0.1:80, agent: {path: /load, port: 9000, overloaded: {status: 429, "
+                   "retry-after: 0s, body: later}}}");
+    assert_int_equal(r.options.agent.method, AGENT_GET);
+    assert_slice(r.options.agent.overload.body, "later");
+    config_end(&r.config);
+}
+
 static const struct malformed malformed[] = {
+    {"{at: 10.0.0.1:80, health: tls}", 1, 1, "asked by TLS", "https://"},
+    {"{at: 10.0.0.1:80, health: command check.sh}", 1, 35, "a check looks so", NULL},
+    {"{at: 10.0.0.1:80, health: {path: check.sh, method: command}}", 1, 27, "whole path", NULL},
+    {"{at: 10.0.0.1:80, health: {path: /h, arguments: [a]}}", 1, 27, "only a command", NULL},
+    {"{at: 10.0.0.1:80, health: {path: /h, method: HEAD, body: a}}", 1, 27, "no body", NULL},
+    {"{at: 10.0.0.1:80, health: {path: \"*\", method: tcp, body: a}}", 1, 27, "HTTP", NULL},
+    {"{at: 10.0.0.1:80, health: {path: /h, body: /(/}}", 1, 44, "pattern is malformed", NULL},
+    {"{at: 10.0.0.1:80, health: GET /h expect 2000}", 1, 27, "neither a status", NULL},
+    {"{at: 10.0.0.1:80, health: GET /h fall 0}", 1, 39, "1 to 100", NULL},
+    {"{at: 10.0.0.1:80, agent: tcp}", 1, 26, "an agent looks so", NULL},
+    {"{at: 10.0.0.1:80, agent: tcp 70000}", 1, 30, "an agent looks so", NULL},
+    {"{at: 10.0.0.1:80, agent: GET load}", 1, 30, "an agent looks so", NULL},
+    {"{at: 10.0.0.1:80, agent: tcp 9000 each 2s}", 1, 35, "then may stand", NULL},
+    {"{at: 10.0.0.1:80, agent: {method: tcp}}", 1, 26, "needs a port", NULL},
+    {"{at: 10.0.0.1:80, agent: {port: 1}}", 1, 26, "begins with a slash", NULL},
+    {"{at: 10.0.0.1:80, outlier: {eject: 1m, longest: 10s}}", 1, 28, "shorter", NULL},
     {"{}", 1, 1, "at", NULL},
     {"at: []", 1, 1, "at least one endpoint", NULL},
     {"at: 10.0.0.1", 1, 5, "", NULL},
@@ -182,6 +268,8 @@ int main(void)
         cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_short_forms),
         cmocka_unit_test(test_long_forms),
+        cmocka_unit_test(test_checks),
+        cmocka_unit_test(test_agents),
         cmocka_unit_test(test_malformed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

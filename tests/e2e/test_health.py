@@ -1,0 +1,213 @@
+"""Knowing who is well: active checks of every kind, as clients and operators see them."""
+
+import ssl
+import stat
+import threading
+
+import pytest
+from certificates import authority
+from gateway import run_weir, wait_for
+from upstream import Upstream
+
+
+def config(services, routes="/**: back", more=""):
+    return f"""
+        version: 1
+        listen: "127.0.0.1:0"
+        workers: 2
+        {more}
+        services: {{{services}}}
+        routes: {{{routes}}}
+        """
+
+
+def endpoints(gateway, service="back"):
+    [found] = [one for one in gateway.status()["services"] if one["name"] == service]
+    return {one["address"]: one for one in found["endpoints"]}
+
+
+def state(gateway, at, service="back"):
+    return endpoints(gateway, service)[at]["state"]
+
+
+def events(gateway, at, service="back"):
+    return [event["what"] for event in endpoints(gateway, service)[at]["events"]]
+
+
+def context(certificate):
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(certificate.cert, certificate.key)
+    return made
+
+
+class Well(Upstream):
+    """A service whose /healthz says what `health` is: status, fields, body."""
+
+    def __init__(self, **more):
+        self.health = (200, (), b"ok")
+        super().__init__(Well.answer, **more)
+
+    @staticmethod
+    def answer(peer):
+        while True:
+            request = peer.read_request()
+            peer.upstream.requests.append(request)
+            if request.target.startswith("/healthz"):
+                status, fields, body = peer.upstream.health
+                peer.answer(body, status=status, headers=fields)
+            else:
+                peer.answer(peer.upstream.at.encode())
+
+    def asked(self):
+        return [one for one in self.requests if not one.target.startswith("/healthz")]
+
+
+@pytest.fixture
+def well():
+    with Well() as one, Well() as other:
+        yield one, other
+
+
+@pytest.mark.parametrize("health,good,bad,says", [
+    ("GET /healthz every 30ms expect 200|204", (204, (), b""), (201, (), b""), "down: 3 × status 201"),
+    ("GET /healthz every 30ms body fine", (200, (), b"all fine"), (200, (), b"all bad"), "down: 3 × another body"),
+    ("{path: /healthz, every: 30ms, body: '/\"db\": *\"up\"/'}", (200, (), b'{"db":  "up"}'), (200, (), b'{"db": "no"}'),
+     "down: 3 × another body"),
+    ("{path: /healthz, every: 30ms, headers: {X-Ready: \"1\"}}", (200, (("X-Ready", "1"),), b""), (200, (), b""),
+     "down: 3 × no field X-Ready"),
+    ("{path: /healthz, every: 30ms, rise: 1, fall: 1}", (200, (), b""), (500, (), b""), "down: 1 × status 500"),
+])
+def test_what_is_a_good_answer(start, well, health, good, bad, says):
+    one, other = well
+    one.health = other.health = good
+    gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}"], health: {health}}}'))
+    wait_for(lambda: gateway.metric("weir_endpoint_checks_total", endpoint=one.at, result="good") >= 3)
+    assert state(gateway, one.at) == "up"
+    one.health = bad
+    wait_for(lambda: state(gateway, one.at) == "down")
+    assert says in events(gateway, one.at)
+    assert {gateway.get("/x").body.decode() for _ in range(6)} == {other.at}
+    one.health = good
+    wait_for(lambda: state(gateway, one.at) == "up")
+    wait_for(lambda: gateway.get("/x").body.decode() == one.at)
+    assert gateway.metric("weir_endpoint_checks_total", endpoint=one.at, result="bad") >= 1
+
+
+def test_handshakes_without_more(start):
+    """A check by tls is good once the handshake is, whatever the service says then."""
+    bad = authority().expired()
+    silent = lambda peer: peer.socket.recv(1)  # noqa: E731
+    with Upstream(silent, tls=context(authority().sign())) as one, Upstream(silent, tls=context(bad)) as other:
+        gateway = start(config(f'back: {{at: ["https://{one.at}", "https://{other.at}"], health: tls every 30ms, '
+                               f'tls: {{ca: "{authority().cert}"}}}}'))
+        wait_for(lambda: state(gateway, other.at) == "down")
+        assert any("certificate has expired" in event for event in events(gateway, other.at))
+        assert state(gateway, one.at) == "up"
+
+
+def test_checks_resume_sessions(start):
+    secure = context(authority().sign())
+    resumed = []
+
+    def script(peer):
+        peer.read_request()
+        resumed.append(peer.socket.session_reused)
+        peer.answer(b"ok")
+
+    with Upstream(script, tls=secure) as one:
+        start(config(f'back: {{at: "https://{one.at}", health: GET /healthz every 30ms, tls: {{ca: "{authority().cert}"}}}}'))
+        wait_for(lambda: len(resumed) >= 5)
+        assert not resumed[0] and all(resumed[2:])
+
+
+def script_file(path, lines):
+    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_commands(start, well, tmp_path):
+    """One command for all endpoints, which looks for the one it is asked about."""
+    one, other = well
+    (tmp_path / one.at).write_text("")
+    (tmp_path / other.at).write_text("")
+    check = script_file(tmp_path / "check.sh", f'test -e "{tmp_path}/$WEIR_ENDPOINT" || {{ echo "no $WEIR_PORT"; exit 7; }}')
+    gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}"], health: command {check} every 50ms}}'))
+    wait_for(lambda: gateway.metric("weir_endpoint_checks_total", endpoint=other.at, result="good") >= 2)
+    (tmp_path / one.at).unlink()
+    wait_for(lambda: state(gateway, one.at) == "down")
+    assert f"down: 3 × exit code 7: no {one.port}" in events(gateway, one.at)
+    assert {gateway.get("/x").body.decode() for _ in range(6)} == {other.at}
+    (tmp_path / one.at).write_text("")
+    wait_for(lambda: state(gateway, one.at) == "up")
+
+
+def test_commands_run_a_few_at_a_time(start, tmp_path):
+    """Twenty endpoints, and no more than eight commands at once; nothing is left behind."""
+    check = script_file(tmp_path / "check.sh", f"echo $$ > {tmp_path}/run.$$; sleep 0.1; rm {tmp_path}/run.$$")
+    at = ", ".join(f'"127.0.0.1:{port}"' for port in range(1, 21))
+    gateway = start(config(f"back: {{at: [{at}], health: command {check} every 20ms}}"))
+    most = 0
+
+    def look():
+        nonlocal most
+        most = max(most, len(list(tmp_path.glob("run.*"))))
+        return gateway.metric("weir_endpoint_checks_total", endpoint="127.0.0.1:20", result="good") >= 2
+
+    wait_for(look)
+    assert 2 <= most <= 8
+    assert gateway.get("/x").status == 502
+    assert gateway.stop() == 0
+
+
+def test_idle_services_are_asked_less_often(start, well):
+    one, other = well
+    gateway = start(config(f'back: {{at: "{one.at}", health: {{path: /healthz, every: 20ms, idle: 400ms}}}}, '
+                           f'busy: {{at: "{other.at}", health: {{path: /healthz, every: 20ms, idle: 400ms}}}}', "/**: busy"))
+    stop = threading.Event()
+
+    def ask():
+        while not stop.wait(0.05):
+            gateway.get("/x")
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    wait_for(lambda: len([r for r in other.requests if r.target == "/healthz"]) > 100, 30)
+    stop.set()
+    asker.join()
+    assert len(one.requests) < 60
+
+
+def test_history_in_words(start, well):
+    one, other = well
+    gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}"], health: GET /healthz every 30ms}}'))
+    wait_for(lambda: one.requests)
+    one.close()
+    wait_for(lambda: state(gateway, one.at) == "down")
+    code, out, error = run_weir("status", "--control", gateway.control)
+    assert code == 0, error
+    [line] = [line for line in out.splitlines() if one.at in line]
+    time = endpoints(gateway)[one.at]["since"][11:19]
+    assert f"down since {time}: 3 × connection refused" in line
+    [line] = [line for line in out.splitlines() if other.at in line]
+    assert "since" not in line
+
+
+def test_a_reload_changes_the_check_and_keeps_the_verdict(start, well):
+    one, other = well
+    one.health = (500, (), b"")
+    text = config(f'back: {{at: ["{one.at}", "{other.at}"], health: GET /healthz every 30ms}}')
+    gateway = start(text, "--no-watch")
+    wait_for(lambda: state(gateway, one.at) == "down")
+    assert gateway.reload(text.replace("every 30ms", "every 40ms body fine"))[0] == 200
+    assert state(gateway, one.at) == "down"
+    wait_for(lambda: "down: 3 × another body" in events(gateway, other.at))
+
+
+def test_what_is_refused(tmp_path):
+    for health, says in [("command bin/check", "a check looks so"), ("tls every 5s", "asked by TLS"),
+                         ("GET /healthz expect 99", "neither a status"), ("{path: /h, body: /(/}", "malformed")]:
+        path = tmp_path / "weir.yaml"
+        path.write_text(config(f'back: {{at: "127.0.0.1:1", health: {health}}}'))
+        code, _, error = run_weir("check", path)
+        assert code == 3 and says in error, error
