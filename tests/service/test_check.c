@@ -183,7 +183,7 @@ static void end_command(const struct program *program)
 static void test_exit_code(void **state)
 {
     struct rig *rig = *state;
-    struct program program;
+    struct program program = {"", ""};
     write_program(&program, "echo disk full; echo more; exit 3");
     begin_command(rig, &program, "");
     rig_until(says(rig, "down: 3 × exit code 3: disk full"));
@@ -196,7 +196,7 @@ static void test_exit_code(void **state)
 static void test_environment(void **state)
 {
     struct rig *rig = *state;
-    struct program program;
+    struct program program = {"", ""};
     char room[4096], line[128];
     assert_int_equal(setenv("WEIR_TEST_SECRET", "hush", 1), 0);
     write_program(
@@ -224,7 +224,7 @@ static bool is_alive(const char *number)
 static void test_command_times_out(void **state)
 {
     struct rig *rig = *state;
-    struct program program;
+    struct program program = {"", ""};
     char room[64];
     write_program(&program, "sleep 60 & echo $! > $1.new; mv $1.new $1; wait");
     begin_command(rig, &program, ", timeout: 200ms, fall: 1");
@@ -238,7 +238,7 @@ static void test_command_times_out(void **state)
 static void test_command_is_stopped_with_its_service(void **state)
 {
     struct rig *rig = *state;
-    struct program program;
+    struct program program = {"", ""};
     char room[64];
     write_program(&program, "echo $$ > $1.new; mv $1.new $1; sleep 60");
     begin_command(rig, &program, ", timeout: 1m");
@@ -262,7 +262,7 @@ static void test_command_that_is_none(void **state)
 static void test_command_that_says_much(void **state)
 {
     struct rig *rig = *state;
-    struct program program;
+    struct program program = {"", ""};
     write_program(&program, "head -c 300000 /dev/zero | tr '\\0' x; echo done > $1; exit 1");
     begin_command(rig, &program, ", fall: 1");
     rig_until(says(rig, "down: 1 × exit code 1: xxx"));
