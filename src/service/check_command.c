@@ -46,19 +46,20 @@ static enum status gate_enter(struct command_gate *gate)
 {
     enum status e = OK;
     gate->users++;
-    while (!e && gate->running >= COMMANDS_AT_ONCE)
+    if (gate->running < COMMANDS_AT_ONCE)
+        gate->running++;
+    else
         e = wait_queue_wait(&gate->waiting, NEVER);
     if (e)
         command_gate_unref(gate);
-    else
-        gate->running++;
     return e;
 }
 
+/* Whoever has waited longest takes the place over. */
 static void gate_leave(struct command_gate *gate)
 {
-    gate->running--;
-    (void)wait_queue_wake_one(&gate->waiting);
+    if (!wait_queue_wake_one(&gate->waiting))
+        gate->running--;
     command_gate_unref(gate);
 }
 
