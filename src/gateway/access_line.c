@@ -81,6 +81,35 @@ static void add_tls(struct text *text, struct stream *tls)
         access_add_optional(text, SLICE(",\"tls.client.subject\":"), certificate->subject);
 }
 
+/* False of a connection that ended before its first request: a handshake that failed, say. */
+static bool has_request(const struct exchange *x)
+{
+    return x->response.status != 0 || x->request.method_text.size > 0;
+}
+
+/* What is known of such a connection: who it was, and whom it asked for. */
+static void add_connection(struct text *text, const struct exchange *x)
+{
+    ACCESS_KEY(text, "client.address");
+    access_add_ip(text, &x->client);
+    if (address_port(&x->client)) {
+        ACCESS_KEY(text, "client.port");
+        text_add_u64(text, address_port(&x->client));
+    }
+    access_add_optional(text, SLICE(",\"tls.client.server_name\":"), x->request.host);
+}
+
+static void add_whole_exchange(struct text *text, const struct exchange *x, size_t most)
+{
+    add_request(text, x, most);
+    add_tls(text, x->tls);
+    access_add_optional(text, SLICE(",\"http.route\":"), x->facts.route);
+    access_add_optional(text, SLICE(",\"service\":"), x->facts.service);
+    access_add_optional(text, SLICE(",\"upstream.address\":"), x->facts.endpoint);
+    add_answer(text, x);
+    add_websocket(text, &x->facts);
+}
+
 static void add_json_line(
     struct text *text, const struct exchange *x, struct log_time *time, size_t most)
 {
@@ -89,13 +118,10 @@ static void add_json_line(
     text_add_char(text, '"');
     access_add_optional(text, SLICE(",\"request.id\":"), x->request_id);
     access_add_optional(text, SLICE(",\"listener\":"), x->facts.listener);
-    add_request(text, x, most);
-    add_tls(text, x->tls);
-    access_add_optional(text, SLICE(",\"http.route\":"), x->facts.route);
-    access_add_optional(text, SLICE(",\"service\":"), x->facts.service);
-    access_add_optional(text, SLICE(",\"upstream.address\":"), x->facts.endpoint);
-    add_answer(text, x);
-    add_websocket(text, &x->facts);
+    if (has_request(x))
+        add_whole_exchange(text, x, most);
+    else
+        add_connection(text, x);
     if (x->facts.reason != OK)
         access_add_optional(
             text, SLICE(",\"reason\":"), slice_of_text(status_word(x->facts.reason)));
@@ -133,11 +159,15 @@ static void add_combined_line(
     text_add_literal(text, " - - [");
     access_add_common_time(text, time);
     text_add_literal(text, " +0000] \"");
-    add_quoted(text, slice_head(request->method_text, most));
-    text_add_char(text, ' ');
-    add_quoted(text, slice_head(request->target, most));
-    text_add_char(text, ' ');
-    text_add(text, http_version_text(request->version));
+    if (has_request(x)) {
+        add_quoted(text, slice_head(request->method_text, most));
+        text_add_char(text, ' ');
+        add_quoted(text, slice_head(request->target, most));
+        text_add_char(text, ' ');
+        text_add(text, http_version_text(request->version));
+    } else {
+        text_add_char(text, '-');
+    }
     text_add_literal(text, "\" ");
     text_add_u64(text, (uint64_t)x->response.status);
     text_add_char(text, ' ');

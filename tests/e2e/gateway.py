@@ -118,7 +118,7 @@ class Gateway:
     def log_line(self, path, timeout=10.0):
         """The access log's line for a path that was asked for once."""
         def look():
-            return [line for line in map(json.loads, self._whole_lines()) if line["url.path"] == path]
+            return [line for line in map(json.loads, self._whole_lines()) if line.get("url.path") == path]
         found = wait_for(look, timeout, f"a log line for {path}")
         assert len(found) == 1, found
         return found[0]

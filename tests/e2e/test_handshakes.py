@@ -152,6 +152,18 @@ def test_noise(secure, authority, noise):
     assert line["reason"] in ("tls-protocol", "timeout") and line["client.address"] == "127.0.0.1"
 
 
+def test_what_is_known_is_logged(secure, authority):
+    """A failed handshake says who it was, whom it asked for and what was wrong; nothing of a request that never was."""
+    gateway = secure(pair(authority.issue("localhost"), **{"client-cert": "required", "ca": authority.file}))
+    with pytest.raises((ssl.SSLError, ConnectionError, EOFError, AssertionError)):
+        ask(gateway, authority.context())
+    line = next(line for line in gateway.log_lines(1) if "reason" in line)
+    port = line.pop("client.port")
+    assert 1024 <= port <= 65535 and line.pop("time").endswith("Z")
+    assert line == {"listener": line["listener"], "client.address": "127.0.0.1", "tls.client.server_name": "localhost",
+                    "reason": "tls-certificate", "error.message": "peer did not return a certificate"}
+
+
 def test_one_byte_at_a_time(secure, authority):
     """A handshake may come in pieces; but not for ever."""
     gateway = secure(more="http: {head-timeout: 2s}")

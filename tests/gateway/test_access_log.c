@@ -83,6 +83,30 @@ static void json_has_the_facts(void **state)
     assert_slice(duration->text, "0.001234");
 }
 
+/* A handshake that failed was no request: nothing is said of one. */
+static void what_was_no_request_has_no_fields_of_one(void **state)
+{
+    struct fixture *f = *state;
+    struct exchange x = {.request.host = SLICE("shop.example"),
+        .facts = {
+            .listener = SLICE("web"), .reason = TLS_CERTIFICATE, .trouble = SLICE("expired")}};
+    x.arena = f->x.arena;
+    f->x = x;
+    assert_ok(address_parse_ip(SLICE("10.0.0.9"), 4711, &f->x.client));
+    assert_slice(line_of(f, LOG_JSON),
+        "{\"time\":\"2025-11-20T12:00:00.000Z\",\"listener\":\"web\",\"client.address\":\"10.0.0."
+        "9\","
+        "\"client.port\":4711,\"tls.client.server_name\":\"shop.example\","
+        "\"reason\":\"tls-certificate\",\"error.message\":\"expired\"}\n");
+    assert_slice(line_of(f, LOG_COMBINED),
+        "10.0.0.9 - - [20/Nov/2025:12:00:00 +0000] \"-\" 0 0 \"-\" \"-\"\n");
+    f->x.request.host = SLICE_NONE;
+    f->x.facts.trouble = SLICE_NONE;
+    assert_slice(line_of(f, LOG_JSON), "{\"time\":\"2025-11-20T12:00:00.000Z\",\"listener\":"
+                                       "\"web\",\"client.address\":\"10.0.0.9\","
+                                       "\"client.port\":4711,\"reason\":\"tls-certificate\"}\n");
+}
+
 static void combined_cannot_be_forged(void **state)
 {
     struct fixture *f = *state;
@@ -324,6 +348,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layer_4_has_lines_of_its_own),
         TEST(json_has_the_facts),
+        TEST(what_was_no_request_has_no_fields_of_one),
         TEST(combined_cannot_be_forged),
         TEST(time_goes_on),
         TEST(values_of_a_long_line_are_cut),
