@@ -13,6 +13,8 @@ static void set_text(struct value *value, struct slice text)
 static struct tls_facts facts_of(const struct exchange *x)
 {
     struct tls_facts facts = {.version = "", .cipher = ""};
+    if (x->supposed)
+        return x->supposed->facts;
     if (x->tls)
         (void)tls_facts(x->tls, &facts);
     return facts;
@@ -20,6 +22,8 @@ static struct tls_facts facts_of(const struct exchange *x)
 
 static struct tls_certificate certificate_of(const struct exchange *x)
 {
+    if (x->supposed)
+        return x->supposed->certificate;
     const struct tls_certificate *certificate = x->tls ? tls_certificate(x->tls) : NULL;
     return certificate ? *certificate : (struct tls_certificate){.names = NULL};
 }

@@ -4,6 +4,45 @@
 
 static const struct option header_item = {"value", OPTION_TEXT, 0, .help = "The field's value."};
 
+#define TEXT(name_, member, help_)                                              \
+    {                                                                           \
+        .name = name_, .kind = OPTION_TEXT, .offset = (member), .help = (help_) \
+    }
+
+#define TLS(member) offsetof(struct proof_tls, member)
+
+static const struct option tls_rows[] = {
+    TEXT("version", TLS(version), "As `tls.version`; TLSv1.3 by default."),
+    TEXT("cipher", TLS(cipher), "As `tls.cipher`; TLS_AES_128_GCM_SHA256 by default."),
+    TEXT("sni", TLS(sni), "As `tls.sni`; the request's host by default."),
+    TEXT("alpn", TLS(alpn), "As `tls.alpn`."), {NULL}};
+
+static const struct option_table handshake_table = {.name = "tls of a test",
+    .help = "What was agreed in the handshake, by the names that expressions have for it.",
+    .options = tls_rows,
+    .size = sizeof(struct proof_tls),
+    .example = "{version: TLSv1.2, alpn: http/1.1}"};
+
+#define CERT(member) offsetof(struct proof_cert, member)
+
+static const struct option name_item = {
+    "name", OPTION_TEXT, 0, .help = "A host, a mail address, a URI or an address."};
+
+static const struct option cert_rows[] = {
+    TEXT("subject", CERT(subject), "As `client.cert.subject`: CN=alice,O=Shop."),
+    TEXT("issuer", CERT(issuer), "As `client.cert.issuer`."),
+    {"san", OPTION_LIST, CERT(san), .item = &name_item, .item_size = sizeof(struct slice),
+        .help = "As `client.cert.san`."},
+    TEXT("serial", CERT(serial), "As `client.cert.serial`."),
+    TEXT("fingerprint", CERT(fingerprint), "As `client.cert.fingerprint`."), {NULL}};
+
+static const struct option_table shown_table = {.name = "cert of a test",
+    .help = "The certificate that the client shows, by the names that expressions have for it.",
+    .options = cert_rows,
+    .size = sizeof(struct proof_cert),
+    .shorthand = "subject",
+    .example = "{subject: \"CN=alice\", san: [alice@shop.example]}"};
+
 static const struct option rows[] = {
     {"host", OPTION_TEXT, PROOF(host),
         .help = "The Host of the request; the file's first exact host by default."},
@@ -11,6 +50,10 @@ static const struct option rows[] = {
         .help = "The client's address."},
     {"header", OPTION_MAP, PROOF(header), .item = &header_item, .item_size = sizeof(struct slice),
         .help = "Header fields of the request."},
+    {"tls", OPTION_STRUCT, PROOF(tls), .table = &handshake_table, .is_set_offset = PROOF(has_tls),
+        .help = "The request comes by HTTPS, and this is what TLS says."},
+    {"cert", OPTION_STRUCT, PROOF(cert), .table = &shown_table, .is_set_offset = PROOF(has_cert),
+        .help = "The same, and the client has shown this certificate."},
     {"is", OPTION_TEXT, PROOF(is), .is_required = true, .place_offset = PROOF(is_place),
         .help = "What has to come: a service's name, or a status that the gateway answers with."},
     {NULL}};
@@ -83,6 +126,36 @@ static struct slice default_host(const struct snapshot *snapshot)
     return SLICE("localhost");
 }
 
+static const char *text_or(struct arena *arena, struct slice text, const char *fallback)
+{
+    return text.size ? arena_text(arena, text) : fallback;
+}
+
+/* NULL, and no failure, when nothing is said of TLS. */
+static enum status suppose_tls(const struct proof_options *proof, struct slice host,
+    struct arena *arena, const struct supposed_tls **ret_tls)
+{
+    const struct proof_cert *cert = &proof->cert;
+    if (!proof->has_tls && !proof->has_cert)
+        return OK;
+    struct supposed_tls *tls = arena_new(arena, struct supposed_tls);
+    if (!tls)
+        return NO_MEMORY;
+    tls->facts = (struct tls_facts){.version = text_or(arena, proof->tls.version, "TLSv1.3"),
+        .cipher = text_or(arena, proof->tls.cipher, "TLS_AES_128_GCM_SHA256"),
+        .name = proof->tls.sni.size ? proof->tls.sni : host,
+        .protocol = proof->tls.alpn,
+        .has_certificate = proof->has_cert};
+    tls->certificate = (struct tls_certificate){.subject = cert->subject,
+        .issuer = cert->issuer,
+        .serial = cert->serial,
+        .fingerprint = cert->fingerprint,
+        .names = cert->san.items,
+        .name_count = cert->san.count};
+    *ret_tls = tls;
+    return tls->facts.version && tls->facts.cipher ? OK : NO_MEMORY;
+}
+
 static enum status request_of(const struct snapshot *snapshot, const struct proof_options *proof,
     struct arena *arena, struct rehearsal_request *request)
 {
@@ -98,7 +171,8 @@ static enum status request_of(const struct snapshot *snapshot, const struct proo
         .fields = fields,
         .field_count = proof->header.count,
         .client = proof->client};
-    return OK;
+    request->is_secure = proof->has_tls || proof->has_cert;
+    return suppose_tls(proof, request->host, arena, &request->tls);
 }
 
 /* A service that was reached is the answer; else the status is. */

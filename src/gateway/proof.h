@@ -2,6 +2,7 @@
  *
  *     tests:
  *       - {get: /users/7, is: user}                                  # a service
+ *       - {get: /staff, cert: {subject: "CN=alice"}, is: staff}    # a client with a certificate
  *       - {post: /login, header: {x-forwarded-for: 1.2.3.4}, is: 429}  # a status that the gateway
  * answers with
  */
@@ -16,6 +17,14 @@ struct proof_options {
     struct slice host;
     struct slice client;
     struct option_map header; /* of struct slice */
+    bool has_tls, has_cert;   /* they were written; so the request comes by HTTPS */
+    struct proof_tls {
+        struct slice version, cipher, sni, alpn;
+    } tls;
+    struct proof_cert {
+        struct slice subject, issuer, serial, fingerprint;
+        struct option_list san; /* of struct slice */
+    } cert;
     struct slice is;
     struct place is_place;
 };

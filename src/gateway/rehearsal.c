@@ -84,6 +84,7 @@ enum status rehearse(const struct snapshot *snapshot, const struct rehearsal_req
     x->deadline = NEVER;
     x->is_rehearsal = true;
     x->is_secure = request->is_secure;
+    x->supposed = request->tls;
     x->facts.started = loop_now();
     enum status e = fill_request(snapshot, request, rehearsal);
     if (e == INVALID || e == NO_MEMORY)

@@ -16,6 +16,7 @@
 #include "http/message.h"
 #include "run/address.h"
 #include "run/scope.h"
+#include "run/tls.h"
 
 struct exchange;
 struct entrance;
@@ -80,6 +81,12 @@ struct tunnel_ops {
     void (*drop)(struct tunnel *tunnel);
 };
 
+/* What TLS is to have said, in a rehearsal: nobody has shaken hands there. */
+struct supposed_tls {
+    struct tls_facts facts;
+    struct tls_certificate certificate;
+};
+
 struct exchange_hooks {
     /* Sends an interim answer (100, 103) to the client at once. */
     enum status (*send_interim)(struct exchange *x, const struct http_response *interim);
@@ -109,8 +116,9 @@ struct exchange {
     bool must_close;   /* close the client's connection after this answer */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
-    struct tunnel *tunnel;     /* with an answer of 101: what follows; owned until begun; or NULL */
-    struct stream *tls;        /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
+    struct tunnel *tunnel; /* with an answer of 101: what follows; owned until begun; or NULL */
+    struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
+    const struct supposed_tls *supposed; /* of a rehearsal, instead of that; borrowed, or NULL */
     const struct stream *door; /* the connection, to be asked for addresses; NULL: there is none */
     unsigned worker;           /* which worker this is, from 0: an index into per-worker state */
     uint64_t id_number; /* of this exchange, unique in the process: what differs between two */
