@@ -43,8 +43,9 @@ struct pool {
     /* Of pool_h2.c: connections that requests share. */
     struct list shared;         /* of struct shared_upstream */
     struct list shared_waiters; /* who waits longest first */
-    bool is_opening;            /* a request opens one; others wait for that */
-    bool speaks_h1;             /* the endpoint did not agree to HTTP/2 (ALPN) the last time */
+    uint32_t shared_waiter_count;
+    bool is_opening; /* a request opens one; others wait for that */
+    bool speaks_h1;  /* the endpoint did not agree to HTTP/2 (ALPN) the last time */
     uint32_t shared_count, stream_count;   /* such connections, and requests on them */
     uint32_t shared_series, stream_series; /* metrics of these; 0 before the first connection */
 };

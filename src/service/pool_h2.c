@@ -309,25 +309,19 @@ static enum status wait_in_queue(struct pool *pool, struct waiter *waiter,
     }
 }
 
-static uint32_t count_waiters(const struct pool *pool)
-{
-    uint32_t count = 0;
-    list_each (node, &pool->shared_waiters)
-        count++;
-    return count;
-}
-
 static enum status queue_for_room(struct pool *pool, const struct service_options *options,
     instant deadline, struct pool_h2_choice *ret_choice)
 {
     struct waiter waiter = {.fiber = fiber_current()};
-    if (count_waiters(pool) >= options->connections.queue)
+    if (pool->shared_waiter_count >= options->connections.queue)
         return UPSTREAM_CONNECTIONS;
     list_push_back(&pool->shared_waiters, &waiter.node);
+    pool->shared_waiter_count++;
     atomic_fetch_add_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
     enum status e = wait_in_queue(pool, &waiter, options, deadline, ret_choice);
     atomic_fetch_sub_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
     list_remove(&waiter.node);
+    pool->shared_waiter_count--;
     return e;
 }
 
