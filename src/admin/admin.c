@@ -228,7 +228,7 @@ void admin_stop(struct admin *admin)
     list_each (node, &admin->doors)
         shut(list_entry(node, struct admin_door, node));
     instant deadline = loop_now() + SECOND;
-    server_drain(&admin->server, deadline);
+    server_drain(&admin->server, deadline, 0);
     while (admin->server.connection_count && !wait_queue_wait(&admin->changed, deadline))
         continue;
     server_cut(&admin->server);

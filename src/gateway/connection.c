@@ -161,9 +161,9 @@ void connection_tunnel_ended(struct carrier *carrier)
 void connection_drain(struct connection *connection, instant grace)
 {
     connection->is_unwanted = true;
-    if (connection->carrier.tunnel) {
-        connection->carrier.tunnel->ops->drain(connection->carrier.tunnel, loop_now());
-    } else if (connection->is_awake) {
+    if (connection->carrier.server->is_draining)
+        serving_drain(&connection->carrier);
+    if (connection->is_awake) {
         h2_connection_drain(connection);
     } else if (connection->h2) {
         stream_unpark(connection->wire.stream);

@@ -455,7 +455,7 @@ void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hook
 
 static void stop_workers(struct gateway *gateway)
 {
-    int64_t patience = gateway->snapshot ? gateway->snapshot->options->drain : 0;
+    int64_t patience = gateway->snapshot ? gateway->snapshot->options->drain.time : 0;
     struct order order = {.carry_out = worker_stop,
         .is_patient = gateway->is_replaced,
         .deadline = loop_now() + patience};

@@ -55,8 +55,11 @@ static bool is_draining(const struct exchange *x)
     return ((const struct connection *)x->connection)->carrier.server->is_draining;
 }
 
-static const struct exchange_hooks hooks = {
-    .send_interim = send_interim, .is_draining = is_draining, .stream = stream_of};
+static const struct exchange_hooks hooks = {.send_interim = send_interim,
+    .is_draining = is_draining,
+    .leaves = serving_leaves,
+    .doze = serving_doze,
+    .stream = stream_of};
 
 /* The client has reset its connection. */
 static void broken(void *argument)

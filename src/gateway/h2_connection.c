@@ -74,9 +74,8 @@ void h2_connection_drain(struct connection *connection)
         return;
     say_goodbye(session);
     list_each (node, &session->streams) {
-        struct tunnel *tunnel = list_entry(node, struct h2_stream, node)->carrier.tunnel;
-        if (tunnel && server_of(session)->is_draining)
-            tunnel->ops->drain(tunnel, loop_now());
+        if (server_of(session)->is_draining)
+            serving_drain(&list_entry(node, struct h2_stream, node)->carrier);
     }
     h2_output_push(session);
 }

@@ -126,8 +126,11 @@ static bool is_draining(const struct exchange *x)
     return stream->carrier.server->is_draining && !stream->carrier.is_broken;
 }
 
-static const struct exchange_hooks hooks = {
-    .send_interim = send_interim, .is_draining = is_draining, .stream = stream_below};
+static const struct exchange_hooks hooks = {.send_interim = send_interim,
+    .is_draining = is_draining,
+    .leaves = serving_leaves,
+    .doze = serving_doze,
+    .stream = stream_below};
 
 static void reset(struct h2_stream *stream, uint32_t code)
 {

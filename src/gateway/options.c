@@ -194,7 +194,26 @@ static enum status check_top(struct reader *reader, const struct node *node, voi
 static const struct option alternatives = {.kind = OPTION_LIST, .table = &route_table};
 static const struct option routes_shape = {.kind = OPTION_MAP, .item = &alternatives};
 
-#define TOP(member) offsetof(struct gateway_options, member)
+#define TOP(member)   offsetof(struct gateway_options, member)
+
+#define DRAIN(member) offsetof(struct drain_options, member)
+
+static const struct option drain_rows[] = {
+    {"time", OPTION_DURATION, DRAIN(time), .fallback = "30s",
+        .help = "How long exchanges have to end; then they are cut off."},
+    {"spread", OPTION_DURATION, DRAIN(spread), .fallback = "10s",
+        .help =
+            "WebSockets and streams of events are ended one after the other over this time, so "
+            "that clients do not all come back at once. At most two thirds of `time`, and 10 ms "
+            "for each: few are ended at once. 0s ends all at once."},
+    {NULL}};
+
+static const struct option_table drain_table = {.name = "drain",
+    .help = "How a stop ends what is under way.",
+    .options = drain_rows,
+    .size = sizeof(struct drain_options),
+    .shorthand = "time",
+    .example = "{time: 60s, spread: 30s}"};
 
 static const struct option gateway_rows[] = {
     {"version", OPTION_INTEGER, TOP(version), .is_required = true, .minimum = 0, .maximum = 1000,
@@ -222,8 +241,8 @@ static const struct option gateway_rows[] = {
                 "believed."},
     {"workers", OPTION_INTEGER, TOP(workers), .fallback = "0", .minimum = 0, .maximum = 1024,
         .help = "How many threads serve; 0 is one for each processor."},
-    {"drain", OPTION_DURATION, TOP(drain), .fallback = "30s",
-        .help = "How long a stop waits for exchanges to end."},
+    {"drain", OPTION_STRUCT, TOP(drain), .table = &drain_table,
+        .help = "How a stop ends what is under way, and so does an upgrade in the old process."},
     {"tests", OPTION_LIST, TOP(tests), .table = &proof_table,
         .help = "Expectations that `weir test` checks, without a network."},
     {NULL}};

@@ -24,6 +24,12 @@ struct http_options {
     struct http2_options http2;
 };
 
+/* A stop, or the old process after an upgrade. */
+struct drain_options {
+    int64_t time;   /* nanoseconds that exchanges have to end */
+    int64_t spread; /* over how long what has no end by itself is ended */
+};
+
 enum log_format { LOG_JSON, LOG_COMBINED };
 
 struct log_options {
@@ -42,7 +48,7 @@ struct gateway_options {
         admin; /* of struct listen_address: metrics and health; empty: the control socket alone */
     int64_t workers; /* 0: one for each processor */
     struct place workers_place;
-    int64_t drain; /* nanoseconds that a stop waits for exchanges to end */
+    struct drain_options drain;
     struct network_list
         trusted; /* proxies whose Forwarded, X-Forwarded-* and X-Request-Id are believed */
     struct option_list hosts;    /* of struct slice */

@@ -8,6 +8,8 @@
 #include "run/loop.h"
 #include "run/socket.h"
 
+#define LEAVE_EACH (10 * MILLISECOND) /* of what has no end by itself, at most */
+
 const struct network_list server_trusts_nobody = {NULL, 0};
 
 const struct server_rules *server_rules_fixed(struct server *server)
@@ -82,9 +84,20 @@ void server_accept(struct server *server, int descriptor, const struct address *
     connection_begin(connection);
 }
 
-void server_drain(struct server *server, instant grace)
+/* Once: a stop may follow an upgrade. */
+static void begin_to_drain(struct server *server, int64_t spread)
 {
+    int64_t most = (int64_t)server->exchange_count * LEAVE_EACH;
+    if (server->is_draining)
+        return;
     server->is_draining = true;
+    server->draining_since = loop_now();
+    server->leaving_time = spread < most ? spread : most;
+}
+
+void server_drain(struct server *server, instant grace, int64_t spread)
+{
+    begin_to_drain(server, spread);
     list_each (node, &server->connections)
         connection_drain(list_entry(node, struct connection, node), grace);
 }
@@ -103,15 +116,11 @@ void server_leave(struct server *server, const struct entrance *entrance)
     drain_http2(server, entrance);
 }
 
-void server_drain_patiently(struct server *server)
+void server_drain_patiently(struct server *server, int64_t spread)
 {
-    server->is_draining = true;
-    list_each (node, &server->connections) {
-        struct connection *connection = list_entry(node, struct connection, node);
-        struct tunnel *tunnel = connection->carrier.tunnel;
-        if (tunnel)
-            tunnel->ops->drain(tunnel, loop_now());
-    }
+    begin_to_drain(server, spread);
+    list_each (node, &server->connections)
+        serving_drain(&list_entry(node, struct connection, node)->carrier);
     drain_http2(server, NULL);
 }
 

@@ -72,6 +72,8 @@ struct server {
     uint32_t exchange_count; /* under way */
     uint64_t id_number;      /* of the newest exchange */
     bool is_draining;
+    int64_t leaving_time; /* nanoseconds from the beginning of the drain: see server_drain */
+    instant draining_since;
     int64_t date_second; /* what `date` shows, seconds since 1970 */
     char date[HTTP_DATE_SIZE];
     _Atomic uint64_t tunnels; /* open now; read by the control thread, as the next */
@@ -86,9 +88,13 @@ void server_init(struct server *server, const struct server_ops *ops, unsigned w
 void server_accept(struct server *server, int descriptor, const struct address *peer,
     const struct entrance *entrance);
 
+/* In the two ways to drain, what has no end by itself (tunnels, streams of events) is ended one
+ * after the other over `spread` nanoseconds, or sooner if there is little of it, so that its
+ * clients do not all come back at once. */
+
 /* No more requests after those under way: idle connections close now, others after their answer
  * (which says so). Connections that have not sent their first request yet get until `grace`. */
-void server_drain(struct server *server, instant grace);
+void server_drain(struct server *server, instant grace, int64_t spread);
 
 /* The listener of an entrance is gone: clients that speak HTTP/2 are asked to go elsewhere. */
 void server_leave(struct server *server, const struct entrance *entrance);
@@ -96,7 +102,7 @@ void server_leave(struct server *server, const struct entrance *entrance);
 /* The same for a server that nobody waits for, since another serves already: an idle connection
  * stays open, so that a request which is on its way to it is answered, and the answer says that it
  * is the last. */
-void server_drain_patiently(struct server *server);
+void server_drain_patiently(struct server *server, int64_t spread);
 
 /* Cuts what is left; the exchanges under way are cancelled. */
 void server_cut(struct server *server);

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "http/forwarded.h"
 #include "run/loop.h"
 #include "run/tls.h"
@@ -108,6 +109,43 @@ void serving_sent(struct exchange *x, enum status e, bool is_source)
         x->facts.reason = is_source || e == CANCELLED ? serving_reason(x, e) : CLIENT_CLOSED;
 }
 
+/* --- what has no end by itself */
+
+/* Who begins as late as that has the rest of the time. */
+static instant pick_leave(const struct server *server)
+{
+    instant last = server->draining_since + server->leaving_time;
+    int64_t left = last - loop_now();
+    return left > 0 ? loop_now() + (int64_t)random_below(loop_random(), (uint64_t)left)
+                    : loop_now();
+}
+
+void serving_drain(struct carrier *carrier)
+{
+    if (!carrier->leaves)
+        carrier->leaves = pick_leave(carrier->server);
+    if (carrier->tunnel)
+        carrier->tunnel->ops->drain(carrier->tunnel, carrier->leaves);
+    if (carrier->dozer)
+        fiber_expire(carrier->dozer);
+}
+
+instant serving_leaves(const struct exchange *x)
+{
+    struct carrier *carrier = x->connection;
+    if (!carrier->server->is_draining)
+        return NEVER;
+    if (!carrier->leaves)
+        carrier->leaves = pick_leave(carrier->server);
+    return carrier->leaves;
+}
+
+void serving_doze(struct exchange *x, bool begins)
+{
+    struct carrier *carrier = x->connection;
+    carrier->dozer = begins ? fiber_current() : NULL;
+}
+
 /* --- tunnels */
 
 static void begin_tunnel(struct tunnel *tunnel, struct exchange *x, struct wire *client,
@@ -120,7 +158,7 @@ static void begin_tunnel(struct tunnel *tunnel, struct exchange *x, struct wire 
     tunnel->ended = ended;
     atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
     if (server->is_draining)
-        tunnel->ops->drain(tunnel, loop_now());
+        serving_drain(carrier);
     tunnel->ops->begin(tunnel, client);
 }
 

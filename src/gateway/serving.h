@@ -23,7 +23,9 @@ struct carrier {
     struct fiber *fiber;             /* that serves it; NULL while parked */
     struct tunnel *tunnel;           /* that its exchange has become; NULL: it has not */
     void (*tunnel_ended)(struct carrier *carrier); /* NULL: its fiber waits for that */
-    bool is_broken; /* the client is gone; its exchange has been cancelled */
+    struct fiber *dozer; /* waits, and a drain may end that; NULL: nobody does */
+    instant leaves;      /* when a drain ends what has no end; 0: not known yet */
+    bool is_broken;      /* the client is gone; its exchange has been cancelled */
 };
 
 /* Begins an exchange, whose arena stands and what lies before its `peer` is cleared. The rules hold
@@ -61,6 +63,13 @@ void serving_run_tunnel(struct exchange *x, struct wire *client);
  * from then on, and the exchange is not to be ended. False: there was no memory for it. */
 bool serving_leave_to_tunnel(
     struct exchange *x, struct wire *client, void (*ended)(struct carrier *carrier));
+
+/* The server drains: what has no end by itself is told when it ends. Again is harmless. */
+void serving_drain(struct carrier *carrier);
+
+/* For hooks: see struct exchange_hooks. */
+instant serving_leaves(const struct exchange *x);
+void serving_doze(struct exchange *x, bool begins);
 
 /* Ends it: the log line, and all that it holds. `is_silent`: no request came. */
 void serving_end(struct exchange *x, bool is_silent);

@@ -194,6 +194,16 @@ static void reply(struct order *order, enum status result)
     mailbox_post(order->sender, &order->reply);
 }
 
+/* The last ones still have time to close. */
+static int64_t spread_of(const struct worker *worker)
+{
+    if (!worker->snapshot)
+        return 0;
+    const struct drain_options *drain = &worker->snapshot->options->drain;
+    int64_t most = drain->time / 3 * 2;
+    return drain->spread < most ? drain->spread : most;
+}
+
 void worker_update(struct order *order)
 {
     struct worker *worker = order->worker;
@@ -209,7 +219,7 @@ void worker_update(struct order *order)
     for (struct listener *const *l = order->shut; l && *l; l++)
         doors_shut(worker, *l, order->drains);
     if (order->is_patient)
-        server_drain_patiently(&worker->server);
+        server_drain_patiently(&worker->server, spread_of(worker));
     reply(order, e);
 }
 
@@ -243,9 +253,10 @@ void worker_stop(struct order *order)
     must(list_is_empty(&worker->doors));
     tcp_server_drain(&worker->tcp);
     if (order->is_patient)
-        server_drain_patiently(&worker->server);
+        server_drain_patiently(&worker->server, spread_of(worker));
     else
-        server_drain(&worker->server, clock_sooner(loop_now() + STOP_GRACE, order->deadline));
+        server_drain(&worker->server, clock_sooner(loop_now() + STOP_GRACE, order->deadline),
+            spread_of(worker));
     must(!scope_start(loop_scope(worker->loop), stop_on_fiber, order));
 }
 

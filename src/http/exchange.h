@@ -94,6 +94,12 @@ struct exchange_hooks {
     /* True when the gateway stops, so that what has no end should find one. Or NULL. */
     bool (*is_draining)(const struct exchange *x);
 
+    /* When that end is to be: NEVER as long as the gateway does not stop. Between doze(x, true) and
+     * doze(x, false) the running fiber's wait ends with TIMEOUT when this changes. Both or neither.
+     */
+    instant (*leaves)(const struct exchange *x);
+    void (*doze)(struct exchange *x, bool begins);
+
     /* The stream under the exchange, which is the connection's; NULL when others share it. */
     struct stream *(*stream)(struct exchange *x);
 };

@@ -4,8 +4,6 @@
 /* Answers that take their time: streams of events (Server-Sent Events, WHATWG HTML §9.2) and long
  * polling. What comes is sent on at once on every route; this says that silence is no fault. */
 
-#define LOOK (2 * SECOND) /* how often a silent stream looks whether the gateway stops */
-
 enum stream_kind { STREAM_SSE, STREAM_POLL };
 
 static const char *const kinds[] = {"sse", "poll", NULL};
@@ -72,9 +70,22 @@ static void remember(struct event_stream *stream, struct slice bytes)
     stream->spoke = loop_now();
 }
 
-static bool is_draining(const struct exchange *x)
+/* When it is to end, which a stop says; a wait until then learns of that. */
+static instant leaves(const struct exchange *x)
 {
-    return x->hooks && x->hooks->is_draining && x->hooks->is_draining(x);
+    return x->hooks && x->hooks->leaves ? x->hooks->leaves(x) : NEVER;
+}
+
+static enum status wait_for_event(struct event_stream *stream, instant until)
+{
+    struct exchange *x = stream->x;
+    bool can_doze = x->hooks && x->hooks->doze;
+    if (can_doze)
+        x->hooks->doze(x, true);
+    enum status e = body_wait(stream->inner, until);
+    if (can_doze)
+        x->hooks->doze(x, false);
+    return e;
 }
 
 static enum status read_event(
@@ -87,18 +98,19 @@ static enum status read_event(
     return e;
 }
 
+/* It wakes up when something comes or is due, and not before. */
 static enum status read_stream(struct body *body, instant deadline, struct slice *ret_bytes)
 {
     struct event_stream *stream = (struct event_stream *)body;
     for (;;) {
         bool is_between = is_between_events(stream);
-        if (is_between && is_draining(stream->x)) {
+        instant due = is_between ? clock_after(stream->spoke, stream->comment) : NEVER;
+        instant end = is_between ? leaves(stream->x) : NEVER;
+        if (loop_now() >= end) {
             stream->x->facts.reason = SHUTTING_DOWN;
             return END;
         }
-        instant due = is_between ? clock_after(stream->spoke, stream->comment) : NEVER;
-        instant until = clock_sooner(loop_now() + LOOK, clock_sooner(due, deadline));
-        enum status e = body_wait(stream->inner, until);
+        enum status e = wait_for_event(stream, clock_sooner(clock_sooner(due, end), deadline));
         if (!e || loop_now() >= deadline)
             return read_event(stream, deadline, ret_bytes);
         if (e != TIMEOUT)

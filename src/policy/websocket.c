@@ -17,8 +17,10 @@ static const struct option options[] = {
         .help = "The most bytes of a message, as sent, in either direction; then it is closed with "
                 "1009. 0 is any number."},
     {"rate", OPTION_RATE, WEBSOCKET(rate),
-        .help = "How many frames a client may send, as many at once as the rate counts; then it is "
-                "closed with 1008. Any number by default."},
+        .help =
+            "How many messages a client may send, as many at once as the rate counts; then it is "
+            "closed with 1008. Pings and pongs count too, and fragments of up to 125 bytes. Any "
+            "number by default."},
     {"idle", OPTION_DURATION, WEBSOCKET(idle), .fallback = "0s",
         .help = "How long there may be no message in either direction; then it is closed with "
                 "1001. 0s, the default, is for ever."},
