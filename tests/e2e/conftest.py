@@ -13,6 +13,7 @@ from authority import Authority  # noqa: E402
 from gateway import Gateway  # noqa: E402
 from https import HTTPS, pair, split  # noqa: E402
 from upstream import Upstream  # noqa: E402
+from websocket_service import WebSocketService  # noqa: E402
 
 
 @pytest.fixture
@@ -83,3 +84,22 @@ def secure(start, serve, authority):
         gateway.plain, gateway.secure = gateway.address, split(gateway.addresses[1])
         return gateway
     return run
+
+
+@pytest.fixture
+def chat(start):
+    """chat(options, handle): a gateway before a WebSocket service: (gateway, service)."""
+    with contextlib.ExitStack() as stack:
+        def run(options="", handle=None, more="", listen='"127.0.0.1:0"', workers=2, **service_options):
+            back = stack.enter_context(WebSocketService(handle, **service_options))
+            gateway = start(f"""
+                version: 1
+                listen: {listen}
+                workers: {workers}
+                services: {{back: "{back.at}"}}
+                routes: {{/**: {{to: back{options}}}}}
+                {more}
+                """)
+            return gateway, back
+
+        yield run

@@ -14,34 +14,8 @@ import pytest
 import websockets
 
 from gateway import wait_for
-from websocket_service import WebSocketService
+from websocket_client import HANDSHAKE, KEY, Raw, frame
 
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-HANDSHAKE = {"Host": "localhost", "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-             "Sec-WebSocket-Key": KEY}
-
-
-@pytest.fixture
-def service():
-    with contextlib.ExitStack() as stack:
-        yield lambda handle=None, **options: stack.enter_context(WebSocketService(handle, **options))
-
-
-@pytest.fixture
-def chat(start, service):
-    """chat(options, handle): a gateway before a WebSocket service: (gateway, service)."""
-    def run(options="", handle=None, more="", **service_options):
-        back = service(handle, **service_options)
-        gateway = start(f"""
-            version: 1
-            listen: "127.0.0.1:0"
-            workers: 2
-            services: {{back: "{back.at}"}}
-            routes: {{/**: {{to: back{options}}}}}
-            {more}
-            """)
-        return gateway, back
-    return run
 
 
 def connect(gateway, path="/", **options):
@@ -51,42 +25,6 @@ def connect(gateway, path="/", **options):
 
 def run(coroutine, timeout=60):
     return asyncio.run(asyncio.wait_for(coroutine, timeout))
-
-
-def frame(first, payload, mask=b"\1\2\3\4"):
-    size = len(payload)
-    head = bytes([first]) + (bytes([0x80 | size]) if size < 126 else
-                             b"\xfe" + struct.pack(">H", size) if size < 65536 else
-                             b"\xff" + struct.pack(">Q", size))
-    return head + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-
-
-class Raw:
-    """A client that speaks frames byte for byte."""
-
-    def __init__(self, gateway, path="/"):
-        self.connection = gateway.connect()
-        self.connection.send_request("GET", path, HANDSHAKE)
-        head = self.connection._until(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 101 "), head
-        self.head = head.decode().lower()
-
-    def send(self, data):
-        self.connection.send(data)
-
-    def read(self):
-        """The next frame: (first byte, payload)."""
-        first, size = self.connection._exactly(2)
-        if size == 126:
-            size, = struct.unpack(">H", self.connection._exactly(2))
-        elif size == 127:
-            size, = struct.unpack(">Q", self.connection._exactly(8))
-        return first, self.connection._exactly(size)
-
-    def read_close(self):
-        first, payload = self.read()
-        assert first == 0x88
-        return struct.unpack(">H", payload[:2])[0]
 
 
 # --- messages

@@ -12,6 +12,7 @@ class WebSocketService:
     def __init__(self, handle=None, **options):
         self.handle = handle or echo
         self.options = {"ping_interval": None, "max_size": None, **options}
+        self.open = set()
         self.closes = []  # codes, in the order in which connections ended
         self.loop = asyncio.new_event_loop()
         ready = threading.Event()
@@ -32,6 +33,7 @@ class WebSocketService:
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def _serve(self, websocket):
+        self.open.add(websocket)
         try:
             await self.handle(websocket)
             await websocket.wait_closed()
@@ -39,11 +41,19 @@ class WebSocketService:
             pass
         finally:
             await websocket.wait_closed()
+            self.open.discard(websocket)
             self.closes.append(websocket.close_code)
 
     @property
     def at(self):
         return f"127.0.0.1:{self.port}"
+
+    def abort_all(self):
+        """Resets every connection."""
+        def abort():
+            for websocket in self.open:
+                websocket.transport.abort()
+        self.loop.call_soon_threadsafe(abort)
 
     def __enter__(self):
         return self
