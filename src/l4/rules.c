@@ -174,7 +174,8 @@ enum status udp_rules_prepare(const struct l4_prepare *prepare, struct slice lis
     rules->open_series = l4_open_series(prepare->metrics, L4_UDP, listener);
     rules->dropped_series = l4_dropped_series(prepare->metrics, listener);
     enum status e = l4_target_prepare(prepare, L4_UDP, listener, &options->to, &rules->to);
-    if (!e && rules->to->service && rules->to->service->options->send_proxy)
+    bool is_there = !e && rules->to; /* else that was said */
+    if (is_there && rules->to->service && rules->to->service->options->send_proxy)
         e = diagnostics_error(prepare->reader->diagnostics, options->to.place, SLICE_NONE,
             "\"%.*s\" wants a PROXY header, which has no place before datagrams",
             SLICE_ARG(options->to.name));

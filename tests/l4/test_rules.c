@@ -57,6 +57,25 @@ static void services_that_are_not_there_are_named(void **state)
     config_end(&r.config);
 }
 
+static void datagrams_need_one_that_is_there_too(void **state)
+{
+    (void)state;
+    struct config config;
+    struct udp_options options;
+    const struct udp_rules *rules;
+    assert_ok(config_begin(&config, SLICE("{to: shpo}")));
+    assert_ok(option_read(&config.reader, &udp_table, config.root, &options));
+    struct l4_prepare prepare = {.reader = &config.reader,
+        .trusted = &nobody,
+        .find_service = find_any,
+        .similar_service = none_alike};
+    assert_ok(udp_rules_prepare(&prepare, SLICE(":53"), &options, &rules));
+    static const struct malformed wanted = {
+        NULL, 1, 6, "there is no service \"shpo\"", "did you mean \"shop\"?"};
+    assert_true(config_complains(&config, &wanted));
+    config_end(&config);
+}
+
 static void names_find_their_way(void **state)
 {
     (void)state;
@@ -103,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(services_that_are_not_there_are_named),
+        cmocka_unit_test(datagrams_need_one_that_is_there_too),
         cmocka_unit_test(names_find_their_way),
         cmocka_unit_test(protocols_choose_in_the_file_s_order),
     };
