@@ -107,7 +107,7 @@ static enum status take_crumb(struct h2_request_head *head, struct slice value)
     return OK;
 }
 
-/* The field itself is left out: bodies know their length. */
+/* The field stays, as with HTTP/1.1; who writes a message says its length from the body. */
 static enum status take_length(struct h2_request_head *head, struct slice value)
 {
     if (head->has_length || !slice_to_u64(value, &head->length) || head->length > INT64_MAX)
