@@ -8,7 +8,7 @@ import time
 from gateway import run_weir, wait_for
 from websocket_client import Raw, frame
 
-COUNT = 100  # a second's worth: 10 ms for each
+COUNT = 250  # 2.5 seconds' worth: 10 ms for each
 
 
 def follow(clients, timeout=15):
@@ -27,9 +27,11 @@ def follow(clients, timeout=15):
 
 
 def are_spread(times):
-    """In each quarter of the second some, and all in time."""
-    quarters = {min(int(when / 0.25), 3) for when in times}
-    return quarters == {0, 1, 2, 3} and max(times) < 4
+    """Over about two seconds: never half of them at once, though slow machines gather some."""
+    times = sorted(times)
+    half = len(times) // 2
+    at_once = min(last - first for first, last in zip(times, times[half:]))
+    return at_once > 0.15 and times[-1] < 12
 
 
 def test_a_stop_spreads_the_closes(chat):
@@ -53,7 +55,7 @@ def test_without_a_spread_all_go_at_once(chat):
 
 
 def test_the_spread_leaves_time_to_close(chat):
-    gateway, _ = chat(workers=1, more="drain: {time: 900ms, spread: 10s}")
+    gateway, _ = chat(workers=1, more="drain: {time: 3s, spread: 10s}")
     clients = [Raw(gateway) for _ in range(COUNT)]
     gateway.process.send_signal(signal.SIGTERM)
     follow(clients)  # nobody is cut off
