@@ -6,6 +6,10 @@
 
 #include "run/socket.h"
 
+#define LIFE_SILENCE  120 /* seconds, until a peer is asked for a sign of life */
+#define LIFE_INTERVAL 15  /* and until it is asked again */
+#define LIFE_TIMES    4   /* so often, and the connection is over */
+
 /* A path can be taken over when it is a socket on which nobody answers. */
 static bool is_abandoned(const struct address *address)
 {
@@ -34,6 +38,16 @@ static enum status bind_to(int descriptor, const struct address *address)
     return errno == EADDRNOTAVAIL ? UNREACHABLE : IO_ERROR;
 }
 
+/* Streams may be silent for ever, so a peer that is gone without a word must be found by other
+ * means: the kernel asks it for a sign of life. Accepted connections inherit all this. */
+static void look_for_life(int descriptor)
+{
+    setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &(int){LIFE_SILENCE}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &(int){LIFE_INTERVAL}, sizeof(int));
+    setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &(int){LIFE_TIMES}, sizeof(int));
+}
+
 /* [::] stands for IPv4 too, whatever the system's default; any other IPv6 address for itself. */
 static void set_options(int descriptor, const struct address *address)
 {
@@ -41,6 +55,7 @@ static void set_options(int descriptor, const struct address *address)
         return;
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+    look_for_life(descriptor);
     if (address->any.sa_family == AF_INET6) {
         int only_v6 = !IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr);
         setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &only_v6, sizeof only_v6);

@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from gateway import run_weir
+from gateway import run_weir, wait_for
 from http_client import Connection
 
 CONFIG = """
@@ -179,3 +179,17 @@ def test_manager_is_told(start, tmp_path, kind):
 def test_a_manager_that_is_not_there(start, tmp_path):
     gateway = start(config("127.0.0.1:0"), environment={"NOTIFY_SOCKET": str(tmp_path / "nobody")})
     assert ask(gateway.address)
+
+
+def test_clients_are_asked_for_signs_of_life(start):
+    """By the kernel, whatever they speak: a stream may be silent, but its client must be there."""
+    gateway = start(config("127.0.0.1:0"))
+    with Connection(gateway.address) as connection:
+        assert connection.request("GET", "/").status == 200
+        ours = "0100007F:%04X" % gateway.address[1]
+        theirs = "0100007F:%04X" % connection.socket.getsockname()[1]
+
+        def timer():
+            with open("/proc/net/tcp") as table:
+                return [line.split()[5] for line in table if line.split()[1:3] == [ours, theirs]]
+        wait_for(lambda: timer() and timer()[0].startswith("02:"))  # the keep-alive timer runs
