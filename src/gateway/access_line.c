@@ -69,6 +69,15 @@ static void add_websocket(struct text *text, const struct exchange_facts *facts)
     text_add_u64(text, facts->messages_sent);
 }
 
+static void add_grpc(struct text *text, const struct exchange *x)
+{
+    uint64_t status;
+    if (!x->grpc || !slice_to_u64(grpc_status_said(x), &status))
+        return;
+    ACCESS_KEY(text, "rpc.grpc.status_code");
+    text_add_u64(text, status);
+}
+
 static void add_tls(struct text *text, struct stream *tls)
 {
     struct tls_facts facts;
@@ -108,6 +117,7 @@ static void add_whole_exchange(struct text *text, const struct exchange *x, size
     access_add_optional(text, SLICE(",\"upstream.address\":"), x->facts.endpoint);
     add_answer(text, x);
     add_websocket(text, &x->facts);
+    add_grpc(text, x);
 }
 
 static void add_json_line(

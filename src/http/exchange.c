@@ -86,6 +86,7 @@ static void answer_call(struct exchange *x, enum status reason, struct slice det
     struct slice frame = SLICE("");
     struct fields *fields = &x->response.fields;
     enum status e = grpc_add_failure(x, fields, reason, detail);
+    x->facts.grpc_status = fields_value(fields, FIELD_GRPC_STATUS);
     if (!e && x->grpc != GRPC_CALL)
         e = grpc_web_trailers(&x->arena, fields, NULL, &frame);
     if (!e && x->grpc == GRPC_WEB_TEXT)

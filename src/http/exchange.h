@@ -44,8 +44,9 @@ struct path_parameter {
  * the snapshot or the arena. */
 struct exchange_facts {
     struct slice listener, route, service, endpoint;
-    struct slice trouble; /* what else is known about `reason`, for the log */
-    enum status reason;   /* why the gateway answered by itself; OK when a handler answered */
+    struct slice trouble;     /* what else is known about `reason`, for the log */
+    struct slice grpc_status; /* of a call whose answer says it in its body; else empty */
+    enum status reason;       /* why the gateway answered by itself; OK when a handler answered */
     instant started, first_byte_sent, ended;
     int64_t upstream_time; /* nanoseconds until the service's head was there, all tries; 0: none */
     uint64_t received, sent;                   /* body bytes from and to the client */

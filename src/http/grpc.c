@@ -221,6 +221,17 @@ enum status grpc_add_failure(
     return add_status(fields, is_late ? GRPC_DEADLINE_EXCEEDED : status, detail);
 }
 
+struct slice grpc_status_said(const struct exchange *x)
+{
+    const struct body *body = x->response.body;
+    if (x->facts.grpc_status.size)
+        return x->facts.grpc_status;
+    struct slice status = fields_value(&x->response.fields, FIELD_GRPC_STATUS);
+    if (!status.size && body && body->trailers)
+        status = fields_value(body->trailers, FIELD_GRPC_STATUS);
+    return status;
+}
+
 /* --- gRPC-Web */
 
 #define FRAME_PREFIX  5

@@ -64,6 +64,10 @@ enum status grpc_forward_timeout(struct exchange *x);
 enum status grpc_add_failure(
     struct exchange *x, struct fields *fields, enum status reason, struct slice detail);
 
+/* The status that a call has ended with: as the answer's head or trailers say. Empty: none, or not
+ * yet. */
+struct slice grpc_status_said(const struct exchange *x);
+
 /* The frame of gRPC-Web that stands for the trailers: grpc-status and grpc-message, taken out of
  * `head` when they stand there, and what `trailers` has (or NULL). In the arena; NO_MEMORY. */
 enum status grpc_web_trailers(struct arena *arena, struct fields *head,

@@ -167,6 +167,8 @@ static enum status next_part(struct encoding *self, instant deadline, struct sli
     *ret_bytes = self->frame;
     if (self->frame.size)
         return OK;
+    if (self->inner->trailers)
+        self->x->facts.grpc_status = fields_value(self->inner->trailers, FIELD_GRPC_STATUS);
     return grpc_web_trailers(
         &self->x->arena, &self->x->response.fields, self->inner->trailers, ret_bytes);
 }
@@ -216,6 +218,7 @@ static enum status translate_answer(struct exchange *x)
     self->inner = x->response.body;
     self->x = x;
     x->response.body = &self->body;
+    x->facts.grpc_status = fields_value(fields, FIELD_GRPC_STATUS);
     if (fields_find(fields, FIELD_GRPC_STATUS))
         return grpc_web_trailers(&x->arena, fields, NULL, &self->frame);
     return OK;

@@ -98,6 +98,15 @@ def test_failures_of_the_service(gateway):
     with channel(gateway.address) as made:
         assert failure(unary(made, "Fail"), b"") == (grpc.StatusCode.FAILED_PRECONDITION, "not yet: ä 100%")
         assert failure(unary(made, "Nothing"), b"")[0] == grpc.StatusCode.UNIMPLEMENTED
+    assert gateway.log_line("/shop.Orders/Fail")["rpc.grpc.status_code"] == 9
+
+
+def test_the_log_says_how_calls_ended(gateway):
+    with channel(gateway.address) as made:
+        assert unary(made)(b"seven")
+        failure(unary(made, service="gone.Service"), b"")
+    assert gateway.log_line("/shop.Orders/Get")["rpc.grpc.status_code"] == 0
+    assert gateway.log_line("/gone.Service/Get")["rpc.grpc.status_code"] == 14
 
 
 def test_failures_of_the_gateway(gateway):

@@ -147,7 +147,7 @@ def test_faults(stage, name, kind):
     assert error.code() == code, error
     assert error.details()
     line = gateway.log_line(path)
-    assert line["reason"] == reason
+    assert (line["reason"], line["rpc.grpc.status_code"]) == (reason, code.value[0])
     assert gateway.metric("weir_upstream_failures_total", service="order", reason=reason) > 0
     settle(stage)
 
@@ -170,7 +170,38 @@ def test_a_browser_hears_of_a_fault(stage, text):
     service.script = after(head(), message(b"one"), close)
     got, messages, ends = web_call(gateway, f"/{SERVICE}/Web-{text}", [b""], text)
     assert (got.status, messages, ends["grpc-status"]) == (200, [b"one"], "14")
-    assert gateway.log_line(f"/{SERVICE}/Web-{text}")["reason"] == "upstream-incomplete"
+    line = gateway.log_line(f"/{SERVICE}/Web-{text}")
+    assert (line["reason"], line["rpc.grpc.status_code"]) == ("upstream-incomplete", 14)
+    settle(stage)
+
+
+@pytest.mark.parametrize("how", ["refused", "goodbye"])
+@pytest.mark.parametrize("kind", ["unary_unary", "unary_stream", "stream_unary", "stream_stream"])
+def test_what_was_not_processed_is_called_again(stage, how, kind):
+    """Once, on another connection if need be, although it is a POST. What has come of a stream of messages is not kept, so
+    its caller has to call again: UNAVAILABLE says that this is sensible."""
+    gateway, service = stage
+
+    def run(peer):
+        speaker = H2Peer(peer)
+        stream = speaker.begin().stream
+        peer.upstream.script = good
+        (reset(ERRORS.REFUSED_STREAM) if how == "refused" else goaway(0))(speaker, stream)
+        if how == "refused":
+            answer(speaker, speaker.request().stream, b"good")
+        speaker.linger()
+    service.script = run
+    before = gateway.metric("weir_upstream_retries_total", service="order")
+    with channel(gateway.address) as made:
+        call = getattr(made, kind)(f"/{SERVICE}/Again")
+        asked = iter([b"a"]) if kind.startswith("stream") else b"a"
+        if kind.startswith("stream"):
+            error = failure(lambda: list(call(asked)) if kind.endswith("stream") else call(asked))
+            assert error.code() == CODE.UNAVAILABLE
+        else:
+            got = call(asked)
+            assert (list(got) if kind.endswith("stream") else [got]) == [b"good"]
+    assert gateway.metric("weir_upstream_retries_total", service="order") == before + (not kind.startswith("stream"))
     settle(stage)
 
 

@@ -32,6 +32,7 @@ def test_calls(start, service, text):
     assert messages == [b"got seven"]
     assert trailers["grpc-status"] == "0" and trailers["x-trail"] == "2"
     assert answer.header("x-head") == "1"
+    assert gateway.log_line("/shop.Orders/Get")["rpc.grpc.status_code"] == 0
 
 
 @pytest.mark.parametrize("text", [False, True])
@@ -65,7 +66,8 @@ def test_a_failure_of_the_gateway(start, service, text):
     gateway = start(configuration(service.at))
     answer, messages, trailers = web_call(gateway, "/gone.Service/Get", [b""], text)
     assert (answer.status, messages, trailers["grpc-status"]) == (200, [], "14")
-    assert gateway.log_line("/gone.Service/Get")["reason"] == "upstream-refused"
+    line = gateway.log_line("/gone.Service/Get")
+    assert (line["reason"], line["rpc.grpc.status_code"]) == ("upstream-refused", 14)
 
 
 @pytest.mark.parametrize("timeout, status", [("200m", "4"), ("0n", "4"), ("x", "3"), ("123456789S", "3")])
@@ -101,6 +103,15 @@ def test_preflight_and_marks(start, service):
     assert answer.header("Access-Control-Allow-Origin") == "https://shop.example"
     answer, _, _ = web_call(gateway, "/shop.Orders/Get", [b""], headers={"Origin": "https://shop.example"})
     assert answer.header("Access-Control-Allow-Origin") == "https://shop.example"
+
+
+def test_a_page_of_another_origin_may_read_failures_too(start, service):
+    """Of the service and of the gateway: what a page may not read is no status to it."""
+    gateway = start(configuration(service.at, route=", limit: {rate: 1/h, burst: 1}"))
+    for status in ("9", "8"):
+        answer, _, trailers = web_call(gateway, "/shop.Orders/Fail", [b""], headers={"Origin": "https://shop.example"})
+        assert (answer.status, trailers["grpc-status"]) == (200, status)
+        assert answer.header("Access-Control-Allow-Origin") == "https://shop.example"
 
 
 def test_a_request_that_is_no_call(start, service):
