@@ -18,6 +18,9 @@ static const struct metric_family fetches = {"weir_tls_ocsp_fetches_total",
 static const struct metric_family stapled = {"weir_tls_ocsp_staple_expiry_timestamp_seconds",
     "When the OCSP response that is stapled ends; 0: none is.", METRIC_GAUGE, {"certificate"}, 0};
 
+static const struct metric_family rotations = {"weir_tls_ticket_rotations_total",
+    "Times that session tickets got a new key.", METRIC_COUNTER, {NULL}, 0};
+
 /* A certificate whose series are set: when it leaves the configuration they become 0. */
 struct shown {
     struct list node;
@@ -35,6 +38,7 @@ struct tls_keeper {
     struct list shown;        /* owned */
     int64_t rotated;          /* when the tickets' key was last changed: nanoseconds, loop time */
     int64_t reminded;         /* wall-clock nanoseconds */
+    uint32_t rotations;       /* series */
     const char *last_problem; /* of asking responders, that was said last */
 };
 
@@ -165,14 +169,21 @@ static void say_problem(struct tls_keeper *keeper, const struct tls_plan *plan)
     keeper->last_problem = problem;
 }
 
+static void rotate(struct tls_keeper *keeper)
+{
+    if (tls_tickets_rotate(keeper->gateway->foundation.tickets))
+        return; /* no random numbers: the next look is soon */
+    keeper->rotated = loop_now();
+    metric_add(shard_of(keeper), keeper->rotations, 1);
+}
+
 static void keep(void *owner)
 {
     struct tls_keeper *keeper = owner;
     while (!fiber_sleep_until(loop_now() + LOOK_EVERY) && !errand_is_stopped()) {
         const struct tls_plan *plan = plan_of(keeper);
-        if (loop_now() - keeper->rotated >= TLS_TICKET_ROTATE_EVERY &&
-            !tls_tickets_rotate(keeper->gateway->foundation.tickets))
-            keeper->rotated = loop_now();
+        if (loop_now() - keeper->rotated >= TLS_TICKET_ROTATE_EVERY)
+            rotate(keeper);
         if (plan) {
             remind(keeper, plan);
             say_problem(keeper, plan);
@@ -191,6 +202,7 @@ enum status tls_keeper_new(struct gateway *gateway, struct tls_keeper **ret_keep
     keeper->rotated = loop_now();
     keeper->reminded = clock_wall(); /* loading has said what there is to say now */
     list_init(&keeper->shown);
+    keeper->rotations = metrics_series(gateway->foundation.metrics, &rotations, NULL);
     metrics_add_collector(gateway->foundation.metrics, collect, keeper);
     errand_start(loop_current(), keep, keeper, &keeper->errand);
     *ret_keeper = keeper;
