@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "gateway/responder.h"
 #include "http/h1.h"
 #include "run/loop.h"
 #include "run/resolver.h"
@@ -17,12 +18,6 @@
 
 static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
-/* Where the responder is. It is plain HTTP: what comes back is signed. */
-struct responder {
-    struct slice authority, host, path;
-    uint16_t port;
-};
-
 /* One question, with memory of its own: the certificate may go while it is asked. */
 struct question {
     struct arena arena;
@@ -32,26 +27,6 @@ struct question {
     int status;
     struct slice answer;
 };
-
-static enum status parse_responder(
-    struct arena *arena, struct slice url, struct responder *ret_responder)
-{
-    struct responder responder = {.port = 80, .path = SLICE("/")};
-    if (!slice_has_prefix(url, SLICE("http://")))
-        return INVALID;
-    struct slice rest = slice_from(url, 7);
-    size_t slash = slice_find(rest, '/');
-    responder.authority = slice_head(rest, slash);
-    if (slash < rest.size)
-        responder.path = slice_from(rest, slash);
-    uint16_t port = 0;
-    enum status e = uri_parse_authority(arena, responder.authority, &responder.host, &port);
-    if (port)
-        responder.port = port;
-    if (!e)
-        *ret_responder = responder;
-    return e;
-}
 
 static enum status write_question(struct question *q, struct stream *stream)
 {
@@ -142,7 +117,7 @@ static enum status prepare(struct question *q, const struct tls_identity *identi
     *q = (struct question){.deadline = loop_now() + PATIENCE};
     arena_init(&q->arena, 0, 4 * ANSWER_MAX);
     struct slice url = arena_copy(&q->arena, tls_identity_responder(identity));
-    enum status e = url.data ? parse_responder(&q->arena, url, &q->responder) : NO_MEMORY;
+    enum status e = url.data ? responder_parse(&q->arena, url, &q->responder) : NO_MEMORY;
     if (!e)
         e = tls_identity_question(identity, &bytes, &size);
     if (e)
