@@ -109,6 +109,8 @@ static void count_answer(struct call *call)
         plane_shard(service->plane, call->x->worker), call->endpoint->duration_series, took);
     if (is_gateway_failure(call->response.status))
         mark_failed(call->view, call->index, &service->options->outlier, "status 502, 503 or 504");
+    else if (call->response.status >= 500)
+        mark_bad_answer(call->view, call->index, &service->options->outlier, "status 5xx");
     else
         mark_good(call->endpoint);
 }

@@ -126,6 +126,8 @@ void service_describe(const struct service *service, struct json_writer *w)
         json_write_key(w, SLICE("trouble"));
         json_write_string(w, slice_of_text(status_sentence(set->trouble)));
     }
+    json_write_key(w, SLICE("panics"));
+    json_write_bool(w, service->roster->panics);
     json_write_key(w, SLICE("endpoints"));
     json_write_array(w);
     for (uint32_t i = 0; i < set->count; i++)

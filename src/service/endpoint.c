@@ -18,6 +18,9 @@ static const struct metric_family waiting_family = {"weir_upstream_waiting",
 static const struct metric_family checks_family = {"weir_endpoint_checks_total",
     "Active health checks, by what came of them: good or bad.", METRIC_COUNTER,
     {"service", "endpoint", "result"}};
+static const struct metric_family ejections_family = {"weir_endpoint_ejections_total",
+    "How often an endpoint was taken out because requests failed there.", METRIC_COUNTER,
+    {"service", "endpoint"}};
 
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
@@ -47,6 +50,7 @@ static void add_series(struct endpoint *endpoint)
     endpoint->healthy_series = metrics_series(metrics, &healthy_family, labels);
     endpoint->connections_series = metrics_series(metrics, &connections_family, labels);
     endpoint->waiting_series = metrics_series(metrics, &waiting_family, labels);
+    endpoint->ejections_series = metrics_series(metrics, &ejections_family, labels);
     struct slice good[] = {labels[0], labels[1], SLICE("good")};
     struct slice bad[] = {labels[0], labels[1], SLICE("bad")};
     endpoint->good_checks_series = metrics_series(metrics, &checks_family, good);

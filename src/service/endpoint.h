@@ -36,14 +36,15 @@ struct endpoint {
     struct service_plane *plane;
     struct list node; /* in the plane's list */
     _Atomic uint32_t users;
-    _Atomic uint32_t waiting;  /* requests of all workers that wait for a connection */
+    _Atomic uint32_t waiting; /* requests of all workers that wait for a connection */
+    _Atomic uint32_t gateway_failures_in_row;
     struct slice service_name; /* owned */
     struct slice text;         /* owned: the address as people write it */
     struct slice tls_name;     /* owned: what its certificate must be for; empty: no TLS */
     struct address address;
     uint32_t duration_series; /* metrics */
     uint32_t healthy_series, connections_series, waiting_series;
-    uint32_t good_checks_series, bad_checks_series;
+    uint32_t good_checks_series, bad_checks_series, ejections_series;
 
     struct pool *pools; /* owned, one a worker */
 
@@ -51,6 +52,11 @@ struct endpoint {
     pthread_mutex_t mutex;
     struct endpoint_event events[ENDPOINT_HISTORY];
     unsigned event_count; /* ever */
+
+    /* Of the control thread: statistics of the interval (outlier.c). */
+    uint64_t counted_requests, counted_failures; /* of `load`, at its beginning */
+    uint64_t looked_requests;                    /* at the last look */
+    uint64_t least_latency;                      /* that was seen since; 0: none */
 
     /* Of the control thread: the active check. */
     struct errand *check;

@@ -387,9 +387,6 @@ static const struct option outlier_rows[] = {
     {"share", OPTION_SHARE, OUTLIER(share), .fallback = "10%", .minimum = 0, .maximum = 100,
         .help = "Of the endpoints that may be ejected at a time; if it is not 0%, one of two or "
                 "more always may."},
-    DURATION("ramp", OUTLIER(ramp), "10s", 0,
-        "An endpoint that returns gets a tenth of its requests at first, and all of them after so "
-        "long; the first failure ejects it again."),
     DURATION("every", OUTLIER(every), "10s", 100 * MILLISECOND,
         "The interval over which endpoints are compared."),
     {"hosts", OPTION_INTEGER, OUTLIER(hosts), .fallback = "5", .minimum = 2, .maximum = 1000000,

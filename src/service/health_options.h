@@ -79,7 +79,6 @@ struct outlier_options {
     int64_t eject;            /* nanoseconds, for the first time */
     int64_t longest;          /* nanoseconds */
     double share;             /* of the endpoints that may be ejected at a time */
-    int64_t ramp;             /* nanoseconds from the return to the whole share of requests */
     int64_t every;            /* nanoseconds: the interval of the statistics below */
     int64_t hosts, requests;  /* endpoints with so many requests that make statistics */
     double deviation;         /* below the mean success rate, in standard deviations; 0: never */

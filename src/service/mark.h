@@ -5,19 +5,26 @@
 #include "service/endpoint.h"
 #include "service/roster.h"
 
-#define MARK_SWEEP_EVERY (500 * MILLISECOND)
+#define MARK_SWEEP_EVERY (200 * MILLISECOND)
 
-/* A request got a head: how long that took. A status of 502, 503 or 504 counts as a failure too,
- * but that is the caller's to say. */
+/* A request got a head: how long that took. */
 void mark_answered(struct endpoint *endpoint, int64_t nanoseconds);
 
 /* The endpoint did well: it begins anew. */
 void mark_good(struct endpoint *endpoint);
 
-/* A request failed there for `reason`; too many in a row eject it, unless too many others are
- * ejected. */
+/* A request failed there for `reason`, so that there was no answer, or one that a gateway makes
+ * (502, 503, 504); too many in a row eject it, unless too many others are ejected. */
 void mark_failed(const struct view *view, uint32_t index, const struct outlier_options *options,
     const char *reason);
 
-/* Lets an ejected endpoint back when its time is over. On the control thread. */
-void mark_sweep(struct endpoint *endpoint, instant now);
+/* The same for an answer that says of itself that it failed (500 and above). */
+void mark_bad_answer(const struct view *view, uint32_t index, const struct outlier_options *options,
+    const char *reason);
+
+/* Ejects it if the options let one more be. `shard` is the calling thread's. */
+void mark_eject(const struct endpoint_set *set, uint32_t index,
+    const struct outlier_options *options, struct metrics_shard *shard, const char *reason);
+
+/* Lets an ejected endpoint back when its time is over, on trial. On the control thread. */
+void mark_sweep(struct endpoint *endpoint, const struct outlier_options *options, instant now);

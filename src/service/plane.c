@@ -6,6 +6,7 @@
 #include "service/endpoint.h"
 #include "service/errand.h"
 #include "service/mark.h"
+#include "service/outlier.h"
 #include "service/roster.h"
 
 #include <stdlib.h>
@@ -57,10 +58,8 @@ static void sweep(void *owner)
 {
     struct service_plane *plane = owner;
     while (fiber_sleep_until(loop_now() + MARK_SWEEP_EVERY) == OK) {
-        pthread_mutex_lock(&plane->mutex);
-        list_each (node, &plane->endpoints)
-            mark_sweep(list_entry(node, struct endpoint, node), loop_now());
-        pthread_mutex_unlock(&plane->mutex);
+        list_each (node, &plane->rosters)
+            outlier_look(list_entry(node, struct roster, node), loop_now());
     }
 }
 

@@ -39,6 +39,9 @@ struct roster {
     const struct service_options *options; /* the same; NULL: retired */
     struct list views;                     /* all that have memory */
     struct list watches;                   /* of names: struct name_watch */
+    instant outlier_due;                   /* when the endpoints are compared next; 0: not yet */
+    bool panics;                           /* too few are well: all are asked */
+    uint32_t panic_series;                 /* of the metrics */
     bool is_active;                        /* in use: new endpoints are to be checked */
     unsigned on_the_way;                   /* messages to workers that have not been answered */
     struct view *current[];                /* by worker: what it uses */

@@ -2,6 +2,7 @@
 
 #include "service/check.h"
 #include "service/name_watch.h"
+#include "service/outlier.h"
 #include "service/service_tls.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
@@ -64,7 +65,7 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
 void service_activate(const struct service *service)
 {
     name_watch_start_all(service->roster);
-    service->roster->is_active = true;
+    outlier_adopt(service->roster);
     checks_start(roster_look(service->roster), service->options);
     plane_start_sweep(service->plane);
 }

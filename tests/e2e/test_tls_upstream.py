@@ -194,7 +194,7 @@ def test_health_is_checked_with_tls(back):
     gateway, service = back(authority().sign(), extra=", health: {path: /healthz, every: 20ms}")
     wait_for(lambda: any(request.target == "/healthz" for request in service.requests))
     assert gateway.get("/x").status == 200
-    gateway, _ = back(authority().expired(), extra=", health: {path: /healthz, every: 20ms, fall: 2}")
+    gateway, _ = back(authority().expired(), extra=", panic: 0%, health: {path: /healthz, every: 20ms, fall: 2}")
     wait_for(lambda: any("upstream-tls-certificate, certificate has expired" in event for event in events(gateway)))
     assert gateway.get("/x").status == 503
 

@@ -48,7 +48,7 @@ static void test_check_takes_out_and_brings_back(void **state)
     struct rig *rig = *state;
     struct told told = {200, 200, 0};
     struct fake *fake = rig_fake(rig, serve_as_told, &told);
-    rig_service(rig, "{at: %s, health: GET /healthz every 10ms}", fake->text);
+    rig_service(rig, "{at: %s, panic: 0%%, health: GET /healthz every 10ms}", fake->text);
     rig_until(told.checks >= 3);
     assert_non_null(strstr(fake->last, "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:"));
     assert_non_null(strstr(fake->last, "Connection: close"));
@@ -193,16 +193,142 @@ static void test_success_resets_the_count(void **state)
     assert_false(says(rig, "ejected"));
 }
 
-static void test_other_failures_of_the_answer_do_not_count(void **state)
+static void test_what_counts_as_a_failure(void **state)
 {
     struct rig *rig = *state;
     struct told told = {500, 200, 0}, good = {404, 200, 0};
     struct fake *first = rig_fake(rig, serve_as_told, &told);
     struct fake *second = rig_fake(rig, serve_as_told, &good);
-    rig_service(rig, "{at: [%s, %s], outlier: 1}", first->text, second->text);
+    rig_service(rig, "{at: [%s, %s], outlier: {failures: 0, gateway-failures: 2}}", first->text,
+        second->text);
     ask_often(rig, 6);
-    assert_int_equal(first->requests, 3);
+    assert_false(says(rig, "ejected")); /* neither is a gateway's */
+    rig_service(rig, "{at: [%s, %s], outlier: 9}", first->text, second->text);
+    ask_often(rig, 12);
+    assert_true(says(rig, "9 × status 5xx"));
+}
+
+/* An ejected endpoint that returns is on trial. */
+static void test_trial(void **state)
+{
+    struct rig *rig = *state;
+    struct told bad = {503, 200, 0}, good = {200, 200, 0};
+    struct fake *first = rig_fake(rig, serve_as_told, &bad);
+    struct fake *second = rig_fake(rig, serve_as_told, &good);
+    rig_service(
+        rig, "{at: [%s, %s], outlier: {failures: 4, eject: 10ms}}", first->text, second->text);
+    ask_often(rig, 8);
+    assert_int_equal(first->requests, 4);
+    rig_until(says(rig, "back after its ejection, on trial"));
+    ask_often(rig, 4); /* one failure is enough */
+    assert_int_equal(first->requests, 5);
+    assert_true(says(rig, "ejected for 20 ms: 4 × status 502"));
+    rig_until(!says(rig, "\"state\":\"ejected\""));
+    bad.status = 200;
+    ask_often(rig, 2); /* a success ends the trial */
+    bad.status = 503;
+    ask_often(rig, 6);
+    assert_int_equal(first->requests, 9);
+    assert_false(says(rig, "\"state\":\"ejected\""));
+    ask_often(rig, 2);
+    assert_true(says(rig, "\"state\":\"ejected\""));
+}
+
+/* Asks so often that an interval sees enough of it. */
+#define ask_until(rig, condition)                          \
+    do {                                                   \
+        instant ask_deadline = clock_now() + 3 * SECOND;   \
+        while (!(condition) && clock_now() < ask_deadline) \
+            ask_often(rig, 6);                             \
+        assert_true(condition);                            \
+    } while (0)
+
+/* Fails one time in so many. */
+struct moody {
+    int one_in, count;
+    int64_t delay;
+};
+
+static void serve_moodily(struct fake *fake, struct stream *stream, int number)
+{
+    struct moody *moody = fake->context;
+    (void)number;
+    while (fake_read(fake, stream)) {
+        bool fails = moody->one_in && ++moody->count % moody->one_in == 0;
+        if (moody->delay)
+            fiber_sleep_until(loop_now() + moody->delay);
+        fake_answer(stream, fails ? 500 : 200, "hello");
+    }
+}
+
+static void begin_moody(struct rig *rig, struct moody moods[3], const char *outlier)
+{
+    struct fake *fakes[3];
+    for (int i = 0; i < 3; i++)
+        fakes[i] = rig_fake(rig, serve_moodily, &moods[i]);
+    rig_service(rig, "{at: [%s, %s, %s], outlier: {failures: 0, every: 250ms, requests: 10, %s}}",
+        fakes[0]->text, fakes[1]->text, fakes[2]->text, outlier);
+}
+
+static void test_success_rate(void **state)
+{
+    struct rig *rig = *state;
+    struct moody moods[3] = {{3, 0, 0}, {50, 0, 0}, {0, 0, 0}};
+    begin_moody(rig, moods, "hosts: 3, deviation: 1.3");
+    ask_until(rig, says(rig, "ms: success rate 6"));
+    const char *text = rig_describe(rig);
+    assert_true(strstr(text, "success rate") < strstr(text, rig->fakes[1].text));
+}
+
+static void test_success_rate_needs_hosts(void **state)
+{
+    struct rig *rig = *state;
+    struct moody moods[3] = {{2, 0, 0}, {0, 0, 0}, {0, 0, 0}};
+    begin_moody(rig, moods, "hosts: 4, deviation: 1");
+    instant until = clock_now() + 700 * MILLISECOND;
+    while (clock_now() < until)
+        ask_often(rig, 6);
     assert_false(says(rig, "ejected"));
+}
+
+static void test_failure_share(void **state)
+{
+    struct rig *rig = *state;
+    struct moody moods[3] = {{2, 0, 0}, {5, 0, 0}, {0, 0, 0}};
+    begin_moody(rig, moods, "deviation: 0, failure-share: 40%");
+    ask_until(rig, says(rig, "of its requests failed"));
+    const char *text = rig_describe(rig);
+    assert_true(strstr(text, "requests failed") < strstr(text, rig->fakes[1].text));
+}
+
+static void test_latency_outlier(void **state)
+{
+    struct rig *rig = *state;
+    struct moody moods[3] = {{0, 0, 15 * MILLISECOND}, {0, 0, 0}, {0, 0, 0}};
+    begin_moody(rig, moods, "slower: 10ms");
+    ask_until(rig, says(rig, "ms: latency 1"));
+    const char *text = rig_describe(rig);
+    assert_true(strstr(text, "latency 1") < strstr(text, rig->fakes[1].text));
+}
+
+static void test_panic(void **state)
+{
+    struct rig *rig = *state;
+    struct told sick = {200, 500, 0}, well = {200, 200, 0};
+    struct fake *first = rig_fake(rig, serve_as_told, &sick);
+    struct fake *second = rig_fake(rig, serve_as_told, &sick);
+    struct fake *third = rig_fake(rig, serve_as_told, &well);
+    rig_service(rig, "{at: [%s, %s, %s], health: GET /healthz every 10ms}", first->text,
+        second->text, third->text);
+    rig_until(rig->service && says(rig, "down: 3") && strstr(rig->read, first->text));
+    fiber_sleep_until(loop_now() + 300 * MILLISECOND);
+    ask_often(rig, 9); /* 33 % are well: everybody is asked */
+    assert_int_equal(first->requests + second->requests - sick.checks, 6);
+    assert_true(says(rig, "\"panics\":true"));
+    rig_service(rig, "{at: [%s, %s, %s], panic: 20%%, health: GET /healthz every 10ms}",
+        first->text, second->text, third->text);
+    fiber_sleep_until(loop_now() + 300 * MILLISECOND);
+    assert_true(says(rig, "\"panics\":false"));
 }
 
 static void test_weights(void **state)
@@ -284,7 +410,13 @@ static int run_all(void)
         TEST(test_ejection_lasts_longer_the_second_time),
         TEST(test_never_too_many_ejected),
         TEST(test_success_resets_the_count),
-        TEST(test_other_failures_of_the_answer_do_not_count),
+        TEST(test_what_counts_as_a_failure),
+        TEST(test_trial),
+        TEST(test_success_rate),
+        TEST(test_success_rate_needs_hosts),
+        TEST(test_failure_share),
+        TEST(test_latency_outlier),
+        TEST(test_panic),
         TEST(test_weights),
         TEST(test_metrics),
         TEST(test_a_name_is_resolved),
