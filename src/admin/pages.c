@@ -2,9 +2,11 @@
 
 #include <stdlib.h>
 
-#include "base/json_writer.h"
+#include "base/json.h"
+#include "service/order.h"
 
 #define PAGE_LIMIT ((size_t)256 << 20)
+#define ORDER_MAX  ((size_t)64 * 1024)
 
 static void free_data(void *data)
 {
@@ -82,6 +84,75 @@ enum status page_reload(struct gateway *gateway, struct exchange *x)
     text_add_char(&text, '\n');
     text_release(&details);
     return respond_text(x, e ? 422 : 200, SLICE("application/json"), &text);
+}
+
+/* Why an endpoint cannot be told, as a problem document. */
+static enum status refuse(struct exchange *x, enum status reason, const char *format,
+    struct slice one, struct slice other)
+{
+    struct slice detail = arena_format(
+        &x->arena, format, SLICE_ARG(slice_head(one, 200)), SLICE_ARG(slice_head(other, 200)));
+    exchange_respond_problem(x, reason, detail);
+    return OK;
+}
+
+static const struct service *find_service(const struct snapshot *snapshot, struct slice name)
+{
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        if (slice_equal(service_name(snapshot->services[i]), name))
+            return snapshot->services[i];
+    return NULL;
+}
+
+/* What an operator says. */
+struct told {
+    struct slice service, endpoint, state;
+    enum endpoint_order order;
+};
+
+static bool read_told(struct exchange *x, struct told *told)
+{
+    struct slice body;
+    struct json_value *root;
+    return !body_read_all(x->request.body, &x->arena, ORDER_MAX, x->deadline, &body) &&
+           !json_parse(&x->arena, body, NULL, &root, NULL) &&
+           json_get_text(root, SLICE("service"), &told->service) &&
+           json_get_text(root, SLICE("endpoint"), &told->endpoint) &&
+           json_get_text(root, SLICE("state"), &told->state) && order_of(told->state, &told->order);
+}
+
+static enum status respond_told(struct exchange *x, const struct told *told)
+{
+    struct text text = text_growing(PAGE_LIMIT);
+    struct json_writer writer;
+    json_writer_init(&writer, &text, 2);
+    json_write_object(&writer);
+    json_write_key(&writer, SLICE("service"));
+    json_write_string(&writer, told->service);
+    json_write_key(&writer, SLICE("endpoint"));
+    json_write_string(&writer, told->endpoint);
+    json_write_key(&writer, SLICE("state"));
+    json_write_string(&writer, slice_of_text(order_word(told->order)));
+    json_write_object_end(&writer);
+    text_add_char(&text, '\n');
+    return respond_text(x, 200, SLICE("application/json"), &text);
+}
+
+enum status page_endpoints(struct gateway *gateway, struct exchange *x)
+{
+    struct told told;
+    if (!read_told(x, &told))
+        return refuse(x, BAD_FIELD,
+            "What is wanted is {\"service\": …, \"endpoint\": …, \"state\": \"drain\", "
+            "\"maintenance\" or \"ready\"}.%.*s%.*s",
+            SLICE(""), SLICE(""));
+    const struct service *service = find_service(gateway_snapshot(gateway), told.service);
+    if (!service)
+        return refuse(x, NO_ROUTE, "There is no service \"%.*s\"%.*s.", told.service, SLICE(""));
+    if (service_order(service, told.endpoint, told.order))
+        return refuse(
+            x, NO_ROUTE, "Service \"%.*s\" has no endpoint \"%.*s\".", told.service, told.endpoint);
+    return respond_told(x, &told);
 }
 
 enum status page_log_reopen(struct gateway *gateway, struct exchange *x)

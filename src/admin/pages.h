@@ -13,4 +13,6 @@ enum status page_config(
     struct gateway *gateway, struct exchange *x); /* the file that is served, as text */
 enum status page_reload(struct gateway *gateway,
     struct exchange *x); /* JSON: ok, generation, diagnostics; 422 when refused */
+enum status page_endpoints(struct gateway *gateway,
+    struct exchange *x); /* {"service", "endpoint", "state"}: tells an endpoint; the same back */
 enum status page_log_reopen(struct gateway *gateway, struct exchange *x); /* 204 */

@@ -211,3 +211,108 @@ def test_what_is_refused(tmp_path):
         path.write_text(config(f'back: {{at: "127.0.0.1:1", health: {health}}}'))
         code, _, error = run_weir("check", path)
         assert code == 3 and says in error, error
+
+
+def told(gateway, *words):
+    return run_weir(*words, "--control", gateway.control)
+
+
+def test_drain_and_maintenance(start, well):
+    one, other = well
+    text = config(f'back: {{at: ["{one.at}", "{other.at}"], health: GET /healthz every 30ms}}')
+    gateway = start(text, "--no-watch")
+    assert told(gateway, "drain", "back", one.at)[0] == 0
+    assert state(gateway, one.at) == "drained"
+    assert {gateway.get("/x").body.decode() for _ in range(6)} == {other.at}
+    assert "drained since" in told(gateway, "status")[1]
+    checks = len(one.requests)
+    wait_for(lambda: len(one.requests) > checks + 2)  # it is still checked
+    assert gateway.reload(text + "# anew\n")[0] == 200
+    assert state(gateway, one.at) == "drained"
+    assert told(gateway, "maintenance", "back", one.at)[0] == 0
+    assert state(gateway, one.at) == "maintenance"
+    checks = len(one.requests)
+    before = len(other.requests)
+    wait_for(lambda: len(other.requests) > before + 5)
+    assert len(one.requests) <= checks + 1
+    code, out, _ = told(gateway, "ready", "back", one.at, "--json")
+    assert code == 0 and '"ready"' in out
+    wait_for(lambda: gateway.get("/x").body.decode() == one.at)
+
+
+def test_requests_under_way_end_as_they_will(start, serve):
+    began, release = threading.Event(), threading.Event()
+
+    def script(peer):
+        peer.read_request()
+        began.set()
+        assert release.wait(30)
+        peer.answer(b"late")
+
+    with Well() as other:
+        slow = serve(script)
+        gateway = start(config(f'back: {{at: ["{slow.at}", "{other.at}"]}}'))
+        answers = []
+        askers = [threading.Thread(target=lambda: answers.append(gateway.get("/x").body)) for _ in range(2)]
+        [asker.start() for asker in askers]
+        assert began.wait(10)
+        assert told(gateway, "drain", "back", slow.at)[0] == 0
+        release.set()
+        [asker.join() for asker in askers]
+        assert b"late" in answers
+
+
+def test_all_drained_is_no_panic(start, well):
+    """What an operator has said is not forgiven, however few are left."""
+    one, other = well
+    gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}"]}}'))
+    for at in (one.at, other.at):
+        assert told(gateway, "drain", "back", at)[0] == 0
+    answer = gateway.get("/x")
+    assert answer.status == 503 and gateway.log_line("/x")["reason"] == "no-endpoint"
+
+
+def test_what_cannot_be_told(start, well):
+    one, _ = well
+    gateway = start(config(f'back: {{at: "{one.at}"}}'))
+    code, _, error = told(gateway, "drain", "bakc", one.at)
+    assert code == 1 and 'no service "bakc"' in error
+    code, _, error = told(gateway, "drain", "back", "10.0.0.1:1")
+    assert code == 1 and 'no endpoint "10.0.0.1:1"' in error
+    code, _, error = told(gateway, "drain", "back")
+    assert code == 2 and "needs a service" in error
+
+
+def test_panic(start, well):
+    """One of three is well: all are asked, and it shows."""
+    one, other = well
+    with Well() as third:
+        one.health = other.health = (500, (), b"")
+        gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}", "{third.at}"], health: GET /healthz every 30ms}}'))
+        wait_for(lambda: gateway.metric("weir_service_panic", service="back") == 1)
+        assert {gateway.get("/x").body.decode() for _ in range(9)} == {one.at, other.at, third.at}
+        assert state(gateway, one.at) == "down"
+        one.health = (200, (), b"")
+        wait_for(lambda: gateway.metric("weir_service_panic", service="back") == 0)
+        wait_for(lambda: other.at not in {gateway.get("/x").body.decode() for _ in range(6)})
+
+
+def test_a_failing_endpoint_is_ejected_and_tried_again(start, serve):
+    failing = True
+
+    def script(peer):
+        while True:
+            peer.upstream.requests.append(peer.read_request())
+            peer.answer(b"bad", status=500) if failing else peer.answer(b"good")
+
+    bad = serve(script)
+    with Well() as other:
+        gateway = start(config(f'back: {{at: ["{bad.at}", "{other.at}"], outlier: {{failures: 3, eject: 200ms}}}}'))
+        for _ in range(20):
+            gateway.get("/x")
+        assert len(bad.requests) <= 6
+        wait_for(lambda: "back after its ejection, on trial" in events(gateway, bad.at))
+        failing = False
+        wait_for(lambda: gateway.get("/x").body == b"good")
+        assert gateway.metric("weir_endpoint_ejections_total", endpoint=bad.at) >= 1
+        assert state(gateway, bad.at) == "up"

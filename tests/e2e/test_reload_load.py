@@ -132,7 +132,7 @@ def test_health_and_counts_survive(start, serve):
         version: 1
         listen: "127.0.0.1:0"
         services:
-          sick: {{at: "{sick.at}", panic: 0%, health: GET /healthz every 50ms}}
+          sick: {{at: "{sick.at}", panic: 0%%, health: GET /healthz every 50ms}}
           slow: "{slow.at}"
         routes: {{/sick: sick, /slow: slow, /number: {{respond: "%d"}}}}
         """
