@@ -33,6 +33,7 @@ static struct h2_session *new_session(struct connection *connection)
         free(session);
         return NULL;
     }
+    h2_tally(&server_of(session)->h2_connections, 1);
     return session;
 }
 
@@ -41,6 +42,7 @@ void h2_connection_release(struct connection *connection)
     struct h2_session *session = connection->h2;
     if (!session)
         return;
+    h2_tally(&server_of(session)->h2_connections, -1);
     nghttp2_session_del(session->nghttp2);
     buffer_give(session->output);
     free(session);

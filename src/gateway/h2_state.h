@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nghttp2/nghttp2.h>
+#include <stdatomic.h>
 
 #include "gateway/connection.h"
 #include "gateway/http2_options.h"
@@ -88,6 +89,13 @@ struct h2_stream {
     struct exchange x;
     _Alignas(max_align_t) char block[]; /* the first of its arena */
 };
+
+/* Only the worker's own thread writes: others may read, and nothing need be locked. */
+static inline void h2_tally(_Atomic uint64_t *count, int64_t change)
+{
+    uint64_t now = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, now + (uint64_t)change, memory_order_relaxed);
+}
 
 static inline const struct http_options *h2_options(const struct h2_session *session)
 {

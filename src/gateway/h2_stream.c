@@ -387,6 +387,7 @@ struct h2_stream *h2_stream_new(struct h2_session *session, int32_t id)
     stream->body.stream = stream;
     list_push_front(&session->streams, &stream->node);
     session->stream_count++;
+    h2_tally(&server->h2_streams, 1);
     return stream;
 }
 
@@ -424,6 +425,7 @@ void h2_stream_free(struct h2_stream *stream)
         arena_release(&stream->x.arena);
     list_remove(&stream->node);
     session->stream_count--;
+    h2_tally(&stream->carrier.server->h2_streams, -1);
     if (stream->has_begun && !session->stream_count)
         connection_rest(session->connection);
     free(stream);

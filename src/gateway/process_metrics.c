@@ -80,8 +80,14 @@ static const struct metric_family pipes = {"weir_worker_pipes",
 static const struct metric_family tunnels = {
     "weir_websockets_open", "WebSockets that are open.", METRIC_GAUGE, {"worker"}, 0};
 
+static const struct metric_family h2_connections = {"weir_http2_connections",
+    "Open client connections that speak HTTP/2.", METRIC_GAUGE, {"worker"}, 0};
+static const struct metric_family h2_streams = {"weir_http2_streams",
+    "Requests under way on these, WebSockets among them.", METRIC_GAUGE, {"worker"}, 0};
+
 struct worker_series {
-    uint32_t connections, tunnels, busy, fibers, refused, pauses, buffers, pipes;
+    uint32_t connections, tunnels, h2_connections, h2_streams, busy, fibers, refused, pauses,
+        buffers, pipes;
     uint64_t busy_before, refused_before, pauses_before;
     uint32_t floods[H2_FLOOD_COUNT];
     uint64_t floods_before[H2_FLOOD_COUNT];
@@ -172,6 +178,13 @@ static void collect_log(struct process_metrics *process)
     process->log = log;
 }
 
+static void show_open(
+    const struct process_metrics *process, uint32_t series, _Atomic uint64_t *count)
+{
+    metric_set(
+        shard_of(process), series, (int64_t)atomic_load_explicit(count, memory_order_relaxed));
+}
+
 static void collect_workers(struct process_metrics *process)
 {
     struct gateway *gateway = process->gateway;
@@ -183,9 +196,10 @@ static void collect_workers(struct process_metrics *process)
             (int64_t)share_count(gateway->workers[i].member));
         metric_set(shard_of(process), series->fibers, (int64_t)counters.fibers_running);
         metric_set(shard_of(process), series->buffers, (int64_t)counters.buffers_lent);
-        metric_set(shard_of(process), series->tunnels,
-            (int64_t)atomic_load_explicit(
-                &gateway->workers[i].server.tunnels, memory_order_relaxed));
+        struct server *server = &gateway->workers[i].server;
+        show_open(process, series->tunnels, &server->tunnels);
+        show_open(process, series->h2_connections, &server->h2_connections);
+        show_open(process, series->h2_streams, &server->h2_streams);
         metric_set(shard_of(process), series->pipes, (int64_t)counters.splices_lent);
         raise_to(shard_of(process), series->refused,
             atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed) +
@@ -228,6 +242,8 @@ static void register_series(struct process_metrics *process)
         struct slice label = text_slice(&text);
         process->workers[i].connections = metrics_series(metrics, &connections, &label);
         process->workers[i].tunnels = metrics_series(metrics, &tunnels, &label);
+        process->workers[i].h2_connections = metrics_series(metrics, &h2_connections, &label);
+        process->workers[i].h2_streams = metrics_series(metrics, &h2_streams, &label);
         process->workers[i].busy = metrics_series(metrics, &busy, &label);
         process->workers[i].fibers = metrics_series(metrics, &fibers, &label);
         for (int j = 0; j < H2_FLOOD_COUNT; j++) {

@@ -109,6 +109,7 @@ def test_many_on_one_connection_beside_requests(chat):
     with Connection(gateway.address) as client:
         streams = [client.open(f"/{i}") for i in range(60)]
         assert gateway.metric("weir_websockets_open") == 60
+        assert (gateway.metric("weir_http2_connections"), gateway.metric("weir_http2_streams")) == (1, 60)
         for turn in range(3):
             for i, stream in enumerate(streams):
                 stream.send(text(b"%d/%d " % (turn, i) * (i * 20 + 1)))
@@ -118,6 +119,7 @@ def test_many_on_one_connection_beside_requests(chat):
         for stream in streams:
             stream.close()
     assert closes_of(back, 60) == [1000] * 60
+    wait_for(lambda: not gateway.metric("weir_http2_connections") + gateway.metric("weir_http2_streams"), 10, "none")
 
 
 def test_an_idle_one_wakes_up_again(chat):
