@@ -78,7 +78,7 @@ struct server {
     char date[HTTP_DATE_SIZE];
     _Atomic uint64_t tunnels; /* open now; read by the control thread, as the next */
     _Atomic uint64_t h2_connections, h2_streams; /* of HTTP/2, open now */
-    _Atomic uint64_t h2_floods[H2_FLOOD_COUNT]; /* connections ended by each; read likewise */
+    _Atomic uint64_t h2_floods[H2_FLOOD_COUNT];  /* connections ended by each; read likewise */
     _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */
 };
 
