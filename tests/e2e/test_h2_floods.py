@@ -28,7 +28,8 @@ routes:
 """ % ("z" * 60000)
 
 REQUESTS = 3000
-ATTACKERS, CONNECTIONS, STREAMS = 3, 20, 128  # connections of those attackers that hold some
+# Connections of those attackers that hold some. TSan takes a fiber for a thread, and has an end to those.
+ATTACKERS, CONNECTIONS, STREAMS = 3, 5 if SANITIZED else 20, 128
 MEMORY = ATTACKERS * CONNECTIONS * STREAMS * (24 << 10)  # bytes more than in peace, generously, for all that is held
 
 pytestmark = pytest.mark.skipif(not shutil.which("h2load"), reason="needs h2load")
@@ -188,6 +189,6 @@ def test_others_are_served(stage, name):
         took = call(gateway, gateway.folder)
         most = gateway.memory()
     print(f"{name}: p99 {took * 1000:.2f} ms, in peace {peace * 1000:.2f} ms; {(most - memory) >> 10} KiB more")
-    assert took < max(100 * peace, 1), "others wait for the flood"
+    assert SANITIZED or took < max(100 * peace, 1), "others wait for the flood"
     assert SANITIZED or most < memory + MEMORY, (most, memory)
     wait_for(lambda: gateway.metric("weir_client_connections") <= 1, 20, "the end of the attackers")

@@ -89,9 +89,9 @@ def test_tickets(secure, authority, tmp_path, version):
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_a_session_ends_with_its_certificate(secure, authority, version):
     """What a client showed when its session began counts as long as it is good, and no longer."""
+    gateway = secure(pair(authority.issue("localhost"), **{"client-cert": "required", "ca": authority.file}))
     until = now() + datetime.timedelta(seconds=4)
     shown = authority.issue(client=True, subject="alice", end=until)
-    gateway = secure(pair(authority.issue("localhost"), **{"client-cert": "required", "ca": authority.file}))
     context, session = authority.context(shown, maximum_version=version), None
     for _ in range(2):
         with SecureConnection(gateway.secure, context, session=session) as connection:
@@ -102,6 +102,7 @@ def test_a_session_ends_with_its_certificate(secure, authority, version):
     with pytest.raises((ssl.SSLError, ConnectionError, EOFError, AssertionError)):
         with SecureConnection(gateway.secure, context, session=session) as connection:
             connection.request("GET", "/who")
+    gateway.log_lines(3)  # what is logged has been counted
     assert gateway.metric(FAILURES, reason="tls-certificate") == 1
 
 
