@@ -2,6 +2,7 @@
 they do in peace, memory stays bounded, and each flood is counted."""
 
 import contextlib
+import os
 import re
 import shutil
 import socket
@@ -28,8 +29,7 @@ routes:
 """ % ("z" * 60000)
 
 REQUESTS = 3000
-# Connections of those attackers that hold some. TSan takes a fiber for a thread, and has an end to those.
-ATTACKERS, CONNECTIONS, STREAMS = 3, 5 if SANITIZED else 20, 128
+ATTACKERS, CONNECTIONS, STREAMS = 3, 20, 128  # connections of those attackers that hold some
 MEMORY = ATTACKERS * CONNECTIONS * STREAMS * (24 << 10)  # bytes more than in peace, generously, for all that is held
 
 pytestmark = pytest.mark.skipif(not shutil.which("h2load"), reason="needs h2load")
@@ -180,6 +180,8 @@ def stage(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [*AT_ONCE, *SLOWLY])
 def test_others_are_served(stage, name):
+    if name in SLOWLY and os.environ.get("WEIR_BUILD") == "tsan":
+        pytest.skip("TSan takes each fiber for a thread, and has not as many as there are streams")
     gateway, peace, memory = stage
     kind, attack = {**AT_ONCE, **SLOWLY}[name]
     before = gateway.metric("weir_http2_floods_total", kind=kind)
