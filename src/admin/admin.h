@@ -6,8 +6,7 @@
  * busy the workers are, it answers, and however slow its clients are, no worker notices.
  *
  *     GET  /livez  /readyz  /metrics  /v1/status  /v1/config      anywhere
- *     POST /v1/reload  /v1/endpoints  /v1/log/reopen  /v1/upgrade  /v1/hand-over   the control
- * socket
+ *     POST /v1/reload  /v1/endpoints  /v1/log/reopen  /v1/upgrade  /v1/hand-over   by the socket
  *
  * To add one: a function and a line in the table of admin.c. */
 #pragma once
