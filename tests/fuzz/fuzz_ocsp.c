@@ -51,11 +51,12 @@ static struct tls_identity *make_identity(void)
 /* Nobody here has signed a word of it. */
 static void read_answer(struct slice answer)
 {
-    struct tls_identity *identity = make_identity();
+    static struct tls_identity *identity; /* made once: keys take long */
     int64_t until = -1;
+    if (!identity)
+        identity = make_identity();
     enum status e = tls_identity_staple(identity, answer, &until);
     must((e == INVALID || answer.size == 0) && until == -1);
-    tls_identity_unref(identity);
 }
 
 static void read_url(struct slice url)
