@@ -1,36 +1,32 @@
 /* One after the other. While all weights are the same that is a number that counts up; else the
  * turns are weighted. Each worker begins at a place of its own, so that workers do not march in
  * step. */
-#include "balance/weighted_round_robin.h"
+#include "balance/turns.h"
 
 struct round_robin {
     uint32_t next;
-    bool has_begun, is_weighted;
-    int64_t credits[];
+    struct turn turns[];
 };
 
-static void build(void *state, const struct candidate *candidates, uint32_t count)
+static void begin(void *state, const struct group *group, uint64_t seed)
 {
-    struct round_robin *turn = state;
-    for (uint32_t i = 1; i < count; i++)
-        if (candidates[i].weight != candidates[0].weight)
-            turn->is_weighted = true;
+    struct round_robin *robin = state;
+    robin->next = group->count ? (uint32_t)(seed % group->count) : 0;
+    turns_begin(robin->turns, group, seed);
 }
 
 static uint32_t pick_next(void *state, const struct pick *pick)
 {
-    struct round_robin *turn = state;
-    if (turn->is_weighted)
-        return weighted_round_robin_pick(turn->credits, pick);
-    if (!turn->has_begun && pick->count > 0)
-        turn->next = (uint32_t)random_below(pick->random, pick->count);
-    turn->has_begun = true;
-    for (uint32_t tries = 0, i = turn->next; tries < pick->count; tries++, i++) {
-        if (i >= pick->count)
+    struct round_robin *robin = state;
+    const struct group *group = pick->group;
+    if (group->is_weighted)
+        return turns_pick(robin->turns, pick, turn_stride_by_weight);
+    for (uint32_t tries = 0, i = robin->next; tries < group->count; tries++, i++) {
+        if (i >= group->count)
             i = 0;
-        if (!candidate_is_usable(pick, i))
+        if (!candidate_will_do(pick, i))
             continue;
-        turn->next = i + 1;
+        robin->next = i + 1;
         return i;
     }
     return PICK_NONE;
@@ -40,7 +36,7 @@ const struct balancer_type round_robin_balancer = {
     .name = "round-robin",
     .help = "One after the other; in proportion to the weights where they differ.",
     .state_size = sizeof(struct round_robin),
-    .state_per_candidate = sizeof(int64_t),
-    .build = build,
+    .state_per_candidate = sizeof(struct turn),
+    .begin = begin,
     .pick = pick_next,
 };

@@ -6,7 +6,6 @@
 #include "service/connect.h"
 
 #define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
-#define TRIES_MAX   3 /* of one request that no endpoint has seen, or may see again */
 
 /* --- the endpoint */
 
@@ -41,12 +40,12 @@ static void leave_endpoint(struct call *call)
 static enum status choose(struct call *call)
 {
     const struct endpoint_set *set = call->view->set;
-    struct pick pick = {.candidates = set->candidates,
-        .count = set->count,
-        .random = loop_random(),
+    struct pick pick = {.random = loop_random(),
+        .hash = call->hash,
+        .now = loop_now(),
         .tried = call->tried,
-        .hash = hash_of(call)};
-    uint32_t index = call->service->options->balance.type->pick(call->view->balance, &pick);
+        .tried_count = call->tried_count};
+    uint32_t index = view_pick(call->view, &pick);
     if (index != PICK_NONE)
         return use_endpoint(call, index);
     return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
@@ -211,6 +210,7 @@ static void count_retry(struct call *call)
 static enum status try_until_answered(struct call *call)
 {
     bool only_new = false;
+    call->hash = hash_of(call);
     enum status e = choose(call);
     for (int tries = 1; !e; tries++) {
         e = try_once(call, only_new);
@@ -226,10 +226,8 @@ static enum status try_until_answered(struct call *call)
         only_new = again_here;
         if (!again_here) {
             leave_endpoint(call);
-            if (call->index < 64)
-                call->tried |= (uint64_t)1 << call->index;
-            enum status none = call->index < 64 ? choose(call) : NO_ENDPOINT;
-            if (none)
+            call->tried[call->tried_count++] = call->index;
+            if (choose(call))
                 return e;
         }
         count_retry(call);

@@ -12,6 +12,8 @@
 #include "service/service_state.h"
 #include "service/transport.h"
 
+#define TRIES_MAX 3 /* of one request that no endpoint has seen, or may see again */
+
 /* The body of the answer: reads what the transport brings, and gives that up at the end. */
 struct answer {
     struct body body;
@@ -60,8 +62,10 @@ struct call {
     struct h2_call *stream;            /* of transport_h2: in the arena; ended before the call */
     bool is_on_old;                    /* the connection had carried requests before */
     instant began;                     /* this try */
-    uint64_t tried;                    /* places in the view that failed */
-    bool is_counted;                   /* in the endpoint's requests in flight */
+    uint64_t hash;                     /* of the balancer's key */
+    uint32_t tried[TRIES_MAX];         /* places in the view that failed */
+    uint32_t tried_count;
+    bool is_counted; /* in the endpoint's requests in flight */
     struct http_response response;
     struct h1_framing framing; /* of the answer */
     struct upload upload;

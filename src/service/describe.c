@@ -92,7 +92,7 @@ static uint64_t count_idle(const struct endpoint *endpoint)
 }
 
 static void write_endpoint(
-    struct json_writer *w, struct endpoint *endpoint, const struct candidate *candidate)
+    struct json_writer *w, struct endpoint *endpoint, const struct slate_member *member)
 {
     const struct load *load = &endpoint->load;
     uint64_t latency = atomic_load_explicit(&load->latency, memory_order_relaxed);
@@ -102,7 +102,7 @@ static void write_endpoint(
     json_write_key(w, SLICE("state"));
     json_write_string(w, slice_of_text(state_of(endpoint)));
     write_since(w, endpoint, slice_of_text(state_of(endpoint)));
-    write_number(w, "weight", candidate->weight);
+    write_number(w, "weight", member->candidate.weight);
     write_number(w, "in_flight", read_number(&load->in_flight));
     write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
     write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
@@ -131,7 +131,7 @@ void service_describe(const struct service *service, struct json_writer *w)
     json_write_key(w, SLICE("endpoints"));
     json_write_array(w);
     for (uint32_t i = 0; i < set->count; i++)
-        write_endpoint(w, set->endpoints[i], &set->candidates[i]);
+        write_endpoint(w, set->endpoints[i], &set->members[i]);
     json_write_array_end(w);
     json_write_object_end(w);
 }

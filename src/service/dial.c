@@ -4,8 +4,6 @@
 #include "run/loop.h"
 #include "service/connect.h"
 
-#define TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
-
 /* Expressions are asked of an exchange: one in which nothing is known but who calls. */
 static uint64_t hash_of(const struct expression *key, const struct dial_caller *caller)
 {
@@ -34,12 +32,12 @@ void dial_begin(struct dial *dial, const struct service *service, unsigned worke
 enum status dial_choose(struct dial *dial)
 {
     const struct endpoint_set *set = dial->view->set;
-    struct pick pick = {.candidates = set->candidates,
-        .count = set->count,
-        .random = loop_random(),
+    struct pick pick = {.random = loop_random(),
+        .hash = dial->hash,
+        .now = loop_now(),
         .tried = dial->tried,
-        .hash = dial->hash};
-    uint32_t index = dial->service->options->balance.type->pick(dial->view->balance, &pick);
+        .tried_count = dial->tried_count};
+    uint32_t index = view_pick(dial->view, &pick);
     if (index == PICK_NONE)
         return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
     dial->index = index;
@@ -59,8 +57,8 @@ void dial_leave(struct dial *dial)
     if (dial->is_open)
         atomic_fetch_sub(&load->open, 1);
     atomic_fetch_sub_explicit(&load->in_flight, 1, memory_order_relaxed);
-    if (dial->index < 64)
-        dial->tried |= (uint64_t)1 << dial->index;
+    if (dial->tried_count < DIAL_TRIES_MAX)
+        dial->tried[dial->tried_count++] = dial->index;
     dial->is_open = false;
     dial->endpoint = NULL;
 }
@@ -137,7 +135,7 @@ enum status dial_connect(struct dial *dial, instant deadline, struct stream **re
         if (connect_is_failure(e))
             dial_failed(dial, e);
         bool may_go_on = connect_is_failure(e) || e == UPSTREAM_CONNECTIONS;
-        if (!may_go_on || dial->tries == TRIES_MAX || dial->index >= 64)
+        if (!may_go_on || dial->tries == DIAL_TRIES_MAX)
             return e;
         dial_leave(dial);
         if (dial_choose(dial))

@@ -15,6 +15,8 @@
 #include "service/mark.h"
 #include "service/service_state.h"
 
+#define DIAL_TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
+
 /* For whom. */
 struct dial_caller {
     const struct address *client;
@@ -25,15 +27,16 @@ struct dial_caller {
 struct dial {
     const struct service *service;
     unsigned worker;
-    uint32_t tries;            /* endpoints that were asked */
-    struct view *view;         /* in use until the end: keeps the endpoint and its texts */
-    struct endpoint *endpoint; /* the chosen one, or NULL */
-    struct slice text;         /* of the newest that was chosen; as long as the view */
-    uint32_t index;            /* its place in the view */
-    uint64_t tried;            /* places in the view that are not to be chosen again */
-    uint64_t hash;             /* of the balancer's key */
-    struct slice first;        /* what the caller wants to be sent */
-    bool is_open;              /* counted among the endpoint's connections */
+    uint32_t tries;                 /* endpoints that were asked */
+    struct view *view;              /* in use until the end: keeps the endpoint and its texts */
+    struct endpoint *endpoint;      /* the chosen one, or NULL */
+    struct slice text;              /* of the newest that was chosen; as long as the view */
+    uint32_t index;                 /* its place in the view */
+    uint32_t tried[DIAL_TRIES_MAX]; /* places in the view that are not to be chosen again */
+    uint32_t tried_count;
+    uint64_t hash; /* of the balancer's key */
+    struct slice first;             /* what the caller wants to be sent */
+    bool is_open;  /* counted among the endpoint's connections */
 };
 
 /* On the worker's thread, as everything here. */

@@ -30,6 +30,7 @@ struct endpoint_entry {
 struct endpoint_recipe {
     struct service_plane *plane;
     const struct endpoint_key *key;
+    bool is_new; /* it was made by this */
 };
 
 static struct slice copy_slice(struct slice s)
@@ -98,7 +99,7 @@ static struct endpoint *make(const struct endpoint_recipe *recipe)
 static enum status init_entry(void *object, void *context)
 {
     struct endpoint_entry *entry = object;
-    const struct endpoint_recipe *recipe = context;
+    struct endpoint_recipe *recipe = context;
     struct service_plane *plane = recipe->plane;
     struct endpoint *endpoint = make(recipe);
     if (!endpoint)
@@ -112,6 +113,7 @@ static enum status init_entry(void *object, void *context)
     plane->endpoint_count++;
     pthread_mutex_unlock(&plane->mutex);
     entry->endpoint = endpoint;
+    recipe->is_new = true;
     return OK;
 }
 
@@ -155,10 +157,10 @@ static struct slice registry_name(char *room, size_t size, const struct endpoint
     return name.failed ? SLICE_NONE : text_slice(&name);
 }
 
-enum status endpoint_obtain(
-    struct service_plane *plane, const struct endpoint_key *key, struct endpoint_entry **ret_entry)
+enum status endpoint_obtain(struct service_plane *plane, const struct endpoint_key *key,
+    struct endpoint_entry **ret_entry, bool *ret_is_new)
 {
-    struct endpoint_recipe recipe = {plane, key};
+    struct endpoint_recipe recipe = {.plane = plane, .key = key};
     char room[1024];
     struct slice name = registry_name(room, sizeof room, key);
     void *object;
@@ -166,9 +168,11 @@ enum status endpoint_obtain(
         return TOO_LARGE;
     enum status e =
         registry_obtain(plane->options.registry, &endpoint_kind, name, &recipe, &object);
-    if (!e)
-        *ret_entry = object;
-    return e;
+    if (e)
+        return e;
+    *ret_entry = object;
+    *ret_is_new = recipe.is_new;
+    return OK;
 }
 
 struct endpoint *endpoint_of(struct endpoint_entry *entry)
@@ -232,11 +236,16 @@ void endpoint_note_once(struct endpoint *endpoint, const char *text)
 void endpoint_show_reasons(struct endpoint *endpoint)
 {
     uint32_t reasons = atomic_load(&endpoint->reasons);
-    if (reasons & DOWN_FORGIVEN)
+    bool is_forgiven = reasons & DOWN_FORGIVEN;
+    if (is_forgiven)
         reasons &= ~(uint32_t)DOWN_FORGIVABLE;
     reasons &= ~(uint32_t)DOWN_FORGIVEN;
-    if (atomic_load_explicit(&endpoint->load.is_down, memory_order_relaxed) != reasons)
-        atomic_store(&endpoint->load.is_down, reasons);
+    if (atomic_load_explicit(&endpoint->load.is_down, memory_order_relaxed) == reasons)
+        return;
+    if (!reasons && !is_forgiven) /* it begins slowly, if it is to */
+        atomic_store_explicit(&endpoint->load.risen, clock_now(), memory_order_relaxed);
+    atomic_store(&endpoint->load.is_down, reasons);
+    atomic_fetch_add_explicit(&endpoint->plane->change, 1, memory_order_relaxed);
 }
 
 bool endpoint_set_down(struct endpoint *endpoint, uint32_t reason, bool is_down)

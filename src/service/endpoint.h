@@ -78,8 +78,8 @@ struct endpoint_key {
 
 /* The endpoint with that key, kept once more: made if it is new. On the control
  * thread. The entry is given back with endpoint_drop. */
-enum status endpoint_obtain(
-    struct service_plane *plane, const struct endpoint_key *key, struct endpoint_entry **ret_entry);
+enum status endpoint_obtain(struct service_plane *plane, const struct endpoint_key *key,
+    struct endpoint_entry **ret_entry, bool *ret_is_new);
 struct endpoint *endpoint_of(struct endpoint_entry *entry);
 void endpoint_drop(struct endpoint_entry *entry);
 

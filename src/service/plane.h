@@ -20,6 +20,7 @@ struct service_plane {
     struct list endpoints;           /* guarded: all that still have memory */
     _Atomic uint32_t endpoint_count; /* of them */
     bool *has_left;                  /* owned; guarded: by worker */
+    _Atomic uint32_t change;         /* moves when an endpoint goes up or down */
 
     /* Of the control thread alone. */
     struct list rosters;                 /* all that still have memory */

@@ -1,141 +1,22 @@
 #include "service/roster.h"
 
+#include "run/loop.h"
 #include "service/check.h"
 #include "service/name_watch.h"
-#include "service/service_tls.h"
 
 #include <stdlib.h>
-
-/* --- sets */
-
-static void set_free(struct endpoint_set *set)
-{
-    for (uint32_t i = 0; i < set->count; i++)
-        endpoint_drop(set->entries[i]);
-    free(set->entries);
-    free(set->endpoints);
-    free(set->candidates);
-    free(set);
-}
-
-static struct endpoint_set *set_new(size_t capacity)
-{
-    struct endpoint_set *set = calloc(1, sizeof *set);
-    if (!set)
-        return NULL;
-    set->entries = calloc(capacity + 1, sizeof *set->entries);
-    set->endpoints = calloc(capacity + 1, sizeof *set->endpoints);
-    set->candidates = calloc(capacity + 1, sizeof *set->candidates);
-    if (set->entries && set->endpoints && set->candidates)
-        return set;
-    set_free(set);
-    return NULL;
-}
-
-/* An address that occurs twice (two names for it) is one endpoint with the weights of both. */
-static enum status set_add(struct endpoint_set *set, const struct roster *roster,
-    const struct endpoint_key *key, int64_t weight)
-{
-    struct endpoint_entry *entry;
-    enum status e = endpoint_obtain(roster->plane, key, &entry);
-    if (e)
-        return e;
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->entries[i] != entry)
-            continue;
-        set->candidates[i].weight += (uint32_t)weight;
-        endpoint_drop(entry);
-        return OK;
-    }
-    uint32_t i = set->count++;
-    set->entries[i] = entry;
-    set->endpoints[i] = endpoint_of(entry);
-    set->candidates[i] = (struct candidate){&set->endpoints[i]->load, (uint32_t)weight};
-    return OK;
-}
-
-static enum status set_add_resolved(struct endpoint_set *set, const struct roster *roster,
-    struct endpoint_key *key, const struct address *addresses, size_t count, int64_t weight)
-{
-    enum status e = OK;
-    for (size_t i = 0; !e && i < count; i++) {
-        char room[ADDRESS_TEXT_MAX];
-        struct text text = text_fixed(room, sizeof room);
-        address_format(&addresses[i], &text);
-        key->text = text_slice(&text);
-        key->address = &addresses[i];
-        e = set_add(set, roster, key, weight);
-    }
-    return e;
-}
-
-static size_t count_addresses(const struct roster *roster, enum status *ret_trouble)
-{
-    const struct endpoint_options *items = roster->options->at.items;
-    const struct address *addresses;
-    size_t total = 0;
-    *ret_trouble = OK;
-    for (size_t i = 0; i < roster->options->at.count; i++) {
-        size_t count = 1;
-        enum status e = OK;
-        if (items[i].at.name.size)
-            e = name_watch_look(roster, items[i].at.name, items[i].at.port, &addresses, &count);
-        if (e)
-            *ret_trouble = e;
-        total += count;
-    }
-    return total;
-}
-
-/* The endpoints as they are known now. */
-static enum status set_build(struct roster *roster, struct endpoint_set **ret_set)
-{
-    enum status trouble;
-    struct endpoint_set *set = set_new(count_addresses(roster, &trouble));
-    if (!set)
-        return NO_MEMORY;
-    set->trouble = trouble;
-    const struct endpoint_options *items = roster->options->at.items;
-    enum status e = OK;
-    for (size_t i = 0; !e && i < roster->options->at.count; i++) {
-        const struct endpoint_place *at = &items[i].at;
-        const struct address *addresses = &at->address;
-        size_t count = 1;
-        if (!at->text.size) /* it could not be read; who reads the options has complained */
-            continue;
-        char room[ADDRESS_TEXT_MAX];
-        struct endpoint_key key = {.service_name = roster->service_name,
-            .text = at->text,
-            .tls_name = service_tls_name(roster->options, at, room),
-            .address = addresses};
-        if (at->name.size) {
-            (void)name_watch_look(roster, at->name, at->port, &addresses, &count);
-            e = set_add_resolved(set, roster, &key, addresses, count, items[i].weight);
-        } else {
-            e = set_add(set, roster, &key, items[i].weight);
-        }
-    }
-    if (e) {
-        set_free(set);
-        return e;
-    }
-    *ret_set = set;
-    return OK;
-}
 
 /* --- views */
 
 static struct view *view_new(struct roster *roster, struct endpoint_set *set, unsigned worker)
 {
-    const struct balancer_type *type = roster->options->balance.type;
-    struct view *view = calloc(1, sizeof *view + balancer_state_size(type, set->count));
+    struct view *view = calloc(1, sizeof *view + set->state_size);
     if (!view)
         return NULL;
     view->roster = roster;
     view->set = set;
     view->worker = worker;
-    if (type->build)
-        type->build(view->balance, set->candidates, set->count);
+    endpoint_set_begin(set, view->balance, loop_random());
     set->users++;
     list_push_back(&roster->views, &view->node);
     return view;
@@ -147,7 +28,7 @@ static void view_free(struct view *view)
     list_remove(&view->node);
     free(view);
     if (--set->users == 0)
-        set_free(set);
+        endpoint_set_free(set);
 }
 
 /* On the control thread: the last message of a roster that has been retired ends it. */
@@ -192,7 +73,7 @@ static enum status watch_names(struct roster *roster)
 static enum status make_first_views(struct roster *roster)
 {
     struct endpoint_set *set;
-    enum status e = set_build(roster, &set);
+    enum status e = endpoint_set_build(roster, &set);
     if (e)
         return e;
     set->users++; /* while views are being made */
@@ -201,7 +82,7 @@ static enum status make_first_views(struct roster *roster)
         e = roster->current[i] ? OK : NO_MEMORY;
     }
     if (--set->users == 0)
-        set_free(set);
+        endpoint_set_free(set);
     return e;
 }
 
@@ -241,7 +122,7 @@ static void show_control(struct roster *roster, struct endpoint_set *set)
 void roster_update(struct roster *roster)
 {
     struct endpoint_set *set;
-    if (set_build(roster, &set))
+    if (endpoint_set_build(roster, &set))
         return; /* without memory the old endpoints stay */
     set->users++;
     show_control(roster, set);
@@ -258,7 +139,7 @@ void roster_update(struct roster *roster)
             view_free(view);
     }
     if (--set->users == 0)
-        set_free(set);
+        endpoint_set_free(set);
 }
 
 void roster_retire(struct roster *roster)

@@ -7,18 +7,7 @@
  * threads. */
 #pragma once
 
-#include "service/endpoint.h"
-
-/* The endpoints of one moment; does not change. */
-struct endpoint_set {
-    uint32_t users; /* views; of the control thread */
-    uint32_t count;
-    enum status trouble; /* with a name: why it was not resolved (UPSTREAM_DNS…), INCOMPLETE: not
-                            yet; else OK */
-    struct endpoint_entry **entries; /* owned, counted */
-    struct endpoint **endpoints;     /* owned array, borrowed items */
-    struct candidate *candidates;    /* owned */
-};
+#include "service/endpoint_set.h"
 
 /* One worker's. */
 struct view {
@@ -29,7 +18,7 @@ struct view {
     bool is_old;   /* a newer one has come; of the worker, as what follows */
     uint32_t uses; /* requests */
     struct message message;
-    _Alignas(16) char balance[]; /* the balancer's state */
+    _Alignas(16) char balance[]; /* the state of each of the set's slates */
 };
 
 struct roster {
@@ -74,6 +63,14 @@ static inline struct view *roster_use(const struct roster *roster, unsigned work
     struct view *view = roster->current[worker];
     view->uses++;
     return view;
+}
+
+/* An endpoint's place in the view's set that will do for what `pick` says (slate.h), or PICK_NONE.
+ */
+static inline uint32_t view_pick(struct view *view, struct pick *pick)
+{
+    const struct set_slate *one = &view->set->slates[0];
+    return slate_pick(one->slate, view->balance + one->state_offset, pick);
 }
 
 void view_give_back(struct view *view);

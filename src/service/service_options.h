@@ -2,7 +2,7 @@
  * snapshot; what changes while the gateway runs is elsewhere (endpoint.h). */
 #pragma once
 
-#include "balance/balancer.h"
+#include "balance/slate.h"
 #include "config/expression.h"
 #include "run/address.h"
 #include "service/health_options.h"
@@ -22,11 +22,13 @@ struct endpoint_place {
 struct endpoint_options {
     struct endpoint_place at;
     int64_t weight;
+    struct standing standing;
 };
 
 struct balance_options {
     const struct balancer_type *type;
     const struct expression *key; /* what to hash; NULL: the type needs none */
+    struct balance_settings settings;
 };
 
 struct timeout_options { /* nanoseconds */
