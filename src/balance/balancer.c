@@ -4,14 +4,18 @@
 
 #include <math.h>
 
-#define SLOW_START_LEAST 0.1
-
-#define BALANCER(name)   extern const struct balancer_type name##_balancer;
+#define BALANCER(name, word) extern const struct balancer_type name##_balancer;
 #include "balance/balancers.def"
 #undef BALANCER
 
 const struct balancer_type *const balancer_types[] = {
-#define BALANCER(name) &name##_balancer,
+#define BALANCER(name, word) &name##_balancer,
+#include "balance/balancers.def"
+#undef BALANCER
+    NULL};
+
+const char *const balancer_names[] = {
+#define BALANCER(name, word) word,
 #include "balance/balancers.def"
 #undef BALANCER
     NULL};
@@ -23,6 +27,8 @@ const struct balancer_type *balancer_type_of(struct slice name)
             return balancer_types[i];
     return NULL;
 }
+
+#define SLOW_START_LEAST 0.1
 
 static bool was_tried(const struct pick *pick, uint32_t place)
 {

@@ -105,6 +105,9 @@ struct balancer_type {
 /* All of balancers.def, ends with NULL. */
 extern const struct balancer_type *const balancer_types[];
 
+/* Their names in the same order. */
+extern const char *const balancer_names[];
+
 /* NULL when there is none of that name. */
 const struct balancer_type *balancer_type_of(struct slice name);
 

@@ -87,6 +87,15 @@ enum status draw_table_new(const struct group *group, struct draw_table **ret_ta
     return OK;
 }
 
+enum status draw_build(const struct group *group, void **ret_table)
+{
+    struct draw_table *table;
+    enum status e = draw_table_new(group, &table);
+    if (!e)
+        *ret_table = table;
+    return e;
+}
+
 uint32_t draw_by_weight(const struct draw_table *table, struct random *random)
 {
     if (!table->count)

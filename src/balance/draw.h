@@ -14,5 +14,8 @@ uint32_t draw_any(const struct pick *pick);
 struct draw_table;
 enum status draw_table_new(const struct group *group, struct draw_table **ret_table);
 
+/* The same as a `build` of a balancer whose table it is, released by free. */
+enum status draw_build(const struct group *group, void **ret_table);
+
 /* Whoever has weight: may be down. PICK_NONE when nobody has. */
 uint32_t draw_by_weight(const struct draw_table *table, struct random *random);

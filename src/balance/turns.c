@@ -23,6 +23,18 @@ static void sift_down(struct turn *turns, uint32_t count, uint32_t at)
     turns[at] = moved;
 }
 
+void turns_order(struct turn *turns, uint32_t count)
+{
+    for (uint32_t i = count / 2; i-- > 0;)
+        sift_down(turns, count, i);
+}
+
+void turns_advance(struct turn *turns, uint32_t count, double stride)
+{
+    turns[0].due += (uint64_t)stride;
+    sift_down(turns, count, 0);
+}
+
 double turn_stride_by_weight(const struct group *group, uint32_t index)
 {
     return TURN_STRIDE / group->candidates[index].weight;
@@ -35,8 +47,7 @@ void turns_begin(struct turn *turns, const struct group *group, uint64_t seed)
         double part = mix_share(seed + i * 0x9e3779b97f4a7c15u); /* golden ratios: far apart */
         turns[i] = (struct turn){(uint64_t)(part * stride), i};
     }
-    for (uint32_t i = group->count / 2; i-- > 0;)
-        sift_down(turns, group->count, i);
+    turns_order(turns, group->count);
 }
 
 /* Who is down goes behind the lightest of those who are up, so that a heavy one is not met again
@@ -47,8 +58,7 @@ uint32_t turns_pick(struct turn *turns, const struct pick *pick, turn_stride *st
     for (uint32_t tries = 0; tries < 2 * group->count; tries++) {
         uint32_t index = turns[0].index;
         bool is_up = candidate_is_up(&group->candidates[index]);
-        turns[0].due += (uint64_t)(is_up ? stride(group, index) : TURN_STRIDE);
-        sift_down(turns, group->count, 0);
+        turns_advance(turns, group->count, is_up ? stride(group, index) : TURN_STRIDE);
         if (is_up && candidate_will_do(pick, index))
             return index;
     }

@@ -20,7 +20,13 @@ typedef double turn_stride(const struct group *group, uint32_t index);
 /* In inverse proportion to the weight. */
 turn_stride turn_stride_by_weight;
 
-/* `turns` has one for each candidate: a heap, the soonest first. */
+/* Puts turns in order: a heap, the soonest first. */
+void turns_order(struct turn *turns, uint32_t count);
+
+/* Moves the first one on by a stride. */
+void turns_advance(struct turn *turns, uint32_t count, double stride);
+
+/* `turns` has one for each candidate. */
 void turns_begin(struct turn *turns, const struct group *group, uint64_t seed);
 
 uint32_t turns_pick(struct turn *turns, const struct pick *pick, turn_stride *stride);

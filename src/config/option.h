@@ -27,7 +27,7 @@ enum option_kind {
     OPTION_SIZE,       /* int64_t bytes: "10MiB", "64KiB", "512B", "1MB" */
     OPTION_DURATION,   /* int64_t nanoseconds: "250ms", "5s", "1m30s", "2h" */
     OPTION_RATE,       /* struct rate: "100/min", "5/s", "1000/h", "3/10s" */
-    OPTION_SHARE,      /* double 0 to 1: "20%", "0.5%" */
+    OPTION_SHARE,      /* double 0 to 1: "20%", "0.5%"; beyond when `maximum` is above 100 */
     OPTION_TEXT,       /* struct slice */
     OPTION_CHOICE,     /* int: the index in `choices` */
     OPTION_PATTERN,    /* struct pattern *: a regular expression (PCRE2) */

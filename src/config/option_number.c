@@ -30,7 +30,8 @@ enum status option_number_read(
     case OPTION_RATE:
         return unit_parse_rate(text, ret_value, ret_problem);
     case OPTION_SHARE:
-        return unit_parse_share(text, ret_value, ret_problem);
+        return option->maximum > 100 ? unit_parse_percent(text, ret_value, ret_problem)
+                                     : unit_parse_share(text, ret_value, ret_problem);
     default:
         return read_integer(text, ret_value, ret_problem);
     }

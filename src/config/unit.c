@@ -182,7 +182,7 @@ enum status unit_parse_rate(struct slice text, struct rate *ret_rate, const char
     return OK;
 }
 
-enum status unit_parse_share(struct slice text, double *ret_share, const char **ret_problem)
+enum status unit_parse_percent(struct slice text, double *ret_share, const char **ret_problem)
 {
     static const char form[] = "a share is a number of percent: 20%, 0.5%";
     int64_t value, scale;
@@ -193,11 +193,19 @@ enum status unit_parse_share(struct slice text, double *ret_share, const char **
         return fail("a share needs its percent sign: 20%, 0.5%", ret_problem);
     if (!slice_equal(text, SLICE("%")))
         return fail(form, ret_problem);
-    double share = (double)value / (double)scale / 100;
-    if (share > 1)
-        return fail("a share is at most 100%", ret_problem);
-    *ret_share = share;
+    *ret_share = (double)value / (double)scale / 100;
     return OK;
+}
+
+enum status unit_parse_share(struct slice text, double *ret_share, const char **ret_problem)
+{
+    double share;
+    enum status e = unit_parse_percent(text, &share, ret_problem);
+    if (!e && share > 1)
+        return fail("a share is at most 100%", ret_problem);
+    if (!e)
+        *ret_share = share;
+    return e;
 }
 
 void unit_format_duration(int64_t nanoseconds, struct text *text)

@@ -17,6 +17,8 @@ enum status unit_parse_size(struct slice text, int64_t *ret_bytes, const char **
 enum status unit_parse_rate(struct slice text, struct rate *ret_rate, const char **ret_problem);
 
 /* "20%", "0.5%", at most "100%". */
+enum status unit_parse_percent(
+    struct slice text, double *ret_share, const char **ret_problem); /* 125% too */
 enum status unit_parse_share(struct slice text, double *ret_share, const char **ret_problem);
 
 /* In the shortest exact form: "1m30s", "10MiB", "100/min", "20%"; each reads back as the same

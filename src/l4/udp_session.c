@@ -201,7 +201,7 @@ static enum status connect_with_room(struct udp_session *session)
         return e;
     udp_session_end(victim, SESSION_EVICTED);
     dial_leave(&session->dial);
-    session->dial.tried_count = 0;
+    session->dial.choice.tried_count = 0;
     e = connect_session(session);
     return e == IO_ERROR ? OVERLOADED : e;
 }

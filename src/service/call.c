@@ -1,20 +1,13 @@
 #include "service/call.h"
 
-#include "base/hash.h"
-#include "run/proxy_header.h"
 #include "run/loop.h"
+#include "run/proxy_header.h"
 #include "service/connect.h"
 
 #define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
+#define TRIES_MAX   CHOICE_TRIES_MAX
 
 /* --- the endpoint */
-
-static uint64_t hash_of(const struct call *call)
-{
-    const struct expression *key = call->service->options->balance.key;
-    struct slice text = key ? expression_text(key, call->x) : SLICE_NONE;
-    return text.data ? hash_bytes(text) : 0;
-}
 
 static enum status use_endpoint(struct call *call, uint32_t index)
 {
@@ -40,12 +33,7 @@ static void leave_endpoint(struct call *call)
 static enum status choose(struct call *call)
 {
     const struct endpoint_set *set = call->view->set;
-    struct pick pick = {.random = loop_random(),
-        .hash = call->hash,
-        .now = loop_now(),
-        .tried = call->tried,
-        .tried_count = call->tried_count};
-    uint32_t index = view_pick(call->view, &pick);
+    uint32_t index = choice_pick(&call->choice, call->service, call->view);
     if (index != PICK_NONE)
         return use_endpoint(call, index);
     return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
@@ -103,9 +91,12 @@ static void count_answer(struct call *call)
 {
     const struct service *service = call->service;
     int64_t took = loop_now() - call->began;
-    mark_answered(call->endpoint, took);
     metric_observe(
         plane_shard(service->plane, call->x->worker), call->endpoint->duration_series, took);
+    if (call->response.status < 500)
+        mark_answered(call->endpoint, took);
+    else
+        mark_slow(call->endpoint, took);
     if (is_gateway_failure(call->response.status))
         mark_failed(call->view, call->index, &service->options->outlier, "status 502, 503 or 504");
     else if (call->response.status >= 500)
@@ -189,8 +180,10 @@ static bool is_endpoint_failure(enum status e)
 
 static void count_failure(struct call *call, enum status e)
 {
-    if (is_endpoint_failure(e))
+    if (is_endpoint_failure(e)) {
+        mark_slow(call->endpoint, loop_now() - call->began);
         mark_failed(call->view, call->index, &call->service->options->outlier, status_word(e));
+    }
     if (status_http(e) > 500) /* what the client did is no failure of the service */
         service_count_failure(call->service, call->x->worker, e);
 }
@@ -210,7 +203,7 @@ static void count_retry(struct call *call)
 static enum status try_until_answered(struct call *call)
 {
     bool only_new = false;
-    call->hash = hash_of(call);
+    choice_begin(&call->choice, call->service, call->x);
     enum status e = choose(call);
     for (int tries = 1; !e; tries++) {
         e = try_once(call, only_new);
@@ -226,7 +219,7 @@ static enum status try_until_answered(struct call *call)
         only_new = again_here;
         if (!again_here) {
             leave_endpoint(call);
-            call->tried[call->tried_count++] = call->index;
+            choice_exclude(&call->choice, call->index);
             if (choose(call))
                 return e;
         }
@@ -280,6 +273,8 @@ enum status service_call(const struct service *service, struct exchange *x)
     x->facts.upstream_time += took > 0 ? took : 1;
     if (!e)
         e = answer_begin(call);
+    if (!e)
+        choice_keep(&call->choice, service, x);
     if (e)
         call_finish(call, false);
     return e;

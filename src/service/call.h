@@ -7,12 +7,11 @@
  *     transport           the protocol that carries it all (transport.h) */
 #pragma once
 
+#include "service/choice.h"
 #include "service/mark.h"
 #include "service/pool_h2.h"
 #include "service/service_state.h"
 #include "service/transport.h"
-
-#define TRIES_MAX 3 /* of one request that no endpoint has seen, or may see again */
 
 /* The body of the answer: reads what the transport brings, and gives that up at the end. */
 struct answer {
@@ -62,9 +61,7 @@ struct call {
     struct h2_call *stream;            /* of transport_h2: in the arena; ended before the call */
     bool is_on_old;                    /* the connection had carried requests before */
     instant began;                     /* this try */
-    uint64_t hash;                     /* of the balancer's key */
-    uint32_t tried[TRIES_MAX];         /* places in the view that failed */
-    uint32_t tried_count;
+    struct choice choice;
     bool is_counted; /* in the endpoint's requests in flight */
     struct http_response response;
     struct h1_framing framing; /* of the answer */

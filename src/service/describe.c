@@ -121,7 +121,7 @@ void service_describe(const struct service *service, struct json_writer *w)
     json_write_key(w, SLICE("name"));
     json_write_string(w, service->name);
     json_write_key(w, SLICE("balance"));
-    json_write_string(w, slice_of_text(service->options->balance.type->name));
+    json_write_string(w, slice_of_text(service_balancer(service->options)->name));
     if (set->trouble) {
         json_write_key(w, SLICE("trouble"));
         json_write_string(w, slice_of_text(status_sentence(set->trouble)));

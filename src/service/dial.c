@@ -1,49 +1,42 @@
 #include "service/dial.h"
 
-#include "base/hash.h"
 #include "run/loop.h"
 #include "service/connect.h"
 
 /* Expressions are asked of an exchange: one in which nothing is known but who calls. */
-static uint64_t hash_of(const struct expression *key, const struct dial_caller *caller)
+static void ask_caller(struct dial *dial, const struct dial_caller *caller)
 {
-    struct exchange x = {.deadline = NEVER};
+    struct exchange x = {.deadline = NEVER, .worker = dial->worker};
     arena_init(&x.arena, 0, 64 * 1024);
     fields_init(&x.request.fields, &x.arena);
     fields_init(&x.response.fields, &x.arena);
     x.facts.listener = caller->listener;
     x.peer = x.client = *caller->client;
-    struct slice text = expression_text(key, &x);
-    uint64_t hash = text.data ? hash_bytes(text) : 0;
+    choice_begin_with(&dial->choice, dial->service, &x);
+    dial->choice.cookie = SLICE_NONE; /* there is none, and the arena goes */
     arena_release(&x.arena);
-    return hash;
 }
 
 void dial_begin(struct dial *dial, const struct service *service, unsigned worker,
     const struct dial_caller *caller)
 {
-    const struct expression *key = service->options->balance.key;
     *dial = (struct dial){.service = service, .worker = worker, .first = caller->first};
     dial->view = roster_use(service->roster, worker);
-    if (key)
-        dial->hash = hash_of(key, caller);
+    if (service->is_choosy)
+        ask_caller(dial, caller);
 }
 
 enum status dial_choose(struct dial *dial)
 {
     const struct endpoint_set *set = dial->view->set;
-    struct pick pick = {.random = loop_random(),
-        .hash = dial->hash,
-        .now = loop_now(),
-        .tried = dial->tried,
-        .tried_count = dial->tried_count};
-    uint32_t index = view_pick(dial->view, &pick);
+    uint32_t index = choice_pick(&dial->choice, dial->service, dial->view);
     if (index == PICK_NONE)
         return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
     dial->index = index;
     dial->endpoint = set->endpoints[index];
     dial->text = dial->endpoint->text;
     dial->tries++;
+    choice_settle(&dial->choice, dial->service, dial->worker);
     atomic_fetch_add_explicit(&dial->endpoint->load.in_flight, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&dial->endpoint->load.requests, 1, memory_order_relaxed);
     return OK;
@@ -57,8 +50,7 @@ void dial_leave(struct dial *dial)
     if (dial->is_open)
         atomic_fetch_sub(&load->open, 1);
     atomic_fetch_sub_explicit(&load->in_flight, 1, memory_order_relaxed);
-    if (dial->tried_count < DIAL_TRIES_MAX)
-        dial->tried[dial->tried_count++] = dial->index;
+    choice_exclude(&dial->choice, dial->index);
     dial->is_open = false;
     dial->endpoint = NULL;
 }

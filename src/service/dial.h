@@ -12,10 +12,12 @@
 #pragma once
 
 #include "run/stream.h"
+#include "service/choice.h"
 #include "service/mark.h"
 #include "service/service_state.h"
 
-#define DIAL_TRIES_MAX 3 /* endpoints that are asked in turn while none lets us connect */
+#define DIAL_TRIES_MAX \
+    CHOICE_TRIES_MAX /* endpoints that are asked in turn while none lets us connect */
 
 /* For whom. */
 struct dial_caller {
@@ -32,10 +34,8 @@ struct dial {
     struct endpoint *endpoint;      /* the chosen one, or NULL */
     struct slice text;              /* of the newest that was chosen; as long as the view */
     uint32_t index;                 /* its place in the view */
-    uint32_t tried[DIAL_TRIES_MAX]; /* places in the view that are not to be chosen again */
-    uint32_t tried_count;
-    uint64_t hash; /* of the balancer's key */
-    struct slice first;             /* what the caller wants to be sent */
+    struct choice choice;      /* what is known of who is wanted, and who failed */
+    struct slice first;        /* what the caller wants to be sent */
     bool is_open;  /* counted among the endpoint's connections */
 };
 

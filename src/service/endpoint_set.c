@@ -14,9 +14,12 @@ void endpoint_set_free(struct endpoint_set *set)
     for (uint32_t i = 0; i < set->slate_count; i++)
         slate_free(set->slates[i].slate);
     free(set->slates);
+    free(set->ids);
+    free(set->cookies);
     free(set->entries);
     free(set->endpoints);
     free(set->members);
+    free(set->labels);
     free(set);
 }
 
@@ -28,7 +31,8 @@ static struct endpoint_set *set_new(size_t capacity)
     set->entries = calloc(capacity + 1, sizeof *set->entries);
     set->endpoints = calloc(capacity + 1, sizeof *set->endpoints);
     set->members = calloc(capacity + 1, sizeof *set->members);
-    if (set->entries && set->endpoints && set->members)
+    set->labels = calloc(capacity + 1, sizeof *set->labels);
+    if (set->entries && set->endpoints && set->members && set->labels)
         return set;
     endpoint_set_free(set);
     return NULL;
@@ -41,6 +45,29 @@ struct filling {
     struct endpoint_set *set;
     uint32_t newcomers; /* endpoints that were not known before */
 };
+
+/* "region/zone", or a zone alone. Backups come behind all tiers that one can write. */
+static struct standing standing_of(const struct endpoint_options *options)
+{
+    size_t slash = slice_find(options->zone, '/');
+    struct standing standing = {
+        .tier = (uint32_t)options->tier + (options->is_backup ? 1000 : 0), .zone = options->zone};
+    if (slash < options->zone.size) {
+        standing.region = slice_head(options->zone, slash);
+        standing.zone = slice_from(options->zone, slash + 1);
+    }
+    return standing;
+}
+
+/* Which subset it belongs to. */
+static uint64_t label_of(const struct roster *roster, const struct endpoint_options *options)
+{
+    const struct subset_options *subset = &roster->options->subset;
+    for (size_t i = 0; subset->is_set && i < options->labels.count; i++)
+        if (slice_equal(options->labels.entries[i].key, subset->label))
+            return subset_id(*(const struct slice *)options->labels.entries[i].value);
+    return 0;
+}
 
 /* An address that occurs twice (two names for it) is one endpoint with the weights of both. */
 static enum status add(
@@ -63,7 +90,8 @@ static enum status add(
     f->newcomers += is_new;
     set->entries[i] = entry;
     set->endpoints[i] = endpoint_of(entry);
-    set->members[i].standing = options->standing;
+    set->members[i].standing = standing_of(options);
+    set->labels[i] = label_of(f->roster, options);
     set->members[i].candidate = (struct candidate){.load = &set->endpoints[i]->load,
         .id = hash_bytes(set->endpoints[i]->text),
         .weight = (uint32_t)options->weight,
@@ -145,27 +173,120 @@ static enum status add_all(struct roster *roster, struct endpoint_set *set)
 
 /* --- slates */
 
+uint64_t subset_id(struct slice value)
+{
+    uint64_t id = hash_bytes(value);
+    return id ? id : 1;
+}
+
 static enum status add_slate(struct endpoint_set *set, const struct slate_options *options,
-    const struct slate_member *members, uint32_t count)
+    uint64_t subset, const struct slate_member *members, uint32_t count)
 {
     struct set_slate *one = &set->slates[set->slate_count];
     enum status e = slate_new(options, members, count, &one->slate);
     if (e)
         return e;
+    one->subset = subset;
     one->state_offset = set->state_size;
     set->state_size += one->slate->state_size;
     set->slate_count++;
     return OK;
 }
 
+/* The members of one subset, among themselves. */
+static enum status add_subset(struct endpoint_set *set, const struct slate_options *options,
+    uint64_t subset, struct slate_member *room)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < set->count; i++)
+        if (set->labels[i] == subset)
+            room[count++] = set->members[i];
+    return add_slate(set, options, subset, room, count);
+}
+
+static struct slate_options slate_options_of(const struct roster *roster)
+{
+    const struct service_options *options = roster->options;
+    struct endpoint_options own = {.zone = options->zone.own};
+    struct slate_options slate = {.type = service_balancer(options),
+        .settings = options->balance.settings,
+        .rules = {.enough = options->spill,
+            .own_share = options->zone.share,
+            .zone_least = options->zone.least,
+            .at_least = (uint32_t)options->zone.at_least},
+        .own = standing_of(&own),
+        .change = &roster->plane->change};
+    slate.settings.slow_start = options->slow_start.time;
+    slate.settings.aggression = options->slow_start.aggression;
+    return slate;
+}
+
 static enum status make_slates(const struct roster *roster, struct endpoint_set *set)
 {
-    const struct balance_options *balance = &roster->options->balance;
-    struct slate_options options = {
-        .type = balance->type, .settings = balance->settings, .change = &roster->plane->change};
-    set->slates = calloc(1, sizeof *set->slates);
-    return set->slates ? add_slate(set, &options, set->members, set->count) : NO_MEMORY;
+    struct slate_options options = slate_options_of(roster);
+    struct slate_member *room = calloc((size_t)set->count + 1, sizeof *room);
+    set->slates = calloc((size_t)set->count + 1, sizeof *set->slates);
+    enum status e = room && set->slates ? OK : NO_MEMORY;
+    if (!e)
+        e = add_slate(set, &options, 0, set->members, set->count);
+    for (uint32_t i = 0; !e && i < set->count; i++)
+        if (set->labels[i] && !endpoint_set_subset(set, set->labels[i]))
+            e = add_subset(set, &options, set->labels[i], room);
+    free(room);
+    return e;
 }
+
+uint32_t endpoint_set_subset(const struct endpoint_set *set, uint64_t subset)
+{
+    for (uint32_t i = 1; i < set->slate_count; i++)
+        if (set->slates[i].subset == subset)
+            return i;
+    return 0;
+}
+
+/* --- ids */
+
+static int by_id(const void *one, const void *other)
+{
+    const struct set_id *a = one, *b = other;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static enum status make_ids(const struct roster *roster, struct endpoint_set *set)
+{
+    const struct sticky_options *sticky = &roster->options->sticky;
+    if (!sticky->is_set)
+        return OK;
+    set->ids = calloc((size_t)set->count + 1, sizeof *set->ids);
+    set->cookies = calloc((size_t)set->count + 1, sizeof *set->cookies);
+    if (!set->ids || !set->cookies)
+        return NO_MEMORY;
+    for (uint32_t i = 0; i < set->count; i++) {
+        uint64_t id = set->members[i].candidate.id;
+        set->ids[i] = (struct set_id){id, i};
+        sticky_sign(roster->plane, sticky, roster->service_name, id, set->cookies[i]);
+    }
+    qsort(set->ids, set->count, sizeof *set->ids, by_id);
+    return OK;
+}
+
+uint32_t endpoint_set_find(const struct endpoint_set *set, uint64_t id, bool is_half)
+{
+    uint32_t low = 0, high = set->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (set->ids[middle].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == set->count)
+        return PICK_NONE;
+    uint64_t found = set->ids[low].id;
+    return found == id || (is_half && found >> 32 == id >> 32) ? set->ids[low].place : PICK_NONE;
+}
+
+/* --- the whole */
 
 enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_set)
 {
@@ -177,6 +298,8 @@ enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_
     enum status e = add_all(roster, set);
     if (!e)
         e = make_slates(roster, set);
+    if (!e)
+        e = make_ids(roster, set);
     if (e) {
         endpoint_set_free(set);
         return e;

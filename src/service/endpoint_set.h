@@ -4,13 +4,21 @@
 
 #include "balance/slate.h"
 #include "service/endpoint.h"
+#include "service/sticky.h"
 
 struct roster;
 
 /* A slate, and where its state is in a worker's view. */
 struct set_slate {
+    uint64_t subset;     /* which: subset_id of the label's value; 0: all endpoints */
     struct slate *slate; /* owned */
     size_t state_offset;
+};
+
+/* Which place has an endpoint of that id. */
+struct set_id {
+    uint64_t id;
+    uint32_t place;
 };
 
 struct endpoint_set {
@@ -21,14 +29,26 @@ struct endpoint_set {
     struct endpoint_entry **entries; /* owned, counted */
     struct endpoint **endpoints;     /* owned array, borrowed items */
     struct slate_member *members;    /* owned: by place, as the two above */
+    uint64_t *labels;                /* owned: the subset of each; 0: none */
     struct set_slate *slates;        /* owned: the first of all endpoints */
     uint32_t slate_count;
-    size_t state_size; /* of a view's state for all slates */
+    struct set_id *ids;                  /* owned: in order of the ids */
+    char (*cookies)[STICKY_COOKIE_SIZE]; /* owned: by place; NULL: nobody is sticky by cookie */
+    size_t state_size;                   /* of a view's state for all slates */
 };
 
 /* The endpoints as they are known now. On the control thread. */
 enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_set);
 void endpoint_set_free(struct endpoint_set *set);
+
+/* What a value of the label is known by; not 0. */
+uint64_t subset_id(struct slice value);
+
+/* The slate of a subset; 0: there is none. */
+uint32_t endpoint_set_subset(const struct endpoint_set *set, uint64_t subset);
+
+/* The place of the endpoint with that id, or PICK_NONE; by its upper half alone when `is_half`. */
+uint32_t endpoint_set_find(const struct endpoint_set *set, uint64_t id, bool is_half);
 
 /* Readies a worker's state for all slates. */
 void endpoint_set_begin(const struct endpoint_set *set, char *state, struct random *random);

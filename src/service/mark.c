@@ -1,19 +1,21 @@
 #include "service/mark.h"
 
+#include "balance/latency.h"
 #include "run/loop.h"
 
 #include <stdio.h>
 
-#define AVERAGE 8 /* a sample moves the average by one eighth of the difference */
 
 #define RELAXED memory_order_relaxed
 
 void mark_answered(struct endpoint *endpoint, int64_t nanoseconds)
 {
-    struct load *load = &endpoint->load;
-    int64_t old = (int64_t)atomic_load_explicit(&load->latency, RELAXED);
-    int64_t now = old ? old + (nanoseconds - old) / AVERAGE : nanoseconds;
-    atomic_store_explicit(&load->latency, (uint64_t)now, RELAXED);
+    latency_answered(&endpoint->load, nanoseconds, loop_now());
+}
+
+void mark_slow(struct endpoint *endpoint, int64_t nanoseconds)
+{
+    latency_failed(&endpoint->load, nanoseconds, loop_now());
 }
 
 void mark_good(struct endpoint *endpoint)

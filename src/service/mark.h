@@ -10,6 +10,9 @@
 /* A request got a head: how long that took. */
 void mark_answered(struct endpoint *endpoint, int64_t nanoseconds);
 
+/* The same of an answer that is a failure, or of none: it never makes the endpoint look fast. */
+void mark_slow(struct endpoint *endpoint, int64_t nanoseconds);
+
 /* The endpoint did well: it begins anew. */
 void mark_good(struct endpoint *endpoint);
 

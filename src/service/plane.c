@@ -1,5 +1,6 @@
 #include "service/plane.h"
 
+#include "base/random.h"
 #include "run/resolver.h"
 #include "run/tls.h"
 #include "service/check_command.h"
@@ -101,6 +102,8 @@ enum status service_plane_new(
     plane->options = *options;
     plane->has_left = has_left;
     plane->commands = command_gate_new();
+    random_bytes(&plane->session_key, sizeof plane->session_key);
+    random_bytes(plane->secret, sizeof plane->secret);
     list_init(&plane->endpoints);
     list_init(&plane->rosters);
     table_init(&plane->service_ids, SERVICES_EVER);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "base/hash.h"
 #include "base/table.h"
 #include "run/mailbox.h"
 #include "service/service.h"
@@ -21,6 +22,8 @@ struct service_plane {
     _Atomic uint32_t endpoint_count; /* of them */
     bool *has_left;                  /* owned; guarded: by worker */
     _Atomic uint32_t change;         /* moves when an endpoint goes up or down */
+    struct hash_key session_key;     /* of sessions in tables */
+    unsigned char secret[32];        /* of cookies, where none is configured */
 
     /* Of the control thread alone. */
     struct list rosters;                 /* all that still have memory */

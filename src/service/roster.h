@@ -65,11 +65,12 @@ static inline struct view *roster_use(const struct roster *roster, unsigned work
     return view;
 }
 
-/* An endpoint's place in the view's set that will do for what `pick` says (slate.h), or PICK_NONE.
+/* An endpoint's place in the view's set, from one of its slates, that will do for what `pick` says
+ * (slate.h), or PICK_NONE.
  */
-static inline uint32_t view_pick(struct view *view, struct pick *pick)
+static inline uint32_t view_pick(struct view *view, uint32_t slate, struct pick *pick)
 {
-    const struct set_slate *one = &view->set->slates[0];
+    const struct set_slate *one = &view->set->slates[slate];
     return slate_pick(one->slate, view->balance + one->state_offset, pick);
 }
 

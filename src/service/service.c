@@ -4,6 +4,7 @@
 #include "service/name_watch.h"
 #include "service/outlier.h"
 #include "service/service_tls.h"
+#include "service/sticky.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
     "Tries to ask a service that failed.", METRIC_COUNTER, {"service", "reason"}};
@@ -46,10 +47,14 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     service->name = name;
     service->options = options;
     service->has_names = has_names(options);
+    service->is_choosy = service->options->balance.key || service->options->subset.is_set ||
+                         service->options->sticky.is_set;
     service->id = plane_service_id(plane, name);
     if (plane->options.metrics)
         service->retry_series = metrics_series(plane->options.metrics, &retry_family, &name);
     enum status e = service_tls_prepare(plane, reader, service->options);
+    if (!e && service->options->sticky.is_set)
+        e = sticky_prepare(plane, reader, name, &service->options->sticky, &service->sticky);
     if (!e)
         e = roster_new(plane, name, options, &service->roster);
     if (e)

@@ -1,7 +1,7 @@
 #include "service/service_options.h"
 
-#include "base/suggest.h"
 #include "run/proxy_header.h"
+#include "service/balance_options.h"
 #include "service/service.h"
 #include "service/service_tls.h"
 
@@ -21,6 +21,8 @@ static enum status read_place(struct reader *reader, const struct node *node, vo
     return OK;
 }
 
+static const struct option label_option = {.kind = OPTION_TEXT};
+
 static const struct option endpoint_option_list[] = {
     {"address", OPTION_CUSTOM, offsetof(struct endpoint_options, at), .is_required = true,
         .read = read_place, .form = "host:port or https://host", .schema = "{\"type\": \"string\"}",
@@ -30,6 +32,17 @@ static const struct option endpoint_option_list[] = {
     {"weight", OPTION_INTEGER, offsetof(struct endpoint_options, weight), .fallback = "1",
         .minimum = 0, .maximum = 1000,
         .help = "Its share of the requests, beside the others' weights; 0: none."},
+    {"tier", OPTION_INTEGER, offsetof(struct endpoint_options, tier), .fallback = "0",
+        .minimum = 0, .maximum = 100,
+        .help = "Those of the next tier are asked when none of this one is left, or as `spill` "
+                "says."},
+    {"backup", OPTION_FLAG, offsetof(struct endpoint_options, is_backup), .fallback = "false",
+        .help = "Whether it is only asked when no other is left: in a tier behind all others."},
+    {"zone", OPTION_TEXT, offsetof(struct endpoint_options, zone),
+        .help = "Where it stands: a zone, or region/zone. It counts when `zone` of the service "
+                "says where the gateway stands."},
+    {"labels", OPTION_MAP, offsetof(struct endpoint_options, labels), .item = &label_option,
+        .item_size = sizeof(struct slice), .help = "By which `subset` chooses among endpoints."},
     {NULL}};
 
 static const struct option_table endpoint_table = {.name = "endpoint",
@@ -38,51 +51,6 @@ static const struct option_table endpoint_table = {.name = "endpoint",
     .size = sizeof(struct endpoint_options),
     .shorthand = "address",
     .example = "{address: 10.0.0.1:8080, weight: 2}"};
-
-/* --- balance */
-
-static enum status complain_balancer(
-    struct reader *reader, const struct node *node, struct slice name)
-{
-    struct suggestion suggestion;
-    suggest_begin(&suggestion, name);
-    for (size_t i = 0; balancer_types[i]; i++)
-        suggest_offer(&suggestion, slice_of_text(balancer_types[i]->name));
-    struct slice hint = SLICE_NONE;
-    if (suggestion.best.size)
-        hint = arena_format(reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(suggestion.best));
-    return diagnostics_error(reader->diagnostics, node_place_at(node, 0, name.size), hint,
-        "there is no balancer \"%.*s\"", SLICE_ARG(slice_head(name, 100)));
-}
-
-static enum status read_balance(struct reader *reader, const struct node *node, void *ret_value)
-{
-    struct balance_options *balance = ret_value;
-    if (node->kind != NODE_SCALAR)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("round-robin"),
-            "a balancer is a name, not %s", node_kind_name(node));
-    struct slice name = slice_head(node->text, slice_find(node->text, ' '));
-    size_t behind = name.size;
-    while (behind < node->text.size && node->text.data[behind] == ' ')
-        behind++;
-    size_t left = node->text.size - behind;
-    const struct balancer_type *type = balancer_type_of(name);
-    if (!type)
-        return complain_balancer(reader, node, name);
-    if (!type->needs_hash && left > 0)
-        return diagnostics_error(reader->diagnostics, node_place_at(node, behind, left), SLICE_NONE,
-            "\"%s\" takes nothing behind its name", type->name);
-    if (type->needs_hash && left == 0)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("hash cookie.session"),
-            "\"%s\" needs an expression behind its name", type->name);
-    struct expression *key = NULL;
-    enum status e = OK;
-    if (type->needs_hash)
-        e = expression_compile_part(reader, node, behind, left, PHASE_REQUEST, &key);
-    if (!e)
-        *balance = (struct balance_options){.type = type, .key = key};
-    return e;
-}
 
 /* --- timeout */
 
@@ -215,6 +183,8 @@ static enum status check_service(struct reader *reader, const struct node *node,
         return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
             "a service needs at least one endpoint");
     enum status e = check_protocol(reader, options);
+    if (!e && options->subset.is_set)
+        e = subset_check(reader, node, options);
     if (!e && options->health.method == HEALTH_GRPC && !options->speaks_http2)
         e = diagnostics_error(reader->diagnostics, node->place, SLICE("http2: true"),
             "gRPC's health checks need a service that is asked by HTTP/2");
@@ -232,9 +202,25 @@ static const struct option service_option_list[] = {
     {"at", OPTION_LIST, offsetof(struct service_options, at), .is_required = true,
         .table = &endpoint_table, .item_size = sizeof(struct endpoint_options),
         .help = "Where the service can be asked: one endpoint or a list."},
-    {"balance", OPTION_CUSTOM, offsetof(struct service_options, balance), .fallback = "round-robin",
-        .read = read_balance, .form = "round-robin", .schema = "{\"type\": \"string\"}",
+    {"balance", OPTION_STRUCT, offsetof(struct service_options, balance), .table = &balance_table,
         .help = "How one of the endpoints is chosen."},
+    {"sticky", OPTION_STRUCT, offsetof(struct service_options, sticky), .table = &sticky_table,
+        .is_set_offset = offsetof(struct service_options, sticky.is_set),
+        .help = "Whose requests stay with the endpoint that they came to first; nothing: nobody's."},
+    {"subset", OPTION_STRUCT, offsetof(struct service_options, subset), .table = &subset_table,
+        .is_set_offset = offsetof(struct service_options, subset.is_set),
+        .help = "By which label of theirs endpoints are chosen; nothing: by none."},
+    {"slow-start", OPTION_STRUCT, offsetof(struct service_options, slow_start),
+        .table = &slow_start_table,
+        .help = "How endpoints begin that are new or come back."},
+    {"zone", OPTION_STRUCT, offsetof(struct service_options, zone), .table = &zone_table,
+        .help = "Where the gateway stands, so that endpoints nearby are preferred; nothing: "
+                "wherever they stand."},
+    {"spill", OPTION_SHARE, offsetof(struct service_options, spill), .fallback = "0%", .minimum = 0,
+        .maximum = 100,
+        .help = "The part of a tier or region that must be up for it to be asked alone; with less, "
+                "the next takes what is missing in proportion. 0%: the next is asked when none is "
+                "left."},
     {"timeout", OPTION_STRUCT, offsetof(struct service_options, timeout), .table = &timeout_table,
         .help = "How long the service may take."},
     {"connections", OPTION_STRUCT, offsetof(struct service_options, connections),

@@ -21,14 +21,49 @@ struct endpoint_place {
 
 struct endpoint_options {
     struct endpoint_place at;
-    int64_t weight;
-    struct standing standing;
+    int64_t weight, tier;
+    bool is_backup;
+    struct slice zone;        /* "a", "eu-west/a"; empty: none */
+    struct option_map labels; /* of struct slice */
 };
 
 struct balance_options {
-    const struct balancer_type *type;
-    const struct expression *key; /* what to hash; NULL: the type needs none */
-    struct balance_settings settings;
+    int by;                 /* an index of balancer_types */
+    struct expression *key; /* what to hash; NULL: the type needs none */
+    int hash;               /* enum key_hash */
+    int64_t seed;
+    struct balance_settings settings; /* but for the slow start */
+};
+
+struct slow_start_options {
+    int64_t time; /* nanoseconds; 0: none */
+    double aggression;
+};
+
+struct zone_options {
+    struct slice own; /* "a", "eu-west/a"; empty: not known */
+    double share, least;
+    int64_t at_least;
+};
+
+enum subset_else { SUBSET_ELSE_ANY, SUBSET_ELSE_NONE };
+
+struct subset_options {
+    bool is_set;
+    struct slice label;
+    struct expression *by;
+    int otherwise; /* enum subset_else */
+};
+
+struct sticky_options {
+    bool is_set;
+    struct expression *by; /* the key of a session; NULL: a cookie of our own */
+    struct slice cookie;   /* its name */
+    struct slice secret;   /* it is signed with; empty: one drawn when the process begins */
+    int64_t timeout;       /* nanoseconds; 0: of a cookie, as long as the browser runs */
+    int64_t keys;
+    struct expression *logout; /* a condition, or NULL */
+    struct expression *learn;  /* of the answer: the key of a session that it begins; or NULL */
 };
 
 struct timeout_options { /* nanoseconds */
@@ -67,6 +102,11 @@ struct tls_options {
 struct service_options {
     struct option_list at; /* of struct endpoint_options */
     struct balance_options balance;
+    struct sticky_options sticky;
+    struct subset_options subset;
+    struct slow_start_options slow_start;
+    struct zone_options zone;
+    double spill;
     struct timeout_options timeout;
     struct connection_options connections;
     struct health_options health;
@@ -81,6 +121,12 @@ struct service_options {
     struct place proxy_place;
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
+
+/* How endpoints are chosen. */
+static inline const struct balancer_type *service_balancer(const struct service_options *options)
+{
+    return balancer_types[options->balance.by];
+}
 
 /* Reads "host:port" and its kin, "https://host" too; INVALID, with a static text that says what is
  * wrong. Slices are those of `text`. */

@@ -40,7 +40,7 @@ static void test_defaults(void **state)
     assert_int_equal(r.options.at.count, 1);
     assert_slice(endpoint(&r, 0)->at.text, "10.0.0.1:8080");
     assert_int_equal(endpoint(&r, 0)->weight, 1);
-    assert_string_equal(r.options.balance.type->name, "round-robin");
+    assert_string_equal(service_balancer(&r.options)->name, "round-robin");
     assert_int_equal(r.options.timeout.connect, 5 * SECOND);
     assert_int_equal(r.options.timeout.first_byte, 30 * SECOND);
     assert_int_equal(r.options.timeout.idle, 30 * SECOND);
@@ -104,7 +104,7 @@ static void test_short_forms(void **state)
     assert_int_equal(r.options.health.fall, 3);
     assert_int_equal(range(&r, 0)->from, 200);
     assert_int_equal(range(&r, 0)->to, 399);
-    assert_string_equal(r.options.balance.type->name, "weighted-round-robin");
+    assert_string_equal(service_balancer(&r.options)->name, "weighted-round-robin");
     config_end(&r.config);
 }
 
@@ -231,7 +231,7 @@ static const struct malformed malformed[] = {
     {"{at: 10.0.0.1:80, balance: round-robbin}", 1, 28, "no balancer",
         "did you mean \"round-robin\"?"},
     {"{at: 10.0.0.1:80, balance: round-robin header.x}", 1, 40, "takes nothing", NULL},
-    {"{at: 10.0.0.1:80, balance: [x]}", 1, 28, "is a name", NULL},
+    {"{at: 10.0.0.1:80, balance: [x]}", 1, 28, "is a map", NULL},
     {"{at: 10.0.0.1:80, balence: round-robin}", 1, 19, "unknown", "balance"},
     {"{at: 10.0.0.1:80, timeout: 3}", 1, 28, "unit", NULL},
     {"{at: 10.0.0.1:80, timeout: {first: 3s}}", 1, 29, "unknown", "first-byte"},

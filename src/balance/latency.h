@@ -1,0 +1,23 @@
+/* How fast an endpoint answers, as balancers see it: two averages in its load, which fade while
+ * nobody asks it, so that who once was slow is tried again.
+ *
+ * Time for both is the same: after LATENCY_MEMORY an old value counts 1/e. `latency` goes up and
+ * down alike; `peak` goes up at once to what is slower, and down slowly. A failure counts as slow
+ * and never as fast, however soon it came. */
+#pragma once
+
+#include "balance/balancer.h"
+
+#define LATENCY_MEMORY  (10 * SECOND)
+#define LATENCY_UNKNOWN (10 * MILLISECOND) /* of who was never asked */
+#define LATENCY_FAILURE SECOND             /* what a failure counts, at least */
+
+/* An answer took so long, at the instant `now`. */
+void latency_answered(struct load *load, int64_t nanoseconds, instant now);
+
+/* A failure took so long. */
+void latency_failed(struct load *load, int64_t nanoseconds, instant now);
+
+/* What the averages have come to by now, nanoseconds, at least 1; 0: not known. */
+double latency_average(const struct load *load, instant now);
+double latency_peak(const struct load *load, instant now);

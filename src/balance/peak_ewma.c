@@ -1,0 +1,26 @@
+/* Of a few drawn by lot to whom would cost least: an average of its response times that goes up at
+ * once and comes down slowly, times the requests that would be in flight, by weight. So one answer
+ * that was slow is enough to be spared for a while. */
+#include "balance/latency.h"
+#include "balance/scan.h"
+
+static double cost(const struct pick *pick, const struct candidate *candidate)
+{
+    double peak = latency_peak(candidate->load, pick->now);
+    if (peak == 0)
+        peak = LATENCY_UNKNOWN;
+    return peak * (candidate_in_flight(candidate) + 1.0) / candidate->weight;
+}
+
+static uint32_t pick_cheapest(void *state, const struct pick *pick)
+{
+    (void)state;
+    return scan_drawn(pick, cost);
+}
+
+const struct balancer_type peak_ewma_balancer = {
+    .name = "peak-ewma",
+    .help = "Of two drawn by lot (`choices`) whoever is faster: its slowest answers of late, times "
+            "the requests in flight, by weight.",
+    .pick = pick_cheapest,
+};

@@ -1,0 +1,147 @@
+/* Consistent hashing on a ring (Karger et al. 1997): each endpoint has many points on a circle of
+ * hashes, in proportion to its weight; a key belongs to the next point. When an endpoint comes or
+ * goes, only the keys at its points move.
+ *
+ * The points lie in order in an array. Since they are spread evenly, an index of as many cells as
+ * there are points says where each part of the circle begins, and the next point is found in one or
+ * two steps; sorting goes by the same cells. */
+#include "balance/hashed.h"
+
+#include <stdlib.h>
+
+#define POINTS_MOST (1u << 20) /* beyond, each weight gets fewer */
+
+struct point {
+    uint64_t hash;
+    uint32_t index;
+};
+
+struct ring {
+    uint32_t count, shift;
+    uint32_t *cells; /* owned: for the upper bits of a hash, the first point that has them */
+    struct point points[];
+};
+
+/* Points for a weight of 1: the same however many endpoints there are, so that those who stay keep
+ * theirs. */
+static double points_per_weight(const struct group *group, uint64_t weight)
+{
+    double points = (double)group->settings->points;
+    if (points * (double)weight > POINTS_MOST)
+        points = (double)POINTS_MOST / (double)weight;
+    return points;
+}
+
+static uint32_t points_of(const struct candidate *candidate, double per_weight)
+{
+    double points = candidate->weight * per_weight;
+    if (!candidate->weight)
+        return 0;
+    return points < 1 ? 1 : (uint32_t)(points + 0.5);
+}
+
+static uint64_t point_hash(const struct candidate *candidate, uint32_t number)
+{
+    return mix(candidate->id + number * 0x9e3779b97f4a7c15u);
+}
+
+static uint32_t count_points(const struct group *group, double per_weight)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < group->count; i++)
+        count += points_of(&group->candidates[i], per_weight);
+    return count;
+}
+
+/* Who has the same point twice gives it to the smaller id, so that every gateway has the same ring.
+ */
+static bool is_before(const struct group *group, const struct point *a, const struct point *b)
+{
+    if (a->hash != b->hash)
+        return a->hash < b->hash;
+    return group->candidates[a->index].id < group->candidates[b->index].id;
+}
+
+/* Into the cell of its upper bits, in order there: each holds one point on average. What lies
+ * before the cell is smaller, or still zero. */
+static void insert(struct ring *ring, const struct group *group, struct point point)
+{
+    uint32_t at = ring->cells[(point.hash >> ring->shift) + 1]++;
+    for (; at > 0 && is_before(group, &point, &ring->points[at - 1]); at--)
+        ring->points[at] = ring->points[at - 1];
+    ring->points[at] = point;
+}
+
+/* Counting sort: cells[c + 1] is first how many points are in the cells up to c, then where the
+ * next of cell c goes, and in the end where cell c ends, which is where c + 1 begins. */
+static void fill(struct ring *ring, const struct group *group, double per_weight)
+{
+    uint32_t cell_count = 1u << (64 - ring->shift), sum = 0;
+    uint32_t *next = ring->cells + 1;
+    for (uint32_t i = 0; i < group->count; i++)
+        for (uint32_t n = points_of(&group->candidates[i], per_weight); n-- > 0;)
+            next[point_hash(&group->candidates[i], n) >> ring->shift]++;
+    for (uint32_t c = 0; c < cell_count; c++) {
+        uint32_t here = next[c];
+        next[c] = sum;
+        sum += here;
+    }
+    for (uint32_t i = 0; i < group->count; i++)
+        for (uint32_t n = points_of(&group->candidates[i], per_weight); n-- > 0;)
+            insert(ring, group, (struct point){point_hash(&group->candidates[i], n), i});
+}
+
+static void release(void *table)
+{
+    free(((struct ring *)table)->cells);
+    free(table);
+}
+
+static enum status build(const struct group *group, void **ret_table)
+{
+    uint64_t weight = hashed_weight(group);
+    if (!weight)
+        return OK;
+    double per_weight = points_per_weight(group, weight);
+    uint32_t count = count_points(group, per_weight), bits = 1;
+    while (1u << bits < count)
+        bits++;
+    struct ring *ring = calloc(1, sizeof *ring + count * sizeof *ring->points);
+    if (!ring)
+        return NO_MEMORY;
+    ring->count = count;
+    ring->shift = 64 - bits;
+    ring->cells = calloc(((size_t)1 << bits) + 1, sizeof *ring->cells);
+    if (!ring->cells) {
+        release(ring);
+        return NO_MEMORY;
+    }
+    fill(ring, group, per_weight);
+    *ret_table = ring;
+    return OK;
+}
+
+static uint32_t place(const struct group *group, uint64_t hash)
+{
+    const struct ring *ring = group->table;
+    uint32_t at = ring->cells[hash >> ring->shift];
+    while (at < ring->count && ring->points[at].hash < hash)
+        at++;
+    return ring->points[at < ring->count ? at : 0].index;
+}
+
+static uint32_t pick_by_hash(void *state, const struct pick *pick)
+{
+    (void)state;
+    return hashed_pick(pick, place);
+}
+
+const struct balancer_type ring_hash_balancer = {
+    .name = "ring-hash",
+    .help = "By a key, on a ring of hashes: the same key comes to the same endpoint, and few keys "
+            "move when endpoints come or go.",
+    .needs_hash = true,
+    .build = build,
+    .release = release,
+    .pick = pick_by_hash,
+};

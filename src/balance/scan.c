@@ -1,0 +1,62 @@
+#include "balance/scan.h"
+
+#include "balance/draw.h"
+
+struct cheapest {
+    uint32_t index;
+    double cost;
+    uint64_t ties; /* the weight of all that cost as much */
+};
+
+static void compare(
+    struct cheapest *best, const struct pick *pick, uint32_t index, double cost, uint32_t weight)
+{
+    if (best->index == PICK_NONE || cost < best->cost) {
+        *best = (struct cheapest){index, cost, weight};
+    } else if (cost == best->cost && index != best->index) {
+        best->ties += weight;
+        if (random_below(pick->random, best->ties) < weight)
+            best->index = index;
+    }
+}
+
+static uint32_t draw(const struct pick *pick, bool by_weight)
+{
+    return by_weight ? draw_by_weight(pick->group->table, pick->random)
+                     : (uint32_t)random_below(pick->random, pick->group->count);
+}
+
+uint32_t scan_cheapest(const struct pick *pick, candidate_cost *cost, bool by_weight)
+{
+    const struct group *group = pick->group;
+    struct cheapest best = {.index = PICK_NONE};
+    bool is_all = group->count <= SCAN_MOST;
+    uint32_t looks = is_all ? group->count : SCAN_MOST;
+    for (uint32_t i = 0; i < looks; i++) {
+        uint32_t index = is_all ? i : draw(pick, by_weight);
+        if (index == PICK_NONE || !candidate_will_do(pick, index))
+            continue;
+        const struct candidate *candidate = &group->candidates[index];
+        compare(
+            &best, pick, index, cost(pick, candidate), is_all && by_weight ? candidate->weight : 1);
+    }
+    return best.index == PICK_NONE && !is_all ? draw_any(pick) : best.index;
+}
+
+uint32_t scan_drawn(const struct pick *pick, candidate_cost *cost)
+{
+    const struct group *group = pick->group;
+    uint32_t best = draw_evenly(pick);
+    if (best == PICK_NONE || group->count == 1)
+        return best;
+    double least = cost(pick, &group->candidates[best]);
+    for (int64_t i = 1; i < group->settings->choices; i++) {
+        uint32_t other = draw_evenly(pick);
+        double its = cost(pick, &group->candidates[other]);
+        if (its < least) {
+            best = other;
+            least = its;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,62 @@
+/* Choosing an endpoint for a request: what the request says (its hash key, the subset that it
+ * wants, the session that it belongs to), and what failed it already. For calls and dials.
+ *
+ *     struct choice choice = {0};
+ *     choice_begin(&choice, service, x);
+ *     place = choice_pick(&choice, service, view);   PICK_NONE: nobody is left
+ *     choice_exclude(&choice, place);                it failed: pick another one
+ *     choice_keep(&choice, service, x);              an answer is here: the session stays there */
+#pragma once
+
+#include "service/service_state.h"
+
+#define CHOICE_TRIES_MAX 3 /* endpoints that one request may come to */
+
+struct choice {
+    uint64_t hash;       /* of the balancer's key; 0: none */
+    uint64_t subset;     /* of the value of the label; 0: any */
+    uint64_t session;    /* key in the table of sessions; 0: none */
+    uint64_t wanted;     /* id of the endpoint that the session is at; 0: none is known */
+    uint64_t id;         /* of the endpoint that was picked last */
+    struct slice cookie; /* ours, as the request has brought it */
+    bool is_moved;       /* the session was at another endpoint */
+    uint32_t tried_count;
+    uint32_t tried[CHOICE_TRIES_MAX];
+};
+
+/* Asks the request. Costs nothing when the service asks for nothing. */
+void choice_begin_with(struct choice *choice, const struct service *service, struct exchange *x);
+static inline void choice_begin(
+    struct choice *choice, const struct service *service, struct exchange *x)
+{
+    if (service->is_choosy)
+        choice_begin_with(choice, service, x);
+}
+
+/* An endpoint's place in the view, or PICK_NONE. On a worker. */
+uint32_t choice_pick(struct choice *choice, const struct service *service, struct view *view);
+
+static inline void choice_exclude(struct choice *choice, uint32_t place)
+{
+    if (choice->tried_count < CHOICE_TRIES_MAX)
+        choice->tried[choice->tried_count++] = place;
+}
+
+/* For protocols without answers: the session stays at the endpoint that was picked. */
+void choice_settle_with(struct choice *choice, const struct service *service, unsigned worker);
+static inline void choice_settle(
+    struct choice *choice, const struct service *service, unsigned worker)
+{
+    if (service->sticky)
+        choice_settle_with(choice, service, worker);
+}
+
+/* The picked endpoint has answered: its session stays there, or ends if the request says so. The
+ * answer's fields are in x->response. */
+void choice_keep_with(struct choice *choice, const struct service *service, struct exchange *x);
+static inline void choice_keep(
+    struct choice *choice, const struct service *service, struct exchange *x)
+{
+    if (service->sticky)
+        choice_keep_with(choice, service, x);
+}
