@@ -1,20 +1,21 @@
 #include "balance/latency.h"
 
-#include <math.h>
-
 #define RELAXED memory_order_relaxed
 
 /* Two workers may move it at the same time; then one of the samples is lost, which an average can
  * bear. */
 
 /* How much an old value still counts: 1 at first, 1/e after LATENCY_MEMORY. Close to exp(-t), and
- * much cheaper, which picking needs. */
+ * cheaper, which picking needs. */
 static double fading(int64_t nanoseconds)
 {
     if (nanoseconds <= 0)
         return 1;
-    double t = (double)nanoseconds / (double)LATENCY_MEMORY;
-    return 1 / (1 + t * (1 + t * (0.5 + t * (1.0 / 6 + t * (1.0 / 24)))));
+    double t = (double)nanoseconds / (double)(8 * LATENCY_MEMORY);
+    double part = 1 / (1 + t * (1 + t * 0.5));
+    part *= part;
+    part *= part;
+    return part * part;
 }
 
 static int64_t time_since(const struct load *load, instant now)
@@ -27,14 +28,13 @@ static void store(_Atomic uint64_t *average, double value)
     atomic_store_explicit(average, value < 1 ? 1 : (uint64_t)value, RELAXED);
 }
 
-/* Samples that come close together count less each, but none less than an eighth of the newest
- * eight would: so the average also follows when few ask. */
 void latency_answered(struct load *load, int64_t nanoseconds, instant now)
 {
     double old = (double)atomic_load_explicit(&load->latency, RELAXED);
     double peak = (double)atomic_load_explicit(&load->peak, RELAXED), sample = (double)nanoseconds;
     double kept = fading(time_since(load, now));
-    store(&load->latency, old > 0 ? old + (sample - old) / 8 : sample);
+    double new_part = 1 - kept > 1.0 / 8 ? 1 - kept : 1.0 / 8; /* what is old counts less */
+    store(&load->latency, old > 0 ? old + (sample - old) * new_part : sample);
     store(&load->peak, sample >= peak ? sample : peak * kept + sample * (1 - kept));
     atomic_store_explicit(&load->measured, now, RELAXED);
 }

@@ -18,6 +18,16 @@ void latency_answered(struct load *load, int64_t nanoseconds, instant now);
 /* A failure took so long. */
 void latency_failed(struct load *load, int64_t nanoseconds, instant now);
 
+/* What picking an endpoint costs that answers after `average` (0: not known) and has so many
+ * requests in flight. Who is not known is asked once, to know it, and then counts as
+ * LATENCY_UNKNOWN until it has answered. */
+static inline double latency_cost(double average, uint32_t in_flight)
+{
+    if (average == 0)
+        average = in_flight ? LATENCY_UNKNOWN : 0;
+    return average * (in_flight + 1.0);
+}
+
 /* What the averages have come to by now, nanoseconds, at least 1; 0: not known. */
 double latency_average(const struct load *load, instant now);
 double latency_peak(const struct load *load, instant now);

@@ -16,6 +16,6 @@ static uint32_t pick_least(void *state, const struct pick *pick)
 
 const struct balancer_type least_connections_balancer = {
     .name = "least-connections",
-    .help = "Whoever has the fewest connections in use, of up to 16 that are compared.",
+    .help = "Whoever has the fewest connections in use; of more than 16, of eight drawn by lot.",
     .pick = pick_least,
 };

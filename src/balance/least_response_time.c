@@ -9,9 +9,7 @@
 static double cost(const struct pick *pick, const struct candidate *candidate)
 {
     double average = latency_average(candidate->load, pick->now);
-    if (average == 0)
-        average = LATENCY_UNKNOWN;
-    return average * (candidate_in_flight(candidate) + 1.0) / candidate->weight;
+    return latency_cost(average, candidate_in_flight(candidate)) / candidate->weight;
 }
 
 static uint32_t pick_fastest(void *state, const struct pick *pick)
@@ -22,8 +20,8 @@ static uint32_t pick_fastest(void *state, const struct pick *pick)
 
 const struct balancer_type least_response_time_balancer = {
     .name = "least-response-time",
-    .help = "Whoever answers fastest on average, times the requests in flight, by weight; of up to "
-            "16 that are compared.",
+    .help = "Whoever answers fastest on average, times the requests in flight, by weight; of more "
+            "than 16, of eight drawn by lot.",
     .build = draw_build,
     .release = free,
     .pick = pick_fastest,

@@ -7,9 +7,7 @@
 static double cost(const struct pick *pick, const struct candidate *candidate)
 {
     double peak = latency_peak(candidate->load, pick->now);
-    if (peak == 0)
-        peak = LATENCY_UNKNOWN;
-    return peak * (candidate_in_flight(candidate) + 1.0) / candidate->weight;
+    return latency_cost(peak, candidate_in_flight(candidate)) / candidate->weight;
 }
 
 static uint32_t pick_cheapest(void *state, const struct pick *pick)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define DIGIT_BITS 3
+#define LOG_BITS   8
 #define LEAF       0x80000000u /* what a branch leads to is a candidate */
 
 struct branch {
@@ -27,8 +28,9 @@ struct fork {
 
 struct tree {
     uint32_t root, fork_count, branch_count;
-    struct fork *forks;      /* owned */
-    struct branch *branches; /* owned */
+    struct fork *forks;              /* owned */
+    struct branch *branches;         /* owned */
+    float logs[(1 << LOG_BITS) + 1]; /* 1 - log2(1 + i / 256) */
 };
 
 struct leaf {
@@ -107,6 +109,8 @@ static struct tree *tree_new(uint32_t count)
         return NULL;
     tree->forks = calloc(count, sizeof *tree->forks);
     tree->branches = calloc(count, 2 * sizeof *tree->branches);
+    for (int i = 0; i <= 1 << LOG_BITS; i++)
+        tree->logs[i] = (float)(1 - log2(1 + (double)i / (1 << LOG_BITS)));
     if (tree->forks && tree->branches)
         return tree;
     release(tree);
@@ -138,19 +142,32 @@ static enum status build(const struct group *group, void **ret_table)
     return OK;
 }
 
-/* The least of -log(u) / weight, u even in (0, 1): who has twice the weight has it twice as often.
- */
-static uint32_t best_branch(const struct branch *branches, uint32_t count, uint64_t hash)
+/* -log2(u) for a u in (0, 1) of the hash's bits, from a table with straight lines in between: off
+ * by a few thousandths at the most. */
+static float draw_exponential(const float *logs, uint64_t hash)
 {
-    uint32_t best = 0;
-    float least = INFINITY;
-    for (uint32_t i = 0; i < count; i++) {
-        float u = ((float)(mix(hash ^ branches[i].salt) >> 41) + 0.5f) * 0x1p-23f;
-        float drawn = -log2f(u) * branches[i].lightness;
-        best = drawn < least ? i : best;
-        least = drawn < least ? drawn : least;
+    unsigned zeros = (unsigned)__builtin_clzll(hash | 1);
+    uint64_t mantissa = (hash | 1) << zeros << 1;
+    uint32_t step = (uint32_t)(mantissa >> (64 - LOG_BITS));
+    float rest = (float)(uint32_t)(mantissa << LOG_BITS >> 40) * 0x1p-24f;
+    return (float)zeros + logs[step] + (logs[step + 1] - logs[step]) * rest;
+}
+
+/* The least of an exponential draw by weight: who has twice the weight has it twice as often.
+ * Positive floats are in the order of their bits, so that no jump has to be guessed. */
+static uint32_t best_branch(const struct tree *tree, const struct fork *fork, uint64_t hash)
+{
+    const struct branch *branches = tree->branches + fork->first;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < fork->count; i++) {
+        uint64_t draw = mix(hash ^ branches[i].salt);
+        float drawn = draw_exponential(tree->logs, draw) * branches[i].lightness;
+        uint32_t bits;
+        memcpy(&bits, &drawn, sizeof bits);
+        uint64_t packed = (uint64_t)bits << 32 | i;
+        least = packed < least ? packed : least;
     }
-    return branches[best].to;
+    return branches[(uint32_t)least].to;
 }
 
 static uint32_t place(const struct group *group, uint64_t hash)
@@ -158,7 +175,7 @@ static uint32_t place(const struct group *group, uint64_t hash)
     const struct tree *tree = group->table;
     uint32_t at = tree->root;
     while (!(at & LEAF))
-        at = best_branch(tree->branches + tree->forks[at].first, tree->forks[at].count, hash);
+        at = best_branch(tree, &tree->forks[at], hash);
     return at & ~LEAF;
 }
 

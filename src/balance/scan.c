@@ -30,8 +30,8 @@ uint32_t scan_cheapest(const struct pick *pick, candidate_cost *cost, bool by_we
 {
     const struct group *group = pick->group;
     struct cheapest best = {.index = PICK_NONE};
-    bool is_all = group->count <= SCAN_MOST;
-    uint32_t looks = is_all ? group->count : SCAN_MOST;
+    bool is_all = group->count <= SCAN_ALL;
+    uint32_t looks = is_all ? group->count : SCAN_DRAWN;
     for (uint32_t i = 0; i < looks; i++) {
         uint32_t index = is_all ? i : draw(pick, by_weight);
         if (index == PICK_NONE || !candidate_will_do(pick, index))

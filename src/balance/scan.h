@@ -6,10 +6,11 @@
 /* What picking a candidate would cost; any unit, the least is picked. */
 typedef double candidate_cost(const struct pick *pick, const struct candidate *candidate);
 
-#define SCAN_MOST 16 /* that are compared */
+#define SCAN_ALL   16 /* so many are all compared; of more … */
+#define SCAN_DRAWN 8  /* … so many, drawn by lot */
 
-/* The cheapest of all who will do; of more than SCAN_MOST, of so many drawn by lot, which is nearly
- * as good and costs as much as with few. Among those that cost the same, by lot. `by_weight`: lots
+/* The cheapest of all who will do; of more than SCAN_ALL, of some drawn by lot, which is nearly as
+ * good and costs as much as with few. Among those that cost the same, by lot. `by_weight`: lots
  * are drawn in proportion to the weights; the group's table is then one of draw_build. PICK_NONE.
  */
 uint32_t scan_cheapest(const struct pick *pick, candidate_cost *cost, bool by_weight);

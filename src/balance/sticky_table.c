@@ -77,24 +77,24 @@ static bool is_fresh(uint64_t value, uint32_t timeout, uint32_t now)
 }
 
 /* A second look, since another worker may have been writing at the first. */
-static struct entry *find(const struct sticky_table *table, uint64_t key)
+static struct entry *find(const struct sticky_table *table, uint64_t key, uint64_t *ret_value)
 {
     struct entry *bucket = bucket_of(table, key);
     for (int i = 0; i < 2 * BUCKET; i++) {
         struct seen seen = look(&bucket[i % BUCKET]);
-        if (seen.key == key && seen.value)
-            return &bucket[i % BUCKET];
+        if (seen.key != key || !seen.value)
+            continue;
+        *ret_value = seen.value;
+        return &bucket[i % BUCKET];
     }
     return NULL;
 }
 
 uint32_t sticky_table_find(struct sticky_table *table, uint64_t key, uint32_t timeout, uint32_t now)
 {
-    struct entry *entry = find(table, key);
-    if (!entry)
-        return 0;
-    uint64_t value = atomic_load_explicit(&entry->value, memory_order_relaxed);
-    if (!is_fresh(value, timeout, now))
+    uint64_t value;
+    struct entry *entry = find(table, key, &value);
+    if (!entry || !is_fresh(value, timeout, now))
         return 0;
     if ((uint32_t)value != now)
         write_entry(entry, key, value_of((uint32_t)(value >> 32), now));
@@ -103,7 +103,8 @@ uint32_t sticky_table_find(struct sticky_table *table, uint64_t key, uint32_t ti
 
 void sticky_table_put(struct sticky_table *table, uint64_t key, uint32_t endpoint, uint32_t now)
 {
-    struct entry *entry = find(table, key), *bucket = bucket_of(table, key);
+    uint64_t value;
+    struct entry *entry = find(table, key, &value), *bucket = bucket_of(table, key);
     uint32_t oldest = 0;
     for (int i = 0; !entry && i < BUCKET; i++)
         if (look(&bucket[i]).value == 0)
@@ -120,7 +121,8 @@ void sticky_table_put(struct sticky_table *table, uint64_t key, uint32_t endpoin
 
 void sticky_table_drop(struct sticky_table *table, uint64_t key)
 {
-    struct entry *entry = find(table, key);
+    uint64_t value;
+    struct entry *entry = find(table, key, &value);
     if (!entry)
         return;
     atomic_store_explicit(&entry->value, 0, memory_order_release);

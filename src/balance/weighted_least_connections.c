@@ -19,8 +19,8 @@ static uint32_t pick_least(void *state, const struct pick *pick)
 
 const struct balancer_type weighted_least_connections_balancer = {
     .name = "weighted-least-connections",
-    .help = "Whoever has the fewest connections in use for its weight, of up to 16 that are "
-            "compared.",
+    .help = "Whoever has the fewest connections in use for its weight; of more than 16, of eight "
+            "drawn by lot.",
     .build = draw_build,
     .release = free,
     .pick = pick_least,

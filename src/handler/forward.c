@@ -54,8 +54,9 @@ static const struct service *service_of(const void *config)
 static void explain_forward(const void *config, struct exchange *x, struct text *text)
 {
     const struct forward *forward = config;
-    (void)x;
     text_format(text, "service %.*s", SLICE_ARG(forward->name));
+    if (forward->service)
+        service_explain(forward->service, x, text);
 }
 
 const struct handler_type forward_handler = {

@@ -62,12 +62,23 @@ static void print_acme(const struct json_value *root)
     }
 }
 
+/* Unless it is empty. */
+static void print_pair(const char *format, struct slice value)
+{
+    if (value.size)
+        printf(format, SLICE_ARG(value));
+}
+
 static void print_endpoint(const struct json_value *endpoint)
 {
     printf("    %-28.*s %-10.*s %lld in flight, %lld requests, %lld failures",
         SLICE_ARG(text_of(endpoint, "address")), SLICE_ARG(text_of(endpoint, "state")),
         number_of(endpoint, "in_flight"), number_of(endpoint, "requests"),
         number_of(endpoint, "failures"));
+    if (number_of(endpoint, "tier"))
+        printf(", tier %lld", number_of(endpoint, "tier"));
+    print_pair(", %.*s", text_of(endpoint, "region"));
+    print_pair(", zone %.*s", text_of(endpoint, "zone"));
     struct slice since = text_of(endpoint, "history");
     if (since.size)
         printf("  (%.*s)", SLICE_ARG(since));
@@ -80,7 +91,13 @@ static void print_services(const struct json_value *root)
     if (!services)
         return;
     json_each (service, services) {
-        printf("  service %.*s\n", SLICE_ARG(text_of(service, "name")));
+        printf("  service %.*s, %.*s", SLICE_ARG(text_of(service, "name")),
+            SLICE_ARG(text_of(service, "balance")));
+        print_pair(" %.*s", text_of(service, "key"));
+        print_pair(", subset by %.*s", text_of(service, "subset"));
+        print_pair(", zone %.*s", text_of(service, "zone"));
+        print_pair(", sticky by %.*s", text_of(service, "sticky"));
+        putchar('\n');
         const struct json_value *endpoints = json_get(service, SLICE("endpoints"));
         if (endpoints)
             json_each (endpoint, endpoints)

@@ -1,5 +1,9 @@
 /* A service as JSON, for status pages and people. */
+#include "balance/latency.h"
+#include "balance/sticky_table.h"
 #include "base/json_writer.h"
+#include "service/choice.h"
+#include "service/sticky.h"
 #include "service/service_state.h"
 
 static uint64_t read_number(const _Atomic uint32_t *number)
@@ -91,11 +95,35 @@ static uint64_t count_idle(const struct endpoint *endpoint)
     return idle;
 }
 
-static void write_endpoint(
-    struct json_writer *w, struct endpoint *endpoint, const struct slate_member *member)
+static void write_text(struct json_writer *w, const char *name, struct slice value)
+{
+    json_write_key(w, slice_of_text(name));
+    json_write_string(w, value);
+}
+
+/* What is not usual: its tier, its zone, and how much of its weight counts while it starts. */
+static void write_standing(
+    struct json_writer *w, const struct service *service, const struct slate_member *member)
+{
+    struct balance_settings settings = {.slow_start = service->options->slow_start.time,
+        .aggression = service->options->slow_start.aggression};
+    double share = candidate_share(&member->candidate, &settings, clock_now());
+    if (member->standing.tier)
+        write_number(w, "tier", member->standing.tier);
+    if (member->standing.region.size)
+        write_text(w, "region", member->standing.region);
+    if (member->standing.zone.size)
+        write_text(w, "zone", member->standing.zone);
+    if (share < 1) {
+        json_write_key(w, SLICE("slow_start"));
+        json_write_double(w, share);
+    }
+}
+
+static void write_endpoint(struct json_writer *w, const struct service *service,
+    struct endpoint *endpoint, const struct slate_member *member)
 {
     const struct load *load = &endpoint->load;
-    uint64_t latency = atomic_load_explicit(&load->latency, memory_order_relaxed);
     json_write_object(w);
     json_write_key(w, SLICE("address"));
     json_write_string(w, endpoint->text);
@@ -103,15 +131,38 @@ static void write_endpoint(
     json_write_string(w, slice_of_text(state_of(endpoint)));
     write_since(w, endpoint, slice_of_text(state_of(endpoint)));
     write_number(w, "weight", member->candidate.weight);
+    write_standing(w, service, member);
     write_number(w, "in_flight", read_number(&load->in_flight));
     write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
     write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
     write_number(w, "connections", read_number(&load->open));
     write_number(w, "idle", count_idle(endpoint));
     json_write_key(w, SLICE("latency_seconds"));
-    json_write_double(w, (double)latency / (double)SECOND);
+    json_write_double(w, latency_average(load, clock_now()) / (double)SECOND);
+    json_write_key(w, SLICE("peak_seconds"));
+    json_write_double(w, latency_peak(load, clock_now()) / (double)SECOND);
     write_events(w, endpoint);
     json_write_object_end(w);
+}
+
+/* By what else endpoints are chosen. */
+static void write_choice(struct json_writer *w, const struct service *service)
+{
+    const struct service_options *options = service->options;
+    if (options->balance.key)
+        write_text(w, "key", expression_source(options->balance.key));
+    if (options->subset.is_set)
+        write_text(w, "subset", options->subset.label);
+    if (options->zone.own.size)
+        write_text(w, "zone", options->zone.own);
+    if (!service->sticky)
+        return;
+    write_text(w, "sticky",
+        options->sticky.by ? expression_source(options->sticky.by) : options->sticky.cookie);
+    if (service->sticky->table)
+        write_number(w, "sessions",
+            sticky_table_count(service->sticky->table, (uint32_t)(options->sticky.timeout / SECOND),
+                sticky_seconds(clock_now())));
 }
 
 void service_describe(const struct service *service, struct json_writer *w)
@@ -122,6 +173,7 @@ void service_describe(const struct service *service, struct json_writer *w)
     json_write_string(w, service->name);
     json_write_key(w, SLICE("balance"));
     json_write_string(w, slice_of_text(service_balancer(service->options)->name));
+    write_choice(w, service);
     if (set->trouble) {
         json_write_key(w, SLICE("trouble"));
         json_write_string(w, slice_of_text(status_sentence(set->trouble)));
@@ -131,7 +183,34 @@ void service_describe(const struct service *service, struct json_writer *w)
     json_write_key(w, SLICE("endpoints"));
     json_write_array(w);
     for (uint32_t i = 0; i < set->count; i++)
-        write_endpoint(w, set->endpoints[i], &set->members[i]);
+        write_endpoint(w, service, set->endpoints[i], &set->members[i]);
     json_write_array_end(w);
     json_write_object_end(w);
+}
+
+/* The first of a rehearsal's picks by the control thread's own view: what a hash says, it says
+ * again. */
+void service_explain(const struct service *service, struct exchange *x, struct text *text)
+{
+    const struct balancer_type *type = service_balancer(service->options);
+    struct choice choice = {0};
+    text_format(text, ", %s", type->name);
+    choice_begin(&choice, service, x);
+    if (service->options->balance.key) {
+        struct slice value = expression_text(service->options->balance.key, x);
+        text_format(text, " %.*s = \"%.*s\"",
+            SLICE_ARG(expression_source(service->options->balance.key)), SLICE_ARG(value));
+    }
+    if (service->options->subset.is_set) {
+        struct slice value = expression_text(service->options->subset.by, x);
+        text_format(text, ", subset %.*s = \"%.*s\"", SLICE_ARG(service->options->subset.label),
+            SLICE_ARG(value));
+    }
+    if (service->sticky)
+        text_add_literal(text, ", sticky");
+    struct view *view = service->roster->current[service->plane->options.workers];
+    uint32_t place = choice_pick(&choice, service, view);
+    if (place != PICK_NONE)
+        text_format(text, "%s%.*s", type->needs_hash ? ": " : ": perhaps ",
+            SLICE_ARG(view->set->endpoints[place]->text));
 }

@@ -29,14 +29,14 @@ struct dial_caller {
 struct dial {
     const struct service *service;
     unsigned worker;
-    uint32_t tries;                 /* endpoints that were asked */
-    struct view *view;              /* in use until the end: keeps the endpoint and its texts */
-    struct endpoint *endpoint;      /* the chosen one, or NULL */
-    struct slice text;              /* of the newest that was chosen; as long as the view */
-    uint32_t index;                 /* its place in the view */
+    uint32_t tries;            /* endpoints that were asked */
+    struct view *view;         /* in use until the end: keeps the endpoint and its texts */
+    struct endpoint *endpoint; /* the chosen one, or NULL */
+    struct slice text;         /* of the newest that was chosen; as long as the view */
+    uint32_t index;            /* its place in the view */
     struct choice choice;      /* what is known of who is wanted, and who failed */
     struct slice first;        /* what the caller wants to be sent */
-    bool is_open;  /* counted among the endpoint's connections */
+    bool is_open;              /* counted among the endpoint's connections */
 };
 
 /* On the worker's thread, as everything here. */

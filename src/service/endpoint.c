@@ -22,6 +22,16 @@ static const struct metric_family ejections_family = {"weir_endpoint_ejections_t
     "How often an endpoint was taken out because requests failed there.", METRIC_COUNTER,
     {"service", "endpoint"}};
 
+static const struct metric_family requests_family = {"weir_endpoint_requests_total",
+    "Requests and connections that an endpoint was chosen for.", METRIC_COUNTER,
+    {"service", "endpoint"}};
+static const struct metric_family in_flight_family = {"weir_endpoint_in_flight",
+    "Requests and connections that an endpoint is working on.", METRIC_GAUGE,
+    {"service", "endpoint"}};
+static const struct metric_family latency_family = {"weir_endpoint_latency_seconds",
+    "How fast an endpoint answers, as balancers see it: an average that fades while idle.",
+    METRIC_GAUGE, {"service", "endpoint"}, .divisor = 1000000};
+
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
     struct endpoint *endpoint;
@@ -56,6 +66,9 @@ static void add_series(struct endpoint *endpoint)
     struct slice bad[] = {labels[0], labels[1], SLICE("bad")};
     endpoint->good_checks_series = metrics_series(metrics, &checks_family, good);
     endpoint->bad_checks_series = metrics_series(metrics, &checks_family, bad);
+    endpoint->requests_series = metrics_series(metrics, &requests_family, labels);
+    endpoint->in_flight_series = metrics_series(metrics, &in_flight_family, labels);
+    endpoint->latency_series = metrics_series(metrics, &latency_family, labels);
 }
 
 static void free_memory(struct endpoint *endpoint)

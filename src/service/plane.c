@@ -1,5 +1,6 @@
 #include "service/plane.h"
 
+#include "balance/latency.h"
 #include "base/random.h"
 #include "run/resolver.h"
 #include "run/tls.h"
@@ -77,6 +78,12 @@ static void collect_endpoint(struct metrics_shard *shard, const struct endpoint 
         atomic_load_explicit(&load->open, memory_order_relaxed));
     metric_set(shard, endpoint->waiting_series,
         atomic_load_explicit(&endpoint->waiting, memory_order_relaxed));
+    metric_set(shard, endpoint->requests_series,
+        (int64_t)atomic_load_explicit(&load->requests, memory_order_relaxed));
+    metric_set(shard, endpoint->in_flight_series,
+        atomic_load_explicit(&load->in_flight, memory_order_relaxed));
+    metric_set(
+        shard, endpoint->latency_series, (int64_t)(latency_average(load, clock_now()) / 1000));
 }
 
 static void collect(void *argument, struct metrics *metrics)

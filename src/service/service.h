@@ -55,6 +55,10 @@ enum status service_call(const struct service *service, struct exchange *x);
 
 struct slice service_name(const struct service *service);
 
+/* For `weir explain`: adds how an endpoint is chosen for a request, and which one it would be if
+ * all were well. On the control thread. */
+void service_explain(const struct service *service, struct exchange *x, struct text *text);
+
 /* For status and the dashboard: writes the service with its endpoints as a JSON object. */
 struct json_writer;
 void service_describe(const struct service *service, struct json_writer *writer);

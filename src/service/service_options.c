@@ -32,8 +32,8 @@ static const struct option endpoint_option_list[] = {
     {"weight", OPTION_INTEGER, offsetof(struct endpoint_options, weight), .fallback = "1",
         .minimum = 0, .maximum = 1000,
         .help = "Its share of the requests, beside the others' weights; 0: none."},
-    {"tier", OPTION_INTEGER, offsetof(struct endpoint_options, tier), .fallback = "0",
-        .minimum = 0, .maximum = 100,
+    {"tier", OPTION_INTEGER, offsetof(struct endpoint_options, tier), .fallback = "0", .minimum = 0,
+        .maximum = 100,
         .help = "Those of the next tier are asked when none of this one is left, or as `spill` "
                 "says."},
     {"backup", OPTION_FLAG, offsetof(struct endpoint_options, is_backup), .fallback = "false",
@@ -206,13 +206,13 @@ static const struct option service_option_list[] = {
         .help = "How one of the endpoints is chosen."},
     {"sticky", OPTION_STRUCT, offsetof(struct service_options, sticky), .table = &sticky_table,
         .is_set_offset = offsetof(struct service_options, sticky.is_set),
-        .help = "Whose requests stay with the endpoint that they came to first; nothing: nobody's."},
+        .help =
+            "Whose requests stay with the endpoint that they came to first; nothing: nobody's."},
     {"subset", OPTION_STRUCT, offsetof(struct service_options, subset), .table = &subset_table,
         .is_set_offset = offsetof(struct service_options, subset.is_set),
         .help = "By which label of theirs endpoints are chosen; nothing: by none."},
     {"slow-start", OPTION_STRUCT, offsetof(struct service_options, slow_start),
-        .table = &slow_start_table,
-        .help = "How endpoints begin that are new or come back."},
+        .table = &slow_start_table, .help = "How endpoints begin that are new or come back."},
     {"zone", OPTION_STRUCT, offsetof(struct service_options, zone), .table = &zone_table,
         .help = "Where the gateway stands, so that endpoints nearby are preferred; nothing: "
                 "wherever they stand."},
