@@ -6,11 +6,10 @@
 
 #define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
 #define TRIES_MAX   CHOICE_TRIES_MAX
-    
-    /* --- the endpoint */
 
-    static enum status
-    use_endpoint(struct call *call, uint32_t index)
+/* --- the endpoint */
+
+static enum status use_endpoint(struct call *call, uint32_t index)
 {
     struct exchange *x = call->x;
     call->index = index;
