@@ -4,8 +4,6 @@
 
 #include <endian.h>
 #include <openssl/evp.h>
-
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 const char *const key_hash_names[] = {[HASH_XXHASH] = "xxhash",
