@@ -50,6 +50,8 @@ format:
 bench: all
 	@tools/setup bench
 	@tools/build release bench-programs
+	build/release/micro_balance
+	bench/balance
 	bench/run
 
 install: all
