@@ -43,6 +43,14 @@ uint32_t scan_cheapest(const struct pick *pick, candidate_cost *cost, bool by_we
     return best.index == PICK_NONE && !is_all ? draw_any(pick) : best.index;
 }
 
+/* Somebody else than the best so far, if that is up; so that of two both are compared. */
+static uint32_t draw_another(const struct pick *pick, uint32_t best)
+{
+    uint32_t index = (uint32_t)random_below(pick->random, pick->group->count - 1);
+    index += index >= best;
+    return candidate_will_do(pick, index) ? index : draw_evenly(pick);
+}
+
 uint32_t scan_drawn(const struct pick *pick, candidate_cost *cost)
 {
     const struct group *group = pick->group;
@@ -51,7 +59,7 @@ uint32_t scan_drawn(const struct pick *pick, candidate_cost *cost)
         return best;
     double least = cost(pick, &group->candidates[best]);
     for (int64_t i = 1; i < group->settings->choices; i++) {
-        uint32_t other = draw_evenly(pick);
+        uint32_t other = draw_another(pick, best);
         double its = cost(pick, &group->candidates[other]);
         if (its < least) {
             best = other;
