@@ -45,7 +45,6 @@ struct endpoint {
     uint32_t duration_series; /* metrics */
     uint32_t healthy_series, connections_series, waiting_series;
     uint32_t good_checks_series, bad_checks_series, ejections_series;
-    uint32_t good_checks_series, bad_checks_series;
     uint32_t requests_series, in_flight_series, latency_series;
 
     struct pool *pools; /* owned, one a worker */

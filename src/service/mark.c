@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-
 #define RELAXED memory_order_relaxed
 
 void mark_answered(struct endpoint *endpoint, int64_t nanoseconds)
