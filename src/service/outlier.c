@@ -195,7 +195,8 @@ void outlier_look_for_panic(struct roster *roster)
         all++;
         well += reasons == 0;
     }
-    bool panics = (double)well < roster->options->panic * (double)all;
+    bool has_others = set->slates[0].slate->group_count > 1; /* tiers or zones, to turn to */
+    bool panics = (double)well < roster->options->panic * (double)all && (!has_others || well == 0);
     for (uint32_t i = 0; i < set->count; i++)
         (void)endpoint_set_down(set->endpoints[i], DOWN_FORGIVEN, panics);
     if (panics != roster->panics && roster->plane->options.metrics)
