@@ -41,6 +41,7 @@ struct load {
     _Atomic uint32_t failures_in_row;
     _Atomic uint32_t ejections; /* lately: how much longer the next one lasts */
     _Atomic uint32_t open;      /* connections, in use or idle */
+    _Atomic uint64_t good;      /* moving average of good answers alone, nanoseconds */
 };
 
 enum down_reason { DOWN_CHECK = 1, DOWN_EJECTED = 2, DOWN_DRAINED = 4 };

@@ -28,7 +28,7 @@ static void store(_Atomic uint64_t *average, double value)
     atomic_store_explicit(average, value < 1 ? 1 : (uint64_t)value, RELAXED);
 }
 
-void latency_answered(struct load *load, int64_t nanoseconds, instant now)
+static void move(struct load *load, int64_t nanoseconds, instant now)
 {
     double old = (double)atomic_load_explicit(&load->latency, RELAXED);
     double peak = (double)atomic_load_explicit(&load->peak, RELAXED), sample = (double)nanoseconds;
@@ -39,12 +39,19 @@ void latency_answered(struct load *load, int64_t nanoseconds, instant now)
     atomic_store_explicit(&load->measured, now, RELAXED);
 }
 
+void latency_answered(struct load *load, int64_t nanoseconds, instant now)
+{
+    double old = (double)atomic_load_explicit(&load->good, RELAXED), sample = (double)nanoseconds;
+    store(&load->good, old > 0 ? old + (sample - old) / 8 : sample);
+    move(load, nanoseconds, now);
+}
+
 void latency_failed(struct load *load, int64_t nanoseconds, instant now)
 {
     double sample = 2 * latency_peak(load, now), took = (double)nanoseconds;
     sample = sample < (double)LATENCY_FAILURE ? (double)LATENCY_FAILURE : sample;
     sample = sample > 30.0 * SECOND ? 30.0 * SECOND : sample;
-    latency_answered(load, (int64_t)(took > sample ? took : sample), now);
+    move(load, (int64_t)(took > sample ? took : sample), now);
 }
 
 static double average_of(const struct load *load, const _Atomic uint64_t *average, instant now)

@@ -174,7 +174,7 @@ static void compare(struct roster *roster, const struct endpoint_set *set)
 static void look_at_latency(struct endpoint *endpoint)
 {
     uint64_t requests = atomic_load_explicit(&endpoint->load.requests, memory_order_relaxed);
-    uint64_t latency = atomic_load_explicit(&endpoint->load.latency, memory_order_relaxed);
+    uint64_t latency = atomic_load_explicit(&endpoint->load.good, memory_order_relaxed);
     if (requests == endpoint->looked_requests || !latency)
         return;
     endpoint->looked_requests = requests;
