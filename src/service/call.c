@@ -3,6 +3,7 @@
 #include "run/loop.h"
 #include "run/proxy_header.h"
 #include "service/connect.h"
+#include "service/overload.h"
 
 #define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
 #define TRIES_MAX   CHOICE_TRIES_MAX
@@ -36,7 +37,7 @@ static enum status choose(struct call *call)
     uint32_t index = choice_pick(&call->choice, call->service, call->view);
     if (index != PICK_NONE)
         return use_endpoint(call, index);
-    return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
+    return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(set);
 }
 
 /* Right after the start names may not be resolved yet. */
@@ -277,5 +278,5 @@ enum status service_call(const struct service *service, struct exchange *x)
         choice_keep(&call->choice, service, x);
     if (e)
         call_finish(call, false);
-    return e;
+    return e == ALL_OVERLOADED ? overload_answer(x, &service->options->agent.overload) : e;
 }

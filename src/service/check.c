@@ -1,6 +1,7 @@
 #include "service/check.h"
 
 #include "run/loop.h"
+#include "service/agent.h"
 #include "service/check_command.h"
 #include "service/check_question.h"
 #include "service/errand.h"
@@ -268,6 +269,7 @@ static void start_check(struct endpoint *endpoint, const struct service_options 
 void checks_start(const struct endpoint_set *set, const struct service_options *options)
 {
     for (uint32_t i = 0; i < set->count; i++) {
+        agent_start(set->endpoints[i], options);
         if (options->health.is_set)
             start_check(set->endpoints[i], options);
         else
@@ -277,7 +279,10 @@ void checks_start(const struct endpoint_set *set, const struct service_options *
 
 void checks_stop(const struct endpoint_set *set, const struct service_options *options)
 {
-    for (uint32_t i = 0; i < set->count; i++)
+    for (uint32_t i = 0; i < set->count; i++) {
         if (set->endpoints[i]->checked_by == options)
             stop_check(set->endpoints[i]);
+        if (set->endpoints[i]->asked_by == options)
+            agent_stop(set->endpoints[i]);
+    }
 }

@@ -143,6 +143,8 @@ static void release_entry(void *object)
     struct service_plane *plane = endpoint->plane;
     errand_stop(&endpoint->check);
     endpoint->checked_by = NULL;
+    errand_stop(&endpoint->agent);
+    endpoint->asked_by = NULL;
     pthread_mutex_lock(&plane->mutex);
     for (unsigned i = 0; i < plane->options.workers; i++) {
         struct pool *pool = &endpoint->pools[i];

@@ -59,6 +59,11 @@ struct endpoint {
     uint64_t looked_requests;                    /* at the last look */
     uint64_t least_latency;                      /* that was seen since; 0: none */
 
+    /* Of the control thread: its agent. */
+    struct errand *agent;
+    const struct service_options *asked_by; /* as checked_by */
+    instant heard_at;
+
     /* Of the control thread: the active check. */
     struct errand *check;
     const struct service_options

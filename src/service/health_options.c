@@ -309,16 +309,14 @@ static const struct option_table overload_table = {.name = "overloaded",
     .shorthand = "status",
     .example = "{status: 429, retry-after: 10s}"};
 
-static const char *const agent_methods[] = {"tcp", "GET", "orca", NULL};
+static const char *const agent_methods[] = {"tcp", "GET", NULL};
 
 static const struct option agent_rows[] = {
     {"method", OPTION_CHOICE, AGENT(method), .fallback = "GET", .choices = agent_methods,
         .help =
             "tcp connects and reads a line; GET asks by HTTP. The answer is yes or no (is it "
-            "overloaded?) or HAProxy's words: 75%, up, ready, drain, maint, down, fail, stopped, "
-            "maxconn:50. An answer to GET may be a report of load instead, in the field "
-            "endpoint-load-metrics; orca takes such reports from answers to clients, in header or "
-            "trailer."},
+            "overloaded?) or HAProxy's words: 0% (overloaded), 75% and others above 0 (not "
+            "overloaded), drain, maint, ready, down, fail, stopped, up; maxconn:50 is read over."},
     {"path", OPTION_TEXT, AGENT(path), .help = "Of GET: what is asked for."},
     {"port", OPTION_INTEGER, AGENT(port), .minimum = 0, .maximum = 65535, .fallback = "0",
         .help = "Where the agent listens, on the endpoint's address; 0: where the endpoint does."},
@@ -326,10 +324,6 @@ static const struct option agent_rows[] = {
     DURATION("timeout", AGENT(timeout), "2s", MILLISECOND, "How long the answer may take."),
     DURATION("expires", AGENT(expires), "3m", 10 * MILLISECOND,
         "After so long without an answer what was said is forgotten."),
-    DURATION("blackout", AGENT(blackout), "10s", 0,
-        "Reports of load count only after the first is so old: a newcomer's load says little."),
-    FACTOR("penalty", AGENT(penalty), "1",
-        "How much reported errors count against an endpoint, beside its utilization."),
     {"overloaded", OPTION_STRUCT, AGENT(overload), .table = &overload_table,
         .help = "What clients are told while every endpoint is overloaded."},
     {NULL}};
@@ -364,7 +358,7 @@ static enum status check_agent(struct reader *reader, const struct node *node, v
 
 const struct option_table agent_table = {.name = "agent",
     .help = "Asks every endpoint how loaded it is, on an interval and never in a request's way. "
-            "An overloaded one gets no requests, a loaded one fewer.",
+            "An overloaded one gets no requests.",
     .options = agent_rows,
     .size = sizeof(struct agent_options),
     .read_phrase = read_agent_phrase,

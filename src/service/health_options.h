@@ -53,7 +53,7 @@ struct health_options {
     struct option_map headers; /* name to struct expectation: what has to be its value */
 };
 
-enum agent_method { AGENT_TCP, AGENT_GET, AGENT_ORCA };
+enum agent_method { AGENT_TCP, AGENT_GET };
 
 /* What clients are told when every endpoint is overloaded. */
 struct overload_options {
@@ -68,8 +68,6 @@ struct agent_options {
     struct slice path;
     int64_t port;                     /* 0: the endpoint's own */
     int64_t every, timeout, expires;  /* nanoseconds */
-    int64_t blackout;                 /* nanoseconds until reports of load count */
-    double penalty;                   /* of errors, in reports of load */
     struct overload_options overload; /* all overloaded */
 };
 
@@ -98,6 +96,6 @@ struct health_phrase {
 enum status health_phrase_parse(struct slice text, struct health_options *ret_health,
     struct health_phrase *ret_more, const char **ret_problem, struct slice *ret_where);
 
-/* Reads "tcp 9000 every 2s", "GET /load every 2s", "orca"; the same. */
+/* Reads "tcp 9000 every 2s", "GET /load every 2s"; the same. */
 enum status agent_phrase_parse(struct slice text, struct agent_options *ret_agent,
     const char **ret_problem, struct slice *ret_where);

@@ -143,16 +143,13 @@ enum status health_phrase_parse(struct slice text, struct health_options *ret_he
 
 /* --- agent */
 
-static const struct word agent_words[] = {
-    {"tcp", AGENT_TCP}, {"GET", AGENT_GET}, {"orca", AGENT_ORCA}, {NULL, 0}};
+static const struct word agent_words[] = {{"tcp", AGENT_TCP}, {"GET", AGENT_GET}, {NULL, 0}};
 
-/* A port for tcp, a path for GET, nothing for orca. */
+/* A port for tcp, a path for GET. */
 static bool parse_place(struct slice *rest, struct slice *ret_where, struct agent_options *agent)
 {
     struct slice word = SLICE_NONE;
     uint64_t port = 0;
-    if (agent->method == AGENT_ORCA)
-        return true;
     if (!next_word(rest, &word))
         return false;
     *ret_where = word;
@@ -171,17 +168,17 @@ enum status agent_phrase_parse(struct slice text, struct agent_options *ret_agen
     struct agent_options agent = *ret_agent;
     const struct pair pairs[] = {{"every", PAIR_DURATION, &agent.every},
         {"timeout", PAIR_DURATION, &agent.timeout}, {"expires", PAIR_DURATION, &agent.expires},
-        {"blackout", PAIR_DURATION, &agent.blackout}, {NULL, 0, NULL}};
+        {NULL, 0, NULL}};
     struct slice rest = text, word;
     *ret_where = text;
-    *ret_problem = "an agent looks so: tcp 9000 every 2s, GET /load every 2s, orca";
+    *ret_problem = "an agent looks so: tcp 9000 every 2s, GET /load every 2s";
     if (!next_word(&rest, &word))
         return INVALID;
     *ret_where = word;
     if (!find_method(agent_words, word, &agent.method) || !parse_place(&rest, ret_where, &agent))
         return INVALID;
-    enum status e = read_pairs(rest, pairs,
-        "then may stand: every 2s, timeout 2s, expires 3m, blackout 10s", ret_problem, ret_where);
+    enum status e = read_pairs(
+        rest, pairs, "then may stand: every 2s, timeout 2s, expires 3m", ret_problem, ret_where);
     if (!e)
         *ret_agent = agent;
     return e;

@@ -124,17 +124,16 @@ static void test_idle_endpoints_are_asked_less_often(void **state)
     struct rig *rig = *state;
     struct script script = {.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"};
     struct fake *fake = rig_fake(rig, serve_script, &script);
-    rig_service(rig, "{at: %s, health: {path: /h, every: 10ms, idle: 150ms}}", fake->text);
-    fiber_sleep_until(loop_now() + 150 * MILLISECOND);
-    int busy = script.asked;
-    assert_true(busy >= 6);
-    fiber_sleep_until(loop_now() + 300 * MILLISECOND);
-    assert_true(script.asked - busy <= 5);
+    rig_service(rig, "{at: %s, health: {path: /h, every: 10ms, idle: 400ms}}", fake->text);
+    rig_until(script.asked >= 8);
+    fiber_sleep_until(loop_now() + 600 * MILLISECOND);
     int idle = script.asked;
+    fiber_sleep_until(loop_now() + 500 * MILLISECOND);
+    assert_true(script.asked - idle <= 3);
+    idle = script.asked;
     assert_ok(rig_get(rig, "/")); /* somebody is interested again */
     rig_body(rig);
-    fiber_sleep_until(loop_now() + 120 * MILLISECOND);
-    assert_true(script.asked - idle >= 6);
+    rig_until(script.asked - idle >= 8);
 }
 
 /* --- commands */

@@ -237,7 +237,7 @@ static void test_trial(void **state)
 /* Asks so often that an interval sees enough of it. */
 #define ask_until(rig, condition)                          \
     do {                                                   \
-        instant ask_deadline = clock_now() + 3 * SECOND;   \
+        instant ask_deadline = clock_now() + 8 * SECOND;   \
         while (!(condition) && clock_now() < ask_deadline) \
             ask_often(rig, 6);                             \
         assert_true(condition);                            \
@@ -266,7 +266,7 @@ static void begin_moody(struct rig *rig, struct moody moods[3], const char *outl
     struct fake *fakes[3];
     for (int i = 0; i < 3; i++)
         fakes[i] = rig_fake(rig, serve_moodily, &moods[i]);
-    rig_service(rig, "{at: [%s, %s, %s], outlier: {failures: 0, every: 250ms, requests: 10, %s}}",
+    rig_service(rig, "{at: [%s, %s, %s], outlier: {failures: 0, every: 600ms, requests: 10, %s}}",
         fakes[0]->text, fakes[1]->text, fakes[2]->text, outlier);
 }
 
@@ -285,7 +285,7 @@ static void test_success_rate_needs_hosts(void **state)
     struct rig *rig = *state;
     struct moody moods[3] = {{2, 0, 0}, {0, 0, 0}, {0, 0, 0}};
     begin_moody(rig, moods, "hosts: 4, deviation: 1");
-    instant until = clock_now() + 700 * MILLISECOND;
+    instant until = clock_now() + 1500 * MILLISECOND;
     while (clock_now() < until)
         ask_often(rig, 6);
     assert_false(says(rig, "ejected"));
@@ -304,11 +304,11 @@ static void test_failure_share(void **state)
 static void test_latency_outlier(void **state)
 {
     struct rig *rig = *state;
-    struct moody moods[3] = {{0, 0, 15 * MILLISECOND}, {0, 0, 0}, {0, 0, 0}};
+    struct moody moods[3] = {{0, 0, 25 * MILLISECOND}, {0, 0, 0}, {0, 0, 0}};
     begin_moody(rig, moods, "slower: 10ms");
-    ask_until(rig, says(rig, "ms: latency 1"));
+    ask_until(rig, says(rig, "ms: latency "));
     const char *text = rig_describe(rig);
-    assert_true(strstr(text, "latency 1") < strstr(text, rig->fakes[1].text));
+    assert_true(strstr(text, "ms: latency ") < strstr(text, rig->fakes[1].text));
 }
 
 static void test_panic(void **state)

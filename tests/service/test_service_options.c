@@ -177,12 +177,6 @@ static void test_agents(void **state)
     assert_int_equal(r.options.agent.overload.status, 503);
     assert_int_equal(r.options.agent.overload.retry_after, 5 * SECOND);
     config_end(&r.config);
-    read_clean(&r, "{at: 10.0.0.1:80, agent: orca}");
-    assert_int_equal(r.options.agent.method, AGENT_ORCA);
-    assert_int_equal(r.options.agent.blackout, 10 * SECOND);
-    assert_int_equal(r.options.agent.expires, 3 * MINUTE);
-    assert_true(r.options.agent.penalty == 1.0);
-    config_end(&r.config);
     read_clean(&r, "{at: 10.0.0.1:80, agent: {path: /load, port: 9000, overloaded: {status: 429, "
                    "retry-after: 0s, body: later}}}");
     assert_int_equal(r.options.agent.method, AGENT_GET);
