@@ -166,11 +166,27 @@ BIO *tls_bio_new(BIO_METHOD *method, struct tls *tls)
     return bio;
 }
 
+/* Before what others have added meanwhile. */
+static bool keep_first(struct tls *tls, const char *data, size_t size)
+{
+    struct tls_kept later = tls->unsent;
+    tls->unsent = (struct tls_kept){0};
+    bool is_kept =
+        tls_keep(&tls->unsent, data, size) &&
+        (!later.data || tls_keep(&tls->unsent, later.data + later.begin, later.size - later.begin));
+    tls_forget(&later);
+    return is_kept;
+}
+
+/* What the time was not enough for leaves with the next write. */
 enum status tls_send(struct tls *tls, const void *data, size_t size, instant deadline)
 {
+    size_t sent = 0;
     tls->is_flushing = true;
-    enum status e = stream_write(tls->below, data, size, deadline, NULL);
+    enum status e = stream_write(tls->below, data, size, deadline, &sent);
     tls->is_flushing = false;
+    if (e == TIMEOUT && keep_first(tls, (const char *)data + sent, size - sent))
+        return TIMEOUT;
     if (e && !tls->out_outcome)
         tls->out_outcome = CLOSED; /* it may have gone half: nothing can follow */
     return e;

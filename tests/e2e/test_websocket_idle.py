@@ -4,6 +4,8 @@ import contextlib
 import json
 import time
 
+import pytest
+
 from authority import SecureConnection
 from gateway import SANITIZED, wait_for
 from https import pair
@@ -49,6 +51,10 @@ def cost_of_each(gateway, **how):
     return cost
 
 
+def secure_connection(gateway, authority):
+    return SecureConnection(gateway.address, authority.context(), "localhost")
+
+
 def test_idle_ones_have_no_fiber_and_little_memory(chat):
     gateway, _ = chat(", websocket: {ping: 60s}")
     cost = cost_of_each(gateway)
@@ -58,7 +64,7 @@ def test_idle_ones_have_no_fiber_and_little_memory(chat):
 def test_so_have_those_over_tls(chat, authority):
     listen = '{https: "127.0.0.1:0"}'
     gateway, _ = chat(", websocket: {ping: 60s}", listen=listen, more="tls: " + pair(authority.issue("localhost")))
-    cost = cost_of_each(gateway, connect=lambda: SecureConnection(gateway.address, authority.context(), "localhost"))
+    cost = cost_of_each(gateway, connect=lambda: secure_connection(gateway, authority))
     assert SANITIZED or cost <= MOST_TLS, cost
 
 
@@ -112,15 +118,19 @@ def test_half_a_frame_can_rest(chat):
         assert first in (0x81, 0x8a, 0x82) and payload in (b"slowly", b"ping", b"x" * 300)
 
 
-def test_both_directions_may_be_full_at_once(chat):
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_both_directions_may_be_full_at_once(chat, authority, is_secure):
     async def shout(websocket):
         for _ in range(40):
             await websocket.send(bytes(200_000))
         async for message in websocket:
             await websocket.send(f"{len(message)}")
 
-    gateway, _ = chat(handle=shout)
-    client = Raw(gateway)
+    if is_secure:
+        gateway, _ = chat(handle=shout, listen='{https: "127.0.0.1:0"}', more="tls: " + pair(authority.issue("localhost")))
+    else:
+        gateway, _ = chat(handle=shout)
+    client = Raw(gateway, connection=secure_connection(gateway, authority) if is_secure else None)
     wait_for(lambda: gateway.metric("weir_worker_fibers") > 0, 10, "the service to be stuck")
     client.send(frame(0x82, bytes(100_000)))
     for _ in range(40):
