@@ -41,7 +41,9 @@ for place in DURATIONS:
     each("a duration without its unit", BACK + ROUTE + place, ["§5", "§30", "§1.5", "§0x10"], "unit")
     each("a duration with a wrong unit", BACK + ROUTE + place, ["§5 parsecs", "§5MiB", "§3sec"], "")
     each("a duration that is none", BACK + ROUTE + place, ["§fast", "§-5s", "§''", "§1s1h"], "")
-    each("a list for a duration", BACK + ROUTE + place, ["§[5s]", "§{a: 5s}"], "duration")
+    each("a list for a duration", BACK + ROUTE + place, ["§[5s]"], "duration")
+    if not place.startswith("drain"):  # which has a long form
+        each("a map for a duration", BACK + ROUTE + place, ["§{a: 5s}"], "duration")
     bad("a duration that overflows", BACK + ROUTE + place.replace("@", "§99999999999999999999h"), "")
 each("a duration without its unit", in_service("health: {path: /, every: @}"), ["§3", "§0.5"], "unit")
 for text in ["§3", "§3 bananas", "§[1s]"]:

@@ -73,11 +73,13 @@ def test_messages_pass_until_the_close(chat):
             first, payload = client.read()
             if first == 0x88:
                 assert payload == b"\x03\xe9"
+                client.send(frame(0x88, payload))
                 closed.add(client)
             else:
                 assert (first, payload) == (0x81, b"x")
                 passed += 1
     assert passed > 0
+    assert gateway.process.wait(40) == 0
 
 
 def has_ended(pid):
