@@ -52,11 +52,13 @@ def test_a_silent_stream_wakes_nobody(route):
         peer.socket.recv(1)
 
     gateway = route(silence, ", stream: {kind: sse, comment: 60s}")
+    time.sleep(1.5)
+    alone = wakes_in(gateway, 4.5)  # what the gateway does anyway: it looks after its endpoints
     connections = [begin(gateway) for _ in range(30)]
     for connection in connections:
         assert connection._until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
     time.sleep(1.5)  # for what follows the beginning: the access log, stacks given back
-    assert wakes_in(gateway, 4.5) < 30  # each looking around every two seconds would be 60
+    assert wakes_in(gateway, 4.5) < alone + 30  # each looking around every two seconds would be 60
 
 
 def test_a_long_poll_costs_a_fiber_and_no_buffer(route):
