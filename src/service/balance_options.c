@@ -286,8 +286,8 @@ static const struct option sticky_rows[] = {
                 "starts."},
     {"timeout", OPTION_DURATION, STICKY(timeout), .fallback = "1h", .minimum = 0,
         .maximum = 365 * DAY,
-        .help = "A session is forgotten so long after its last request; 0s, of the gateway's "
-                "cookie: when the browser ends."},
+        .help = "A session is forgotten so long after its last request, the gateway's cookie so "
+                "long after it was set; 0s, of that cookie: when the browser ends."},
     {"logout", OPTION_EXPRESSION, STICKY(logout),
         .help = "A condition: the session ends with such a request."},
     {"learn", OPTION_EXPRESSION, STICKY(learn), .sees_response = true,

@@ -271,10 +271,10 @@ static void the_window_opens_as_it_is_read(struct scene *scene)
 
 static void more_than_the_window(struct scene *scene)
 {
-    static char bytes[WINDOW + 1];
+    static char bytes[WINDOW + 2];
     ask(scene, false);
     SAY(scene, NGHTTP2_HEADERS, END_HEADS, 1, STATUS_200);
-    say_frame(scene, NGHTTP2_DATA, 0, 1, bytes, sizeof bytes);
+    say_frame(scene, NGHTTP2_DATA, 0, 1, bytes, WINDOW + 1);
     assert_ok(read_head(scene));
     assert_status(read_body(scene, bytes), UPSTREAM_PROTOCOL);
     end_scene(scene);
