@@ -1,7 +1,9 @@
 """Services and clients of layer 4: what they do with their sockets is up to each test."""
 
 import contextlib
+import select
 import socket
+import ssl
 import struct
 import threading
 
@@ -77,6 +79,22 @@ def read_exactly(connection, size):
         assert data, f"ended after {len(parts)} bytes of {size}: {parts[-200:]!r}"
         parts += data
     return parts
+
+
+def bounce(connection, data):
+    """What comes back while `data` goes out, as many bytes. On one thread: OpenSSL allows no second one at a
+    connection."""
+    parts, sent = [], 0
+    connection.setblocking(False)
+    while (left := len(data) - sum(map(len, parts))) > 0:
+        select.select([connection], [connection] if sent < len(data) else [], [], 10)
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            sent += connection.send(data[sent:sent + 65536])
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            parts.append(connection.recv(left))
+            assert parts[-1], f"ended with {left} bytes to come"
+    connection.settimeout(10)
+    return b"".join(parts)
 
 
 def read_line(connection):

@@ -4,12 +4,11 @@ import contextlib
 import socket
 import ssl
 import subprocess
-import threading
 import time
 
 import pytest
 from gateway import run_weir, wait_for
-from l4_peers import TcpService, connect, named, port_of, read_exactly
+from l4_peers import TcpService, bounce, connect, named, port_of
 
 NAMES = ["a", "b", "grpc", "web"]
 
@@ -229,10 +228,7 @@ def test_tls_that_ends_here(start, certificates):
             assert client.selected_alpn_protocol() is None
             assert client.recv(100) == b"plain\n"
             data = b"0123456789" * 100_000
-            sender = threading.Thread(target=client.sendall, args=(data,))
-            sender.start()
-            assert read_exactly(client, len(data)) == data
-            sender.join()
+            assert bounce(client, data) == data
         line = gateway.log_lines(1)[0]
         assert line["tls.client.server_name"] == "x.example" and line["bytes.received"] == len(data)
         assert ask(gateway, "a.example", number=1) == "plain"
