@@ -71,11 +71,8 @@ static void end(struct call *call, enum status e)
         call_finish(call, true);
         return;
     }
-    if (status_http(answer->outcome) > 500 && e != NO_MEMORY) {
-        mark_failed(call->view, call->index, &call->service->options->outlier,
-            status_word(answer->outcome));
-        service_count_failure(call->service, call->x->worker, answer->outcome);
-    }
+    if (status_http(answer->outcome) > 500 && e != NO_MEMORY)
+        attempt_report(call->attempt, answer->outcome, true);
     call_finish(call, false);
     end_with_status(call);
 }
@@ -154,27 +151,29 @@ enum status answer_begin(struct call *call)
 {
     struct exchange *x = call->x;
     struct answer *answer = &call->answer;
-    bool is_tunnel = call->response.status == 101;
+    struct attempt *attempt = call->attempt;
+    struct http_response *response = &attempt->response;
+    bool is_tunnel = response->status == 101;
     enum status e = is_tunnel ? websocket_call_begin(call, &answer->body) : OK;
     if (e)
         return e;
-    e = fields_strip_hop_by_hop(&call->response.fields);
+    e = fields_strip_hop_by_hop(&response->fields);
     if (!e)
-        e = keep_earlier_fields(x, &call->response.fields);
+        e = keep_earlier_fields(x, &response->fields);
     if (e)
         return e == NO_MEMORY ? e : UPSTREAM_PROTOCOL;
-    x->response = call->response;
+    x->response = *response;
     x->response.body = &answer->body;
     if (is_tunnel)
         return OK;
-    bool is_empty = call->framing.kind == H1_NO_BODY ||
-                    (call->framing.kind == H1_LENGTH && call->framing.length == 0);
+    bool is_empty = attempt->framing.kind == H1_NO_BODY ||
+                    (attempt->framing.kind == H1_LENGTH && attempt->framing.length == 0);
     if (is_empty) {
         body_init_empty(&answer->body);
         call_finish(call, true);
         return OK;
     }
-    answer->inner = call->transport->body(call);
+    answer->inner = attempt->transport->body(attempt);
     answer->body = (struct body){.ops = &answer_ops, .length = answer->inner->length};
     return OK;
 }

@@ -2,6 +2,7 @@
 
 #include "run/loop.h"
 #include "service/connect.h"
+#include "service/outcome.h"
 
 /* Expressions are asked of an exchange: one in which nothing is known but who calls. */
 static void ask_caller(struct dial *dial, const struct dial_caller *caller)
@@ -63,15 +64,20 @@ void dial_end(struct dial *dial)
     dial->view = NULL;
 }
 
+static void report(const struct dial *dial, enum status reason)
+{
+    outcome_report(&(struct outcome){
+        .service = dial->service, .view = dial->view, .index = dial->index, .reason = reason});
+}
+
 void dial_good(struct dial *dial)
 {
-    mark_good(dial->endpoint);
+    report(dial, OK);
 }
 
 void dial_failed(struct dial *dial, enum status reason)
 {
-    mark_failed(dial->view, dial->index, &dial->service->options->outlier, status_word(reason));
-    service_count_failure(dial->service, dial->worker, reason);
+    report(dial, reason);
 }
 
 /* --- connecting */

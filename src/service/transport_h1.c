@@ -5,28 +5,28 @@
 
 #define HEAD_MAX ((size_t)256 * 1024)
 
-static void write_head(struct call *call, struct text *text)
+static void write_head(struct attempt *attempt, struct text *text)
 {
-    struct http_request *request = &call->x->request;
+    struct http_request *request = &attempt->call->x->request;
     struct slice asked = request->authority;
-    request->authority = call_host(call);
-    h1_write_request_head(text, request, &call->upload.framing);
+    request->authority = attempt_host(attempt);
+    h1_write_request_head(text, request, &attempt->call->parcel.framing);
     request->authority = asked;
 }
 
 /* Into a buffer of the pool, or into the arena when it is longer. */
-static enum status prepare(struct call *call)
+static enum status prepare(struct attempt *attempt)
 {
-    struct upload *upload = &call->upload;
+    struct upload *upload = &attempt->upload;
     upload->buffer = buffer_take_small();
     if (!upload->buffer)
         return NO_MEMORY;
     struct text text = text_fixed(upload->buffer->data, upload->buffer->capacity);
-    write_head(call, &text);
+    write_head(attempt, &text);
     if (text.failed) {
-        text = text_fixed(arena_bytes(&call->x->arena, HEAD_MAX), HEAD_MAX);
+        text = text_fixed(arena_bytes(&attempt->call->x->arena, HEAD_MAX), HEAD_MAX);
         if (text.data)
-            write_head(call, &text);
+            write_head(attempt, &text);
     }
     if (!text.data || text.failed)
         return text.data ? TOO_LARGE : NO_MEMORY;
@@ -40,67 +40,69 @@ static void give_buffer(struct upload *upload)
     upload->buffer = NULL;
 }
 
-static enum status send_head(struct call *call)
+static enum status send_head(struct attempt *attempt)
 {
-    struct upload *upload = &call->upload;
-    instant until = clock_after(loop_now(), call->service->options->timeout.idle);
+    struct upload *upload = &attempt->upload;
+    instant until = clock_after(loop_now(), attempt->call->service->options->timeout.idle);
     enum status e = stream_write(
-        call->upstream->wire.stream, upload->head.data, upload->head.size, until, NULL);
+        attempt->upstream->wire.stream, upload->head.data, upload->head.size, until, NULL);
     upload->head = SLICE_NONE;
     return e;
 }
 
-static enum status send_request(struct call *call, struct body *body, bool *ret_source_failed)
+static enum status send_request(struct attempt *attempt, struct body *body, bool *ret_source_failed)
 {
-    struct upload *upload = &call->upload;
+    struct upload *upload = &attempt->upload;
     uint64_t sent = 0;
-    enum status e = h1_send(call->upstream->wire.stream, upload->head, body, &upload->framing,
-        call->service->options->timeout.idle, call->x->deadline, &sent, ret_source_failed);
+    enum status e = h1_send(attempt->upstream->wire.stream, upload->head, body,
+        &attempt->call->parcel.framing, attempt->call->service->options->timeout.idle,
+        attempt->call->x->deadline, &sent, ret_source_failed);
     give_buffer(upload);
     return e;
 }
 
-static enum status read_head(struct call *call, instant deadline)
+static enum status read_head(struct attempt *attempt, instant deadline)
 {
-    struct wire *wire = &call->upstream->wire;
-    enum status e = h1_read_response(wire, &call->x->arena, &upstream_limits,
-        call->x->request.method, deadline, &call->response, &call->framing);
+    struct wire *wire = &attempt->upstream->wire;
+    enum status e = h1_read_response(wire, &attempt->call->x->arena, &upstream_limits,
+        attempt->call->x->request.method, deadline, &attempt->response, &attempt->framing);
     if (e == END || e == CLOSED || e == IO_ERROR)
         return connect_status_of_end(wire->stream);
     return e;
 }
 
-static struct body *begin_body(struct call *call)
+static struct body *begin_body(struct attempt *attempt)
 {
-    return h1_body_init(&call->answer.h1, &call->upstream->wire, &upstream_limits, &call->framing,
-        &call->x->arena, call_idle(call));
+    return h1_body_init(&attempt->call->answer.h1, &attempt->upstream->wire, &upstream_limits,
+        &attempt->framing, &attempt->call->x->arena, call_idle(attempt->call));
 }
 
 /* A connection that had rested closes under the request: most likely its peer was tired of it, and
  * has not seen the request. Sending that again is safe when doing it twice does no harm, or none of
  * it got there (RFC 9110 §9.2.2, RFC 9112 §9.3.1). */
-static bool may_repeat(const struct call *call, enum status e)
+static bool may_repeat(const struct attempt *attempt, enum status e)
 {
-    const struct upstream *upstream = call->upstream;
+    const struct upstream *upstream = attempt->upstream;
     if (e != UPSTREAM_CLOSED || upstream->requests == 0 || wire_has_bytes(&upstream->wire))
         return false;
-    return http_method_is_idempotent(call->x->request.method) || upload_left_nothing(&call->upload);
+    return http_method_is_idempotent(attempt->call->x->request.method) ||
+           upload_left_nothing(attempt);
 }
 
-static void finish(struct call *call, bool can_go_on)
+static void finish(struct attempt *attempt, bool can_go_on)
 {
-    struct answer *answer = &call->answer;
-    can_go_on = can_go_on && call->framing.keep_alive && upload_is_complete(&call->upload);
-    give_buffer(&call->upload);
+    struct answer *answer = &attempt->call->answer;
+    can_go_on = can_go_on && attempt->framing.keep_alive && upload_is_complete(&attempt->upload);
+    give_buffer(&attempt->upload);
     if (answer->inner) {
         can_go_on = can_go_on && h1_body_is_complete(&answer->h1);
         body_drop(answer->inner);
     }
-    if (call->upstream && can_go_on)
-        pool_give(call->upstream, &call->service->options->connections);
+    if (attempt->upstream && can_go_on)
+        pool_give(attempt->upstream, &attempt->call->service->options->connections);
     else
-        pool_discard(call->upstream);
-    call->upstream = NULL;
+        pool_discard(attempt->upstream);
+    attempt->upstream = NULL;
 }
 
 const struct transport transport_h1 = {.prepare = prepare,

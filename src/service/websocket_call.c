@@ -87,12 +87,13 @@ static const struct tunnel_ops ops = {.begin = begin, .drain = drain, .cut = cut
 /* What the call holds moves over; nothing is left of it. */
 static void take_over(struct websocket_call *websocket, struct call *call)
 {
-    websocket->upstream = call->upstream;
-    websocket->endpoint = call->endpoint;
+    struct attempt *attempt = call->attempt;
+    websocket->upstream = attempt->upstream;
+    websocket->endpoint = attempt->endpoint;
     websocket->view = call->view;
-    call->upstream = NULL;
+    attempt->upstream = NULL;
+    attempt->is_counted = false;
     call->view = NULL;
-    call->is_counted = false;
     call_finish(call, false);
 }
 
@@ -107,7 +108,7 @@ enum status websocket_call_begin(struct call *call, struct body *ret_body)
     static const struct body_ops body_ops = {.read = read_nothing};
     struct exchange *x = call->x;
     bool compresses;
-    enum status e = websocket_check_response(&x->request, &call->response, &compresses);
+    enum status e = websocket_check_response(&x->request, &call->attempt->response, &compresses);
     if (e)
         return e;
     struct websocket_call *websocket = calloc(1, sizeof *websocket);

@@ -1,0 +1,161 @@
+#include "service/attempt.h"
+
+#include "run/loop.h"
+#include "run/proxy_header.h"
+#include "service/call.h"
+#include "service/outcome.h"
+#include "service/overload.h"
+
+#define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
+
+void attempt_init(struct attempt *attempt, struct call *call)
+{
+    attempt->call = call;
+    attempt->transport = call->service->options->speaks_http2 ? &transport_h2 : &transport_h1;
+}
+
+/* --- the endpoint */
+
+static enum status use_endpoint(struct attempt *attempt, uint32_t index)
+{
+    struct call *call = attempt->call;
+    struct exchange *x = call->x;
+    struct endpoint *endpoint = call->view->set->endpoints[index];
+    attempt->index = index;
+    attempt->endpoint = endpoint;
+    atomic_fetch_add_explicit(&endpoint->load.in_flight, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&endpoint->load.requests, 1, memory_order_relaxed);
+    attempt->is_counted = true;
+    x->facts.endpoint = endpoint->text;
+    if (call->service->has_names) /* this one may be gone before the log line is written */
+        x->facts.endpoint = arena_copy(&x->arena, endpoint->text);
+    return x->facts.endpoint.data ? OK : NO_MEMORY;
+}
+
+enum status attempt_choose(struct attempt *attempt)
+{
+    struct call *call = attempt->call;
+    const struct endpoint_set *set = call->view->set;
+    uint32_t index = choice_pick(&call->choice, call->service, call->view);
+    if (index != PICK_NONE)
+        return use_endpoint(attempt, index);
+    return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(set);
+}
+
+static void release_endpoint(struct attempt *attempt)
+{
+    if (attempt->is_counted)
+        atomic_fetch_sub_explicit(&attempt->endpoint->load.in_flight, 1, memory_order_relaxed);
+    attempt->is_counted = false;
+}
+
+void attempt_leave(struct attempt *attempt)
+{
+    release_endpoint(attempt);
+    choice_exclude(&attempt->call->choice, attempt->index);
+}
+
+struct slice attempt_host(const struct attempt *attempt)
+{
+    const struct call *call = attempt->call;
+    struct slice host = call->service->options->host;
+    if (host.size == 0)
+        return call->x->request.authority;
+    if (!slice_equal(host, SLICE("endpoint")))
+        return host;
+    return attempt->endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost")
+                                                               : attempt->endpoint->text;
+}
+
+/* --- the connection */
+
+/* Speaks of the client's connection: who is behind a trusted proxy, only its fields tell. */
+static size_t write_proxy_header(const struct call *call, char room[PROXY_HEADER_ROOM])
+{
+    enum proxy_version version = (enum proxy_version)call->service->options->send_proxy;
+    const struct exchange *x = call->x;
+    if (version == PROXY_NONE || !x->door)
+        return 0;
+    return proxy_header_write(version, &x->peer, stream_local(x->door), room);
+}
+
+static enum status acquire_single(struct attempt *attempt, struct pool *pool, bool only_new)
+{
+    char room[PROXY_HEADER_ROOM];
+    const struct call *call = attempt->call;
+    struct slice first = slice_of(room, write_proxy_header(call, room));
+    attempt->transport = &transport_h1;
+    return pool_acquire(
+        pool, call->service->options, first, only_new, call->x->deadline, &attempt->upstream);
+}
+
+/* A call of gRPC cannot be made by HTTP/1.1, which the endpoint may have chosen. */
+static enum status acquire_shared(struct attempt *attempt, struct pool *pool)
+{
+    struct pool_h2_choice choice = {NULL, NULL};
+    const struct call *call = attempt->call;
+    attempt->transport = &transport_h2;
+    enum status e = pool_h2_acquire(pool, call->service->options, call->x->deadline, &choice);
+    if (call->x->grpc && (choice.single || e == NOT_IMPLEMENTED)) {
+        pool_discard(choice.single);
+        return UPSTREAM_PROTOCOL;
+    }
+    if (choice.single)
+        attempt->transport = &transport_h1;
+    attempt->upstream = choice.single;
+    attempt->shared = choice.shared;
+    attempt->is_on_old = choice.shared && choice.shared->requests > 1;
+    return e;
+}
+
+/* Over TLS an endpoint agrees to HTTP/2 or does not, and may change its mind. */
+static enum status acquire(struct attempt *attempt, bool only_new)
+{
+    const struct call *call = attempt->call;
+    struct pool *pool = &attempt->endpoint->pools[call->x->worker];
+    enum status e = NOT_IMPLEMENTED;
+    for (int i = 0; i < CHANGES_MAX && e == NOT_IMPLEMENTED; i++) {
+        bool is_shared =
+            call->service->options->speaks_http2 && (!pool->speaks_h1 || call->x->grpc);
+        e = is_shared ? acquire_shared(attempt, pool) : acquire_single(attempt, pool, only_new);
+    }
+    return e == NOT_IMPLEMENTED ? UPSTREAM_PROTOCOL : e;
+}
+
+/* --- from here to there */
+
+enum status attempt_run(struct attempt *attempt, bool only_new)
+{
+    attempt->began = loop_now();
+    attempt->call->x->facts.tries++;
+    enum status e = acquire(attempt, only_new);
+    attempt->is_connected = !e;
+    return e ? e : upload_exchange(attempt);
+}
+
+void attempt_report(const struct attempt *attempt, enum status e, bool is_late)
+{
+    const struct call *call = attempt->call;
+    int64_t took = is_late ? 0 : loop_now() - attempt->began;
+    outcome_report(&(struct outcome){.service = call->service,
+        .view = call->view,
+        .index = attempt->index,
+        .reason = e,
+        .status = e ? 0 : attempt->response.status,
+        .took = took,
+        .is_connected = attempt->is_connected,
+        .is_late = is_late});
+}
+
+void attempt_hang_up(struct attempt *attempt)
+{
+    upload_stop(&attempt->upload);
+    attempt->transport->finish(attempt, false);
+}
+
+void attempt_finish(struct attempt *attempt, bool can_go_on)
+{
+    upload_stop(&attempt->upload);
+    attempt->transport->finish(attempt, can_go_on);
+    release_endpoint(attempt);
+}

@@ -1,0 +1,57 @@
+#include "service/outcome.h"
+
+#include "service/connect.h"
+#include "service/mark.h"
+
+bool outcome_is_failure(enum status reason)
+{
+    return connect_is_failure(reason) || reason == UPSTREAM_CLOSED || reason == UPSTREAM_RESET ||
+           reason == UPSTREAM_TIMEOUT || reason == UPSTREAM_WRITE_TIMEOUT ||
+           reason == UPSTREAM_PROTOCOL || reason == UPSTREAM_HEAD_TOO_LARGE ||
+           reason == UPSTREAM_BODY_TIMEOUT || reason == UPSTREAM_INCOMPLETE;
+}
+
+static bool is_gateway_failure(int status)
+{
+    return status == 502 || status == 503 || status == 504;
+}
+
+static void report_answer(const struct outcome *outcome, struct endpoint *endpoint)
+{
+    const struct outlier_options *options = &outcome->service->options->outlier;
+    if (outcome->took) {
+        metric_observe(plane_shard(outcome->service->plane, outcome->view->worker),
+            endpoint->duration_series, outcome->took);
+        if (outcome->status < 500)
+            mark_answered(endpoint, outcome->took);
+        else
+            mark_slow(endpoint, outcome->took);
+    }
+    if (is_gateway_failure(outcome->status))
+        mark_failed(outcome->view, outcome->index, options, "status 502, 503 or 504");
+    else if (outcome->status >= 500)
+        mark_bad_answer(outcome->view, outcome->index, options, "status 5xx");
+    else
+        mark_good(endpoint);
+}
+
+static void report_failure(const struct outcome *outcome, struct endpoint *endpoint)
+{
+    if (outcome_is_failure(outcome->reason)) {
+        if (outcome->took)
+            mark_slow(endpoint, outcome->took);
+        mark_failed(outcome->view, outcome->index, &outcome->service->options->outlier,
+            status_word(outcome->reason));
+    }
+    if (status_http(outcome->reason) > 500) /* what the client did is no failure of the service */
+        service_count_failure(outcome->service, outcome->view->worker, outcome->reason);
+}
+
+void outcome_report(const struct outcome *outcome)
+{
+    struct endpoint *endpoint = outcome->view->set->endpoints[outcome->index];
+    if (outcome->reason)
+        report_failure(outcome, endpoint);
+    else
+        report_answer(outcome, endpoint);
+}

@@ -1,0 +1,60 @@
+#include "service/call.h"
+
+#define MEMORY_MAX \
+    ((size_t)64 * 1024) /* more is streamed: an endpoint may answer before it has read it all */
+
+/* These say that they have no body; of others that goes without saying (RFC 9110 §8.6). */
+static bool announces_empty_body(enum http_method method)
+{
+    return method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
+}
+
+/* All of the body, and little enough to be kept until it is sent. Trailers go with a stream. */
+static bool is_whole(const struct call *call, struct slice here)
+{
+    const struct body *body = call->x->request.body;
+    if (here.size == 0 || here.size > MEMORY_MAX)
+        return false;
+    if (body->length != BODY_LENGTH_UNKNOWN)
+        return here.size == (size_t)body->length;
+    return !body->trailers || body->trailers->count == 0;
+}
+
+void parcel_plan(struct call *call)
+{
+    struct exchange *x = call->x;
+    struct parcel *parcel = &call->parcel;
+    struct body *body = x->request.body;
+    struct slice here;
+    bool is_last = false;
+    parcel->framing = (struct h1_framing){.kind = H1_CHUNKED, .keep_alive = true};
+    if (body->length != BODY_LENGTH_UNKNOWN) {
+        parcel->framing.kind = H1_LENGTH;
+        parcel->framing.length = (uint64_t)body->length;
+    }
+    here = body_peek(body, &is_last);
+    parcel->framing.is_upgrade = x->is_websocket;
+    parcel->kind = PARCEL_STREAM;
+    if (body_is_empty(body)) {
+        parcel->kind = PARCEL_EMPTY;
+        if (!announces_empty_body(x->request.method))
+            parcel->framing.kind = H1_NO_BODY;
+    } else if (is_last && is_whole(call, here)) {
+        parcel->kind = PARCEL_MEMORY;
+        parcel->bytes = here;
+    }
+    /* Who has the whole body waits for nobody's leave to send it. */
+    if (parcel->kind == PARCEL_STREAM)
+        parcel->awaits_continue = x->expects_continue;
+    else
+        fields_remove_known(&x->request.fields, FIELD_EXPECT);
+}
+
+bool parcel_rewind(struct call *call)
+{
+    const struct parcel *parcel = &call->parcel;
+    struct body *body = call->x->request.body;
+    if (parcel->kind != PARCEL_STREAM || !parcel->has_begun)
+        return true;
+    return body->ops->rewind && body->ops->rewind(body) == OK;
+}
