@@ -62,7 +62,7 @@ static bool is_its_turn(const struct pick *pick, const struct candidate *candida
 
 bool candidate_is_admitted(const struct pick *pick, const struct candidate *candidate)
 {
-    if (was_tried(pick, candidate->place))
+    if (was_tried(pick, candidate->place) || candidate_is_full(candidate))
         return false;
     if (pick->is_easy)
         return true;

@@ -49,7 +49,8 @@ enum down_reason { DOWN_CHECK = 1, DOWN_EJECTED = 2, DOWN_DRAINED = 4 };
 struct candidate {
     struct load *load; /* borrowed */
     uint64_t id;       /* of the address: the same in every process, whoever else there is */
-    uint32_t weight;   /* 1 and up; 0: never picked */
+    float weight;      /* its part, beside the others'; 0: never picked */
+    uint32_t limit;    /* requests in flight that it may have; 0: any number */
     uint32_t place;    /* among all endpoints of the service */
 };
 
@@ -80,7 +81,8 @@ struct pick {
     const uint32_t *tried; /* places that failed this request already */
     uint32_t tried_count;
     bool is_choosy; /* not everybody who is up will do: what follows counts too */
-    bool is_easy;   /* … but neither slow start nor bound: else there would be nobody */
+    bool is_easy;   /* … but neither slow start nor bound: else there would be nobody; a limit
+                       holds nevertheless */
     double bound;   /* requests in flight for a weight of 1, at most; 0: any number */
 };
 
@@ -137,8 +139,15 @@ double candidate_share(
 /* The rest of candidate_will_do. */
 bool candidate_is_admitted(const struct pick *pick, const struct candidate *candidate);
 
+/* True when it may have no more requests. Workers that look at the same moment may together go
+ * over the limit by one each. */
+static inline bool candidate_is_full(const struct candidate *candidate)
+{
+    return candidate->limit && candidate_in_flight(candidate) >= candidate->limit;
+}
+
 /* True when it may be picked now: it has a weight and is up, has not been tried, its slow start
- * lets it, and it is not at its bound. */
+ * lets it, and it is not at its limit or bound. */
 static inline bool candidate_will_do(const struct pick *pick, uint32_t index)
 {
     const struct candidate *candidate = &pick->group->candidates[index];

@@ -65,16 +65,16 @@ static void fill(struct draw_table *table, double *parts, uint32_t *stack)
 enum status draw_table_new(const struct group *group, struct draw_table **ret_table)
 {
     uint32_t count = group->count;
-    uint64_t total = 0;
+    double total = 0;
     for (uint32_t i = 0; i < count; i++)
         total += group->candidates[i].weight;
     struct draw_table *table = calloc(1, sizeof *table + count * sizeof *table->cells);
     double *parts = calloc(count + 1, sizeof *parts);
     uint32_t *stack = calloc(count + 1, sizeof *stack);
-    if (table && parts && stack && total) {
+    if (table && parts && stack && total > 0) {
         table->count = count;
         for (uint32_t i = 0; i < count; i++)
-            parts[i] = (double)group->candidates[i].weight * count / (double)total;
+            parts[i] = (double)group->candidates[i].weight * count / total;
         fill(table, parts, stack);
     }
     free(parts);

@@ -11,9 +11,9 @@ uint32_t hashed_pick_any(const struct pick *pick)
     return PICK_NONE;
 }
 
-uint64_t hashed_weight(const struct group *group)
+double hashed_weight(const struct group *group)
 {
-    uint64_t weight = 0;
+    double weight = 0;
     for (uint32_t i = 0; i < group->count; i++)
         weight += group->candidates[i].weight;
     return weight;

@@ -32,4 +32,4 @@ static inline uint32_t hashed_pick(const struct pick *pick, hashed_place *place)
 }
 
 /* The sum of the weights; tables are made of groups that have one. */
-uint64_t hashed_weight(const struct group *group);
+double hashed_weight(const struct group *group);

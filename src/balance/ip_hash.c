@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define PART 0x1p20 /* of a weight of 1 */
+
 struct parts {
     uint64_t weight;
     uint64_t upto[]; /* the sum of the weights up to each candidate and with it */
@@ -12,15 +14,15 @@ struct parts {
 
 static enum status build(const struct group *group, void **ret_table)
 {
-    uint64_t weight = hashed_weight(group), sum = 0;
-    if (!weight)
+    uint64_t sum = 0;
+    if (hashed_weight(group) <= 0)
         return OK;
     struct parts *parts = malloc(sizeof *parts + group->count * sizeof *parts->upto);
     if (!parts)
         return NO_MEMORY;
-    parts->weight = weight;
     for (uint32_t i = 0; i < group->count; i++)
-        parts->upto[i] = sum += group->candidates[i].weight;
+        parts->upto[i] = sum += (uint64_t)(PART * group->candidates[i].weight);
+    parts->weight = sum;
     *ret_table = parts;
     return OK;
 }

@@ -40,7 +40,7 @@ static void begin(
 {
     for (uint32_t i = 0; i < group->count; i++) {
         uint64_t id = group->candidates[i].id;
-        uint64_t late = group->candidates[i].weight
+        uint64_t late = group->candidates[i].weight > 0
                             ? (uint64_t)(mix_share(id) * turn_stride_by_weight(group, i))
                             : UINT64_MAX >> 1;
         turns[i] = (struct turn){late, i};
@@ -70,7 +70,7 @@ static void fill(
 static enum status build(const struct group *group, void **ret_table)
 {
     uint32_t count = prime_from((uint32_t)group->settings->slots);
-    if (!hashed_weight(group))
+    if (hashed_weight(group) <= 0)
         return OK;
     struct maglev *maglev = malloc(sizeof *maglev + count * sizeof *maglev->slots);
     struct turn *turns = calloc(group->count, sizeof *turns);

@@ -120,7 +120,7 @@ static struct tree *tree_new(uint32_t count)
 static enum status build(const struct group *group, void **ret_table)
 {
     uint32_t count = 0;
-    if (!hashed_weight(group))
+    if (hashed_weight(group) <= 0)
         return OK;
     struct leaf *leaves = calloc(group->count, sizeof *leaves);
     struct tree *tree = tree_new(group->count);
@@ -132,7 +132,7 @@ static enum status build(const struct group *group, void **ret_table)
     }
     for (uint32_t i = 0; i < group->count; i++) {
         const struct candidate *candidate = &group->candidates[i];
-        if (candidate->weight)
+        if (candidate->weight > 0)
             leaves[count++] = (struct leaf){candidate->id, candidate->weight, i};
     }
     qsort(leaves, count, sizeof *leaves, by_id);

@@ -24,18 +24,18 @@ struct ring {
 
 /* Points for a weight of 1: the same however many endpoints there are, so that those who stay keep
  * theirs. */
-static double points_per_weight(const struct group *group, uint64_t weight)
+static double points_per_weight(const struct group *group, double weight)
 {
     double points = (double)group->settings->points;
-    if (points * (double)weight > POINTS_MOST)
-        points = (double)POINTS_MOST / (double)weight;
+    if (points * weight > POINTS_MOST)
+        points = POINTS_MOST / weight;
     return points;
 }
 
 static uint32_t points_of(const struct candidate *candidate, double per_weight)
 {
     double points = candidate->weight * per_weight;
-    if (!candidate->weight)
+    if (candidate->weight <= 0)
         return 0;
     return points < 1 ? 1 : (uint32_t)(points + 0.5);
 }
@@ -99,8 +99,8 @@ static void release(void *table)
 
 static enum status build(const struct group *group, void **ret_table)
 {
-    uint64_t weight = hashed_weight(group);
-    if (!weight)
+    double weight = hashed_weight(group);
+    if (weight <= 0)
         return OK;
     double per_weight = points_per_weight(group, weight);
     uint32_t count = count_points(group, per_weight), bits = 1;

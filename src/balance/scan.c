@@ -1,21 +1,22 @@
 #include "balance/scan.h"
 
 #include "balance/draw.h"
+#include "balance/mix.h"
 
 struct cheapest {
     uint32_t index;
     double cost;
-    uint64_t ties; /* the weight of all that cost as much */
+    double ties; /* the weight of all that cost as much */
 };
 
 static void compare(
-    struct cheapest *best, const struct pick *pick, uint32_t index, double cost, uint32_t weight)
+    struct cheapest *best, const struct pick *pick, uint32_t index, double cost, double weight)
 {
     if (best->index == PICK_NONE || cost < best->cost) {
         *best = (struct cheapest){index, cost, weight};
     } else if (cost == best->cost && index != best->index) {
         best->ties += weight;
-        if (random_below(pick->random, best->ties) < weight)
+        if (mix_share(random_next(pick->random)) * best->ties < weight)
             best->index = index;
     }
 }

@@ -132,6 +132,15 @@ static enum status build_groups(struct slate *slate)
     return e;
 }
 
+static bool is_choosy(const struct slate *slate)
+{
+    const struct balance_settings *settings = &slate->options.settings;
+    bool has_limits = false;
+    for (uint32_t i = 0; i < slate->count; i++)
+        has_limits = has_limits || slate->candidates[i].limit;
+    return has_limits || settings->slow_start > 0 || settings->bound > 0;
+}
+
 enum status slate_new(const struct slate_options *options, const struct slate_member *members,
     uint32_t count, struct slate **ret_slate)
 {
@@ -152,8 +161,8 @@ enum status slate_new(const struct slate_options *options, const struct slate_me
         slate_free(slate);
         return e;
     }
-    const struct balance_settings *settings = &slate->options.settings;
-    slate->is_plain = slate->group_count == 1 && settings->slow_start == 0 && settings->bound <= 0;
+    slate->is_choosy = is_choosy(slate);
+    slate->is_plain = slate->group_count == 1 && !slate->is_choosy;
     *ret_slate = slate;
     return OK;
 }
@@ -259,7 +268,7 @@ static uint32_t pick_in(
     void *own = (char *)state + one->state_offset;
     pick->group = &one->group;
     pick->is_easy = false;
-    pick->is_choosy = pick->tried_count > 0 || settings->slow_start > 0 || settings->bound > 0;
+    pick->is_choosy = pick->tried_count > 0 || slate->is_choosy;
     if (settings->bound > 0)
         pick->bound = bound_of(&one->group, &state->groups[number]);
     uint32_t index = slate->options.type->pick(own, pick);

@@ -32,7 +32,8 @@ struct slate_group {
 
 struct slate {
     struct slate_options options;
-    bool is_plain; /* one group, and whoever is up will do */
+    bool is_plain;  /* one group, and whoever is up will do */
+    bool is_choosy; /* not everybody who is up will do */
     uint32_t count, group_count;
     struct candidate *candidates; /* owned: by group */
     struct slate_group *groups;   /* owned */

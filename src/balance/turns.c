@@ -43,7 +43,8 @@ double turn_stride_by_weight(const struct group *group, uint32_t index)
 void turns_begin(struct turn *turns, const struct group *group, uint64_t seed)
 {
     for (uint32_t i = 0; i < group->count; i++) {
-        double stride = group->candidates[i].weight ? turn_stride_by_weight(group, i) : TURN_STRIDE;
+        double stride =
+            group->candidates[i].weight > 0 ? turn_stride_by_weight(group, i) : TURN_STRIDE;
         double part = mix_share(seed + i * 0x9e3779b97f4a7c15u); /* golden ratios: far apart */
         turns[i] = (struct turn){(uint64_t)(part * stride), i};
     }

@@ -4,6 +4,7 @@
 #include "service/agent_words.h"
 #include "service/check_question.h"
 #include "service/errand.h"
+#include "service/grade.h"
 
 #define LINE_MAX_SIZE 512
 #define JITTER        10 /* a tenth of the interval, either way */
@@ -79,12 +80,15 @@ static void obey(struct endpoint *endpoint, const struct agent_said *said)
     set(endpoint, DOWN_OVERLOADED, said->overloaded, "overloaded", said->why);
     set(endpoint, DOWN_TOLD_OUT, said->out, "drained", said->why);
     set(endpoint, DOWN_TOLD_DOWN, said->down, "down", said->why);
+    (void)grade_set_said(endpoint, said->has_share ? said->share : endpoint->grade.said,
+        said->has_limit ? said->limit : endpoint->grade.limit);
 }
 
 static void forget(struct endpoint *endpoint)
 {
     const uint32_t all = DOWN_OVERLOADED | DOWN_TOLD_OUT | DOWN_TOLD_DOWN;
-    if (!(endpoint_reasons(endpoint) & all))
+    bool had_grade = grade_set_said(endpoint, 1, 0);
+    if (!(endpoint_reasons(endpoint) & all) && !had_grade)
         return;
     (void)endpoint_set_down(endpoint, all, false);
     endpoint_note(endpoint, "its agent is silent: what it said is forgotten");
@@ -131,6 +135,7 @@ void agent_stop(struct endpoint *endpoint)
 {
     errand_stop(&endpoint->agent);
     endpoint->asked_by = NULL;
+    (void)grade_set_said(endpoint, 1, 0);
     (void)endpoint_set_down(endpoint, DOWN_OVERLOADED | DOWN_TOLD_OUT | DOWN_TOLD_DOWN, false);
 }
 

@@ -19,17 +19,35 @@ static const struct word {
     {"up", offsetof(struct agent_said, down), AGENT_NO},
 };
 
-static bool read_number(struct slice word, struct agent_said *said)
+#define PERCENT_MOST 1000
+
+static bool read_limit(struct slice word, struct agent_said *said)
 {
     uint64_t number;
-    struct slice prefix = SLICE("maxconn:");
-    if (slice_has_prefix(word, prefix))
-        return slice_to_u64(slice_from(word, prefix.size), &number);
+    if (!slice_to_u64(word, &number) || number > UINT32_MAX)
+        return false;
+    said->has_limit = true;
+    said->limit = (uint32_t)number;
+    return true;
+}
+
+static bool read_percentage(struct slice word, struct agent_said *said)
+{
+    uint64_t number;
     if (!slice_has_suffix(word, SLICE("%")) ||
-        !slice_to_u64(slice_head(word, word.size - 1), &number))
+        !slice_to_u64(slice_head(word, word.size - 1), &number) || number > PERCENT_MOST)
         return false;
     said->overloaded = number ? AGENT_NO : AGENT_YES;
+    said->has_share = number > 0;
+    said->share = (double)number / 100;
     return true;
+}
+
+static bool read_number(struct slice word, struct agent_said *said)
+{
+    struct slice prefix = SLICE("maxconn:");
+    return slice_has_prefix(word, prefix) ? read_limit(slice_from(word, prefix.size), said)
+                                          : read_percentage(word, said);
 }
 
 static bool read_word(struct slice word, struct agent_said *said)

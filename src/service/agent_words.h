@@ -12,9 +12,12 @@ struct agent_said {
     enum agent_answer overloaded; /* yes; 0% and more */
     enum agent_answer out;        /* drain, maint; ready */
     enum agent_answer down;       /* down, fail, stopped; up */
-    struct slice why;             /* of the text; empty: it did not say */
+    bool has_share, has_limit;
+    double share;     /* 75%: 0.75 of its weight; 0% is said as overloaded */
+    uint32_t limit;   /* maxconn: requests in flight; 0: any number */
+    struct slice why; /* of the text; empty: it did not say */
 };
 
 /* Reads the first line. INVALID: there is no word, or one that is none of these. A percentage above
- * 0 says that it is not overloaded; maxconn is not ours to follow. */
+ * 0 says that it is not overloaded. */
 enum status agent_words_parse(struct slice text, struct agent_said *ret_said);

@@ -70,9 +70,10 @@ static uint32_t find_session(
         return PICK_NONE;
     if (is_cookie && CRYPTO_memcmp(choice->cookie.data, set->cookies[place], STICKY_COOKIE_SIZE))
         return PICK_NONE;
-    const struct load *load = set->members[place].candidate.load;
-    uint32_t down = atomic_load_explicit(&load->is_down, memory_order_relaxed);
-    return (down & ~(uint32_t)DOWN_DRAINED) == 0 ? place : PICK_NONE;
+    const struct candidate *candidate = &set->members[place].candidate;
+    uint32_t down = atomic_load_explicit(&candidate->load->is_down, memory_order_relaxed);
+    bool will_do = (down & ~(uint32_t)DOWN_DRAINED) == 0 && !candidate_is_full(candidate);
+    return will_do ? place : PICK_NONE;
 }
 
 static uint32_t pick_in_slate(struct choice *choice, struct view *view, uint32_t number)

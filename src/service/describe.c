@@ -6,6 +6,8 @@
 #include "service/sticky.h"
 #include "service/service_state.h"
 
+#include <math.h>
+
 static uint64_t read_number(const _Atomic uint32_t *number)
 {
     return atomic_load_explicit(number, memory_order_relaxed);
@@ -101,28 +103,44 @@ static void write_text(struct json_writer *w, const char *name, struct slice val
     json_write_string(w, value);
 }
 
-/* What is not usual: its tier, its zone, and how much of its weight counts while it starts. */
-static void write_standing(
-    struct json_writer *w, const struct service *service, const struct slate_member *member)
+static void write_double(struct json_writer *w, const char *name, double value)
+{
+    json_write_key(w, slice_of_text(name));
+    json_write_double(w, value);
+}
+
+/* As configured; and what counts of it now, by its agent and while it starts. */
+static void write_weight(struct json_writer *w, const struct service *service,
+    const struct endpoint_set *set, uint32_t i)
 {
     struct balance_settings settings = {.slow_start = service->options->slow_start.time,
         .aggression = service->options->slow_start.aggression};
-    double share = candidate_share(&member->candidate, &settings, clock_now());
+    const struct candidate *candidate = &set->members[i].candidate;
+    double share = candidate_share(candidate, &settings, clock_now());
+    write_double(w, "weight", set->weights[i]);
+    if (share < 1 || candidate->weight != set->weights[i])
+        write_double(w, "weight_now", round(candidate->weight * share * 1000) / 1000);
+    if (share < 1)
+        write_double(w, "slow_start", share);
+    if (candidate->limit)
+        write_number(w, "limit", candidate->limit);
+}
+
+/* What is not usual: its tier and zone. */
+static void write_standing(struct json_writer *w, const struct slate_member *member)
+{
     if (member->standing.tier)
         write_number(w, "tier", member->standing.tier);
     if (member->standing.region.size)
         write_text(w, "region", member->standing.region);
     if (member->standing.zone.size)
         write_text(w, "zone", member->standing.zone);
-    if (share < 1) {
-        json_write_key(w, SLICE("slow_start"));
-        json_write_double(w, share);
-    }
 }
 
 static void write_endpoint(struct json_writer *w, const struct service *service,
-    struct endpoint *endpoint, const struct slate_member *member)
+    const struct endpoint_set *set, uint32_t i)
 {
+    struct endpoint *endpoint = set->endpoints[i];
     const struct load *load = &endpoint->load;
     json_write_object(w);
     json_write_key(w, SLICE("address"));
@@ -130,8 +148,8 @@ static void write_endpoint(struct json_writer *w, const struct service *service,
     json_write_key(w, SLICE("state"));
     json_write_string(w, slice_of_text(state_of(endpoint)));
     write_since(w, endpoint, slice_of_text(state_of(endpoint)));
-    write_number(w, "weight", member->candidate.weight);
-    write_standing(w, service, member);
+    write_weight(w, service, set, i);
+    write_standing(w, &set->members[i]);
     write_number(w, "in_flight", read_number(&load->in_flight));
     write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
     write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
@@ -183,7 +201,7 @@ void service_describe(const struct service *service, struct json_writer *w)
     json_write_key(w, SLICE("endpoints"));
     json_write_array(w);
     for (uint32_t i = 0; i < set->count; i++)
-        write_endpoint(w, service, set->endpoints[i], &set->members[i]);
+        write_endpoint(w, service, set, i);
     json_write_array_end(w);
     json_write_object_end(w);
 }

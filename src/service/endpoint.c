@@ -31,6 +31,9 @@ static const struct metric_family in_flight_family = {"weir_endpoint_in_flight",
 static const struct metric_family latency_family = {"weir_endpoint_latency_seconds",
     "How fast an endpoint answers, as balancers see it: an average that fades while idle.",
     METRIC_GAUGE, {"service", "endpoint"}, .divisor = 1000000};
+static const struct metric_family grade_family = {"weir_endpoint_grade",
+    "How much of an endpoint's weight counts, by what its agent and its load reports say; 1: all.",
+    METRIC_GAUGE, {"service", "endpoint"}, .divisor = 1000};
 
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
@@ -69,6 +72,8 @@ static void add_series(struct endpoint *endpoint)
     endpoint->requests_series = metrics_series(metrics, &requests_family, labels);
     endpoint->in_flight_series = metrics_series(metrics, &in_flight_family, labels);
     endpoint->latency_series = metrics_series(metrics, &latency_family, labels);
+    endpoint->grade_series = metrics_series(metrics, &grade_family, labels);
+    metric_set(endpoint->plane->options.control_shard, endpoint->grade_series, 1000);
 }
 
 static void free_memory(struct endpoint *endpoint)
@@ -90,7 +95,8 @@ static struct endpoint *make(const struct endpoint_recipe *recipe)
     struct endpoint *endpoint = aligned_alloc(_Alignof(struct endpoint), sizeof *endpoint);
     if (!endpoint)
         return NULL;
-    *endpoint = (struct endpoint){.plane = recipe->plane, .address = *key->address};
+    *endpoint =
+        (struct endpoint){.plane = recipe->plane, .address = *key->address, .grade = {.said = 1}};
     endpoint->service_name = copy_slice(key->service_name);
     endpoint->text = copy_slice(key->text);
     endpoint->tls_name = copy_slice(key->tls_name);
@@ -261,6 +267,7 @@ void endpoint_show_reasons(struct endpoint *endpoint)
         atomic_store_explicit(&endpoint->load.risen, clock_now(), memory_order_relaxed);
     atomic_store(&endpoint->load.is_down, reasons);
     atomic_fetch_add_explicit(&endpoint->plane->change, 1, memory_order_relaxed);
+    sweep_stir(endpoint->plane);
 }
 
 bool endpoint_set_down(struct endpoint *endpoint, uint32_t reason, bool is_down)

@@ -30,6 +30,12 @@ enum {
 /* What is forgiven while too few of a service's endpoints are well. */
 #define DOWN_FORGIVABLE (DOWN_CHECK | DOWN_EJECTED)
 
+/* How much of its share it gets (grade.h). */
+struct endpoint_grade {
+    double said;    /* of its weight, by its agent; 1: all */
+    uint32_t limit; /* requests in flight, by its agent; 0: any number */
+};
+
 struct endpoint {
     struct load load;         /* shared: atomics; is_down there is what of `reasons` counts */
     _Atomic uint32_t reasons; /* bits of the above */
@@ -45,7 +51,7 @@ struct endpoint {
     uint32_t duration_series; /* metrics */
     uint32_t healthy_series, connections_series, waiting_series;
     uint32_t good_checks_series, bad_checks_series, ejections_series;
-    uint32_t requests_series, in_flight_series, latency_series;
+    uint32_t requests_series, in_flight_series, latency_series, grade_series;
 
     struct pool *pools; /* owned, one a worker */
 
@@ -58,6 +64,8 @@ struct endpoint {
     uint64_t counted_requests, counted_failures; /* of `load`, at its beginning */
     uint64_t looked_requests;                    /* at the last look */
     uint64_t least_latency;                      /* that was seen since; 0: none */
+
+    struct endpoint_grade grade; /* of the control thread */
 
     /* Of the control thread: its agent. */
     struct errand *agent;

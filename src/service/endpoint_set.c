@@ -1,6 +1,7 @@
 #include "service/endpoint_set.h"
 
 #include "base/hash.h"
+#include "service/grade.h"
 #include "service/name_watch.h"
 #include "service/roster.h"
 #include "service/service_tls.h"
@@ -19,6 +20,7 @@ void endpoint_set_free(struct endpoint_set *set)
     free(set->entries);
     free(set->endpoints);
     free(set->members);
+    free(set->weights);
     free(set->labels);
     free(set);
 }
@@ -31,8 +33,9 @@ static struct endpoint_set *set_new(size_t capacity)
     set->entries = calloc(capacity + 1, sizeof *set->entries);
     set->endpoints = calloc(capacity + 1, sizeof *set->endpoints);
     set->members = calloc(capacity + 1, sizeof *set->members);
+    set->weights = calloc(capacity + 1, sizeof *set->weights);
     set->labels = calloc(capacity + 1, sizeof *set->labels);
-    if (set->entries && set->endpoints && set->members && set->labels)
+    if (set->entries && set->endpoints && set->members && set->weights && set->labels)
         return set;
     endpoint_set_free(set);
     return NULL;
@@ -82,7 +85,7 @@ static enum status add(
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->entries[i] != entry)
             continue;
-        set->members[i].candidate.weight += (uint32_t)options->weight;
+        set->weights[i] += (float)options->weight;
         endpoint_drop(entry);
         return OK;
     }
@@ -91,11 +94,10 @@ static enum status add(
     set->entries[i] = entry;
     set->endpoints[i] = endpoint_of(entry);
     set->members[i].standing = standing_of(options);
+    set->weights[i] = (float)options->weight;
     set->labels[i] = label_of(f->roster, options);
-    set->members[i].candidate = (struct candidate){.load = &set->endpoints[i]->load,
-        .id = hash_bytes(set->endpoints[i]->text),
-        .weight = (uint32_t)options->weight,
-        .place = i};
+    set->members[i].candidate = (struct candidate){
+        .load = &set->endpoints[i]->load, .id = hash_bytes(set->endpoints[i]->text), .place = i};
     if (is_new)
         atomic_store_explicit(&set->endpoints[i]->load.risen, clock_now(), memory_order_relaxed);
     return OK;
@@ -168,6 +170,7 @@ static enum status add_all(struct roster *roster, struct endpoint_set *set)
         e = add_place(&f, &items[i]);
     if (f.newcomers == set->count)
         start_at_once(set);
+    grade_apply(set);
     return e;
 }
 
@@ -296,6 +299,47 @@ enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_
         return NO_MEMORY;
     set->trouble = trouble;
     enum status e = add_all(roster, set);
+    if (!e)
+        e = make_slates(roster, set);
+    if (!e)
+        e = make_ids(roster, set);
+    if (e) {
+        endpoint_set_free(set);
+        return e;
+    }
+    *ret_set = set;
+    return OK;
+}
+
+/* Each endpoint is kept once more. */
+static enum status add_those_of(
+    struct roster *roster, const struct endpoint_set *old, struct endpoint_set *set)
+{
+    enum status e = OK;
+    bool is_new;
+    for (uint32_t i = 0; !e && i < old->count; i++) {
+        const struct endpoint *endpoint = old->endpoints[i];
+        struct endpoint_key key = {
+            endpoint->service_name, endpoint->text, endpoint->tls_name, &endpoint->address};
+        e = endpoint_obtain(roster->plane, &key, &set->entries[i], &is_new);
+        if (!e)
+            set->endpoints[set->count++] = endpoint_of(set->entries[i]);
+    }
+    return e;
+}
+
+enum status endpoint_set_regrade(
+    struct roster *roster, const struct endpoint_set *old, struct endpoint_set **ret_set)
+{
+    struct endpoint_set *set = set_new(old->count);
+    if (!set)
+        return NO_MEMORY;
+    set->trouble = old->trouble;
+    enum status e = add_those_of(roster, old, set);
+    memcpy(set->members, old->members, set->count * sizeof *set->members);
+    memcpy(set->weights, old->weights, set->count * sizeof *set->weights);
+    memcpy(set->labels, old->labels, set->count * sizeof *set->labels);
+    grade_apply(set);
     if (!e)
         e = make_slates(roster, set);
     if (!e)

@@ -29,6 +29,7 @@ struct endpoint_set {
     struct endpoint_entry **entries; /* owned, counted */
     struct endpoint **endpoints;     /* owned array, borrowed items */
     struct slate_member *members;    /* owned: by place, as the two above */
+    float *weights;                  /* owned: by place, as configured; members have what counts */
     uint64_t *labels;                /* owned: the subset of each; 0: none */
     struct set_slate *slates;        /* owned: the first of all endpoints */
     uint32_t slate_count;
@@ -39,6 +40,11 @@ struct endpoint_set {
 
 /* The endpoints as they are known now. On the control thread. */
 enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_set);
+
+/* The same endpoints as in the other set, by their grades of now. */
+enum status endpoint_set_regrade(
+    struct roster *roster, const struct endpoint_set *old, struct endpoint_set **ret_set);
+
 void endpoint_set_free(struct endpoint_set *set);
 
 /* What a value of the label is known by; not 0. */

@@ -315,8 +315,9 @@ static const struct option agent_rows[] = {
     {"method", OPTION_CHOICE, AGENT(method), .fallback = "GET", .choices = agent_methods,
         .help =
             "tcp connects and reads a line; GET asks by HTTP. The answer is yes or no (is it "
-            "overloaded?) or HAProxy's words: 0% (overloaded), 75% and others above 0 (not "
-            "overloaded), drain, maint, ready, down, fail, stopped, up; maxconn:50 is read over."},
+            "overloaded?) or HAProxy's words: 75% (so much of its weight counts; 0%: "
+            "overloaded), maxconn:50 (requests in flight, at most; 0: any number), drain, maint, "
+            "ready, down, fail, stopped, up."},
     {"path", OPTION_TEXT, AGENT(path), .help = "Of GET: what is asked for."},
     {"port", OPTION_INTEGER, AGENT(port), .minimum = 0, .maximum = 65535, .fallback = "0",
         .help = "Where the agent listens, on the endpoint's address; 0: where the endpoint does."},

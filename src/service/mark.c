@@ -86,17 +86,20 @@ void mark_failed(const struct view *view, uint32_t index, const struct outlier_o
     mark_bad_answer(view, index, options, reason);
 }
 
-void mark_sweep(struct endpoint *endpoint, const struct outlier_options *options, instant now)
+instant mark_sweep(struct endpoint *endpoint, const struct outlier_options *options, instant now)
 {
     struct load *load = &endpoint->load;
     instant until = atomic_load_explicit(&load->ejected_until, RELAXED);
-    if (until == 0 || now < until)
-        return;
+    if (until == 0)
+        return NEVER;
+    if (now < until)
+        return until;
     atomic_store_explicit(&load->ejected_until, 0, RELAXED);
     if (!(endpoint_reasons(endpoint) & DOWN_EJECTED))
-        return;
+        return NEVER;
     if (options->failures > 1) /* on trial: one more failure is one too many, a success ends it */
         atomic_store_explicit(&load->failures_in_row, (uint32_t)options->failures - 1, RELAXED);
     endpoint_set_down(endpoint, DOWN_EJECTED, false);
     endpoint_note(endpoint, "back after its ejection, on trial");
+    return NEVER;
 }

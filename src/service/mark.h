@@ -5,8 +5,6 @@
 #include "service/endpoint.h"
 #include "service/roster.h"
 
-#define MARK_SWEEP_EVERY (200 * MILLISECOND)
-
 /* A request got a head: how long that took. */
 void mark_answered(struct endpoint *endpoint, int64_t nanoseconds);
 
@@ -29,5 +27,6 @@ void mark_bad_answer(const struct view *view, uint32_t index, const struct outli
 void mark_eject(const struct endpoint_set *set, uint32_t index,
     const struct outlier_options *options, struct metrics_shard *shard, const char *reason);
 
-/* Lets an ejected endpoint back when its time is over, on trial. On the control thread. */
-void mark_sweep(struct endpoint *endpoint, const struct outlier_options *options, instant now);
+/* Lets an ejected endpoint back when its time is over, on trial; when that will be, or NEVER. On
+ * the control thread. */
+instant mark_sweep(struct endpoint *endpoint, const struct outlier_options *options, instant now);

@@ -170,16 +170,17 @@ static void compare(struct roster *roster, const struct endpoint_set *set)
 }
 
 /* An average that was low once was low because of quick answers: its least value of an interval
- * says how slow an endpoint is at least. */
-static void look_at_latency(struct endpoint *endpoint)
+ * says how slow an endpoint is at least. True when it has been asked since the last look. */
+static bool look_at_latency(struct endpoint *endpoint)
 {
     uint64_t requests = atomic_load_explicit(&endpoint->load.requests, memory_order_relaxed);
     uint64_t latency = atomic_load_explicit(&endpoint->load.good, memory_order_relaxed);
-    if (requests == endpoint->looked_requests || !latency)
-        return;
+    if (requests == endpoint->looked_requests)
+        return false;
     endpoint->looked_requests = requests;
-    if (!endpoint->least_latency || latency < endpoint->least_latency)
+    if (latency && (!endpoint->least_latency || latency < endpoint->least_latency))
         endpoint->least_latency = latency;
+    return true;
 }
 
 /* --- panic */
@@ -204,15 +205,15 @@ void outlier_look_for_panic(struct roster *roster)
     roster->panics = panics;
 }
 
-void outlier_look(struct roster *roster, instant now)
+instant outlier_look(struct roster *roster, instant now)
 {
-    if (!roster->options || !roster->is_active)
-        return;
     const struct outlier_options *options = &roster->options->outlier;
     const struct endpoint_set *set = roster_look(roster);
+    instant due = NEVER;
     for (uint32_t i = 0; i < set->count; i++) {
-        mark_sweep(set->endpoints[i], options, now);
-        look_at_latency(set->endpoints[i]);
+        due = clock_sooner(due, mark_sweep(set->endpoints[i], options, now));
+        if (look_at_latency(set->endpoints[i]))
+            due = now;
     }
     if (!roster->outlier_due || now >= roster->outlier_due) {
         bool is_first = !roster->outlier_due;
@@ -221,4 +222,5 @@ void outlier_look(struct roster *roster, instant now)
             compare(roster, set);
     }
     outlier_look_for_panic(roster);
+    return clock_sooner(due, roster->outlier_due);
 }

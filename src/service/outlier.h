@@ -9,9 +9,9 @@
 /* The roster begins to be used; an older one of the same service is looked at no more. */
 void outlier_adopt(struct roster *roster);
 
-/* Now and then: brings ejected endpoints back, compares them when an interval is over, looks for
- * panic. */
-void outlier_look(struct roster *roster, instant now);
+/* Brings ejected endpoints back, compares them when an interval is over, looks for panic; when to
+ * look again if nothing happens. */
+instant outlier_look(struct roster *roster, instant now);
 
 /* Whether an endpoint's health has changed since, for whoever changed it on the control thread and
  * cannot wait for the next look. */

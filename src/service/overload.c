@@ -1,10 +1,16 @@
 #include "service/overload.h"
 
+/* Its agent says so, or that it may have no more requests than it has. */
+static bool is_overloaded(const struct candidate *candidate)
+{
+    uint32_t down = atomic_load_explicit(&candidate->load->is_down, memory_order_relaxed);
+    return down == DOWN_OVERLOADED || (down == 0 && candidate->limit);
+}
+
 enum status overload_why_nobody(const struct endpoint_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        if (atomic_load_explicit(&set->endpoints[i]->load.is_down, memory_order_relaxed) ==
-            DOWN_OVERLOADED)
+        if (is_overloaded(&set->members[i].candidate))
             return ALL_OVERLOADED;
     return NO_ENDPOINT;
 }

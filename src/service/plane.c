@@ -6,9 +6,6 @@
 #include "run/tls.h"
 #include "service/check_command.h"
 #include "service/endpoint.h"
-#include "service/errand.h"
-#include "service/mark.h"
-#include "service/outlier.h"
 #include "service/roster.h"
 
 #include <stdlib.h>
@@ -54,20 +51,6 @@ struct tls_authorities *plane_authorities(struct service_plane *plane)
     if (!plane->authorities && tls_authorities_system(&plane->authorities))
         plane->authorities = NULL;
     return plane->authorities;
-}
-
-static void sweep(void *owner)
-{
-    struct service_plane *plane = owner;
-    while (fiber_sleep_until(loop_now() + MARK_SWEEP_EVERY) == OK) {
-        list_each (node, &plane->rosters)
-            outlier_look(list_entry(node, struct roster, node), loop_now());
-    }
-}
-
-void plane_start_sweep(struct service_plane *plane)
-{
-    errand_start(plane->options.control_loop, sweep, plane, &plane->sweep);
 }
 
 static void collect_endpoint(struct metrics_shard *shard, const struct endpoint *endpoint)
@@ -140,7 +123,7 @@ void service_plane_free(struct service_plane *plane)
 {
     if (!plane)
         return;
-    errand_stop(&plane->sweep);
+    sweep_stop(plane);
     list_each (node, &plane->rosters)
         roster_free(list_entry(node, struct roster, node));
     list_each (node, &plane->endpoints)

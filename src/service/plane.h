@@ -11,6 +11,7 @@
 #include "base/table.h"
 #include "run/mailbox.h"
 #include "service/service.h"
+#include "service/sweep.h"
 
 struct resolver;
 struct tls_authorities;
@@ -22,8 +23,9 @@ struct service_plane {
     _Atomic uint32_t endpoint_count; /* of them */
     bool *has_left;                  /* owned; guarded: by worker */
     _Atomic uint32_t change;         /* moves when an endpoint goes up or down */
-    struct hash_key session_key;     /* of sessions in tables */
-    unsigned char secret[32];        /* of cookies, where none is configured */
+    struct sweep sweep;
+    struct hash_key session_key; /* of sessions in tables */
+    unsigned char secret[32];    /* of cookies, where none is configured */
 
     /* Of the control thread alone. */
     struct list rosters;                 /* all that still have memory */
@@ -31,7 +33,6 @@ struct service_plane {
     struct resolver *resolver;           /* owned; made when a name first needs it */
     struct tls_authorities *authorities; /* counted: the system's; read when first needed */
     struct command_gate *commands;       /* counted: for checks that run a program */
-    struct errand *sweep;                /* brings ejected endpoints back; NULL: not running */
 };
 
 /* Posts to a worker's loop. False when the worker has left: nobody will deliver it. From any
@@ -46,9 +47,6 @@ struct resolver *plane_resolver(struct service_plane *plane);
 
 /* The system's certificate authorities; NULL when they cannot be read. */
 struct tls_authorities *plane_authorities(struct service_plane *plane);
-
-/* Sees to it that ejected endpoints come back. Called when a service begins to be used. */
-void plane_start_sweep(struct service_plane *plane);
 
 /* Of the calling worker. */
 static inline struct metrics_shard *plane_shard(const struct service_plane *plane, unsigned worker)

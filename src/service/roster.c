@@ -119,15 +119,9 @@ static void show_control(struct roster *roster, struct endpoint_set *set)
     roster->current[own] = view;
 }
 
-void roster_update(struct roster *roster)
+/* To everybody, as far as there is memory. */
+static void send_out(struct roster *roster, struct endpoint_set *set)
 {
-    struct endpoint_set *set;
-    if (endpoint_set_build(roster, &set))
-        return; /* without memory the old endpoints stay */
-    set->users++;
-    show_control(roster, set);
-    if (roster->is_active)
-        checks_start(set, roster->options);
     for (unsigned i = 0; i < roster->plane->options.workers; i++) {
         struct view *view = view_new(roster, set, i);
         if (!view)
@@ -138,6 +132,30 @@ void roster_update(struct roster *roster)
         else
             view_free(view);
     }
+}
+
+void roster_update(struct roster *roster)
+{
+    struct endpoint_set *set;
+    if (endpoint_set_build(roster, &set))
+        return; /* without memory the old endpoints stay */
+    set->users++;
+    show_control(roster, set);
+    if (roster->is_active)
+        checks_start(set, roster->options);
+    send_out(roster, set);
+    if (--set->users == 0)
+        endpoint_set_free(set);
+}
+
+void roster_regrade(struct roster *roster)
+{
+    struct endpoint_set *set;
+    if (endpoint_set_regrade(roster, roster_look(roster), &set))
+        return; /* they keep their weights */
+    set->users++;
+    show_control(roster, set);
+    send_out(roster, set);
     if (--set->users == 0)
         endpoint_set_free(set);
 }

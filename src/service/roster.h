@@ -29,6 +29,7 @@ struct roster {
     struct list views;                     /* all that have memory */
     struct list watches;                   /* of names: struct name_watch */
     instant outlier_due;                   /* when the endpoints are compared next; 0: not yet */
+    instant grades_due;                    /* when a new set may be made for their sake */
     bool panics;                           /* too few are well: all are asked */
     uint32_t panic_series;                 /* of the metrics */
     bool is_active;                        /* in use: new endpoints are to be checked */
@@ -43,6 +44,9 @@ enum status roster_new(struct service_plane *plane, struct slice service_name,
 
 /* A name's addresses have changed: makes a new set and sends it out. On the control thread. */
 void roster_update(struct roster *roster);
+
+/* The same for weights that have changed (grade.h). */
+void roster_regrade(struct roster *roster);
 
 /* The service goes; nobody uses it any more. Frees the roster, or sees to it that the last message
  * does. */

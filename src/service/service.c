@@ -72,7 +72,7 @@ void service_activate(const struct service *service)
     name_watch_start_all(service->roster);
     outlier_adopt(service->roster);
     checks_start(roster_look(service->roster), service->options);
-    plane_start_sweep(service->plane);
+    sweep_start(service->plane);
 }
 
 struct slice service_name(const struct service *service)

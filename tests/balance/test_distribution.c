@@ -62,6 +62,21 @@ static void test_in_proportion_to_weights(void **state)
 }
 
 /* What those who are down would get is spread over the others in proportion, not to neighbours. */
+/* Weights need not be whole: agents and load reports scale them. */
+static void test_in_proportion_to_parts_of_weights(void **state)
+{
+    (void)state;
+    static const double parts[] = {1, 0.75, 0.01, 2.5, 0.33};
+    for (size_t i = 0; i < sizeof exact / sizeof *exact; i++) {
+        struct balance_rig *rig = balance_rig_new(exact[i], NULL, 5);
+        for (int k = 0; k < 5; k++)
+            rig->members[k].candidate.weight = (float)parts[k];
+        balance_rig_build(rig);
+        check_parts(rig, parts);
+        balance_rig_free(rig);
+    }
+}
+
 static void test_with_some_that_are_down(void **state)
 {
     (void)state;
@@ -211,6 +226,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_even),
         cmocka_unit_test(test_in_proportion_to_weights),
+        cmocka_unit_test(test_in_proportion_to_parts_of_weights),
         cmocka_unit_test(test_with_some_that_are_down),
         cmocka_unit_test(test_maglev_shares),
         cmocka_unit_test(test_ring_shares),

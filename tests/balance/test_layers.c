@@ -58,6 +58,30 @@ static void test_slow_start_of_everybody(void **state)
     balance_rig_free(rig);
 }
 
+/* --- limits */
+
+static const char *const limited[] = {"round-robin", "weighted-round-robin", "random",
+    "least-requests", "least-connections", "weighted-least-connections", "peak-ewma",
+    "least-response-time", "ring-hash", "maglev", "rendezvous", "ip-hash"};
+
+static void test_limits(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof limited / sizeof *limited; i++) {
+        struct balance_rig *rig = balance_rig_new(limited[i], NULL, 3);
+        rig->members[1].candidate.limit = 4;
+        balance_rig_build(rig);
+        rig->loads[0].in_flight = rig->loads[2].in_flight = 100;
+        rig->loads[1].in_flight = 4;
+        assert_true(part_of(rig, 1) == 0);
+        rig->loads[0].is_down = rig->loads[2].is_down = 1; /* a limit holds where nobody is left */
+        assert_int_equal(balance_rig_pick(rig), PICK_NONE);
+        rig->loads[1].in_flight = 3;
+        assert_int_equal(balance_rig_pick(rig), 1);
+        balance_rig_free(rig);
+    }
+}
+
 /* By a hash each key moves once as the newcomer's share grows, and never back. */
 static void test_slow_start_moves_keys_once(void **state)
 {
@@ -328,6 +352,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slow_start),
+        cmocka_unit_test(test_limits),
         cmocka_unit_test(test_slow_start_of_everybody),
         cmocka_unit_test(test_slow_start_moves_keys_once),
         cmocka_unit_test(test_bounded_load),

@@ -11,12 +11,12 @@ import threading
 class TcpService:
     """Calls serve(connection) on a thread of its own for every connection."""
 
-    def __init__(self, serve):
+    def __init__(self, serve, host="127.0.0.1"):
         self.serve = serve
         self.accepted = 0
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        self.listener = socket.create_server((host, 0), backlog=1024)
         self.port = self.listener.getsockname()[1]
-        self.at = f"127.0.0.1:{self.port}"
+        self.at = f"{host}:{self.port}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):

@@ -23,6 +23,10 @@ static void test_words(void **state)
     assert_int_equal(said("up").down, AGENT_NO);
     assert_int_equal(said("fail").down, AGENT_YES);
     assert_int_equal(said("maxconn:30").down, AGENT_SILENT);
+    assert_true(said("75%").has_share && said("75%").share == 0.75);
+    assert_false(said("0%").has_share);
+    assert_true(said("maxconn:30").has_limit && !said("up").has_limit);
+    assert_int_equal(said("maxconn:30").limit, 30);
 }
 
 static void test_together(void **state)
@@ -39,8 +43,8 @@ static void test_together(void **state)
 static void test_nonsense(void **state)
 {
     (void)state;
-    static const char *const lines[] = {
-        "", "\n", "#why", "upp", "%", "-1%", "5 %", "maxconn:", "maxconn:x", "<html>", "up down?"};
+    static const char *const lines[] = {"", "\n", "#why", "upp", "%", "-1%", "5 %",
+        "maxconn:", "maxconn:x", "maxconn:4294967296", "1001%", "<html>", "up down?"};
     struct agent_said result;
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         assert_status(agent_words_parse(slice_of_text(lines[i]), &result), INVALID);

@@ -1,0 +1,63 @@
+#include "service/grade.h"
+
+#include <math.h>
+
+#define LEAST_CHANGE 0.01 /* of a weight, that is worth new tables */
+#define COST_SHARE   50   /* making tables takes no more than such a part of the thread's time */
+
+static double weight_of(const struct endpoint_set *set, uint32_t i)
+{
+    return set->weights[i] * set->endpoints[i]->grade.said;
+}
+
+void grade_apply(struct endpoint_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        set->members[i].candidate.weight = (float)weight_of(set, i);
+        set->members[i].candidate.limit = set->endpoints[i]->grade.limit;
+    }
+}
+
+static bool have_moved(const struct endpoint_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct candidate *candidate = &set->members[i].candidate;
+        double weight = weight_of(set, i);
+        if (candidate->limit != set->endpoints[i]->grade.limit ||
+            fabs(weight - candidate->weight) > LEAST_CHANGE * weight)
+            return true;
+    }
+    return false;
+}
+
+instant grade_follow(struct roster *roster, instant now)
+{
+    if (!have_moved(roster_look(roster)))
+        return NEVER;
+    if (now >= roster->grades_due) {
+        instant began = clock_now();
+        roster_regrade(roster);
+        roster->grades_due = now + COST_SHARE * (clock_now() - began);
+    }
+    return roster->grades_due;
+}
+
+static void show(const struct endpoint *endpoint)
+{
+    const struct service_plane_options *options = &endpoint->plane->options;
+    if (options->metrics)
+        metric_set(options->control_shard, endpoint->grade_series,
+            (int64_t)(endpoint->grade.said * 1000 + 0.5));
+}
+
+bool grade_set_said(struct endpoint *endpoint, double share, uint32_t limit)
+{
+    struct endpoint_grade *grade = &endpoint->grade;
+    if (grade->said == share && grade->limit == limit)
+        return false;
+    grade->said = share;
+    grade->limit = limit;
+    show(endpoint);
+    sweep_stir(endpoint->plane);
+    return true;
+}
