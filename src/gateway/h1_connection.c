@@ -102,6 +102,11 @@ static struct text head_text(struct exchange *x)
 static enum status send_answer(struct connection *connection, struct exchange *x,
     const struct server_rules *rules, bool *keep_alive)
 {
+    if (x->breaks_off) {
+        connection->is_short = true;
+        serving_sent(x, CLOSED, false);
+        return CLOSED;
+    }
     serving_finish_fields(x, rules);
     struct h1_framing framing = response_framing(x, *keep_alive);
     *keep_alive = framing.keep_alive;

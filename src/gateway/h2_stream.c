@@ -258,6 +258,11 @@ static enum status send_whole(
 static void send_answer(struct h2_stream *stream, const struct server_rules *rules)
 {
     bool is_source = false;
+    if (stream->x.breaks_off) {
+        serving_sent(&stream->x, CLOSED, false);
+        reset(stream, NGHTTP2_INTERNAL_ERROR);
+        return;
+    }
     serving_finish_fields(&stream->x, rules);
     enum status e = send_whole(stream, rules, &is_source);
     stream->x.facts.sent = stream->answer.sent;

@@ -121,6 +121,7 @@ struct exchange {
     bool is_lasting;   /* the answer's body may be silent for as long as it likes */
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
     bool must_close;   /* close the client's connection after this answer */
+    bool breaks_off;   /* instead of the answer the client sees its connection or stream reset */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
     struct tunnel *tunnel; /* with an answer of 101: what follows; owned until begun; or NULL */
