@@ -34,49 +34,13 @@ static const char *state_of(const struct endpoint *endpoint)
     return "up";
 }
 
-/* The newest first. */
-static void write_events(struct json_writer *w, struct endpoint *endpoint)
-{
-    json_write_key(w, SLICE("events"));
-    json_write_array(w);
-    pthread_mutex_lock(&endpoint->mutex);
-    unsigned oldest =
-        endpoint->event_count > ENDPOINT_HISTORY ? endpoint->event_count - ENDPOINT_HISTORY : 0;
-    for (unsigned i = endpoint->event_count; i > oldest; i--) {
-        const struct endpoint_event *event = &endpoint->events[(i - 1) % ENDPOINT_HISTORY];
-        char time[ISO_TIME_SIZE];
-        clock_iso_time(event->wall, time);
-        json_write_object(w);
-        json_write_key(w, SLICE("time"));
-        json_write_string(w, slice_of(time, sizeof time));
-        json_write_key(w, SLICE("what"));
-        json_write_string(w, slice_of_text(event->text));
-        json_write_object_end(w);
-    }
-    pthread_mutex_unlock(&endpoint->mutex);
-    json_write_array_end(w);
-}
-
-/* The newest event that tells of its state, such as "down: 3 × connection refused". */
-static bool find_event(struct endpoint *endpoint, struct slice state, struct endpoint_event *ret)
-{
-    bool is_found = false;
-    pthread_mutex_lock(&endpoint->mutex);
-    for (unsigned i = 1; !is_found && i <= endpoint->event_count && i <= ENDPOINT_HISTORY; i++) {
-        *ret = endpoint->events[(endpoint->event_count - i) % ENDPOINT_HISTORY];
-        is_found = slice_has_prefix(slice_of_text(ret->text), state);
-    }
-    pthread_mutex_unlock(&endpoint->mutex);
-    return is_found;
-}
-
 /* "down since 12:03:11: 3 × connection refused" */
 static void write_since(struct json_writer *w, struct endpoint *endpoint, struct slice state)
 {
-    struct endpoint_event event;
+    struct history_event event;
     char room[sizeof event.text + 32], time[ISO_TIME_SIZE];
     struct text text = text_fixed(room, sizeof room);
-    if (!endpoint_is_down(endpoint) || !find_event(endpoint, state, &event))
+    if (!endpoint_is_down(endpoint) || !history_find(&endpoint->history, state, &event))
         return;
     struct slice what = slice_of_text(event.text);
     size_t colon = slice_find_slice(what, SLICE(": "));
@@ -159,7 +123,8 @@ static void write_endpoint(struct json_writer *w, const struct service *service,
     json_write_double(w, latency_average(load, clock_now()) / (double)SECOND);
     json_write_key(w, SLICE("peak_seconds"));
     json_write_double(w, latency_peak(load, clock_now()) / (double)SECOND);
-    write_events(w, endpoint);
+    json_write_key(w, SLICE("events"));
+    history_write(&endpoint->history, w);
     json_write_object_end(w);
 }
 

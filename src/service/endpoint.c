@@ -2,7 +2,6 @@
 
 #include "service/errand.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static const struct metric_family duration_family = {"weir_upstream_request_duration_seconds",
@@ -78,7 +77,7 @@ static void add_series(struct endpoint *endpoint)
 
 static void free_memory(struct endpoint *endpoint)
 {
-    pthread_mutex_destroy(&endpoint->mutex);
+    history_release(&endpoint->history);
     free((char *)endpoint->service_name.data);
     free((char *)endpoint->text.data);
     free((char *)endpoint->tls_name.data);
@@ -102,7 +101,7 @@ static struct endpoint *make(const struct endpoint_recipe *recipe)
     endpoint->tls_name = copy_slice(key->tls_name);
     endpoint->pools = aligned_alloc(_Alignof(struct pool), (workers + 1) * sizeof(struct pool));
     if (!endpoint->service_name.data || !endpoint->text.data || !endpoint->tls_name.data ||
-        !endpoint->pools || pthread_mutex_init(&endpoint->mutex, NULL)) {
+        !endpoint->pools || history_init(&endpoint->history)) {
         free((char *)endpoint->service_name.data);
         free((char *)endpoint->text.data);
         free((char *)endpoint->tls_name.data);
@@ -236,21 +235,13 @@ void endpoint_note(struct endpoint *endpoint, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    pthread_mutex_lock(&endpoint->mutex);
-    struct endpoint_event *event = &endpoint->events[endpoint->event_count++ % ENDPOINT_HISTORY];
-    event->wall = clock_wall();
-    vsnprintf(event->text, sizeof event->text, format, arguments);
-    pthread_mutex_unlock(&endpoint->mutex);
+    history_note(&endpoint->history, format, arguments);
     va_end(arguments);
 }
 
 void endpoint_note_once(struct endpoint *endpoint, const char *text)
 {
-    pthread_mutex_lock(&endpoint->mutex);
-    unsigned newest = (endpoint->event_count + ENDPOINT_HISTORY - 1) % ENDPOINT_HISTORY;
-    bool is_known = endpoint->event_count && strcmp(endpoint->events[newest].text, text) == 0;
-    pthread_mutex_unlock(&endpoint->mutex);
-    if (!is_known)
+    if (!history_is_newest(&endpoint->history, text))
         endpoint_note(endpoint, "%s", text);
 }
 

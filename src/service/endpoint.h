@@ -6,17 +6,10 @@
  * each worker's pool until that is empty for good. */
 #pragma once
 
+#include "service/history.h"
 #include "service/plane.h"
 #include "service/pool.h"
 #include "service/service_options.h"
-
-#define ENDPOINT_HISTORY 8
-
-/* Something that happened to it, for people. */
-struct endpoint_event {
-    int64_t wall; /* nanoseconds since 1970 */
-    char text[104];
-};
 
 /* Why an endpoint gets no requests, besides enum down_reason (balance/balancer.h). */
 enum {
@@ -55,10 +48,7 @@ struct endpoint {
 
     struct pool *pools; /* owned, one a worker */
 
-    /* Guarded by `mutex`: workers write when something changes, whoever describes reads. */
-    pthread_mutex_t mutex;
-    struct endpoint_event events[ENDPOINT_HISTORY];
-    unsigned event_count; /* ever */
+    struct history history;
 
     /* Of the control thread: statistics of the interval (outlier.c). */
     uint64_t counted_requests, counted_failures; /* of `load`, at its beginning */
