@@ -144,6 +144,15 @@ enum status registry_obtain(struct registry *registry, const struct registry_kin
     return e;
 }
 
+void registry_keep(void *object)
+{
+    struct entry *entry = entry_of(object);
+    pthread_mutex_lock(&entry->registry->mutex);
+    must(entry->users > 0);
+    entry->users++;
+    pthread_mutex_unlock(&entry->registry->mutex);
+}
+
 void registry_release(void *object)
 {
     if (!object)

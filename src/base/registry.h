@@ -42,6 +42,9 @@ void registry_free(struct registry *registry);
 enum status registry_obtain(struct registry *registry, const struct registry_kind *kind,
     struct slice name, void *context, void **ret_object);
 
+/* Counts an object once more that the caller has obtained. */
+void registry_keep(void *object);
+
 /* Counts once less; the last one releases and frees the object. The parameter is as arena_defer
  * wants it. NULL is fine. */
 void registry_release(void *object);

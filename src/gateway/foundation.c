@@ -49,7 +49,8 @@ enum status foundation_init(struct foundation *foundation, unsigned workers)
     return e;
 }
 
-enum status foundation_connect(struct foundation *foundation, struct loop *const *loops)
+enum status foundation_connect(struct foundation *foundation, struct loop *const *loops,
+    void (*notice)(void *argument, const char *text), void *argument)
 {
     struct service_plane_options options = {.registry = foundation->registry,
         .metrics = foundation->metrics,
@@ -57,7 +58,9 @@ enum status foundation_connect(struct foundation *foundation, struct loop *const
         .worker_loops = loops,
         .shards = foundation->shards,
         .control_loop = loops ? loop_current() : NULL,
-        .control_shard = foundation->shards[foundation->workers]};
+        .control_shard = foundation->shards[foundation->workers],
+        .notice = notice,
+        .notice_argument = argument};
     return service_plane_new(&options, &foundation->plane);
 }
 

@@ -24,8 +24,10 @@ unsigned foundation_worker_count(struct slice path);
 
 enum status foundation_init(struct foundation *foundation, unsigned workers);
 
-/* Makes the plane, once the workers' loops stand (NULL: there are none). */
-enum status foundation_connect(struct foundation *foundation, struct loop *const *loops);
+/* Makes the plane, once the workers' loops stand (NULL: there are none). `notice` says something to
+ * the operator; or NULL. */
+enum status foundation_connect(struct foundation *foundation, struct loop *const *loops,
+    void (*notice)(void *argument, const char *text), void *argument);
 
 void foundation_release(struct foundation *foundation);
 

@@ -400,6 +400,13 @@ static enum status start_workers(struct gateway *gateway)
     return e;
 }
 
+static void notice(void *argument, const char *text)
+{
+    const struct gateway *gateway = argument;
+    if (gateway->hooks && gateway->hooks->notice)
+        gateway->hooks->notice(gateway->hooks_argument, text);
+}
+
 static enum status start_all(struct gateway *gateway, struct diagnostics *diagnostics)
 {
     enum status e = foundation_init(&gateway->foundation, gateway->worker_count);
@@ -408,7 +415,7 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
     if (!e)
         e = start_workers(gateway);
     if (!e)
-        e = foundation_connect(&gateway->foundation, gateway->loops);
+        e = foundation_connect(&gateway->foundation, gateway->loops, notice, gateway);
     for (unsigned i = 0; !e && i < gateway->worker_count; i++)
         gateway->workers[i].plane = gateway->foundation.plane;
     if (!e)

@@ -226,6 +226,8 @@ static const struct option gateway_rows[] = {
                 "there are none."},
     {"services", OPTION_MAP, TOP(services), .table = &service_table, .item_size = 0,
         .help = "The parts of the system, by name."},
+    {"discovery", OPTION_STRUCT, TOP(discovery), .table = &discovery_table,
+        .help = "Options for all sources of endpoints of one kind."},
     {"use", OPTION_LIST, TOP(use), .item = &policy_reference_option,
         .item_size = sizeof(struct policy_reference),
         .help = "Policies for every route that has no `use` of its own."},

@@ -9,6 +9,7 @@
 #include "http/forwarded.h"
 #include "http/h1.h"
 #include "http/uri.h"
+#include "service/source_options.h"
 
 struct http_options {
     int64_t head_timeout;    /* nanoseconds for a whole head once its first byte is here */
@@ -51,9 +52,10 @@ struct gateway_options {
     struct drain_options drain;
     struct network_list
         trusted; /* proxies whose Forwarded, X-Forwarded-* and X-Request-Id are believed */
-    struct option_list hosts;    /* of struct slice */
-    struct option_list use;      /* of struct policy_reference */
-    struct option_map services;  /* of the services' own options */
+    struct option_list hosts;   /* of struct slice */
+    struct option_list use;     /* of struct policy_reference */
+    struct option_map services; /* of the services' own options */
+    struct discovery_defaults discovery;
     struct option_list routes;   /* of struct route_options */
     struct option_list tests;    /* of struct proof_options */
     struct option_list policies; /* of struct named_policy: those under their plurals */

@@ -85,6 +85,22 @@ static void print_endpoint(const struct json_value *endpoint)
     putchar('\n');
 }
 
+static void print_sources(const struct json_value *service)
+{
+    const struct json_value *sources = json_get(service, SLICE("sources"));
+    if (!sources)
+        return;
+    json_each (one, sources) {
+        struct slice trouble = text_of(one, "trouble");
+        printf("    found by %.*s: %.*s, %lld endpoint%s", SLICE_ARG(text_of(one, "source")),
+            SLICE_ARG(text_of(one, "state")), number_of(one, "endpoints"),
+            number_of(one, "endpoints") == 1 ? "" : "s");
+        if (trouble.size)
+            printf("  (%.*s)", SLICE_ARG(trouble));
+        putchar('\n');
+    }
+}
+
 static void print_services(const struct json_value *root)
 {
     const struct json_value *services = json_get(root, SLICE("services"));
@@ -98,6 +114,7 @@ static void print_services(const struct json_value *root)
         print_pair(", zone %.*s", text_of(service, "zone"));
         print_pair(", sticky by %.*s", text_of(service, "sticky"));
         putchar('\n');
+        print_sources(service);
         const struct json_value *endpoints = json_get(service, SLICE("endpoints"));
         if (endpoints)
             json_each (endpoint, endpoints)

@@ -35,7 +35,7 @@ int load_configuration(const char *path, bool json, struct loaded *loaded)
     diagnostics_init(&loaded->diagnostics, &loaded->arena);
     enum status e = foundation_init(&loaded->foundation, 0);
     if (!e)
-        e = foundation_connect(&loaded->foundation, NULL);
+        e = foundation_connect(&loaded->foundation, NULL, NULL, NULL);
     struct snapshot_context context = foundation_context(&loaded->foundation);
     if (!e)
         e = snapshot_load(&context, slice_of_text(path), &loaded->diagnostics, &loaded->snapshot);

@@ -221,7 +221,7 @@ enum status subset_check(
 {
     const struct endpoint_options *items = options->at.items;
     for (size_t i = 0; i < options->at.count; i++)
-        if (has_label(&items[i], options->subset.label))
+        if (items[i].at.source || has_label(&items[i], options->subset.label))
             return OK;
     struct slice label = slice_head(options->subset.label, 100);
     return diagnostics_error(reader->diagnostics, node->place,

@@ -5,6 +5,7 @@
 #include "service/choice.h"
 #include "service/sticky.h"
 #include "service/service_state.h"
+#include "service/finder.h"
 
 #include <math.h>
 
@@ -25,7 +26,7 @@ static const char *state_of(const struct endpoint *endpoint)
         uint32_t reasons;
         const char *word;
     } states[] = {{DOWN_MAINTENANCE, "maintenance"}, {DOWN_DRAINED | DOWN_TOLD_OUT, "drained"},
-        {DOWN_CHECK | DOWN_TOLD_DOWN, "down"}, {DOWN_EJECTED, "ejected"},
+        {DOWN_CHECK | DOWN_TOLD_DOWN | DOWN_SOURCE, "down"}, {DOWN_EJECTED, "ejected"},
         {DOWN_OVERLOADED, "overloaded"}};
     uint32_t down = endpoint_reasons(endpoint);
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
@@ -161,6 +162,7 @@ void service_describe(const struct service *service, struct json_writer *w)
         json_write_key(w, SLICE("trouble"));
         json_write_string(w, slice_of_text(status_sentence(set->trouble)));
     }
+    finder_watch_describe(service->roster, w);
     json_write_key(w, SLICE("panics"));
     json_write_bool(w, service->roster->panics);
     json_write_key(w, SLICE("endpoints"));
@@ -169,6 +171,14 @@ void service_describe(const struct service *service, struct json_writer *w)
         write_endpoint(w, service, set, i);
     json_write_array_end(w);
     json_write_object_end(w);
+}
+
+static void explain_sources(const struct service *service, struct text *text)
+{
+    const struct endpoint_options *items = service->options->at.items;
+    for (size_t i = 0; i < service->options->at.count; i++)
+        if (items[i].at.source)
+            text_format(text, ", found by %.*s", SLICE_ARG(items[i].at.text));
 }
 
 /* The first of a rehearsal's picks by the control thread's own view: what a hash says, it says
@@ -189,6 +199,7 @@ void service_explain(const struct service *service, struct exchange *x, struct t
         text_format(text, ", subset %.*s = \"%.*s\"", SLICE_ARG(service->options->subset.label),
             SLICE_ARG(value));
     }
+    explain_sources(service, text);
     if (service->sticky)
         text_add_literal(text, ", sticky");
     struct view *view = service->roster->current[service->plane->options.workers];

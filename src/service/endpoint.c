@@ -200,6 +200,11 @@ struct endpoint *endpoint_of(struct endpoint_entry *entry)
     return entry->endpoint;
 }
 
+void endpoint_keep(struct endpoint_entry *entry)
+{
+    registry_keep(entry);
+}
+
 void endpoint_drop(struct endpoint_entry *entry)
 {
     registry_release(entry);

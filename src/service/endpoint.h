@@ -17,6 +17,7 @@ enum {
     DOWN_TOLD_OUT = 16,   /* its agent says so: drain, maint */
     DOWN_TOLD_DOWN = 32,  /* its agent says so: down, fail, stopped */
     DOWN_OVERLOADED = 64, /* its agent says so: yes, 0% */
+    DOWN_SOURCE = 256,    /* the source that has found it says so */
     DOWN_FORGIVEN = 128,  /* no reason: too many others are down, so some reasons do not count */
 };
 
@@ -56,6 +57,8 @@ struct endpoint {
     uint64_t least_latency;                      /* that was seen since; 0: none */
 
     struct endpoint_grade grade; /* of the control thread */
+    /* Of the control thread: where it stands in the set that was built last (endpoint_set.c). */
+    uint32_t build, place;
 
     /* Of the control thread: its agent. */
     struct errand *agent;
@@ -85,6 +88,8 @@ struct endpoint_key {
 enum status endpoint_obtain(struct service_plane *plane, const struct endpoint_key *key,
     struct endpoint_entry **ret_entry, bool *ret_is_new);
 struct endpoint *endpoint_of(struct endpoint_entry *entry);
+/* Keeps it once more. */
+void endpoint_keep(struct endpoint_entry *entry);
 void endpoint_drop(struct endpoint_entry *entry);
 
 /* One user more or less; the last frees. From any thread; the second form with the plane's mutex

@@ -1,3 +1,4 @@
+#include "service/discovery.h"
 #include "service/service_options.h"
 
 #include <ctype.h>
@@ -45,6 +46,7 @@ static enum status parse_name(
     }
     place->name = slice_head(text, colon);
     place->port = (uint16_t)port;
+    place->source = &dns_discovery;
     if (is_name(place->name))
         return OK;
     *problem =
@@ -71,6 +73,25 @@ static const struct scheme *scheme_of(struct slice text)
     return NULL;
 }
 
+/* Only its kind knows what stands behind the scheme. */
+static enum status parse_source(
+    struct slice text, struct endpoint_place *ret_place, const char **ret_problem)
+{
+    struct endpoint_place place = {.text = text};
+    place.source = discovery_of(text, &place.source_rest);
+    if (!place.source) {
+        *ret_problem = "only http://, https://, h2c:// and sources of endpoints are known: "
+                       "https://user.internal:8443";
+        return INVALID;
+    }
+    if (!place.source_rest.size) {
+        *ret_problem = "something is missing behind the scheme";
+        return INVALID;
+    }
+    *ret_place = place;
+    return OK;
+}
+
 enum status endpoint_place_parse(
     struct slice text, struct endpoint_place *ret_place, const char **ret_problem)
 {
@@ -87,8 +108,7 @@ enum status endpoint_place_parse(
         place.is_clear = !scheme->is_tls;
         place.is_h2c = scheme->is_h2c;
     } else if (slice_find_slice(text, SLICE("://")) < text.size) {
-        *ret_problem = "only http://, https:// and h2c:// are known: https://user.internal:8443";
-        return INVALID;
+        return parse_source(text, ret_place, ret_problem);
     }
     if (slice_find(rest, '/') < rest.size && !slice_has_prefix(rest, SLICE("unix:"))) {
         *ret_problem = "an endpoint has no path";

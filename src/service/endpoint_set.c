@@ -1,8 +1,8 @@
 #include "service/endpoint_set.h"
 
 #include "base/hash.h"
+#include "service/finder.h"
 #include "service/grade.h"
-#include "service/name_watch.h"
 #include "service/roster.h"
 #include "service/service_tls.h"
 
@@ -12,6 +12,8 @@ void endpoint_set_free(struct endpoint_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
         endpoint_drop(set->entries[i]);
+    for (uint32_t i = 0; i < set->count; i++)
+        found_unref(set->founds[i]);
     for (uint32_t i = 0; i < set->slate_count; i++)
         slate_free(set->slates[i].slate);
     free(set->slates);
@@ -19,23 +21,28 @@ void endpoint_set_free(struct endpoint_set *set)
     free(set->cookies);
     free(set->entries);
     free(set->endpoints);
+    free(set->founds);
+    free(set->begins);
     free(set->members);
     free(set->weights);
     free(set->labels);
     free(set);
 }
 
-static struct endpoint_set *set_new(size_t capacity)
+static struct endpoint_set *set_new(size_t capacity, size_t items)
 {
     struct endpoint_set *set = calloc(1, sizeof *set);
     if (!set)
         return NULL;
     set->entries = calloc(capacity + 1, sizeof *set->entries);
     set->endpoints = calloc(capacity + 1, sizeof *set->endpoints);
+    set->founds = calloc(capacity + 1, sizeof *set->founds);
+    set->begins = calloc(items + 1, sizeof *set->begins);
     set->members = calloc(capacity + 1, sizeof *set->members);
     set->weights = calloc(capacity + 1, sizeof *set->weights);
     set->labels = calloc(capacity + 1, sizeof *set->labels);
-    if (set->entries && set->endpoints && set->members && set->weights && set->labels)
+    if (set->entries && set->endpoints && set->founds && set->begins && set->members &&
+        set->weights && set->labels)
         return set;
     endpoint_set_free(set);
     return NULL;
@@ -44,112 +51,198 @@ static struct endpoint_set *set_new(size_t capacity)
 /* --- endpoints */
 
 struct filling {
-    const struct roster *roster;
+    struct roster *roster;
+    const struct endpoint_set *old; /* NULL: all are to be looked up */
     struct endpoint_set *set;
+    uint32_t build;
     uint32_t newcomers; /* endpoints that were not known before */
+    uint32_t at, end;   /* the places in the old set that the present item has */
 };
 
-/* "region/zone", or a zone alone. Backups come behind all tiers that one can write. */
-static struct standing standing_of(const struct endpoint_options *options)
+/* What one endpoint is made of: what is said under `at`, and what a source has found. */
+struct part {
+    const struct endpoint_options *options;
+    struct found *found; /* NULL: an endpoint as it is written */
+};
+
+static struct slice zone_of(const struct part *part)
 {
-    size_t slash = slice_find(options->zone, '/');
-    struct standing standing = {
-        .tier = (uint32_t)options->tier + (options->is_backup ? 1000 : 0), .zone = options->zone};
-    if (slash < options->zone.size) {
-        standing.region = slice_head(options->zone, slash);
-        standing.zone = slice_from(options->zone, slash + 1);
+    return part->found && part->found->finding.zone.size ? part->found->finding.zone
+                                                         : part->options->zone;
+}
+
+/* "region/zone", or a zone alone. */
+static struct standing standing_in(struct slice place)
+{
+    size_t slash = slice_find(place, '/');
+    struct standing standing = {.zone = place};
+    if (slash < place.size) {
+        standing.region = slice_head(place, slash);
+        standing.zone = slice_from(place, slash + 1);
     }
     return standing;
 }
 
+/* Backups come behind all tiers that one can write. */
+static struct standing standing_of(const struct part *part)
+{
+    struct standing standing = standing_in(zone_of(part));
+    standing.tier = (uint32_t)part->options->tier + (part->options->is_backup ? 1000 : 0);
+    if (part->found)
+        standing.tier += part->found->finding.tier;
+    return standing;
+}
+
+static float weight_of(const struct part *part)
+{
+    float weight = (float)part->options->weight;
+    return part->found ? weight * (float)part->found->finding.weight : weight;
+}
+
+/* What is written holds where the source says nothing. */
+static struct slice label_value(const struct part *part, struct slice label)
+{
+    const struct option_map *labels = &part->options->labels;
+    for (size_t i = 0; part->found && i < part->found->finding.label_count; i++)
+        if (slice_equal(part->found->finding.labels[i].key, label))
+            return part->found->finding.labels[i].value;
+    for (size_t i = 0; i < labels->count; i++)
+        if (slice_equal(labels->entries[i].key, label))
+            return *(const struct slice *)labels->entries[i].value;
+    return SLICE_NONE;
+}
+
 /* Which subset it belongs to. */
-static uint64_t label_of(const struct roster *roster, const struct endpoint_options *options)
+static uint64_t label_of(const struct roster *roster, const struct part *part)
 {
     const struct subset_options *subset = &roster->options->subset;
-    for (size_t i = 0; subset->is_set && i < options->labels.count; i++)
-        if (slice_equal(options->labels.entries[i].key, subset->label))
-            return subset_id(*(const struct slice *)options->labels.entries[i].value);
-    return 0;
+    if (!subset->is_set)
+        return 0;
+    struct slice value = label_value(part, subset->label);
+    return value.data ? subset_id(value) : 0;
+}
+
+/* The old set has the endpoints of an item in the same order. */
+static struct endpoint_entry *find_old(struct filling *f, const struct part *part)
+{
+    while (f->at < f->end) {
+        const struct found *old = f->old->founds[f->at];
+        if (old == part->found)
+            return f->old->entries[f->at];
+        int order = old && part->found ? slice_compare(old->text, part->found->text) : -1;
+        if (order > 0)
+            return NULL;
+        if (order == 0 && slice_equal(old->finding.name, part->found->finding.name))
+            return f->old->entries[f->at];
+        f->at++;
+    }
+    return NULL;
+}
+
+static enum status obtain(
+    struct filling *f, const struct part *part, struct endpoint_entry **ret_entry, bool *ret_is_new)
+{
+    const struct endpoint_place *at = &part->options->at;
+    const struct address *address = part->found ? &part->found->finding.address : &at->address;
+    struct slice name = part->found ? part->found->finding.name : SLICE_NONE;
+    struct endpoint_entry *old = find_old(f, part);
+    char room[ADDRESS_TEXT_MAX];
+    *ret_is_new = false;
+    if (old) {
+        endpoint_keep(old);
+        *ret_entry = old;
+        return OK;
+    }
+    const struct endpoint_key key = {.service_name = f->roster->service_name,
+        .text = part->found ? part->found->text : at->text,
+        .tls_name = service_tls_name(f->roster->options, name, address, room),
+        .address = address};
+    return endpoint_obtain(f->roster->plane, &key, ret_entry, ret_is_new);
+}
+
+static void show_trouble(struct endpoint *endpoint, const struct part *part)
+{
+    struct slice trouble = part->found ? part->found->finding.trouble : SLICE_NONE;
+    if (!endpoint_set_down(endpoint, DOWN_SOURCE, trouble.size > 0))
+        return;
+    if (trouble.size)
+        endpoint_note(endpoint, "down: %.*s", SLICE_ARG(slice_head(trouble, 90)));
+    else
+        endpoint_note(endpoint, "up: its source says so");
+}
+
+static void put(struct filling *f, const struct part *part, struct endpoint_entry *entry)
+{
+    struct endpoint_set *set = f->set;
+    struct endpoint *endpoint = endpoint_of(entry);
+    uint32_t i = set->count++;
+    endpoint->build = f->build;
+    endpoint->place = i;
+    set->entries[i] = entry;
+    set->endpoints[i] = endpoint;
+    set->founds[i] = part->found;
+    if (part->found)
+        found_ref(part->found);
+    set->members[i].standing = standing_of(part);
+    set->labels[i] = label_of(f->roster, part);
+    set->weights[i] = weight_of(part);
+    set->members[i].candidate =
+        (struct candidate){.load = &endpoint->load, .id = hash_bytes(endpoint->text), .place = i};
+    show_trouble(endpoint, part);
 }
 
 /* An address that occurs twice (two names for it) is one endpoint with the weights of both. */
-static enum status add(
-    struct filling *f, const struct endpoint_key *key, const struct endpoint_options *options)
+static enum status add(struct filling *f, const struct part *part)
 {
-    struct endpoint_set *set = f->set;
     struct endpoint_entry *entry;
     bool is_new;
-    enum status e = endpoint_obtain(f->roster->plane, key, &entry, &is_new);
+    enum status e = obtain(f, part, &entry, &is_new);
     if (e)
         return e;
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->entries[i] != entry)
-            continue;
-        set->weights[i] += (float)options->weight;
+    struct endpoint *endpoint = endpoint_of(entry);
+    if (endpoint->build == f->build) {
+        f->set->weights[endpoint->place] += weight_of(part);
         endpoint_drop(entry);
         return OK;
     }
-    uint32_t i = set->count++;
+    put(f, part, entry);
     f->newcomers += is_new;
-    set->entries[i] = entry;
-    set->endpoints[i] = endpoint_of(entry);
-    set->members[i].standing = standing_of(options);
-    set->weights[i] = (float)options->weight;
-    set->labels[i] = label_of(f->roster, options);
-    set->members[i].candidate = (struct candidate){
-        .load = &set->endpoints[i]->load, .id = hash_bytes(set->endpoints[i]->text), .place = i};
     if (is_new)
-        atomic_store_explicit(&set->endpoints[i]->load.risen, clock_now(), memory_order_relaxed);
+        atomic_store_explicit(&endpoint->load.risen, clock_now(), memory_order_relaxed);
     return OK;
 }
 
-static enum status add_resolved(struct filling *f, struct endpoint_key *key,
-    const struct endpoint_options *options, const struct address *addresses, size_t count)
+static enum status add_item(struct filling *f, size_t number)
 {
+    struct part part = {
+        (const struct endpoint_options *)f->roster->options->at.items + number, NULL};
+    f->set->begins[number] = f->set->count;
+    f->at = f->old ? f->old->begins[number] : 0;
+    f->end = f->old ? f->old->begins[number + 1] : 0;
+    if (!part.options->at.text
+             .size) /* it could not be read; who reads the options has complained */
+        return OK;
+    if (!part.options->at.source)
+        return add(f, &part);
+    const struct finder *finder = finder_watch_find(f->roster, part.options);
     enum status e = OK;
-    for (size_t i = 0; !e && i < count; i++) {
-        char room[ADDRESS_TEXT_MAX];
-        struct text text = text_fixed(room, sizeof room);
-        address_format(&addresses[i], &text);
-        key->text = text_slice(&text);
-        key->address = &addresses[i];
-        e = add(f, key, options);
+    for (size_t i = 0; finder && !e && i < finder_found(finder)->count; i++) {
+        part.found = finder_found(finder)->items[i];
+        e = add(f, &part);
     }
     return e;
 }
 
-static enum status add_place(struct filling *f, const struct endpoint_options *options)
-{
-    const struct endpoint_place *at = &options->at;
-    const struct address *addresses = &at->address;
-    size_t count = 1;
-    if (!at->text.size) /* it could not be read; who reads the options has complained */
-        return OK;
-    char room[ADDRESS_TEXT_MAX];
-    struct endpoint_key key = {.service_name = f->roster->service_name,
-        .text = at->text,
-        .tls_name = service_tls_name(f->roster->options, at, room),
-        .address = addresses};
-    if (!at->name.size)
-        return add(f, &key, options);
-    (void)name_watch_look(f->roster, at->name, at->port, &addresses, &count);
-    return add_resolved(f, &key, options, addresses, count);
-}
-
-static size_t count_addresses(const struct roster *roster, enum status *ret_trouble)
+static size_t count_endpoints(const struct roster *roster, enum status *ret_trouble)
 {
     const struct endpoint_options *items = roster->options->at.items;
-    const struct address *addresses;
     size_t total = 0;
     *ret_trouble = OK;
     for (size_t i = 0; i < roster->options->at.count; i++) {
-        size_t count = 1;
-        enum status e = OK;
-        if (items[i].at.name.size)
-            e = name_watch_look(roster, items[i].at.name, items[i].at.port, &addresses, &count);
-        if (e)
-            *ret_trouble = e;
-        total += count;
+        const struct finder *finder = finder_watch_find(roster, &items[i]);
+        if (finder && finder_outcome(finder))
+            *ret_trouble = finder_outcome(finder);
+        total += finder ? finder_found(finder)->count : 1;
     }
     return total;
 }
@@ -161,13 +254,14 @@ static void start_at_once(const struct endpoint_set *set)
         atomic_store_explicit(&set->endpoints[i]->load.risen, 0, memory_order_relaxed);
 }
 
-static enum status add_all(struct roster *roster, struct endpoint_set *set)
+static enum status add_all(
+    struct roster *roster, const struct endpoint_set *old, struct endpoint_set *set)
 {
-    const struct endpoint_options *items = roster->options->at.items;
-    struct filling f = {roster, set, 0};
+    struct filling f = {roster, old, set, ++roster->plane->builds, 0, 0, 0};
     enum status e = OK;
     for (size_t i = 0; !e && i < roster->options->at.count; i++)
-        e = add_place(&f, &items[i]);
+        e = add_item(&f, i);
+    set->begins[roster->options->at.count] = set->count;
     if (f.newcomers == set->count)
         start_at_once(set);
     grade_apply(set);
@@ -210,14 +304,13 @@ static enum status add_subset(struct endpoint_set *set, const struct slate_optio
 static struct slate_options slate_options_of(const struct roster *roster)
 {
     const struct service_options *options = roster->options;
-    struct endpoint_options own = {.zone = options->zone.own};
     struct slate_options slate = {.type = service_balancer(options),
         .settings = options->balance.settings,
         .rules = {.enough = options->spill,
             .own_share = options->zone.share,
             .zone_least = options->zone.least,
             .at_least = (uint32_t)options->zone.at_least},
-        .own = standing_of(&own),
+        .own = standing_in(options->zone.own),
         .change = &roster->plane->change};
     slate.settings.slow_start = options->slow_start.time;
     slate.settings.aggression = options->slow_start.aggression;
@@ -291,14 +384,16 @@ uint32_t endpoint_set_find(const struct endpoint_set *set, uint64_t id, bool is_
 
 /* --- the whole */
 
-enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_set)
+enum status endpoint_set_build(
+    struct roster *roster, const struct endpoint_set *old, struct endpoint_set **ret_set)
 {
     enum status trouble;
-    struct endpoint_set *set = set_new(count_addresses(roster, &trouble));
+    struct endpoint_set *set =
+        set_new(count_endpoints(roster, &trouble), roster->options->at.count);
     if (!set)
         return NO_MEMORY;
     set->trouble = trouble;
-    enum status e = add_all(roster, set);
+    enum status e = add_all(roster, old, set);
     if (!e)
         e = make_slates(roster, set);
     if (!e)
@@ -311,37 +406,35 @@ enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_
     return OK;
 }
 
-/* Each endpoint is kept once more. */
-static enum status add_those_of(
-    struct roster *roster, const struct endpoint_set *old, struct endpoint_set *set)
+/* All are kept once more. */
+static void add_those_of(
+    const struct roster *roster, const struct endpoint_set *old, struct endpoint_set *set)
 {
-    enum status e = OK;
-    bool is_new;
-    for (uint32_t i = 0; !e && i < old->count; i++) {
-        const struct endpoint *endpoint = old->endpoints[i];
-        struct endpoint_key key = {
-            endpoint->service_name, endpoint->text, endpoint->tls_name, &endpoint->address};
-        e = endpoint_obtain(roster->plane, &key, &set->entries[i], &is_new);
-        if (!e)
-            set->endpoints[set->count++] = endpoint_of(set->entries[i]);
+    for (uint32_t i = 0; i < old->count; i++) {
+        endpoint_keep(old->entries[i]);
+        if (old->founds[i])
+            found_ref(old->founds[i]);
     }
-    return e;
+    set->count = old->count;
+    set->trouble = old->trouble;
+    memcpy(set->entries, old->entries, set->count * sizeof *set->entries);
+    memcpy(set->endpoints, old->endpoints, set->count * sizeof(struct endpoint *));
+    memcpy(set->founds, old->founds, set->count * sizeof(struct found *));
+    memcpy(set->begins, old->begins, (roster->options->at.count + 1) * sizeof *set->begins);
+    memcpy(set->members, old->members, set->count * sizeof *set->members);
+    memcpy(set->weights, old->weights, set->count * sizeof *set->weights);
+    memcpy(set->labels, old->labels, set->count * sizeof *set->labels);
 }
 
 enum status endpoint_set_regrade(
     struct roster *roster, const struct endpoint_set *old, struct endpoint_set **ret_set)
 {
-    struct endpoint_set *set = set_new(old->count);
+    struct endpoint_set *set = set_new(old->count, roster->options->at.count);
     if (!set)
         return NO_MEMORY;
-    set->trouble = old->trouble;
-    enum status e = add_those_of(roster, old, set);
-    memcpy(set->members, old->members, set->count * sizeof *set->members);
-    memcpy(set->weights, old->weights, set->count * sizeof *set->weights);
-    memcpy(set->labels, old->labels, set->count * sizeof *set->labels);
+    add_those_of(roster, old, set);
     grade_apply(set);
-    if (!e)
-        e = make_slates(roster, set);
+    enum status e = make_slates(roster, set);
     if (!e)
         e = make_ids(roster, set);
     if (e) {

@@ -24,22 +24,26 @@ struct set_id {
 struct endpoint_set {
     uint32_t users; /* views; of the control thread */
     uint32_t count;
-    enum status trouble; /* with a name: why it was not resolved (UPSTREAM_DNS…), INCOMPLETE: not
+    enum status trouble; /* with a source: why it found nobody (UPSTREAM_DNS…), INCOMPLETE: not
                             yet; else OK */
     struct endpoint_entry **entries; /* owned, counted */
     struct endpoint **endpoints;     /* owned array, borrowed items */
-    struct slate_member *members;    /* owned: by place, as the two above */
+    struct found **founds;           /* owned, counted: as which a source has found it, or NULL */
+    struct slate_member *members;    /* owned: by place, as those above */
     float *weights;                  /* owned: by place, as configured; members have what counts */
     uint64_t *labels;                /* owned: the subset of each; 0: none */
     struct set_slate *slates;        /* owned: the first of all endpoints */
+    uint32_t *begins; /* owned: the first place of each item under `at`, and behind the last */
     uint32_t slate_count;
     struct set_id *ids;                  /* owned: in order of the ids */
     char (*cookies)[STICKY_COOKIE_SIZE]; /* owned: by place; NULL: nobody is sticky by cookie */
     size_t state_size;                   /* of a view's state for all slates */
 };
 
-/* The endpoints as they are known now. On the control thread. */
-enum status endpoint_set_build(struct roster *roster, struct endpoint_set **ret_set);
+/* The endpoints as they are known now. What an older set of the roster (NULL: there is none) has
+ * and is still there is taken from it. On the control thread. */
+enum status endpoint_set_build(
+    struct roster *roster, const struct endpoint_set *old, struct endpoint_set **ret_set);
 
 /* The same endpoints as in the other set, by their grades of now. */
 enum status endpoint_set_regrade(

@@ -7,6 +7,7 @@
 #include "service/check_command.h"
 #include "service/endpoint.h"
 #include "service/roster.h"
+#include "service/finder.h"
 
 #include <stdlib.h>
 
@@ -77,6 +78,7 @@ static void collect(void *argument, struct metrics *metrics)
     list_each (node, &plane->endpoints)
         collect_endpoint(plane->options.control_shard, list_entry(node, struct endpoint, node));
     pthread_mutex_unlock(&plane->mutex);
+    finder_collect_metrics(plane);
 }
 
 enum status service_plane_new(
@@ -96,6 +98,7 @@ enum status service_plane_new(
     random_bytes(plane->secret, sizeof plane->secret);
     list_init(&plane->endpoints);
     list_init(&plane->rosters);
+    list_init(&plane->finders);
     table_init(&plane->service_ids, SERVICES_EVER);
     if (options->metrics)
         metrics_add_collector(options->metrics, collect, plane);

@@ -1,6 +1,6 @@
 /* The service plane: what all services of the process share. For the files of this folder.
  *
- * Threads. The control thread makes and retires services, resolves names and runs checks. A worker
+ * Threads. The control thread makes and retires services, follows sources and runs checks. A worker
  * uses what was made for it (its views, its pools) without a lock. They talk by messages. The mutex
  * guards only what is rare: the list of endpoints, and who has left. */
 #pragma once
@@ -29,6 +29,8 @@ struct service_plane {
 
     /* Of the control thread alone. */
     struct list rosters;                 /* all that still have memory */
+    struct list finders;                 /* all that are in use */
+    uint32_t builds;                     /* sets that were ever built (endpoint_set.c) */
     struct table service_ids;            /* names that were ever seen, owned, with their numbers */
     struct resolver *resolver;           /* owned; made when a name first needs it */
     struct tls_authorities *authorities; /* counted: the system's; read when first needed */

@@ -2,7 +2,7 @@
 
 #include "run/loop.h"
 #include "service/check.h"
-#include "service/name_watch.h"
+#include "service/source_options.h"
 
 #include <stdlib.h>
 
@@ -60,20 +60,26 @@ static void take_over(struct message *message)
 
 /* --- rosters */
 
-static enum status watch_names(struct roster *roster)
+static enum status watch_sources(
+    struct roster *roster, struct reader *reader, const struct discovery_defaults *defaults)
 {
     const struct endpoint_options *items = roster->options->at.items;
+    struct finder_recipe recipe;
     enum status e = OK;
-    for (size_t i = 0; !e && i < roster->options->at.count; i++)
-        if (items[i].at.name.size)
-            e = name_watch_add(roster, items[i].at.name, items[i].at.port);
+    for (size_t i = 0; !e && i < roster->options->at.count; i++) {
+        if (!items[i].at.source)
+            continue;
+        e = finder_recipe_make(reader, roster->options, &items[i], defaults, &recipe);
+        if (!e)
+            e = finder_watch_add(roster, reader, &recipe, &items[i]);
+    }
     return e;
 }
 
 static enum status make_first_views(struct roster *roster)
 {
     struct endpoint_set *set;
-    enum status e = endpoint_set_build(roster, &set);
+    enum status e = endpoint_set_build(roster, NULL, &set);
     if (e)
         return e;
     set->users++; /* while views are being made */
@@ -86,8 +92,9 @@ static enum status make_first_views(struct roster *roster)
     return e;
 }
 
-enum status roster_new(struct service_plane *plane, struct slice service_name,
-    const struct service_options *options, struct roster **ret_roster)
+enum status roster_new(struct service_plane *plane, struct reader *reader,
+    struct slice service_name, const struct service_options *options,
+    const struct discovery_defaults *defaults, struct roster **ret_roster)
 {
     /* One view more than there are workers: the control thread's own, to look at. */
     size_t size = sizeof(struct roster) + (plane->options.workers + 1) * sizeof(struct view *);
@@ -98,7 +105,7 @@ enum status roster_new(struct service_plane *plane, struct slice service_name,
     list_init(&roster->views);
     list_init(&roster->watches);
     list_push_back(&plane->rosters, &roster->node);
-    enum status e = watch_names(roster);
+    enum status e = watch_sources(roster, reader, defaults);
     if (!e)
         e = make_first_views(roster);
     if (e)
@@ -137,7 +144,7 @@ static void send_out(struct roster *roster, struct endpoint_set *set)
 void roster_update(struct roster *roster)
 {
     struct endpoint_set *set;
-    if (endpoint_set_build(roster, &set))
+    if (endpoint_set_build(roster, roster_look(roster), &set))
         return; /* without memory the old endpoints stay */
     set->users++;
     show_control(roster, set);
@@ -162,7 +169,7 @@ void roster_regrade(struct roster *roster)
 
 void roster_retire(struct roster *roster)
 {
-    name_watch_remove_all(roster);
+    finder_watch_remove_all(roster);
     roster->options = NULL;
     roster->service_name = SLICE_NONE;
     if (roster->on_the_way == 0)
@@ -171,7 +178,7 @@ void roster_retire(struct roster *roster)
 
 void roster_free(struct roster *roster)
 {
-    name_watch_remove_all(roster);
+    finder_watch_remove_all(roster);
     list_each (node, &roster->views)
         view_free(list_entry(node, struct view, node));
     list_remove(&roster->node);

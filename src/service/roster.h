@@ -1,7 +1,7 @@
 /* Rosters: which endpoints a service has now, and what each worker needs to choose among them.
  *
- * A service whose endpoints are all addresses has one set for its life. Where names are resolved, a
- * new set comes with each change: the control thread makes it and posts a view of it to every
+ * A service whose endpoints are all addresses has one set for its life. Where sources find some,
+ * a new set comes with each change: the control thread makes it and posts a view of it to every
  * worker, which uses it from then on; the old view comes back when the last request that began with
  * it has ended, and the set goes with its last view. So workers neither lock nor count across
  * threads. */
@@ -27,7 +27,7 @@ struct roster {
     struct slice service_name;             /* borrowed from the snapshot until retired */
     const struct service_options *options; /* the same; NULL: retired */
     struct list views;                     /* all that have memory */
-    struct list watches;                   /* of names: struct name_watch */
+    struct list watches;                   /* of sources: struct finder_watch */
     instant outlier_due;                   /* when the endpoints are compared next; 0: not yet */
     instant grades_due;                    /* when a new set may be made for their sake */
     bool panics;                           /* too few are well: all are asked */
@@ -37,12 +37,13 @@ struct roster {
     struct view *current[];                /* by worker: what it uses */
 };
 
-/* On the control thread. Complains about nothing: what a name is not known yet has no endpoint yet.
- */
-enum status roster_new(struct service_plane *plane, struct slice service_name,
-    const struct service_options *options, struct roster **ret_roster);
+/* On the control thread. INVALID after complaints about sources; one of which nothing is known yet
+ * has no endpoint yet. */
+enum status roster_new(struct service_plane *plane, struct reader *reader,
+    struct slice service_name, const struct service_options *options,
+    const struct discovery_defaults *defaults, struct roster **ret_roster);
 
-/* A name's addresses have changed: makes a new set and sends it out. On the control thread. */
+/* What a source has found has changed: makes a new set and sends it out. On the control thread. */
 void roster_update(struct roster *roster);
 
 /* The same for weights that have changed (grade.h). */

@@ -1,9 +1,9 @@
 #include "service/service_state.h"
 
 #include "service/check.h"
-#include "service/name_watch.h"
 #include "service/outlier.h"
 #include "service/service_tls.h"
+#include "service/finder.h"
 #include "service/sticky.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
@@ -28,17 +28,18 @@ static void release_service(void *argument)
     roster_retire(service->roster);
 }
 
-static bool has_names(const struct service_options *options)
+static bool has_sources(const struct service_options *options)
 {
     const struct endpoint_options *items = options->at.items;
     for (size_t i = 0; i < options->at.count; i++)
-        if (items[i].at.name.size)
+        if (items[i].at.source)
             return true;
     return false;
 }
 
 enum status service_prepare(struct service_plane *plane, struct reader *reader, struct slice name,
-    const void *options, const struct service **ret_service)
+    const void *options, const struct discovery_defaults *defaults,
+    const struct service **ret_service)
 {
     struct service *service = arena_new(reader->arena, struct service);
     if (!service)
@@ -46,7 +47,7 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     service->plane = plane;
     service->name = name;
     service->options = options;
-    service->has_names = has_names(options);
+    service->has_names = has_sources(options);
     service->is_choosy = service->options->balance.key || service->options->subset.is_set ||
                          service->options->sticky.is_set;
     service->id = plane_service_id(plane, name);
@@ -56,7 +57,7 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     if (!e && service->options->sticky.is_set)
         e = sticky_prepare(plane, reader, name, &service->options->sticky, &service->sticky);
     if (!e)
-        e = roster_new(plane, name, options, &service->roster);
+        e = roster_new(plane, reader, name, options, defaults, &service->roster);
     if (e)
         return e;
     if (!arena_defer(reader->arena, release_service, service)) {
@@ -69,7 +70,7 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
 
 void service_activate(const struct service *service)
 {
-    name_watch_start_all(service->roster);
+    finder_watch_start_all(service->roster);
     outlier_adopt(service->roster);
     checks_start(roster_look(service->roster), service->options);
     sweep_start(service->plane);

@@ -14,6 +14,7 @@
 
 struct service;
 struct service_plane;
+struct discovery_defaults;
 
 /* What the process has one of, made by main, for all services: workers' pools, resolver, health
  * checks, metrics. */
@@ -25,6 +26,8 @@ struct service_plane_options {
     struct metrics_shard *const *shards; /* borrowed, one a worker */
     struct loop *control_loop;           /* where checks and the resolver run */
     struct metrics_shard *control_shard;
+    void (*notice)(void *argument, const char *text); /* says something to the operator; or NULL */
+    void *notice_argument;
 };
 enum status service_plane_new(
     const struct service_plane_options *options, struct service_plane **ret_plane);
@@ -38,11 +41,15 @@ void service_plane_free(struct service_plane *plane);
 /* The table of one entry under `services:` ("user: 10.0.0.1:80", or a map). */
 extern const struct option_table service_table;
 
-/* Makes a service from what the table read. On the control thread. Name and options must live as
- * long as the snapshot's arena, with which the service is released (arena_defer). New endpoints
- * start being checked and resolved at service_activate. */
+/* What `discovery:` says: of sources (struct discovery_defaults). */
+extern const struct option_table discovery_table;
+
+/* Makes a service from what the table read; `defaults` are of its sources, or NULL. On the control
+ * thread. Name and options must live as long as the snapshot's arena, with which the service is
+ * released (arena_defer). New endpoints start being checked and resolved at service_activate. */
 enum status service_prepare(struct service_plane *plane, struct reader *reader, struct slice name,
-    const void *options, const struct service **ret_service);
+    const void *options, const struct discovery_defaults *defaults,
+    const struct service **ret_service);
 
 /* When the snapshot that holds it is published: starts checks, resolution, drops what it replaced.
  * On the control thread's loop, on a fiber. */

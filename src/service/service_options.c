@@ -4,6 +4,7 @@
 #include "service/balance_options.h"
 #include "service/service.h"
 #include "service/service_tls.h"
+#include "service/source_options.h"
 
 /* --- at */
 
@@ -25,10 +26,13 @@ static const struct option label_option = {.kind = OPTION_TEXT};
 
 static const struct option endpoint_option_list[] = {
     {"address", OPTION_CUSTOM, offsetof(struct endpoint_options, at), .is_required = true,
-        .read = read_place, .form = "host:port or https://host", .schema = "{\"type\": \"string\"}",
+        .read = read_place, .form = "host:port, https://host, or a source",
+        .schema = "{\"type\": \"string\"}",
         .help =
             "An address, a host name with a port (resolved anew by its TTL), or unix:/path; with "
-            "https:// in front of it TLS is spoken."},
+            "https:// in front of it TLS is spoken. Or a source of endpoints: "
+            "dns+srv://cart.internal; "
+            "what is said beside it holds for all that it finds."},
     {"weight", OPTION_INTEGER, offsetof(struct endpoint_options, weight), .fallback = "1",
         .minimum = 0, .maximum = 1000,
         .help = "Its share of the requests, beside the others' weights; 0: none."},
@@ -45,11 +49,23 @@ static const struct option endpoint_option_list[] = {
         .item_size = sizeof(struct slice), .help = "By which `subset` chooses among endpoints."},
     {NULL}};
 
+static enum status read_loose_endpoint(
+    struct reader *reader, const struct node_entry *entry, void *value)
+{
+    struct endpoint_options *options = value;
+    return source_option_exists(entry->key)
+               ? loose_options_add(reader->arena, &options->loose, entry)
+               : NOT_FOUND;
+}
+
 static const struct option_table endpoint_table = {.name = "endpoint",
     .help = "One place where the service can be asked.",
     .options = endpoint_option_list,
     .size = sizeof(struct endpoint_options),
     .shorthand = "address",
+    .read_unknown = read_loose_endpoint,
+    .unknown_name = source_option_name,
+    .unknown_option = source_option,
     .example = "{address: 10.0.0.1:8080, weight: 2}"};
 
 /* --- timeout */
@@ -182,7 +198,9 @@ static enum status check_service(struct reader *reader, const struct node *node,
     if (options->at.count == 0)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
             "a service needs at least one endpoint");
-    enum status e = check_protocol(reader, options);
+    enum status e = source_options_check(reader, options);
+    if (!e)
+        e = check_protocol(reader, options);
     if (!e && options->subset.is_set)
         e = subset_check(reader, node, options);
     if (!e && options->health.method == HEALTH_GRPC && !options->speaks_http2)
@@ -201,7 +219,7 @@ static enum status check_service(struct reader *reader, const struct node *node,
 static const struct option service_option_list[] = {
     {"at", OPTION_LIST, offsetof(struct service_options, at), .is_required = true,
         .table = &endpoint_table, .item_size = sizeof(struct endpoint_options),
-        .help = "Where the service can be asked: one endpoint or a list."},
+        .help = "Where the service can be asked: one endpoint or source, or a list of both."},
     {"balance", OPTION_STRUCT, offsetof(struct service_options, balance), .table = &balance_table,
         .help = "How one of the endpoints is chosen."},
     {"sticky", OPTION_STRUCT, offsetof(struct service_options, sticky), .table = &sticky_table,
@@ -252,10 +270,21 @@ static const struct option service_option_list[] = {
                 "default what the client asked for."},
     {NULL}};
 
+static enum status read_loose(struct reader *reader, const struct node_entry *entry, void *value)
+{
+    struct service_options *options = value;
+    return source_option_exists(entry->key)
+               ? loose_options_add(reader->arena, &options->loose, entry)
+               : NOT_FOUND;
+}
+
 const struct option_table service_table = {.name = "service",
     .help = "A part of the system that answers requests, at one or more endpoints.",
     .options = service_option_list,
     .size = sizeof(struct service_options),
     .shorthand = "at",
+    .read_unknown = read_loose,
+    .unknown_name = source_option_name,
+    .unknown_option = source_option,
     .check = check_service,
     .example = "user: [10.0.0.1:8080, 10.0.0.2:8080]"};

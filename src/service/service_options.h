@@ -6,11 +6,17 @@
 #include "config/expression.h"
 #include "run/address.h"
 #include "service/health_options.h"
+#include "service/source_key.h"
 
-/* Where an endpoint is: an address, or a name that is resolved while the gateway runs. */
+struct discovery; /* service/discovery.h */
+
+/* Where an endpoint is: an address, or a source that says so while the gateway runs. */
 struct endpoint_place {
-    struct slice text; /* "10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "user.internal:80" */
-    struct slice name; /* to be resolved, with `port`; empty: `address` says it all */
+    struct slice text; /* "10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "user.internal:80",
+                          "consul://user" */
+    const struct discovery *source; /* NULL: `address` says it all */
+    struct slice source_rest;       /* what stands behind "consul://" */
+    struct slice name;              /* to be resolved, with `port`; empty: it is no name */
     uint16_t port;
     struct address address;
     bool is_tls;        /* https:// */
@@ -23,8 +29,9 @@ struct endpoint_options {
     struct endpoint_place at;
     int64_t weight, tier;
     bool is_backup;
-    struct slice zone;        /* "a", "eu-west/a"; empty: none */
-    struct option_map labels; /* of struct slice */
+    struct slice zone;          /* "a", "eu-west/a"; empty: none */
+    struct option_map labels;   /* of struct slice */
+    struct loose_options loose; /* of the source */
 };
 
 struct balance_options {
@@ -119,6 +126,7 @@ struct service_options {
     bool speaks_http2; /* `http2`, or h2c:// */
     int send_proxy;    /* enum proxy_version */
     struct place proxy_place;
+    struct loose_options loose; /* of its only source */
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
 

@@ -10,7 +10,7 @@ struct service {
     struct roster *roster; /* owned */
     uint32_t id;           /* for the metrics */
     uint32_t retry_series;
-    bool has_names;        /* some endpoint is a name: endpoints may come and go */
+    bool has_names;        /* it has sources: endpoints may come and go */
     bool is_choosy;        /* the request is asked which endpoint it wants (choice.h) */
     struct sticky *sticky; /* owned by the snapshot's arena; NULL: sessions mean nothing */
 };

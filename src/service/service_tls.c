@@ -63,7 +63,8 @@ enum status service_tls_check(
     for (size_t i = 0; i < options->at.count; i++) {
         const struct endpoint_place *at = &items[i].at;
         is_tls = is_tls || at->is_tls;
-        if (at->text.size && (options->tls.is_set ? at->is_clear : !at->is_tls))
+        bool may_be_either = !at->text.size || (at->source && !at->name.size);
+        if (!may_be_either && (options->tls.is_set ? at->is_clear : !at->is_tls))
             plain = at;
         if (options->tls.is_set && at->address.any.sa_family == AF_UNIX && !options->tls.name.size)
             return diagnostics_error(reader->diagnostics, node->place,
@@ -80,17 +81,17 @@ enum status service_tls_check(
     return options->tls.state ? OK : NO_MEMORY;
 }
 
-struct slice service_tls_name(
-    const struct service_options *options, const struct endpoint_place *at, char *room)
+struct slice service_tls_name(const struct service_options *options, struct slice name,
+    const struct address *address, char *room)
 {
     if (!options->tls.state)
         return SLICE_NONE;
     if (options->tls.name.size)
         return options->tls.name;
-    if (at->name.size)
-        return at->name;
+    if (name.size)
+        return name;
     struct text text = text_fixed(room, ADDRESS_TEXT_MAX);
-    address_format_ip(&at->address, &text);
+    address_format_ip(address, &text);
     return text_slice(&text);
 }
 

@@ -27,10 +27,10 @@ enum status service_tls_check(
 enum status service_tls_prepare(
     struct service_plane *plane, struct reader *reader, const struct service_options *options);
 
-/* What the certificate of an endpoint must be for: a text in the options, or written into `room`
- * (ADDRESS_TEXT_MAX); empty when the service speaks no TLS. */
-struct slice service_tls_name(
-    const struct service_options *options, const struct endpoint_place *at, char *room);
+/* What the certificate of an endpoint must be for: a text in the options, its name, or its address
+ * written into `room` (ADDRESS_TEXT_MAX); empty when the service speaks no TLS. */
+struct slice service_tls_name(const struct service_options *options, struct slice name,
+    const struct address *address, char *room);
 
 /* The client that speaks to the service's endpoints; NULL when in clear. */
 static inline struct tls_client *service_tls_client(const struct service_options *options)

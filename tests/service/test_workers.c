@@ -135,7 +135,7 @@ static const struct service *make_service(struct crew *crew, const char *yaml)
     assert_ok(tree_read(&crew->snapshot, &source, NULL, &diagnostics, &root));
     assert_ok(option_read(&reader, &service_table, root, options));
     assert_int_equal(diagnostics.errors, 0);
-    assert_ok(service_prepare(crew->plane, &reader, SLICE("demo"), options, &service));
+    assert_ok(service_prepare(crew->plane, &reader, SLICE("demo"), options, NULL, &service));
     service_activate(service);
     return service;
 }

@@ -237,7 +237,7 @@ static const struct service *make_service(struct rig *rig, struct slice yaml)
     if (rig->diagnostics.errors)
         fail_msg("%.*s: %.*s", SLICE_ARG(yaml), SLICE_ARG(rig->diagnostics.items[0].message));
     const struct service *service;
-    assert_ok(service_prepare(rig->plane, &reader, SLICE("demo"), options, &service));
+    assert_ok(service_prepare(rig->plane, &reader, SLICE("demo"), options, NULL, &service));
     return service;
 }
 
