@@ -4,7 +4,8 @@
 #include "run/loop_core.h"
 
 #define SWITCHES_A_ROUND 512 /* then the loop looks at the descriptors again */
-#define SHARE            16  /* reads and writes in a row that did not wait: at most 4 MiB */
+#define ROUND_LONG       MILLISECOND
+#define SHARE            16 /* reads and writes in a row that did not wait: at most 4 MiB */
 
 struct fiber *fiber_current(void)
 {
@@ -185,6 +186,12 @@ void fiber_yield(void)
         loop->late_first = self;
     loop->late_last = self;
     switch_on(loop, self, false);
+}
+
+void fiber_give_way(void)
+{
+    if (clock_now() - loop_here->now >= ROUND_LONG)
+        fiber_yield();
 }
 
 bool fiber_has_had_its_share(void)

@@ -54,6 +54,9 @@ enum status fiber_sleep_until(instant when);
 /* Lets every other fiber that is ready run first. */
 void fiber_yield(void);
 
+/* The same, but only when the loop's round has lasted long: for who does much between waits. */
+void fiber_give_way(void);
+
 /* From now on, a fiber that overflows its stack says so on stderr before the process dies of
  * SIGSEGV as it would anyway. Once, by the program; before its threads make their loops or after.
  */

@@ -54,8 +54,9 @@ struct io {
 /* What a loop has of it. */
 struct io_loop {
     int epoll;
-    struct list due; /* parked ones that have something to read */
-    void *events;    /* struct epoll_event[] while they are being dealt with, else NULL */
+    struct list due;       /* parked ones that have something to read */
+    struct list newcomers; /* the same, who were never called back before */
+    void *events;          /* struct epoll_event[] while they are being dealt with, else NULL */
     int event_count;
 };
 
@@ -68,8 +69,16 @@ bool io_loop_poll(struct io_loop *loop, int timeout);
 
 /* Calls back parked ones that have something to read, who waits longest first, but only a few: what
  * is under way goes before what begins. Then fewer requests are under way at once, and their
- * memory, ours and the kernel's, is still in the processor's cache when they go on. */
+ * memory, ours and the kernel's, is still in the processor's cache when they go on. Newcomers,
+ * whose handshakes cost most, and of whom anyone can send any number, come after those who were
+ * here before; but some of them come in each round. */
 void io_loop_call_due(struct io_loop *loop);
+
+/* True when there are such. */
+static inline bool io_loop_is_due(const struct io_loop *loop)
+{
+    return !list_is_empty(&loop->due) || !list_is_empty(&loop->newcomers);
+}
 
 /* Adds a connected (or connecting) non-blocking stream socket to the calling thread's loop. */
 enum status io_add(struct io *io, int descriptor, bool is_connecting);

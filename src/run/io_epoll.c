@@ -21,9 +21,10 @@ static inline ssize_t transmit(int descriptor, const void *data, size_t size)
     return syscall(SYS_sendto, descriptor, data, size, MSG_NOSIGNAL, NULL, 0);
 }
 
-#define EVENTS_A_ROUND 256
-#define CALLS_A_ROUND  32 /* of parked streams: work that begins */
-#define PARTS_AT_ONCE  16
+#define EVENTS_A_ROUND  256
+#define CALLS_A_ROUND   32 /* of parked streams: work that begins */
+#define NEWCOMERS_LEAST 8  /* of newcomers, whoever else there is */
+#define PARTS_AT_ONCE   16
 
 /* Bits of io.state. */
 enum {
@@ -35,11 +36,13 @@ enum {
     WATCHED = 32,
     BROKEN = 64,       /* neither direction works any more: a reset, or both ends have closed */
     HEARS_BREAK = 128, /* somebody wants to be told */
+    NEWCOMER = 256,    /* was never called back */
 };
 
 enum status io_loop_init(struct io_loop *loop)
 {
     list_init(&loop->due);
+    list_init(&loop->newcomers);
     loop->events = NULL;
     loop->event_count = 0;
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -55,9 +58,15 @@ void io_loop_release(struct io_loop *loop)
 
 static void call_parked(struct io *io)
 {
-    io->state &= ~(uint32_t)PARKED;
+    io->state &= ~(uint32_t)(PARKED | NEWCOMER);
     io->reader = io->writer = NULL;
     io->parked(io->argument);
+}
+
+static void become_due(struct io *io)
+{
+    struct io_loop *loop = &loop_here->io;
+    list_push_back(io->state & NEWCOMER ? &loop->newcomers : &loop->due, &io->due);
 }
 
 static void call_broken(struct io *io)
@@ -76,7 +85,7 @@ static void report_to_stream(struct io *io, uint32_t events)
         io->state |= READABLE;
     if (io->state & PARKED) {
         if ((io->state & READABLE) && list_is_empty(&io->due))
-            list_push_back(&loop_here->io.due, &io->due);
+            become_due(io);
         return;
     }
     if ((io->state & READABLE) && io->reader)
@@ -105,13 +114,21 @@ static void report(struct io *io, uint32_t events)
 }
 
 /* What the callbacks park anew comes behind the mark and waits for the next round. */
-void io_loop_call_due(struct io_loop *loop)
+static int call_some(struct list *due, int most)
 {
     struct list mark;
-    list_push_back(&loop->due, &mark);
-    for (int i = 0; i < CALLS_A_ROUND && loop->due.next != &mark; i++)
-        call_parked(list_entry(list_pop_front(&loop->due), struct io, due));
+    int count = 0;
+    list_push_back(due, &mark);
+    for (; count < most && due->next != &mark; count++)
+        call_parked(list_entry(list_pop_front(due), struct io, due));
     list_remove(&mark);
+    return count;
+}
+
+void io_loop_call_due(struct io_loop *loop)
+{
+    int left = CALLS_A_ROUND - call_some(&loop->due, CALLS_A_ROUND);
+    call_some(&loop->newcomers, left > NEWCOMERS_LEAST ? left : NEWCOMERS_LEAST);
 }
 
 bool io_loop_poll(struct io_loop *loop, int timeout)
@@ -147,6 +164,8 @@ enum status io_add(struct io *io, int descriptor, bool is_connecting)
     *io = (struct io){.descriptor = descriptor};
     if (is_connecting)
         io->state = HEARS_WRITABLE | BLOCKED;
+    else
+        io->state = NEWCOMER;
     enum status e = control(io, EPOLL_CTL_ADD, events_of_stream(io));
     if (e)
         io->descriptor = -1;
@@ -420,7 +439,7 @@ void io_park(struct io *io, io_callback *call, void *argument)
     io->argument = argument;
     list_init(&io->due);
     if (!io_is_quiet(io))
-        list_push_back(&loop_here->io.due, &io->due);
+        become_due(io);
 }
 
 void io_unpark(struct io *io)

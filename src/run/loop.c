@@ -103,7 +103,7 @@ void loop_free(struct loop *loop)
 /* -1: until something happens. Rounded up, since an early wake-up would only wait again. */
 static int time_to_sleep(struct loop *loop)
 {
-    if (loop->ready_first || !list_is_empty(&loop->io.due) || loop->mailbox.taken)
+    if (loop->ready_first || io_loop_is_due(&loop->io) || loop->mailbox.taken)
         return 0;
     if (loop->wheel.next == NEVER)
         return -1;

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +103,13 @@ static void on_break(struct stream *stream, stream_callback *call, void *argumen
         io_on_break(&socket_of(stream)->io, call, argument);
     else
         io_forget_break(&socket_of(stream)->io);
+}
+
+static void bound_unsent(struct stream *stream, size_t size)
+{
+    int bytes = size < INT_MAX ? (int)size : INT_MAX;
+    setsockopt(
+        socket_of(stream)->io.descriptor, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }
 
 static int release(struct stream *stream)
@@ -229,6 +237,7 @@ static const struct stream_ops socket_ops = {
     .park = park,
     .unpark = unpark,
     .on_break = on_break,
+    .bound_unsent = bound_unsent,
     .close = close_socket,
     .break_off = break_off,
     .peer = peer_of,

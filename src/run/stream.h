@@ -42,6 +42,7 @@ struct stream_ops {
     void (*park)(struct stream *stream, stream_callback *call, void *argument);
     void (*unpark)(struct stream *stream);
     void (*on_break)(struct stream *stream, stream_callback *call, void *argument);
+    void (*bound_unsent)(struct stream *stream, size_t size); /* or NULL */
     void (*close)(struct stream *stream);
     void (*break_off)(struct stream *stream);
     const struct address *(*peer)(const struct stream *stream);
@@ -110,6 +111,14 @@ static inline void stream_unpark(struct stream *stream)
 static inline void stream_on_break(struct stream *stream, stream_callback *call, void *argument)
 {
     stream->ops->on_break(stream, call, argument);
+}
+
+/* From now on the kernel takes no more once some `size` bytes wait there that the peer's window
+ * does not let out: else a peer that takes nothing makes it hold megabytes. Not all streams can. */
+static inline void stream_bound_unsent(struct stream *stream, size_t size)
+{
+    if (stream->ops->bound_unsent)
+        stream->ops->bound_unsent(stream, size);
 }
 
 /* Closes and frees. Nobody may wait on it. NULL is fine. */

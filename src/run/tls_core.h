@@ -204,6 +204,7 @@ void tls_forget(struct tls_kept *kept);
 /* What all TLS streams do alike. */
 void tls_unpark(struct stream *stream);
 void tls_on_break(struct stream *stream, stream_callback *call, void *argument);
+void tls_bound_unsent(struct stream *stream, size_t size);
 const struct address *tls_peer(const struct stream *stream);
 const struct address *tls_local(const struct stream *stream);
 int tls_release(struct stream *stream);

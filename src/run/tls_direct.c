@@ -550,6 +550,7 @@ const struct stream_ops tls_direct_ops = {
     .park = park,
     .unpark = tls_unpark,
     .on_break = tls_on_break,
+    .bound_unsent = tls_bound_unsent,
     .close = close_stream,
     .break_off = tls_break_off,
     .peer = tls_peer,

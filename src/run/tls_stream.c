@@ -301,6 +301,11 @@ void tls_on_break(struct stream *stream, stream_callback *call, void *argument)
     stream_on_break(self_of(stream)->below, call, argument);
 }
 
+void tls_bound_unsent(struct stream *stream, size_t size)
+{
+    stream_bound_unsent(self_of(stream)->below, size);
+}
+
 /* --- the rest */
 
 void tls_free(struct tls *tls)
@@ -350,6 +355,7 @@ static const struct stream_ops tls_ops = {
     .park = park,
     .unpark = tls_unpark,
     .on_break = tls_on_break,
+    .bound_unsent = tls_bound_unsent,
     .close = close_stream,
     .break_off = tls_break_off,
     .peer = tls_peer,

@@ -88,6 +88,30 @@ static void a_wake_ends_one_wait(void **state)
     run(be_woken);
 }
 
+static void count_one(void *argument)
+{
+    ++*(int *)argument;
+}
+
+static void be_long(void *argument)
+{
+    (void)argument;
+    int count = 0;
+    fiber_yield(); /* a round begins */
+    scope_start(loop_scope(loop_current()), count_one, &count);
+    for (instant end = clock_now() + 3 * MILLISECOND; clock_now() < end;)
+        continue;
+    assert_int_equal(count, 0);
+    fiber_give_way();
+    assert_int_equal(count, 1);
+}
+
+static void who_takes_long_gives_way(void **state)
+{
+    (void)state;
+    run(be_long);
+}
+
 static void later_deadline(void *argument)
 {
     (void)argument;
@@ -342,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fibers_run_in_order_of_start),
         cmocka_unit_test(deadlines_end_a_wait),
+        cmocka_unit_test(who_takes_long_gives_way),
         cmocka_unit_test(a_wake_ends_one_wait),
         cmocka_unit_test(a_sleep_that_is_over_is_cancelled_still),
         cmocka_unit_test(a_new_deadline_replaces_the_old_one),

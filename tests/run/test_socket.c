@@ -215,6 +215,89 @@ static void a_round_calls_only_some_back(void **state)
     in_a_fiber(park_many);
 }
 
+/* However many newcomers have something to say, who was here before is called back first. */
+static void park_newcomers(void *argument)
+{
+    (void)argument;
+    struct stream *a[MANY], *b[MANY];
+    int calls[MANY] = {0}, old_calls = 0, total = 0;
+    char room[4];
+    size_t size;
+    for (int i = 0; i < MANY; i++)
+        assert_ok(socket_pair(&a[i], &b[i]));
+    stream_park(b[0], note_call, &old_calls);
+    assert_ok(stream_write(a[0], "x", 1, NEVER, NULL));
+    while (!old_calls)
+        fiber_yield();
+    assert_ok(stream_read(b[0], room, sizeof room, NEVER, &size));
+    for (int i = MANY - 1; i >= 0; i--) { /* all in this round: so many streams' writes would not */
+        stream_park(b[i], note_call, i ? &calls[i] : &old_calls);
+        assert_int_equal(write(socket_descriptor(a[i]), "x", 1), 1);
+    }
+    for (int rounds = 0; total < MANY - 1; rounds++) {
+        assert_in_range(rounds, 0, MANY);
+        fiber_yield();
+        total = 0;
+        for (int i = 1; i < MANY; i++)
+            total += calls[i];
+        assert_true(total == 0 || old_calls == 2);
+    }
+    for (int i = 0; i < MANY; i++) {
+        stream_close(a[i]);
+        stream_close(b[i]);
+    }
+}
+
+static void newcomers_come_after_the_others(void **state)
+{
+    (void)state;
+    in_a_fiber(park_newcomers);
+}
+
+/* And none of those who were here before keeps all newcomers out. */
+struct regular {
+    struct stream *mine, *other;
+};
+
+static void come_back(void *argument)
+{
+    struct regular *regular = argument;
+    stream_park(regular->mine, come_back, regular); /* what came is still there */
+}
+
+static void keep_coming(void *argument)
+{
+    (void)argument;
+    struct regular regulars[MANY];
+    struct stream *a, *b;
+    int calls = 0;
+    for (int i = 0; i < MANY; i++) {
+        assert_ok(socket_pair(&regulars[i].mine, &regulars[i].other));
+        stream_park(regulars[i].mine, come_back, &regulars[i]);
+        assert_ok(stream_write(regulars[i].other, "x", 1, NEVER, NULL));
+    }
+    assert_ok(fiber_sleep_until(loop_now() + 5 * MILLISECOND));
+    assert_ok(socket_pair(&a, &b));
+    stream_park(b, note_call, &calls);
+    assert_ok(stream_write(a, "x", 1, NEVER, NULL));
+    for (int rounds = 0; !calls; rounds++) {
+        assert_in_range(rounds, 0, 5);
+        fiber_yield();
+    }
+    for (int i = 0; i < MANY; i++) {
+        stream_close(regulars[i].mine);
+        stream_close(regulars[i].other);
+    }
+    stream_close(a);
+    stream_close(b);
+}
+
+static void some_newcomers_come_in_each_round(void **state)
+{
+    (void)state;
+    in_a_fiber(keep_coming);
+}
+
 struct two {
     struct stream *mine, *other;
     int *calls;
@@ -387,6 +470,54 @@ static void what_came_in_time_is_in_time(void **state)
     in_a_fiber(be_in_time);
 }
 
+/* A connection of TCP; to `*ret_address`. */
+static void connect_two(
+    struct stream **ret_client, struct stream **ret_server, struct address *ret_address)
+{
+    int listening, descriptor;
+    assert_ok(address_parse(SLICE("127.0.0.1:0"), ret_address));
+    assert_ok(socket_listen(ret_address, 1, &listening));
+    assert_int_equal(getsockname(listening, &ret_address->any, &ret_address->size), 0);
+    assert_ok(socket_connect(ret_address, NULL, NEVER, ret_client));
+    descriptor = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_ok(socket_adopt(descriptor, NULL, ret_server));
+    close(listening);
+}
+
+/* How many bytes the kernel takes for a peer that takes nothing. */
+static size_t fill(struct stream *stream)
+{
+    static char data[64 * 1024];
+    size_t total = 0, sent = sizeof data;
+    while (sent == sizeof data && total < LONG) {
+        (void)stream_write(stream, data, sizeof data, loop_now() + 20 * MILLISECOND, &sent);
+        total += sent;
+    }
+    return total;
+}
+
+static void fill_both(void *argument)
+{
+    (void)argument;
+    struct address address;
+    struct stream *client, *server, *other, *bounded;
+    connect_two(&client, &server, &address);
+    connect_two(&other, &bounded, &address);
+    stream_bound_unsent(bounded, 64 * 1024);
+    size_t usual = fill(server), less = fill(bounded);
+    assert_in_range(less, 64 * 1024, usual - 256 * 1024);
+    stream_close(client);
+    stream_close(server);
+    stream_close(other);
+    stream_close(bounded);
+}
+
+static void what_waits_unsent_can_be_bounded(void **state)
+{
+    (void)state;
+    in_a_fiber(fill_both);
+}
+
 /* A peer that closes with bytes unread resets the connection. */
 static void be_reset(void *argument)
 {
@@ -395,13 +526,7 @@ static void be_reset(void *argument)
     struct stream *client, *server;
     char room[8];
     size_t size;
-    int listening, descriptor;
-    assert_ok(address_parse(SLICE("127.0.0.1:0"), &address));
-    assert_ok(socket_listen(&address, 1, &listening));
-    assert_int_equal(getsockname(listening, &address.any, &address.size), 0);
-    assert_ok(socket_connect(&address, NULL, NEVER, &client));
-    descriptor = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    assert_ok(socket_adopt(descriptor, NULL, &server));
+    connect_two(&client, &server, &address);
     assert_ok(stream_write(client, "hello", 5, NEVER, NULL));
     assert_ok(stream_wait_readable(server, NEVER));
     const struct address local = *stream_local(client);
@@ -413,7 +538,6 @@ static void be_reset(void *argument)
     assert_true(address_equal(stream_peer(client), &address));
     assert_int_equal(local.any.sa_family, AF_INET);
     stream_close(client);
-    close(listening);
 }
 
 static void a_broken_connection_is_closed(void **state)
@@ -522,9 +646,12 @@ int main(void)
         cmocka_unit_test(a_write_tells_how_far_it_came),
         cmocka_unit_test(parked_streams_call_back),
         cmocka_unit_test(a_round_calls_only_some_back),
+        cmocka_unit_test(newcomers_come_after_the_others),
+        cmocka_unit_test(some_newcomers_come_in_each_round),
         cmocka_unit_test(a_callback_may_close_any_stream),
         cmocka_unit_test(waits_can_be_cancelled),
         cmocka_unit_test(nobody_starves),
+        cmocka_unit_test(what_waits_unsent_can_be_bounded),
         cmocka_unit_test(a_broken_connection_is_closed),
         cmocka_unit_test(what_came_in_time_is_in_time),
         cmocka_unit_test(a_break_is_told),
