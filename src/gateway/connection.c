@@ -9,6 +9,8 @@
 
 #define LINGER_TIME (30 * SECOND) /* in all, for what a client goes on sending after its answer */
 #define LINGER_IDLE (2 * SECOND)  /* without a byte of it */
+#define SHORT_TIME  (1 * SECOND)  /* in all, for one of whom nothing good is to be expected ... */
+#define SHORT_BYTES ((size_t)256 * 1024) /* ... and how much it may go on sending */
 
 static void run_connection(void *argument);
 
@@ -98,14 +100,14 @@ void connection_begin(struct connection *connection)
     park(connection);
 }
 
-void connection_linger(struct connection *connection)
+void connection_linger(struct connection *connection, bool is_short)
 {
     struct wire *wire = &connection->wire;
-    instant end = loop_now() + LINGER_TIME;
-    size_t size;
+    instant end = loop_now() + (is_short ? SHORT_TIME : LINGER_TIME);
+    size_t size = 0, most = is_short ? SHORT_BYTES : SIZE_MAX;
     if (stream_shutdown(wire->stream))
         return;
-    for (;;) {
+    for (size_t seen = 0; seen < most; seen += size) {
         instant deadline = clock_sooner(end, loop_now() + LINGER_IDLE);
         if (stream_wait_readable(wire->stream, deadline))
             return;

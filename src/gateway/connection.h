@@ -60,5 +60,6 @@ void connection_tunnel_ended(struct carrier *carrier);
 void connection_drain(struct connection *connection, instant grace);
 
 /* Ends sending, then reads a while what the client goes on sending: closing at once would reset the
- * connection and might take what was sent last with it (RFC 9112 §9.6). */
-void connection_linger(struct connection *connection);
+ * connection and might take what was sent last with it (RFC 9112 §9.6). `is_short`: not for long,
+ * and not for much. */
+void connection_linger(struct connection *connection, bool is_short);

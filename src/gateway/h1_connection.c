@@ -182,7 +182,7 @@ static enum served answer_request(struct connection *connection, struct exchange
     if (!e && serving_is_tunnel(x))
         return SERVED_TUNNEL;
     if (!e && !is_whole)
-        connection_linger(connection);
+        connection_linger(connection, false);
     go_on = go_on && !e && is_whole && !connection->carrier.is_broken;
     return go_on ? SERVED_ALL : SERVED_LAST;
 }
@@ -195,7 +195,7 @@ static void refuse_request(struct connection *connection, struct exchange *x,
     x->request.version = HTTP_1_1;
     serving_refuse(x, e);
     if (x->facts.reason != CLIENT_CLOSED && !send_answer(connection, x, rules, &keep_alive))
-        connection_linger(connection);
+        connection_linger(connection, false);
     body_drop(x->response.body);
     scope_end(&x->scope);
 }

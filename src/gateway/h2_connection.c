@@ -6,10 +6,11 @@
 #include "run/loop.h"
 
 #define READ_MOST    ((size_t)64 * 1024)
-#define TICK         SECOND       /* how often a fiber that waits for bytes looks around */
-#define GOODBYE_TIME SECOND       /* for a client to hear that it should go */
-#define LAST_WORDS   (1 * SECOND) /* to write what is left */
-#define QUEUE_MOST   1024         /* frames that wait while the client takes nothing */
+#define TICK         SECOND               /* how often a fiber that waits for bytes looks around */
+#define GOODBYE_TIME SECOND               /* for a client to hear that it should go */
+#define LAST_WORDS   (1 * SECOND)         /* to write what is left */
+#define QUEUE_MOST   1024                 /* frames that wait while the client takes nothing */
+#define UNSENT_MOST  ((size_t)256 * 1024) /* bytes of answers that wait in the kernel meanwhile */
 
 static struct server *server_of(const struct h2_session *session)
 {
@@ -33,6 +34,7 @@ static struct h2_session *new_session(struct connection *connection)
         free(session);
         return NULL;
     }
+    stream_bound_unsent(connection->wire.stream, UNSENT_MOST);
     h2_tally(&server_of(session)->h2_connections, 1);
     return session;
 }
@@ -113,13 +115,17 @@ static void ended_by(struct h2_session *session, int error)
 static void feed(struct h2_session *session, struct slice bytes)
 {
     h2_count_frames(session, bytes);
-    if (session->is_ended)
-        return;
-    ssize_t size =
-        nghttp2_session_mem_recv(session->nghttp2, (const uint8_t *)bytes.data, bytes.size);
-    if (size < 0)
-        ended_by(session, (int)size);
-    h2_output_push(session);
+    while (bytes.size && !session->is_ended && !session->failure) {
+        session->begun = 0;
+        ssize_t size =
+            nghttp2_session_mem_recv(session->nghttp2, (const uint8_t *)bytes.data, bytes.size);
+        if (size < 0)
+            ended_by(session, (int)size);
+        else
+            bytes = slice_from(bytes, (size_t)size);
+        h2_output_push(session);
+        fiber_give_way();
+    }
 }
 
 /* What was read to find out that this is HTTP/2. */
@@ -174,27 +180,18 @@ static enum status read_some(struct h2_session *session)
     return e ? e : is_head_late(session) ? TIMEOUT : OK;
 }
 
-static void broken(void *argument)
-{
-    struct connection *connection = argument;
-    fiber_cancel(connection->carrier.fiber);
-}
-
 /* A client that has only finished sending still gets its answers; to what is, or is to be, a tunnel
  * it cannot even say goodbye any more. */
 static enum status wait_for_streams(struct h2_session *session)
 {
-    struct connection *connection = session->connection;
     enum status e = OK;
     list_each (node, &session->streams) {
         struct h2_stream *stream = list_entry(node, struct h2_stream, node);
         if (stream->head.protocol.data)
             h2_body_fail(&stream->body, CLOSED);
     }
-    stream_on_break(connection->wire.stream, broken, connection);
     while (!e && session->stream_count)
         e = wait_queue_wait(&session->changed, NEVER);
-    stream_on_break(connection->wire.stream, NULL, NULL);
     return e;
 }
 
@@ -216,20 +213,39 @@ static bool is_idle(struct h2_session *session)
            session->goodbye_since == NEVER && stream_is_quiet(session->connection->wire.stream);
 }
 
+static void end_stream(struct h2_stream *stream, bool is_cut)
+{
+    stream->is_told = true;
+    if (!stream->has_begun)
+        h2_stream_free(stream);
+    else if (is_cut)
+        fiber_cancel(stream->carrier.fiber);
+    else if (stream->tunnel)
+        h2_tunnel_lose(stream->tunnel);
+    else
+        serving_break(&stream->carrier);
+}
+
+/* False when all have been told that this is the end: those stand behind the others. */
+static bool end_some_streams(struct h2_session *session, bool is_cut)
+{
+    for (int i = 0; i < H2_TURN && !list_is_empty(&session->streams); i++) {
+        struct list *node = session->streams.next;
+        struct h2_stream *stream = list_entry(node, struct h2_stream, node);
+        if (stream->is_told)
+            return false;
+        list_remove(node);
+        list_push_back(&session->streams, node);
+        end_stream(stream, is_cut);
+    }
+    return !list_is_empty(&session->streams);
+}
+
 /* Streams whose client is gone are given up; one that is cut off by a stop is told so. */
 static void end_streams(struct h2_session *session, bool is_cut)
 {
-    list_each (node, &session->streams) {
-        struct h2_stream *stream = list_entry(node, struct h2_stream, node);
-        if (!stream->has_begun)
-            h2_stream_free(stream);
-        else if (is_cut)
-            fiber_cancel(stream->carrier.fiber);
-        else if (stream->tunnel)
-            h2_tunnel_lose(stream->tunnel);
-        else
-            serving_break(&stream->carrier);
-    }
+    while (end_some_streams(session, is_cut))
+        fiber_give_way();
     (void)scope_wait(&session->exchanges, NEVER);
 }
 
@@ -237,6 +253,7 @@ static void end_session(struct h2_session *session, enum status e)
 {
     bool is_gone = e == CLOSED || e == IO_ERROR || session->failure;
     bool is_cut = e == CANCELLED && !session->failure && server_of(session)->is_draining;
+    bool is_hostile = session->is_ended || e == TIMEOUT;
     fiber_shield();
     if (e == TIMEOUT)
         h2_flooded(session, H2_SLOW_HEADS);
@@ -245,16 +262,26 @@ static void end_session(struct h2_session *session, enum status e)
     end_streams(session, is_cut);
     if (!is_gone) {
         h2_output_wait(session, loop_now() + LAST_WORDS);
-        connection_linger(session->connection);
+        connection_linger(session->connection, is_hostile);
     }
     scope_end(&session->senders);
     fiber_unshield();
 }
 
+/* The client is gone: what it has sent is not worth looking at any more. */
+static void broken(void *argument)
+{
+    struct h2_session *session = argument;
+    session->failure = CLOSED;
+    fiber_cancel(session->connection->carrier.fiber);
+}
+
 static enum status serve(struct h2_session *session)
 {
     enum status e = OK;
-    feed_early(session);
+    stream_on_break(session->connection->wire.stream, broken, session);
+    if (!session->failure)
+        feed_early(session);
     h2_output_push(session);
     while (!e) {
         part(session);
@@ -280,5 +307,6 @@ bool h2_connection_serve(struct connection *connection)
     enum status e = serve(session);
     if (e)
         end_session(session, e);
+    stream_on_break(connection->wire.stream, NULL, NULL);
     return !e;
 }

@@ -9,7 +9,8 @@
 #include "gateway/h2_state.h"
 #include "run/loop.h"
 
-#define UPDATE_BYTES 8 /* of an answer's body, about what a small message takes */
+#define FIELD_COSTS  32 /* bytes, beside its name and value (RFC 9113 §6.5.2) */
+#define UPDATE_BYTES 8  /* of an answer's body, about what a small message takes */
 
 /* --- floods */
 
@@ -87,6 +88,7 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
 {
     struct h2_session *session = user_data;
     session->head_since = loop_now();
+    session->head_decoded = 0;
     if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
         return 0;
     int64_t most = h2_options(session)->http2.streams_max;
@@ -100,6 +102,17 @@ static int on_begin_headers(nghttp2_session *nghttp2, const nghttp2_frame *frame
     return 0;
 }
 
+/* A header section that is too large is decoded to its end, since the table that compresses heads
+ * is the connection's; but one of a thousand times the bytes that were sent is no mistake. */
+static bool is_bomb(struct h2_session *session, size_t size)
+{
+    session->head_decoded += size + FIELD_COSTS;
+    if (session->head_decoded <= (uint64_t)h2_options(session)->http2.decoded_max)
+        return false;
+    h2_flooded(session, H2_LARGE_HEADS);
+    return true;
+}
+
 static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const uint8_t *name,
     size_t name_size, const uint8_t *value, size_t value_size, uint8_t flags, void *user_data)
 {
@@ -107,14 +120,15 @@ static int on_header(nghttp2_session *nghttp2, const nghttp2_frame *frame, const
     struct slice name_text = slice_of((const char *)name, name_size);
     struct slice value_text = slice_of((const char *)value, value_size);
     (void)flags;
-    (void)user_data;
+    if (is_bomb(user_data, name_size + value_size))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     if (!stream)
         return 0;
     if (stream->has_begun)
         h2_body_put_trailer(&stream->body, name_text, value_text);
     else
         h2_request_field(&stream->head, name_text, value_text);
-    return 0;
+    return ((struct h2_session *)user_data)->begun < H2_TURN ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 static void head_has_come(struct h2_stream *stream, bool is_end)
@@ -127,6 +141,7 @@ static void head_has_come(struct h2_stream *stream, bool is_end)
     struct slice priority = fields_value_named(&stream->x.request.fields, SLICE("priority"));
     if (priority.data)
         take_priority(stream, priority);
+    stream->session->begun++;
     if (h2_stream_begin(stream))
         reset(stream->session, stream->id, NGHTTP2_REFUSED_STREAM);
 }

@@ -12,6 +12,7 @@
 
 #define H2_FRAME_HEAD 9  /* bytes (RFC 9113 §4.1) */
 #define H2_PREFACE    24 /* bytes that come before a client's first frame */
+#define H2_TURN       16 /* requests that begin or end before other connections have their turn */
 
 struct h2_session {
     nghttp2_session *nghttp2;      /* owned */
@@ -36,6 +37,8 @@ struct h2_session {
         int64_t count;
     } floods[H2_RATES];
     uint64_t updates_due;  /* WINDOW_UPDATE frames that the client may send for what it was sent */
+    uint32_t begun;        /* requests in this turn */
+    uint64_t head_decoded; /* bytes that the header section that is coming has yielded */
     instant head_since;    /* a header section that has begun and not ended; NEVER: none */
     instant goodbye_since; /* the client was asked to go; NEVER: it was not */
     bool is_goodbye_heard; /* it has answered the ping behind that */
@@ -80,6 +83,7 @@ struct h2_stream {
     bool is_reset;        /* we have reset it */
     bool is_end;          /* the request ends with its head */
     bool has_begun;       /* its fiber was started */
+    bool is_told;         /* that the connection ends */
     struct fiber *waiter; /* waits for something to be sent */
     struct h2_request_head head;
     struct h2_body body;

@@ -14,6 +14,11 @@ static const struct option rows[] = {
         .maximum = 1 << 30, .help = "The same for all bodies of a connection together."},
     {"continuations-max", OPTION_INTEGER, H2(continuations_max), .fallback = "8", .minimum = 1,
         .maximum = 1000, .help = "Into how many further frames a header section may be cut."},
+    {"decoded-max", OPTION_SIZE, H2(decoded_max), .fallback = "1MiB", .minimum = 262144,
+        .maximum = 1 << 30,
+        .help =
+            "How large a header section may grow while it is decoded, at 32 bytes more a field; "
+            "beyond that its connection ends, not only its request."},
     {"resets", OPTION_RATE, H2(rates[H2_RESETS]), .fallback = "200/10s",
         .help = "How many requests a client may reset, or send so that they must be reset."},
     {"settings", OPTION_RATE, H2(rates[H2_SETTINGS]), .fallback = "50/10s",

@@ -24,6 +24,7 @@ struct http2_options {
     int64_t stream_window;     /* bytes of one body that wait to be read by its consumer, at most */
     int64_t connection_window; /* of all bodies of a connection */
     int64_t continuations_max;
+    int64_t decoded_max; /* bytes of a header section, beyond any that is meant well */
     struct rate rates[H2_RATES];
 };
 

@@ -1,5 +1,6 @@
 """HTTP/2 with clients: what is malformed (RFC 9113 §8), and floods."""
 
+import signal
 import socket
 import struct
 
@@ -202,26 +203,66 @@ def test_continuations(gateway):
     flood(gateway, "continuations", [frame(CONTINUATION, 0, 1)] * 2000, begin)
 
 
-def bomb(encoder, stream):
+def bomb(encoder, stream, size):
     """Few bytes that are a large head: a field that the table has, again and again."""
     block = encoder.encode([*REQUEST, ("x-bomb", "y" * 3000)], huffman=False)
     index = encoder.encode([("x-bomb", "y" * 3000)])
-    return frame(HEADERS, END_STREAM | END_HEADERS, stream, block + index * 12000)
+    return frame(HEADERS, END_STREAM | END_HEADERS, stream, block + index * (size // 3000))
 
 
-def test_an_hpack_bomb_ends_as_a_head_that_is_too_large(gateway):
+def test_a_small_hpack_bomb_ends_as_a_head_that_is_too_large(gateway):
     memory = gateway.memory()
     with Raw(gateway.address) as client:
-        client.send(bomb(client.encoder, 1))
+        client.send(bomb(client.encoder, 1, 900000))
         assert client.verdict() == ("status", 431)
         client.headers(3, REQUEST)
         assert client.verdict() == ("status", 200)
     assert SANITIZED or gateway.memory() < memory + (4 << 20)
 
 
-def test_hpack_bombs(gateway):
+def test_small_hpack_bombs(gateway):
     encoder = hpack.Encoder()
-    flood(gateway, "large-heads", [bomb(encoder, 2 * i + 1) for i in range(200)])
+    flood(gateway, "large-heads", [bomb(encoder, 2 * i + 1, 900000) for i in range(200)])
+
+
+def test_an_hpack_bomb(gateway):
+    """It is not even decoded to its end."""
+    flood(gateway, "large-heads", [bomb(hpack.Encoder(), 1, 36000000)])
+
+
+def test_a_bomb_of_trailers(gateway):
+    encoder = hpack.Encoder()
+    head = encoder.encode([(":method", "PUT"), SCHEME, (":path", "/a"), AUTHORITY])
+    block = encoder.encode([("x-bomb", "y" * 3000)], huffman=False)
+    flood(gateway, "large-heads", [  # at once: the stream is open until it is answered
+        frame(HEADERS, END_HEADERS, 1, head) +
+        frame(HEADERS, END_STREAM | END_HEADERS, 1, block + encoder.encode([("x-bomb", "y" * 3000)]) * 12000)])
+
+
+def test_many_fields_of_nothing(gateway):
+    """Each of them counts, however little it says."""
+    head = hpack.Encoder().encode(REQUEST) + b"\x82" * 60000
+    flood(gateway, "large-heads", [frame(HEADERS, END_STREAM, 1, head[:16384]) + b"".join(
+        frame(CONTINUATION, 0, 1, head[i:i + 16384]) for i in range(16384, len(head), 16384))])
+
+
+def test_what_a_client_said_that_has_gone_is_not_heard(gateway):
+    """Nobody would read the answers."""
+    with Raw(gateway.address) as client:
+        client.headers(1, REQUEST)
+        assert client.verdict() == ("status", 200)
+        gateway.signal(signal.SIGSTOP)
+        try:
+            for i in range(1, 50):
+                client.headers(2 * i + 1, path("/gone"))
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.socket.close()
+        finally:
+            gateway.signal(signal.SIGCONT)
+    with Client(gateway.address) as other:
+        assert other.request("GET", "/a").status == 200
+    wait_for(lambda: gateway.metric("weir_http2_connections") == 0, 10, "the end of both")
+    assert not [line for line in gateway.log_lines(1) if line.get("url.path") == "/gone"]
 
 
 def test_a_head_that_never_ends(gateway):

@@ -268,7 +268,8 @@ static inline struct scene *scene_new(void)
         .http2 = {.streams_max = 16,
             .stream_window = 65535,
             .connection_window = 65535,
-            .continuations_max = 8}};
+            .continuations_max = 8,
+            .decoded_max = 65536}};
     for (size_t i = 0; i < H2_RATES; i++)
         scene->http.http2.rates[i] = (struct rate){.count = 5, .per = 60 * SECOND};
     scene->rules = (struct server_rules){

@@ -240,6 +240,20 @@ static void say_large_heads(void *argument)
     assert_int_equal(floods(scene, H2_LARGE_HEADS), 1);
 }
 
+/* Nothing of it is answered. */
+static void say_a_head_beyond_all_bounds(void *argument)
+{
+    struct scene *scene = argument;
+    char lines[8192] = GET_A;
+    for (int i = 0; i < 50; i++)
+        strcat(lines, "x: y\n");
+    scene->http.http2.decoded_max = 50 * 34;
+    say_head(scene, 1, END_STREAM, lines);
+    assert_int_equal(hear_goodbye(scene), ENHANCE_YOUR_CALM);
+    assert_int_equal(floods(scene, H2_LARGE_HEADS), 1);
+    assert_int_equal(scene->finished, 0);
+}
+
 static void say_head_in_very_many_parts(void *argument)
 {
     struct scene *scene = argument;
@@ -265,6 +279,7 @@ static void heads_are_bounded(void **state)
     struct scene *scene = scene_new();
     scene->rules.limits.head = 1000;
     scene_play(scene, say_large_heads);
+    scene_play(scene_new(), say_a_head_beyond_all_bounds);
     scene_play(scene_new(), say_head_in_very_many_parts);
     scene = scene_new();
     scene->http.head_timeout = 100 * MILLISECOND;
