@@ -140,7 +140,7 @@ def slicing(bench, scenario):
     slice: more and shorter ones leave the median to those that had none."""
     if not scenario.at_rate:
         return bench.rounds, bench.seconds
-    return bench.rounds * 4, max(bench.seconds / 2, 0.5)
+    return bench.rounds * 8, max(bench.seconds / 4, 0.25)
 
 
 def measure(bench, scenario, results):
