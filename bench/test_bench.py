@@ -160,7 +160,7 @@ class Grpc(unittest.TestCase):
                 machine.wait_for_port(port, nginx)
                 done = subprocess.run([proxies.program("load_grpc"), "--port", str(port), "--seconds", "0.1",
                                        "--connections", "1"], stdout=subprocess.PIPE, text=True)
-                nginx.terminate()
+                nginx.kill()  # SIGTERM just before its epoll_wait would be heard at the next event only
         self.assertEqual(done.returncode, 1)
         self.assertGreater(json.loads(done.stdout)["errors"], 0)
 
