@@ -156,11 +156,14 @@ class Grpc(unittest.TestCase):
                            f"client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;\n"
                            f"fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n"
                            f"server {{ listen 127.0.0.1:{port} http2; return 200 none; }} }}\n")
-            with subprocess.Popen(["nginx", "-c", config], stderr=subprocess.DEVNULL) as nginx:
+            nginx = subprocess.Popen(["nginx", "-c", config], stderr=subprocess.DEVNULL)
+            try:
                 machine.wait_for_port(port, nginx)
                 done = subprocess.run([proxies.program("load_grpc"), "--port", str(port), "--seconds", "0.1",
                                        "--connections", "1"], stdout=subprocess.PIPE, text=True)
+            finally:
                 nginx.kill()  # SIGTERM just before its epoll_wait would be heard at the next event only
+                nginx.wait()
         self.assertEqual(done.returncode, 1)
         self.assertGreater(json.loads(done.stdout)["errors"], 0)
 
