@@ -86,6 +86,27 @@ struct slice grpc_timeout_format(int64_t nanoseconds, char room[GRPC_TIMEOUT_MAX
     return text_slice(&text);
 }
 
+int grpc_http_status(struct slice text)
+{
+    uint64_t status = 0;
+    if (!slice_to_u64(text, &status))
+        return 200;
+    switch (status) {
+    case GRPC_OK:
+        return 200;
+    case GRPC_UNKNOWN:
+    case GRPC_INTERNAL:
+    case GRPC_DATA_LOSS:
+        return 500;
+    case GRPC_UNAVAILABLE:
+        return 503;
+    case GRPC_DEADLINE_EXCEEDED:
+        return 504;
+    default: /* what the caller did, or asked for */
+        return 400;
+    }
+}
+
 enum status grpc_begin(struct exchange *x)
 {
     int64_t timeout;

@@ -50,6 +50,10 @@ struct slice grpc_timeout_format(int64_t nanoseconds, char room[GRPC_TIMEOUT_MAX
 /* A failure of the gateway in gRPC's words. */
 enum grpc_status grpc_status_of(enum status reason);
 
+/* The status of HTTP that says what a grpc-status does, for who looks for failures: 200 where it is
+ * missing. */
+int grpc_http_status(struct slice text);
+
 /* What a service says that resets a call's stream with this code (gRPC over HTTP/2, "Errors"). */
 enum grpc_status grpc_status_of_reset(uint32_t code);
 

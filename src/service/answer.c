@@ -1,5 +1,7 @@
 #include "service/call.h"
 
+#include "service/breakers.h"
+
 static struct call *call_of(struct body *body)
 {
     return list_entry(body, struct call, answer.body);
@@ -60,6 +62,29 @@ static void end_with_status(struct call *call)
     x->facts.reason = reason;
 }
 
+static void learn_of_failure(const struct call *call)
+{
+    breakers_learn_of_call(call->service, call->x->worker, call->began, true);
+}
+
+/* A call of gRPC that failed in the end, whose head was reported as good. */
+static void report_trailers(const struct call *call)
+{
+    const struct fields *trailers = call->answer.body.trailers;
+    int status = call->x->grpc && trailers
+                     ? grpc_http_status(fields_value(trailers, FIELD_GRPC_STATUS))
+                     : 200;
+    if (status < 500)
+        return;
+    outcome_report(&(struct outcome){.service = call->service,
+        .view = call->view,
+        .index = call->attempt->index,
+        .status = status,
+        .is_connected = true,
+        .is_late = true});
+    learn_of_failure(call);
+}
+
 /* The body is over: the connection can serve others while the client still gets the last bytes. */
 static void end(struct call *call, enum status e)
 {
@@ -68,11 +93,14 @@ static void end(struct call *call, enum status e)
     answer->outcome = status_of_body(e);
     if (e == END) {
         answer->body.trailers = answer->inner->trailers;
+        report_trailers(call);
         call_finish(call, true);
         return;
     }
-    if (status_http(answer->outcome) > 500 && e != NO_MEMORY)
+    if (status_http(answer->outcome) > 500 && e != NO_MEMORY) {
         attempt_report(call->attempt, answer->outcome, true);
+        learn_of_failure(call);
+    }
     call_finish(call, false);
     end_with_status(call);
 }

@@ -2,6 +2,7 @@
 
 #include "run/loop.h"
 #include "run/proxy_header.h"
+#include "service/breakers.h"
 #include "service/call.h"
 #include "service/outcome.h"
 #include "service/overload.h"
@@ -32,11 +33,22 @@ static enum status use_endpoint(struct attempt *attempt, uint32_t index)
     return x->facts.endpoint.data ? OK : NO_MEMORY;
 }
 
+/* Whose trial is another request's. */
+static uint32_t pick_another(struct call *call, uint32_t index)
+{
+    if (call->choice.tried_count == CHOICE_TRIES_MAX)
+        return PICK_NONE;
+    choice_exclude(&call->choice, index);
+    return choice_pick(&call->choice, call->service, call->view);
+}
+
 enum status attempt_choose(struct attempt *attempt)
 {
     struct call *call = attempt->call;
     const struct endpoint_set *set = call->view->set;
     uint32_t index = choice_pick(&call->choice, call->service, call->view);
+    while (index != PICK_NONE && !breakers_claim(call->service, set->endpoints[index]))
+        index = pick_another(call, index);
     if (index != PICK_NONE)
         return use_endpoint(attempt, index);
     return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(set);
@@ -133,6 +145,15 @@ enum status attempt_run(struct attempt *attempt, bool only_new)
     return e ? e : upload_exchange(attempt);
 }
 
+/* A call of gRPC that fails at once says so in its head, beside a status of 200. */
+int attempt_status(const struct attempt *attempt)
+{
+    const struct http_response *response = &attempt->response;
+    return attempt->call->x->grpc && response->status == 200
+               ? grpc_http_status(fields_value(&response->fields, FIELD_GRPC_STATUS))
+               : response->status;
+}
+
 void attempt_report(const struct attempt *attempt, enum status e, bool is_late)
 {
     const struct call *call = attempt->call;
@@ -141,7 +162,7 @@ void attempt_report(const struct attempt *attempt, enum status e, bool is_late)
         .view = call->view,
         .index = attempt->index,
         .reason = e,
-        .status = e ? 0 : attempt->response.status,
+        .status = e ? 0 : attempt_status(attempt),
         .took = took,
         .is_connected = attempt->is_connected,
         .is_late = is_late});

@@ -66,6 +66,9 @@ void attempt_leave(struct attempt *attempt);
  * OVERLOADED, NO_MEMORY, CANCELLED. */
 enum status attempt_run(struct attempt *attempt, bool only_new);
 
+/* The status of its answer: of a call of gRPC, the one that says what `grpc-status` does. */
+int attempt_status(const struct attempt *attempt);
+
 /* Tells what became of it, once: after attempt_run, with what that returned; and when the body
  * broke off, with the reason and `is_late`. */
 void attempt_report(const struct attempt *attempt, enum status e, bool is_late);

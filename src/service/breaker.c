@@ -60,19 +60,20 @@ static void open_it(struct breaker *breaker, const struct breaker_options *optio
     instant now, struct breaker_change *ret_change)
 {
     int64_t time = open_time(options, atomic_load_explicit(&breaker->times, RELAXED));
-    if (!change(breaker, from, word_of(BREAKER_OPEN, now + time)))
+    if (!change(breaker, from, word_of(BREAKER_IS_OPEN, now + time)))
         return;
     atomic_fetch_add_explicit(&breaker->times, 1, RELAXED);
     ret_change->has_changed = true;
-    ret_change->to = BREAKER_OPEN;
+    ret_change->to = BREAKER_IS_OPEN;
     ret_change->duration = time;
 }
 
 static void half_open(struct breaker *breaker, const struct breaker_options *options, uint64_t from,
     instant now, struct breaker_change *ret_change)
 {
-    enum breaker_state to = options->half_open == BREAKER_BY_TRIAL ? BREAKER_TRIAL : BREAKER_RAMP;
-    if (!change(breaker, from, word_of(to, to == BREAKER_TRIAL ? 0 : now)))
+    enum breaker_state to =
+        options->half_open == BREAKER_BY_TRIAL ? BREAKER_IN_TRIAL : BREAKER_IN_RAMP;
+    if (!change(breaker, from, word_of(to, to == BREAKER_IN_TRIAL ? 0 : now)))
         return;
     forget(breaker);
     ret_change->has_changed = true;
@@ -80,12 +81,12 @@ static void half_open(struct breaker *breaker, const struct breaker_options *opt
 
 static void close_it(struct breaker *breaker, uint64_t from, struct breaker_change *ret_change)
 {
-    if (!change(breaker, from, word_of(BREAKER_CLOSED, 0)))
+    if (!change(breaker, from, word_of(BREAKER_IS_CLOSED, 0)))
         return;
     atomic_store_explicit(&breaker->times, 0, RELAXED);
     forget(breaker);
     ret_change->has_changed = true;
-    ret_change->to = BREAKER_CLOSED;
+    ret_change->to = BREAKER_IS_CLOSED;
 }
 
 /* --- time */
@@ -103,7 +104,7 @@ static double ramp_share(const struct breaker_options *options, uint64_t word, i
 static bool is_over_the_ramp(const struct breaker *breaker, const struct breaker_options *options,
     uint64_t word, instant now)
 {
-    return state_in(word) == BREAKER_RAMP && now - when_in(word) >= options->ramp &&
+    return state_in(word) == BREAKER_IN_RAMP && now - when_in(word) >= options->ramp &&
            atomic_load_explicit(&breaker->good, RELAXED) > 0;
 }
 
@@ -119,11 +120,11 @@ static bool is_trial_free(uint64_t word, const struct breaker_options *options, 
 bool breaker_claim(struct breaker *breaker, const struct breaker_options *options, instant now)
 {
     uint64_t word = look(breaker);
-    if (state_in(word) == BREAKER_OPEN)
+    if (state_in(word) == BREAKER_IS_OPEN)
         return false;
-    return state_in(word) != BREAKER_TRIAL ||
+    return state_in(word) != BREAKER_IN_TRIAL ||
            (is_trial_free(word, options, now) &&
-               change(breaker, word, word_of(BREAKER_TRIAL, now)));
+               change(breaker, word, word_of(BREAKER_IN_TRIAL, now)));
 }
 
 bool breaker_admit_half(struct breaker *breaker, const struct breaker_options *options, instant now,
@@ -132,15 +133,15 @@ bool breaker_admit_half(struct breaker *breaker, const struct breaker_options *o
     breaker_turn(breaker, options, now, ret_change);
     uint64_t word = look(breaker);
     double draw = (double)(random_next(random) >> 11) * 0x1p-53;
-    *ret_wait = state_in(word) == BREAKER_OPEN ? when_in(word) - now : 0;
+    *ret_wait = state_in(word) == BREAKER_IS_OPEN ? when_in(word) - now : 0;
     switch (state_in(word)) {
-    case BREAKER_CLOSED:
+    case BREAKER_IS_CLOSED:
         return true;
-    case BREAKER_OPEN:
+    case BREAKER_IS_OPEN:
         return false;
-    case BREAKER_RAMP:
+    case BREAKER_IN_RAMP:
         return draw < ramp_share(options, word, now);
-    case BREAKER_TRIAL:
+    case BREAKER_IN_TRIAL:
         return breaker_claim(breaker, options, now);
     }
     return true;
@@ -151,10 +152,11 @@ void breaker_turn(struct breaker *breaker, const struct breaker_options *options
 {
     uint64_t word = look(breaker);
     ret_change->has_changed = false;
-    if (state_in(word) == BREAKER_OPEN && now >= when_in(word))
+    if (state_in(word) == BREAKER_IS_OPEN && now >= when_in(word))
         half_open(breaker, options, word, now, ret_change);
-    else if (state_in(word) == BREAKER_TRIAL && when_in(word) && is_trial_free(word, options, now))
-        ret_change->has_changed = change(breaker, word, word_of(BREAKER_TRIAL, 0));
+    else if (state_in(word) == BREAKER_IN_TRIAL && when_in(word) &&
+             is_trial_free(word, options, now))
+        ret_change->has_changed = change(breaker, word, word_of(BREAKER_IN_TRIAL, 0));
     else if (is_over_the_ramp(breaker, options, word, now))
         close_it(breaker, word, ret_change);
     ret_change->to = breaker_state(breaker);
@@ -232,7 +234,7 @@ static void judge_trial(struct breaker *breaker, const struct breaker_options *o
 static void judge(struct breaker *breaker, const struct breaker_options *options, uint64_t word,
     const struct breaker_result *result, struct breaker_change *ret_change)
 {
-    bool is_half = state_in(word) == BREAKER_RAMP;
+    bool is_half = state_in(word) == BREAKER_IN_RAMP;
     bool is_bad = result->is_failure || is_slow(options, result);
     count(breaker, options, result);
     if (is_half && !is_bad)
@@ -251,17 +253,17 @@ void breaker_report(struct breaker *breaker, const struct breaker_options *optio
     uint64_t word = look(breaker);
     ret_change->has_changed = false;
     switch (state_in(word)) {
-    case BREAKER_OPEN:
+    case BREAKER_IS_OPEN:
         return; /* it began before */
-    case BREAKER_RAMP:
+    case BREAKER_IN_RAMP:
         if (result->began < when_in(word))
             return;
         break;
-    case BREAKER_TRIAL:
+    case BREAKER_IN_TRIAL:
         if (result->began >= when_in(word))
             judge_trial(breaker, options, word, result, ret_change);
         return;
-    case BREAKER_CLOSED:
+    case BREAKER_IS_CLOSED:
         break;
     }
     judge(breaker, options, word, result, ret_change);
@@ -277,23 +279,56 @@ enum breaker_state breaker_state(const struct breaker *breaker)
 int64_t breaker_remaining(const struct breaker *breaker, instant now)
 {
     uint64_t word = look(breaker);
-    return state_in(word) == BREAKER_OPEN && when_in(word) > now ? when_in(word) - now : 0;
+    return state_in(word) == BREAKER_IS_OPEN && when_in(word) > now ? when_in(word) - now : 0;
+}
+
+bool breaker_is_out(const struct breaker *breaker)
+{
+    uint64_t word = look(breaker);
+    return state_in(word) == BREAKER_IS_OPEN ||
+           (state_in(word) == BREAKER_IN_TRIAL && when_in(word));
+}
+
+instant breaker_due(const struct breaker *breaker, const struct breaker_options *options)
+{
+    uint64_t word = look(breaker);
+    switch (state_in(word)) {
+    case BREAKER_IS_OPEN:
+        return when_in(word);
+    case BREAKER_IN_RAMP:
+        return is_over_the_ramp(breaker, options, word, NEVER) ? when_in(word) + options->ramp
+                                                               : NEVER;
+    case BREAKER_IN_TRIAL:
+        return when_in(word) ? when_in(word) + options->open : NEVER;
+    case BREAKER_IS_CLOSED:
+        break;
+    }
+    return NEVER;
+}
+
+void breaker_reset(struct breaker *breaker)
+{
+    if (!look(breaker))
+        return;
+    atomic_store_explicit(&breaker->word, 0, RELAXED);
+    atomic_store_explicit(&breaker->times, 0, RELAXED);
+    forget(breaker);
 }
 
 double breaker_share(
     const struct breaker *breaker, const struct breaker_options *options, instant now)
 {
     uint64_t word = look(breaker);
-    if (state_in(word) == BREAKER_RAMP)
+    if (state_in(word) == BREAKER_IN_RAMP)
         return ramp_share(options, word, now);
-    return state_in(word) == BREAKER_CLOSED;
+    return state_in(word) == BREAKER_IS_CLOSED;
 }
 
 const char *breaker_word(enum breaker_state state)
 {
-    static const char *const words[] = {[BREAKER_CLOSED] = "closed",
-        [BREAKER_OPEN] = "open",
-        [BREAKER_RAMP] = "half-open",
-        [BREAKER_TRIAL] = "half-open"};
+    static const char *const words[] = {[BREAKER_IS_CLOSED] = "closed",
+        [BREAKER_IS_OPEN] = "open",
+        [BREAKER_IN_RAMP] = "half-open",
+        [BREAKER_IN_TRIAL] = "half-open"};
     return words[state];
 }

@@ -18,7 +18,7 @@
 #include "service/breaker_options.h"
 #include "service/window.h"
 
-enum breaker_state { BREAKER_CLOSED, BREAKER_OPEN, BREAKER_RAMP, BREAKER_TRIAL };
+enum breaker_state { BREAKER_IS_CLOSED, BREAKER_IS_OPEN, BREAKER_IN_RAMP, BREAKER_IN_TRIAL };
 
 struct breaker {
     _Atomic uint64_t word;   /* the state, and the instant of its end (open) or beginning */
@@ -33,8 +33,8 @@ struct breaker {
 struct breaker_change {
     bool has_changed;
     enum breaker_state to;
-    int64_t duration; /* of BREAKER_OPEN: nanoseconds */
-    char why[72];     /* of BREAKER_OPEN */
+    int64_t duration; /* of BREAKER_IS_OPEN: nanoseconds */
+    char why[72];     /* of BREAKER_IS_OPEN */
 };
 
 /* One result. `began` is when the request began, `took` how long its answer let wait. */
@@ -73,6 +73,15 @@ enum breaker_state breaker_state(const struct breaker *breaker);
 
 /* Nanoseconds until it lets somebody pass again; 0 unless it is open. */
 int64_t breaker_remaining(const struct breaker *breaker, instant now);
+
+/* True while nobody may pass: it is open, or its trial is under way. */
+bool breaker_is_out(const struct breaker *breaker);
+
+/* When breaker_turn will have something to do; NEVER: not before a request does. */
+instant breaker_due(const struct breaker *breaker, const struct breaker_options *options);
+
+/* Closed, and nothing is known. */
+void breaker_reset(struct breaker *breaker);
 
 /* The part of the requests that passes: 0 to 1. */
 double breaker_share(

@@ -1,7 +1,9 @@
 #include "service/call.h"
 
 #include "run/loop.h"
+#include "service/breakers.h"
 #include "service/connect.h"
+#include "service/outcome.h"
 #include "service/overload.h"
 
 #define TRIES_MAX CHOICE_TRIES_MAX
@@ -82,13 +84,15 @@ static enum status begin(struct call *call, const struct service *service, struc
     memset(call, 0, offsetof(struct call, answer.h1));
     call->service = service;
     call->x = x;
+    call->began = loop_now();
     call->view = roster_use(service->roster, x->worker);
     call->attempt = &call->first;
     attempt_init(&call->first, call);
     x->facts.service = service->name;
     x->facts.service_id = service->id;
     parcel_plan(call);
-    return wait_for_names(call);
+    enum status e = breakers_admit(service, x->worker);
+    return e ? e : wait_for_names(call);
 }
 
 void call_finish(struct call *call, bool can_go_on)
@@ -108,6 +112,25 @@ static enum status rehearse(const struct service *service, struct exchange *x)
     return exchange_respond(x, 200, SLICE_NONE, SLICE_NONE);
 }
 
+/* A breaker of the whole service learns from what the client would hear. */
+static void learn(const struct call *call, enum status e)
+{
+    if (!e || outcome_is_failure(e))
+        breakers_learn_of_call(
+            call->service, call->x->worker, call->began, e || attempt_status(call->attempt) >= 500);
+}
+
+/* Rounded up, so that nobody comes in vain. */
+static void say_when(const struct call *call)
+{
+    struct exchange *x = call->x;
+    int64_t wait = breakers_wait(call->service, call->view->set);
+    int64_t seconds = wait / SECOND + (wait % SECOND != 0);
+    struct slice value = arena_format(&x->arena, "%lld", (long long)seconds);
+    if (wait > 0 && value.data)
+        (void)fields_set_known(&x->response.fields, FIELD_RETRY_AFTER, value);
+}
+
 enum status service_call(const struct service *service, struct exchange *x)
 {
     if (x->is_rehearsal)
@@ -117,16 +140,19 @@ enum status service_call(const struct service *service, struct exchange *x)
     struct call *call = arena_alloc(&x->arena, sizeof *call);
     if (!call)
         return NO_MEMORY;
-    instant began = loop_now();
     enum status e = begin(call, service, x);
-    if (!e)
+    if (!e) {
         e = try_until_answered(call);
-    int64_t took = loop_now() - began;
+        learn(call, e);
+    }
+    int64_t took = loop_now() - call->began;
     x->facts.upstream_time += took > 0 ? took : 1;
     if (!e)
         e = answer_begin(call);
     if (!e)
         choice_keep(&call->choice, service, x);
+    if (e == BREAKER_OPEN)
+        say_when(call);
     if (e)
         call_finish(call, false);
     return e == ALL_OVERLOADED ? overload_answer(x, &service->options->agent.overload) : e;

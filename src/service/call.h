@@ -40,6 +40,7 @@ struct parcel {
 struct call {
     const struct service *service;
     struct exchange *x;
+    instant began;
     struct view *view; /* in use until the call is finished */
     struct choice choice;
     struct parcel parcel;

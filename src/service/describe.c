@@ -2,6 +2,7 @@
 #include "balance/latency.h"
 #include "balance/sticky_table.h"
 #include "base/json_writer.h"
+#include "service/breakers.h"
 #include "service/choice.h"
 #include "service/sticky.h"
 #include "service/service_state.h"
@@ -27,7 +28,7 @@ static const char *state_of(const struct endpoint *endpoint)
         const char *word;
     } states[] = {{DOWN_MAINTENANCE, "maintenance"}, {DOWN_DRAINED | DOWN_TOLD_OUT, "drained"},
         {DOWN_CHECK | DOWN_TOLD_DOWN | DOWN_SOURCE, "down"}, {DOWN_EJECTED, "ejected"},
-        {DOWN_OVERLOADED, "overloaded"}};
+        {DOWN_BREAKER, "breaker open"}, {DOWN_OVERLOADED, "overloaded"}};
     uint32_t down = endpoint_reasons(endpoint);
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (down & states[i].reasons)
@@ -78,7 +79,7 @@ static void write_double(struct json_writer *w, const char *name, double value)
 static void write_weight(struct json_writer *w, const struct service *service,
     const struct endpoint_set *set, uint32_t i)
 {
-    struct balance_settings settings = {.slow_start = service->options->slow_start.time,
+    struct balance_settings settings = {.slow_start = service_rise_time(service->options),
         .aggression = service->options->slow_start.aggression};
     const struct candidate *candidate = &set->members[i].candidate;
     double share = candidate_share(candidate, &settings, clock_now());
@@ -102,6 +103,14 @@ static void write_standing(struct json_writer *w, const struct slate_member *mem
         write_text(w, "zone", member->standing.zone);
 }
 
+static void write_breaker(struct json_writer *w, const struct breaker *breaker)
+{
+    int64_t left = breaker_remaining(breaker, clock_now());
+    write_text(w, "breaker", slice_of_text(breaker_word(breaker_state(breaker))));
+    if (left)
+        write_double(w, "breaker_open_for_seconds", (double)left / (double)SECOND);
+}
+
 static void write_endpoint(struct json_writer *w, const struct service *service,
     const struct endpoint_set *set, uint32_t i)
 {
@@ -115,6 +124,8 @@ static void write_endpoint(struct json_writer *w, const struct service *service,
     write_since(w, endpoint, slice_of_text(state_of(endpoint)));
     write_weight(w, service, set, i);
     write_standing(w, &set->members[i]);
+    if (breakers_are(service, BREAKER_PER_ENDPOINT))
+        write_breaker(w, &endpoint->breaker);
     write_number(w, "in_flight", read_number(&load->in_flight));
     write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
     write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
@@ -149,6 +160,15 @@ static void write_choice(struct json_writer *w, const struct service *service)
                 sticky_seconds(clock_now())));
 }
 
+/* What is known of the service as a whole. */
+static void write_guard(struct json_writer *w, const struct service *service)
+{
+    if (breakers_are(service, BREAKER_PER_SERVICE))
+        write_breaker(w, &service->guard->breaker);
+    json_write_key(w, SLICE("events"));
+    history_write(&service->guard->history, w);
+}
+
 void service_describe(const struct service *service, struct json_writer *w)
 {
     const struct endpoint_set *set = roster_look(service->roster);
@@ -163,6 +183,7 @@ void service_describe(const struct service *service, struct json_writer *w)
         json_write_string(w, slice_of_text(status_sentence(set->trouble)));
     }
     finder_watch_describe(service->roster, w);
+    write_guard(w, service);
     json_write_key(w, SLICE("panics"));
     json_write_bool(w, service->roster->panics);
     json_write_key(w, SLICE("endpoints"));
@@ -202,6 +223,9 @@ void service_explain(const struct service *service, struct exchange *x, struct t
     explain_sources(service, text);
     if (service->sticky)
         text_add_literal(text, ", sticky");
+    if (service->options->breaker.is_set)
+        text_format(text, ", breaker per %s",
+            breakers_are(service, BREAKER_PER_ENDPOINT) ? "endpoint" : "service");
     struct view *view = service->roster->current[service->plane->options.workers];
     uint32_t place = choice_pick(&choice, service, view);
     if (place != PICK_NONE)

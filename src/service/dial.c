@@ -1,8 +1,10 @@
 #include "service/dial.h"
 
 #include "run/loop.h"
+#include "service/breakers.h"
 #include "service/connect.h"
 #include "service/outcome.h"
+#include "service/overload.h"
 
 /* Expressions are asked of an exchange: one in which nothing is known but who calls. */
 static void ask_caller(struct dial *dial, const struct dial_caller *caller)
@@ -30,9 +32,13 @@ void dial_begin(struct dial *dial, const struct service *service, unsigned worke
 enum status dial_choose(struct dial *dial)
 {
     const struct endpoint_set *set = dial->view->set;
+    if (dial->tries == 0 && breakers_admit(dial->service, dial->worker))
+        return BREAKER_OPEN;
     uint32_t index = choice_pick(&dial->choice, dial->service, dial->view);
+    if (index != PICK_NONE && !breakers_claim(dial->service, set->endpoints[index]))
+        index = PICK_NONE;
     if (index == PICK_NONE)
-        return set->count == 0 && set->trouble ? set->trouble : NO_ENDPOINT;
+        return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(set);
     dial->index = index;
     dial->endpoint = set->endpoints[index];
     dial->text = dial->endpoint->text;
@@ -70,14 +76,26 @@ static void report(const struct dial *dial, enum status reason)
         .service = dial->service, .view = dial->view, .index = dial->index, .reason = reason});
 }
 
+/* A breaker of the whole service learns from whether one connects at all, and where there are no
+ * connections, from what comes back. */
+static void learn(const struct dial *dial, enum status e)
+{
+    if (!e || outcome_is_failure(e))
+        breakers_learn_of_call(dial->service, dial->worker, loop_now(), e != OK);
+}
+
 void dial_good(struct dial *dial)
 {
     report(dial, OK);
+    if (!dial->is_open)
+        learn(dial, OK);
 }
 
 void dial_failed(struct dial *dial, enum status reason)
 {
     report(dial, reason);
+    if (!dial->is_open)
+        learn(dial, reason);
 }
 
 /* --- connecting */
@@ -120,7 +138,8 @@ static void count_retry(const struct dial *dial)
     metric_add(plane_shard(dial->service->plane, dial->worker), dial->service->retry_series, 1);
 }
 
-enum status dial_connect(struct dial *dial, instant deadline, struct stream **ret_stream)
+static enum status connect_somewhere(
+    struct dial *dial, instant deadline, struct stream **ret_stream)
 {
     instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
     enum status e = wait_for_names(dial, clock_sooner(until, deadline));
@@ -131,7 +150,7 @@ enum status dial_connect(struct dial *dial, instant deadline, struct stream **re
         if (!e)
             return OK;
         if (connect_is_failure(e))
-            dial_failed(dial, e);
+            report(dial, e);
         bool may_go_on = connect_is_failure(e) || e == UPSTREAM_CONNECTIONS;
         if (!may_go_on || dial->tries == DIAL_TRIES_MAX)
             return e;
@@ -141,5 +160,12 @@ enum status dial_connect(struct dial *dial, instant deadline, struct stream **re
         count_retry(dial);
         e = OK;
     }
+    return e;
+}
+
+enum status dial_connect(struct dial *dial, instant deadline, struct stream **ret_stream)
+{
+    enum status e = connect_somewhere(dial, deadline, ret_stream);
+    learn(dial, e);
     return e;
 }

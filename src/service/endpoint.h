@@ -6,6 +6,7 @@
  * each worker's pool until that is empty for good. */
 #pragma once
 
+#include "service/breaker.h"
 #include "service/history.h"
 #include "service/plane.h"
 #include "service/pool.h"
@@ -19,6 +20,7 @@ enum {
     DOWN_OVERLOADED = 64, /* its agent says so: yes, 0% */
     DOWN_SOURCE = 256,    /* the source that has found it says so */
     DOWN_FORGIVEN = 128,  /* no reason: too many others are down, so some reasons do not count */
+    DOWN_BREAKER = 512,   /* its breaker is open (breakers.h) */
 };
 
 /* What is forgiven while too few of a service's endpoints are well. */
@@ -48,6 +50,9 @@ struct endpoint {
     uint32_t requests_series, in_flight_series, latency_series, grade_series;
 
     struct pool *pools; /* owned, one a worker */
+
+    struct breaker breaker;  /* shared: atomics */
+    uint32_t breaker_series; /* a metric; 0: not yet */
 
     struct history history;
 

@@ -312,7 +312,7 @@ static struct slate_options slate_options_of(const struct roster *roster)
             .at_least = (uint32_t)options->zone.at_least},
         .own = standing_in(options->zone.own),
         .change = &roster->plane->change};
-    slate.settings.slow_start = options->slow_start.time;
+    slate.settings.slow_start = service_rise_time(options);
     slate.settings.aggression = options->slow_start.aggression;
     return slate;
 }

@@ -1,5 +1,6 @@
 #include "service/outcome.h"
 
+#include "service/breakers.h"
 #include "service/connect.h"
 #include "service/mark.h"
 
@@ -54,4 +55,6 @@ void outcome_report(const struct outcome *outcome)
         report_failure(outcome, endpoint);
     else
         report_answer(outcome, endpoint);
+    if (!outcome->reason || outcome_is_failure(outcome->reason))
+        breakers_learn_of_try(outcome, outcome->reason || outcome->status >= 500);
 }

@@ -9,10 +9,13 @@ static bool is_overloaded(const struct candidate *candidate)
 
 enum status overload_why_nobody(const struct endpoint_set *set)
 {
+    enum status e = NO_ENDPOINT;
     for (uint32_t i = 0; i < set->count; i++)
         if (is_overloaded(&set->members[i].candidate))
             return ALL_OVERLOADED;
-    return NO_ENDPOINT;
+        else if (endpoint_reasons(set->endpoints[i]) & DOWN_BREAKER)
+            e = BREAKER_OPEN;
+    return e;
 }
 
 static enum status say_when(struct exchange *x, const struct overload_options *options)

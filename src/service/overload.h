@@ -3,7 +3,8 @@
 
 #include "service/call.h"
 
-/* ALL_OVERLOADED when somebody would do if he were not; else NO_ENDPOINT. */
+/* ALL_OVERLOADED when somebody would do if he were not; else BREAKER_OPEN when a breaker keeps
+ * somebody out; else NO_ENDPOINT. */
 enum status overload_why_nobody(const struct endpoint_set *set);
 
 /* The configured answer. Statuses of exchange_respond. */

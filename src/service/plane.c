@@ -4,8 +4,10 @@
 #include "base/random.h"
 #include "run/resolver.h"
 #include "run/tls.h"
+#include "service/breakers.h"
 #include "service/check_command.h"
 #include "service/endpoint.h"
+#include "service/guard.h"
 #include "service/roster.h"
 #include "service/finder.h"
 
@@ -77,6 +79,7 @@ static void collect(void *argument, struct metrics *metrics)
     pthread_mutex_lock(&plane->mutex);
     list_each (node, &plane->endpoints)
         collect_endpoint(plane->options.control_shard, list_entry(node, struct endpoint, node));
+    breakers_collect(plane);
     pthread_mutex_unlock(&plane->mutex);
     finder_collect_metrics(plane);
 }
@@ -98,6 +101,8 @@ enum status service_plane_new(
     random_bytes(plane->secret, sizeof plane->secret);
     list_init(&plane->endpoints);
     list_init(&plane->rosters);
+    list_init(&plane->guards);
+    table_init(&plane->guard_names, SERVICES_EVER);
     list_init(&plane->finders);
     table_init(&plane->service_ids, SERVICES_EVER);
     if (options->metrics)
@@ -131,6 +136,7 @@ void service_plane_free(struct service_plane *plane)
         roster_free(list_entry(node, struct roster, node));
     list_each (node, &plane->endpoints)
         endpoint_free(list_entry(node, struct endpoint, node));
+    guards_free(plane);
     if (plane->resolver)
         resolver_free(plane->resolver);
     tls_authorities_unref(plane->authorities);

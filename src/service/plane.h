@@ -28,6 +28,8 @@ struct service_plane {
     unsigned char secret[32];    /* of cookies, where none is configured */
 
     /* Of the control thread alone. */
+    struct list guards;                  /* guarded: of the services that were ever used */
+    struct table guard_names;            /* of the control thread */
     struct list rosters;                 /* all that still have memory */
     struct list finders;                 /* all that are in use */
     uint32_t builds;                     /* sets that were ever built (endpoint_set.c) */

@@ -99,9 +99,13 @@ enum status roster_new(struct service_plane *plane, struct reader *reader,
     /* One view more than there are workers: the control thread's own, to look at. */
     size_t size = sizeof(struct roster) + (plane->options.workers + 1) * sizeof(struct view *);
     struct roster *roster = calloc(1, size);
-    if (!roster)
+    struct guard *guard = guard_obtain(plane, service_name);
+    if (!roster || !guard) {
+        free(roster);
         return NO_MEMORY;
-    *roster = (struct roster){.plane = plane, .service_name = service_name, .options = options};
+    }
+    *roster = (struct roster){
+        .plane = plane, .guard = guard, .service_name = service_name, .options = options};
     list_init(&roster->views);
     list_init(&roster->watches);
     list_push_back(&plane->rosters, &roster->node);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "service/endpoint_set.h"
+#include "service/guard.h"
 
 /* One worker's. */
 struct view {
@@ -24,6 +25,7 @@ struct view {
 struct roster {
     struct list node; /* in the plane's list */
     struct service_plane *plane;
+    struct guard *guard;                   /* borrowed from the plane */
     struct slice service_name;             /* borrowed from the snapshot until retired */
     const struct service_options *options; /* the same; NULL: retired */
     struct list views;                     /* all that have memory */

@@ -60,6 +60,7 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
         e = roster_new(plane, reader, name, options, defaults, &service->roster);
     if (e)
         return e;
+    service->guard = service->roster->guard;
     if (!arena_defer(reader->arena, release_service, service)) {
         release_service(service);
         return NO_MEMORY;
@@ -74,6 +75,7 @@ void service_activate(const struct service *service)
     outlier_adopt(service->roster);
     checks_start(roster_look(service->roster), service->options);
     sweep_start(service->plane);
+    sweep_stir(service->plane);
 }
 
 struct slice service_name(const struct service *service)

@@ -249,6 +249,10 @@ static const struct option service_option_list[] = {
         .help = "How to ask an endpoint how loaded it is; nothing: it is not asked."},
     {"outlier", OPTION_STRUCT, offsetof(struct service_options, outlier), .table = &outlier_table,
         .help = "When an endpoint is taken out because requests fail there."},
+    {"breaker", OPTION_STRUCT, offsetof(struct service_options, breaker), .table = &breaker_table,
+        .is_set_offset = offsetof(struct service_options, breaker.is_set),
+        .help = "When the service is left alone for a while because too much fails; nothing: "
+                "never."},
     {"panic", OPTION_SHARE, offsetof(struct service_options, panic), .fallback = "50%",
         .minimum = 0, .maximum = 100,
         .help = "When fewer of the endpoints are well, the others are asked too, since checks and "

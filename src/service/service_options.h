@@ -5,6 +5,7 @@
 #include "balance/slate.h"
 #include "config/expression.h"
 #include "run/address.h"
+#include "service/breaker_options.h"
 #include "service/health_options.h"
 #include "service/source_key.h"
 
@@ -119,6 +120,7 @@ struct service_options {
     struct health_options health;
     struct agent_options agent;
     struct outlier_options outlier;
+    struct breaker_options breaker;
     double panic; /* when fewer of the endpoints are well, all are asked; 0: never */
     struct tls_options tls;
     struct http2_options http2;
@@ -129,6 +131,16 @@ struct service_options {
     struct loose_options loose; /* of its only source */
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
+
+/* How long an endpoint that comes back takes to its whole share: a breaker's ramp is one too. */
+static inline int64_t service_rise_time(const struct service_options *options)
+{
+    const struct breaker_options *breaker = &options->breaker;
+    bool is_ramp = breaker->is_set && breaker->per == BREAKER_PER_ENDPOINT &&
+                   breaker->half_open == BREAKER_BY_RAMP;
+    return is_ramp && breaker->ramp > options->slow_start.time ? breaker->ramp
+                                                               : options->slow_start.time;
+}
 
 /* How endpoints are chosen. */
 static inline const struct balancer_type *service_balancer(const struct service_options *options)

@@ -8,6 +8,7 @@ struct service {
     struct slice name;           /* borrowed from the snapshot, as the next */
     const struct service_options *options;
     struct roster *roster; /* owned */
+    struct guard *guard;   /* borrowed from the plane */
     uint32_t id;           /* for the metrics */
     uint32_t retry_series;
     bool has_names;        /* it has sources: endpoints may come and go */

@@ -1,5 +1,6 @@
 #include "service/sweep.h"
 
+#include "service/breakers.h"
 #include "service/errand.h"
 #include "service/grade.h"
 #include "service/outlier.h"
@@ -14,6 +15,7 @@ static instant look_at_all(struct service_plane *plane)
             continue;
         due = clock_sooner(due, outlier_look(roster, now));
         due = clock_sooner(due, grade_follow(roster, now));
+        due = clock_sooner(due, breakers_look(roster, now));
     }
     return due;
 }

@@ -61,9 +61,9 @@ static int passing(struct rig *rig)
 
 static void fail_until_open(struct rig *rig, int most)
 {
-    for (int i = 0; i < most && breaker_state(&rig->breaker) != BREAKER_OPEN; i++)
+    for (int i = 0; i < most && breaker_state(&rig->breaker) != BREAKER_IS_OPEN; i++)
         report(rig, true);
-    assert_int_equal(breaker_state(&rig->breaker), BREAKER_OPEN);
+    assert_int_equal(breaker_state(&rig->breaker), BREAKER_IS_OPEN);
 }
 
 static void test_a_share_needs_its_volume(void **state)
@@ -77,7 +77,7 @@ static void test_a_share_needs_its_volume(void **state)
     }
     report(&rig, true);
     assert_true(rig.change.has_changed);
-    assert_int_equal(rig.change.to, BREAKER_OPEN);
+    assert_int_equal(rig.change.to, BREAKER_IS_OPEN);
     assert_int_equal(rig.change.duration, 10 * SECOND);
     assert_string_equal(rig.change.why, "11 of 20 requests failed");
     assert_false(admit(&rig));
@@ -91,7 +91,7 @@ static void test_fewer_failures_than_the_share(void **state)
     struct rig rig = rig_of("open 10s if 50% of 20 fail");
     for (int i = 0; i < 1000; i++)
         report(&rig, i % 5 < 2);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_CLOSED);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_CLOSED);
 }
 
 static void test_old_failures_do_not_count(void **state)
@@ -102,7 +102,7 @@ static void test_old_failures_do_not_count(void **state)
         report(&rig, true);
         rig.now += 300 * MILLISECOND; /* 17 in 5 s */
     }
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_CLOSED);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_CLOSED);
 }
 
 static void test_failures_in_a_row(void **state)
@@ -111,7 +111,7 @@ static void test_failures_in_a_row(void **state)
     struct rig rig = rig_of("open 5s if 3 in a row fail");
     for (int i = 0; i < 51; i++)
         report(&rig, i % 3 != 0);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_CLOSED);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_CLOSED);
     report(&rig, true);
     assert_string_equal(rig.change.why, "3 requests in a row failed");
 }
@@ -122,10 +122,10 @@ static void test_slow_answers(void **state)
     struct rig rig = rig_of("open 5s if p90 of 20 above 500ms");
     for (int i = 0; i < 200; i++) /* one of ten: nine of ten are faster */
         answer_in(&rig, i % 10 == 9 ? SECOND : MILLISECOND);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_CLOSED);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_CLOSED);
     for (int i = 0; i < 100 && !rig.change.has_changed; i++)
         answer_in(&rig, i % 5 == 4 ? SECOND : MILLISECOND);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_OPEN);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_OPEN);
     assert_non_null(strstr(rig.change.why, "took more than 500 ms"));
 }
 
@@ -138,7 +138,7 @@ static void test_the_ramp_is_even(void **state)
     assert_int_equal(passing(&rig), 0);
     rig.now += SECOND;
     assert_in_range(passing(&rig), 60, 140);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_RAMP);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IN_RAMP);
     rig.now += 3 * SECOND;
     assert_in_range(passing(&rig), 240, 360);
     rig.now += 5 * SECOND;
@@ -148,7 +148,7 @@ static void test_the_ramp_is_even(void **state)
     rig.now += 2 * SECOND;
     assert_true(admit(&rig));
     assert_true(rig.change.has_changed);
-    assert_int_equal(rig.change.to, BREAKER_CLOSED);
+    assert_int_equal(rig.change.to, BREAKER_IS_CLOSED);
 }
 
 /* Nobody has come: then nothing is known. */
@@ -161,9 +161,9 @@ static void test_a_ramp_without_answers_stays(void **state)
     (void)admit(&rig);
     rig.now += HOUR;
     assert_int_equal(passing(&rig), 1000);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_RAMP);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IN_RAMP);
     report(&rig, false);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_CLOSED);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_CLOSED);
 }
 
 static void test_open_times_double_up_to_the_longest(void **state)
@@ -176,7 +176,7 @@ static void test_open_times_double_up_to_the_longest(void **state)
         assert_int_equal(rig.change.duration, seconds[i] * SECOND);
         rig.now += seconds[i] * SECOND;
         (void)admit(&rig);
-        assert_int_equal(breaker_state(&rig.breaker), BREAKER_RAMP);
+        assert_int_equal(breaker_state(&rig.breaker), BREAKER_IN_RAMP);
         fail_until_open(&rig, 3); /* three in a row */
     }
     rig.now += 300 * SECOND;
@@ -184,7 +184,7 @@ static void test_open_times_double_up_to_the_longest(void **state)
     report(&rig, false);
     rig.now += 11 * SECOND;
     report(&rig, false);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_CLOSED);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_CLOSED);
     fail_until_open(&rig, 20);
     assert_int_equal(rig.change.duration, 10 * SECOND);
 }
@@ -196,12 +196,12 @@ static void test_late_results_do_not_count(void **state)
     instant before = rig.now - SECOND;
     fail_until_open(&rig, 3);
     report_since(&rig, before, false);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_OPEN);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_OPEN);
     rig.now += 10 * SECOND;
     (void)admit(&rig);
     for (int i = 0; i < 10; i++)
         report_since(&rig, before, true);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_RAMP);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IN_RAMP);
 }
 
 static void test_one_trial(void **state)
@@ -212,15 +212,15 @@ static void test_one_trial(void **state)
     rig.now += 10 * SECOND;
     assert_int_equal(passing(&rig), 1);
     report_since(&rig, rig.now - 11 * SECOND, false); /* not the trial's */
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_TRIAL);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IN_TRIAL);
     report(&rig, true);
-    assert_int_equal(breaker_state(&rig.breaker), BREAKER_OPEN);
+    assert_int_equal(breaker_state(&rig.breaker), BREAKER_IS_OPEN);
     assert_int_equal(rig.change.duration, 20 * SECOND);
     assert_string_equal(rig.change.why, "the trial failed");
     rig.now += 20 * SECOND;
     assert_true(admit(&rig));
     report(&rig, false);
-    assert_int_equal(rig.change.to, BREAKER_CLOSED);
+    assert_int_equal(rig.change.to, BREAKER_IS_CLOSED);
     assert_int_equal(passing(&rig), 1000);
 }
 
@@ -250,7 +250,7 @@ static void test_claims(void **state)
     rig.now += 10 * SECOND;
     breaker_turn(&rig.breaker, &rig.options, rig.now, &rig.change);
     assert_true(rig.change.has_changed);
-    assert_int_equal(rig.change.to, BREAKER_TRIAL);
+    assert_int_equal(rig.change.to, BREAKER_IN_TRIAL);
     assert_true(breaker_claim(&rig.breaker, &rig.options, rig.now));
     assert_false(breaker_claim(&rig.breaker, &rig.options, rig.now));
     rig.now += 10 * SECOND;

@@ -1,0 +1,26 @@
+/* Guards: what is known of a service as a whole at run time, by its name, as endpoints are known by
+ * theirs. Shared by workers, kept across reloads and while the file does not mention the service;
+ * the process' end is theirs. */
+#pragma once
+
+#include "service/breaker.h"
+#include "service/history.h"
+#include "service/plane.h"
+
+struct guard {
+    struct list node;  /* in the plane's list */
+    struct slice name; /* owned */
+    struct service_plane *plane;
+    struct breaker breaker;
+    struct history history;
+    uint32_t breaker_series; /* metrics; 0: not registered yet */
+};
+
+/* The guard of that name, made if there is none. On the control thread. NULL: no memory. */
+struct guard *guard_obtain(struct service_plane *plane, struct slice name);
+
+/* At the process' end. */
+void guards_free(struct service_plane *plane);
+
+/* Notes an event. From any thread. */
+void guard_note(struct guard *guard, const char *format, ...) __attribute__((format(printf, 2, 3)));
