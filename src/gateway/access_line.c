@@ -2,6 +2,7 @@
 #include "gateway/access_log.h"
 
 #include "gateway/access_text.h"
+#include "proxy/proxy.h"
 #include "run/tls.h"
 
 /* Bytes that a value of the client's may have in a line that would be too long with all of it. */
@@ -13,6 +14,19 @@ static void add_plain(struct text *text, struct slice value)
     text_add_char(text, '"');
     text_add(text, value);
     text_add_char(text, '"');
+}
+
+/* Of CONNECT, whose target is nothing but a host and a port. */
+static void add_target_port(struct text *text, struct slice target)
+{
+    uint64_t port;
+    size_t at = target.size;
+    while (at > 0 && target.data[at - 1] != ':')
+        at--;
+    if (at == 0 || !slice_to_u64(slice_from(target, at), &port))
+        return;
+    ACCESS_KEY(text, "server.port");
+    text_add_u64(text, port);
 }
 
 /* `most`: what a value that the client chose may have, in bytes. */
@@ -27,6 +41,8 @@ static void add_request(struct text *text, const struct exchange *x, size_t most
         ACCESS_KEY(text, "server.address");
         add_plain(text, slice_head(request->host, most));
     }
+    if (proxy_is_tunnel(x))
+        add_target_port(text, request->target);
     ACCESS_KEY(text, "url.path");
     access_add_string(text, slice_head(request->path, most));
     access_add_optional(text, SLICE(",\"url.query\":"), slice_head(request->query, most));

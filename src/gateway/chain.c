@@ -43,9 +43,8 @@ static enum status complain_unknown(struct reader *reader, const struct gateway_
 }
 
 static enum status collect_used(struct reader *reader, const struct gateway_options *options,
-    const struct route_options *from, struct policy_link *links, size_t *count)
+    const struct option_list *use, struct policy_link *links, size_t *count)
 {
-    const struct option_list *use = from->has_use ? &from->use : &options->use;
     const struct policy_reference *references = use->items;
     for (size_t i = 0; i < use->count; i++) {
         const struct named_policy *policy = find_policy(options, references[i].name);
@@ -135,9 +134,9 @@ enum status chain_build(const struct prepare *prepare, const struct gateway_opti
     const struct route_options *from, struct route *route)
 {
     struct reader *reader = prepare->reader;
-    size_t used = from->has_use ? from->use.count : options->use.count;
+    const struct option_list *use = from->has_use ? &from->use : &options->use;
     struct policy_link *links =
-        arena_array(reader->arena, used + from->policies.count + 1, sizeof *links);
+        arena_array(reader->arena, use->count + from->policies.count + 1, sizeof *links);
     if (!links)
         return NO_MEMORY;
     route->name = from->name;
@@ -147,12 +146,42 @@ enum status chain_build(const struct prepare *prepare, const struct gateway_opti
     struct handler inner = {NULL, NULL};
     enum status e = prepare_handler(prepare, from, route, &inner);
     if (e != NO_MEMORY)
-        e = collect_used(reader, options, from, links, &route->link_count);
+        e = collect_used(reader, options, use, links, &route->link_count);
     if (!e)
         e = collect_own(prepare, from, links, &route->link_count);
     if (e)
         return e;
     sort_by_rank(links, route->link_count);
     route->chain = link_all(links, route->link_count, inner);
+    return OK;
+}
+
+static enum status complain_unfit(struct reader *reader, const struct policy_reference *reference)
+{
+    return diagnostics_error(reader->diagnostics, reference->place,
+        SLICE("policies of `ip`, `limits` and `body-limits` do"),
+        "%.*s cannot use \"%.*s\", which does not say who is let through",
+        SLICE_ARG(reader->subject), SLICE_ARG(reference->name));
+}
+
+enum status chain_admit(struct reader *reader, const struct gateway_options *options,
+    const struct option_list *use, struct handler inner, struct handler *ret_handler)
+{
+    const struct option_list *all = use ? use : &options->use;
+    const struct policy_reference *references = all->items;
+    struct policy_link *links = arena_array(reader->arena, all->count + 1, sizeof *links);
+    size_t count = 0, kept = 0;
+    enum status e = links ? OK : NO_MEMORY;
+    if (!e)
+        e = collect_used(reader, options, all, links, &count);
+    for (size_t i = 0; !e && i < count; i++)
+        if (links[i].type->admits)
+            links[kept++] = links[i];
+        else if (use && count == all->count)
+            (void)complain_unfit(reader, &references[i]);
+    if (e)
+        return e == NO_MEMORY ? e : OK;
+    sort_by_rank(links, kept);
+    *ret_handler = link_all(links, kept, inner);
     return OK;
 }

@@ -7,3 +7,9 @@
  * prepare->reader. NO_MEMORY, INVALID, OK. */
 enum status chain_build(const struct prepare *prepare, const struct gateway_options *options,
     const struct route_options *from, struct route *route);
+
+/* Links named policies around a handler that is no route's: only those that say who is let through
+ * (policy_type.admits). `use` NULL: those of the file's `use` that do; else others are complained
+ * of. NO_MEMORY, OK. */
+enum status chain_admit(struct reader *reader, const struct gateway_options *options,
+    const struct option_list *use, struct handler inner, struct handler *ret_handler);

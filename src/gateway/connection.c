@@ -157,7 +157,9 @@ static void run_connection(void *argument)
 
 void connection_tunnel_ended(struct carrier *carrier)
 {
-    free_connection((struct connection *)carrier); /* its first part */
+    struct connection *connection = (struct connection *)carrier; /* its first part */
+    connection->is_short = carrier->is_torn;
+    free_connection(connection);
 }
 
 void connection_drain(struct connection *connection, instant grace)

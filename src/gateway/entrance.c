@@ -62,6 +62,7 @@ void entrances_update(struct list *entrances, const struct listen_options *optio
                 continue;
             entrance->proxy_protocol = at->proxy_protocol;
             entrance->http2 = at->http2;
+            entrance->is_proxy = at->proxy.is_set;
             entrance->redirects = at->redirects;
             entrance->redirect_port = (uint16_t)at->redirect_port;
             set_hsts(entrance, &at->hsts);

@@ -18,6 +18,7 @@ struct entrance {
     bool is_tls;            /* a handshake comes before everything else */
     bool proxy_protocol;    /* a PROXY header comes before that */
     bool http2;             /* plain, and clients may begin with HTTP/2 */
+    bool is_proxy;          /* its clients may be taken to foreign hosts */
     bool redirects;         /* plain HTTP, and clients are to come back by HTTPS ... */
     uint16_t redirect_port; /* ... here; 0: where the first HTTPS listener is */
     uint8_t hsts_size;

@@ -284,6 +284,8 @@ static enum status publish(
         e = hooks->prepare(gateway->hooks_argument, snapshot, diagnostics);
     if (!e && has_log)
         e = open_log(gateway, &snapshot->options->log, diagnostics, &log);
+    if (!e)
+        e = proxy_listen_note_own(snapshot, change.next);
     if (e) {
         undo_change(&change);
         return e;

@@ -74,7 +74,8 @@ static struct h1_framing response_framing(const struct exchange *x, bool keep_al
     struct h1_framing framing = {.kind = H1_LENGTH, .keep_alive = keep_alive};
     if (serving_is_tunnel(x)) {
         framing.kind = H1_NO_BODY;
-        framing.is_upgrade = true;
+        framing.is_upgrade = x->response.status == 101;
+        framing.keep_alive = true;
     } else if (http_response_has_no_body(x->request.method, x->response.status)) {
         framing.kind = H1_NO_BODY;
         framing.length = body->length >= 0 ? (uint64_t)body->length : 0;

@@ -283,7 +283,8 @@ static void send_tunnel(struct h2_stream *stream, const struct server_rules *rul
 {
     struct exchange *x = &stream->x;
     struct h2_list list;
-    websocket_to_connect(&x->response);
+    if (x->response.status == 101)
+        websocket_to_connect(&x->response);
     serving_finish_fields(x, rules);
     enum status e = list_head(x, &x->response, BODY_LENGTH_UNKNOWN, &list);
     if (!e)
@@ -293,8 +294,9 @@ static void send_tunnel(struct h2_stream *stream, const struct server_rules *rul
     h2_output_push(stream->session);
     if (!e)
         e = h2_tunnel_run(stream);
-    if (e)
-        reset(stream, NGHTTP2_CANCEL);
+    if (e) /* RFC 9113 §8.5 */
+        reset(stream,
+            x->request.method == METHOD_CONNECT ? NGHTTP2_CONNECT_ERROR : NGHTTP2_CANCEL);
 }
 
 /* --- the exchange */
@@ -309,23 +311,27 @@ static void refuse(struct h2_stream *stream, const struct server_rules *rules, e
         send_answer(stream, rules);
 }
 
-static enum status take_websocket(struct h2_stream *stream)
+/* What comes is the tunnel's, and no body. */
+static enum status take_tunnel(struct h2_stream *stream, bool is_websocket)
 {
     struct exchange *x = &stream->x;
     uint64_t random[] = {random_next(loop_random()), random_next(loop_random())};
     body_init_empty(&stream->nothing);
     x->request.body = &stream->nothing;
-    return websocket_from_connect(&x->request, random);
+    return is_websocket ? websocket_from_connect(&x->request, random) : OK;
 }
 
-static void answer(struct h2_stream *stream, const struct server_rules *rules)
+/* True when it has become a tunnel, which is over then. */
+static bool answer(struct h2_stream *stream, const struct server_rules *rules)
 {
     struct exchange *x = &stream->x;
     serving_answer(x, rules);
-    if (serving_is_tunnel(x))
+    bool is_tunnel = serving_is_tunnel(x);
+    if (is_tunnel)
         send_tunnel(stream, rules);
     else
         send_answer(stream, rules);
+    return is_tunnel;
 }
 
 static void serve(struct h2_stream *stream, const struct server_rules *rules)
@@ -338,17 +344,18 @@ static void serve(struct h2_stream *stream, const struct server_rules *rules)
     int64_t silence = !e && grpc_kind_of(&x->request) ? 0 : rules->http->body_timeout;
     h2_body_init(&stream->body, stream, e ? 0 : framing.length, silence);
     x->request.body = &stream->body.body;
-    if (!e && framing.is_websocket)
-        e = take_websocket(stream);
+    bool is_tunnel = framing.is_websocket;
+    if (!e && (is_tunnel || x->request.method == METHOD_CONNECT))
+        e = take_tunnel(stream, framing.is_websocket);
     if (e) {
         refuse(stream, rules, e);
     } else {
         x->expects_continue = framing.expects_continue;
-        answer(stream, rules);
+        is_tunnel = answer(stream, rules) || is_tunnel;
     }
     body_drop(x->response.body);
     scope_end(&x->scope);
-    if (!framing.is_websocket)
+    if (!is_tunnel)
         x->facts.received = stream->body.received;
     body_drop(x->request.body);
     body_drop(&stream->body.body);

@@ -229,7 +229,7 @@ enum status h2_tunnel_run(struct h2_stream *stream)
     stream->tunnel = &tunnel;
     serving_run_tunnel(&stream->x, &wire);
     wire_release(&wire);
-    enum status e = end_both_sides(stream, &tunnel);
+    enum status e = stream->x.is_torn ? CLOSED : end_both_sides(stream, &tunnel);
     stream->tunnel = NULL;
     return e;
 }

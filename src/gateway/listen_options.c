@@ -40,7 +40,15 @@ static enum status read_address(struct reader *reader, const struct node *node, 
                     "client is. Only peers in `trusted` are let in then."                        \
     }
 
-static const struct option http_rows[] = {ADDRESS_ROW, PROXY_ROW,
+#define FORWARD_ROW                                                                         \
+    {                                                                                       \
+        "forward-proxy", OPTION_STRUCT, AT(proxy), .table = &proxy_listen_table,            \
+            .is_set_offset = AT(proxy.is_set),                                              \
+            .help = "Clients may go elsewhere through this listener, as far as this says. " \
+                    "Without it CONNECT is refused, and every request is for the routes."   \
+    }
+
+static const struct option http_rows[] = {ADDRESS_ROW, PROXY_ROW, FORWARD_ROW,
     {"http2", OPTION_FLAG, AT(http2), .fallback = "false",
         .help = "Clients may also speak HTTP/2 here from the first byte on (\"prior knowledge\", "
                 "h2c). With TLS they always may."},
@@ -116,7 +124,7 @@ static const struct option_table hsts_table = {.name = "hsts",
     .check = check_hsts,
     .example = "listen: {https: {address: \":443\", hsts: 365d}}"};
 
-static const struct option https_rows[] = {ADDRESS_ROW, PROXY_ROW,
+static const struct option https_rows[] = {ADDRESS_ROW, PROXY_ROW, FORWARD_ROW,
     {"hsts", OPTION_STRUCT, AT(hsts), .table = &hsts_table,
         .help = "Tells browsers to use HTTPS only, and for how long. Not by default."},
     {NULL}};

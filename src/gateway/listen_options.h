@@ -5,6 +5,7 @@
 #pragma once
 
 #include "config/option.h"
+#include "gateway/proxy_listen.h"
 #include "run/address.h"
 
 /* What is spoken there. */
@@ -36,6 +37,7 @@ struct listen_address {
     bool redirects;           /* of `http`: to HTTPS */
     int64_t redirect_port;    /* 0: that of the first of `https` */
     struct hsts_options hsts; /* of `https` */
+    struct proxy_listen_options proxy;
 };
 
 struct listen_options {

@@ -77,8 +77,10 @@ static const struct metric_family pipes = {"weir_worker_pipes",
     "Pipes in use, two descriptors each, by which long bodies move without being copied.",
     METRIC_GAUGE, {"worker"}, 0};
 
-static const struct metric_family tunnels = {
+static const struct metric_family websockets = {
     "weir_websockets_open", "WebSockets that are open.", METRIC_GAUGE, {"worker"}, 0};
+static const struct metric_family tunnels = {
+    "weir_tunnels_open", "Tunnels of CONNECT that are open.", METRIC_GAUGE, {"worker"}, 0};
 
 static const struct metric_family h2_connections = {"weir_http2_connections",
     "Open client connections that speak HTTP/2.", METRIC_GAUGE, {"worker"}, 0};
@@ -86,7 +88,7 @@ static const struct metric_family h2_streams = {"weir_http2_streams",
     "Requests under way on these, WebSockets among them.", METRIC_GAUGE, {"worker"}, 0};
 
 struct worker_series {
-    uint32_t connections, tunnels, h2_connections, h2_streams, busy, fibers, refused, pauses,
+    uint32_t connections, websockets, tunnels, h2_connections, h2_streams, busy, fibers, refused, pauses,
         buffers, pipes;
     uint64_t busy_before, refused_before, pauses_before;
     uint32_t floods[H2_FLOOD_COUNT];
@@ -197,6 +199,7 @@ static void collect_workers(struct process_metrics *process)
         metric_set(shard_of(process), series->fibers, (int64_t)counters.fibers_running);
         metric_set(shard_of(process), series->buffers, (int64_t)counters.buffers_lent);
         struct server *server = &gateway->workers[i].server;
+        show_open(process, series->websockets, &server->websockets);
         show_open(process, series->tunnels, &server->tunnels);
         show_open(process, series->h2_connections, &server->h2_connections);
         show_open(process, series->h2_streams, &server->h2_streams);
@@ -241,6 +244,7 @@ static void register_series(struct process_metrics *process)
         text_add_u64(&text, i);
         struct slice label = text_slice(&text);
         process->workers[i].connections = metrics_series(metrics, &connections, &label);
+        process->workers[i].websockets = metrics_series(metrics, &websockets, &label);
         process->workers[i].tunnels = metrics_series(metrics, &tunnels, &label);
         process->workers[i].h2_connections = metrics_series(metrics, &h2_connections, &label);
         process->workers[i].h2_streams = metrics_series(metrics, &h2_streams, &label);

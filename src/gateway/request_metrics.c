@@ -115,10 +115,13 @@ static void count_websocket(struct request_metrics *requests, const struct excha
         facts->messages_sent);
 }
 
-/* Of a WebSocket until it was open: how long it stays open is no matter of speed. */
-static int64_t duration_of(const struct exchange_facts *facts)
+/* Of a WebSocket or a tunnel until it was open: how long it stays open is no matter of speed. */
+static int64_t duration_of(const struct exchange *x)
 {
-    return (facts->close_code ? facts->first_byte_sent : facts->ended) - facts->started;
+    const struct exchange_facts *facts = &x->facts;
+    bool was_open =
+        facts->close_code || (x->request.method == METHOD_CONNECT && x->response.status == 200);
+    return (was_open ? facts->first_byte_sent : facts->ended) - facts->started;
 }
 
 void request_metrics_count(
@@ -126,7 +129,7 @@ void request_metrics_count(
 {
     struct request_series *series = series_of(requests, x, route);
     metric_add(requests->shard, series->requests, 1);
-    metric_observe(requests->shard, series->duration, duration_of(&x->facts));
+    metric_observe(requests->shard, series->duration, duration_of(x));
     if (x->facts.received)
         metric_add(requests->shard, series->received, x->facts.received);
     if (x->facts.sent)

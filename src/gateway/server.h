@@ -76,7 +76,7 @@ struct server {
     instant draining_since;
     int64_t date_second; /* what `date` shows, seconds since 1970 */
     char date[HTTP_DATE_SIZE];
-    _Atomic uint64_t tunnels; /* open now; read by the control thread, as the next */
+    _Atomic uint64_t websockets, tunnels; /* open now; read by the control thread, as the next */
     _Atomic uint64_t h2_connections, h2_streams; /* of HTTP/2, open now */
     _Atomic uint64_t h2_floods[H2_FLOOD_COUNT];  /* connections ended by each; read likewise */
     _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */

@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "http/forwarded.h"
+#include "proxy/proxy.h"
 #include "run/loop.h"
 #include "run/tls.h"
 
@@ -63,17 +64,33 @@ void serving_refuse(struct exchange *x, enum status e)
     exchange_respond_problem(x, serving_reason(x, e), SLICE_NONE);
 }
 
+/* Unless the listener is a forward proxy; other protocols (RFC 8441) than WebSocket always are. */
+static bool is_connect_refused(const struct exchange *x)
+{
+    return x->request.method == METHOD_CONNECT &&
+           !(x->entrance->is_proxy && proxy_is_tunnel(x));
+}
+
+/* A client that was refused a tunnel may have sent what was meant for its end already: nobody shall
+ * take that for a request. */
+static void close_after_connect(struct exchange *x)
+{
+    x->must_close = x->must_close || x->request.version != HTTP_2;
+}
+
 void serving_answer(struct exchange *x, const struct server_rules *rules)
 {
     struct server *server = ((struct carrier *)x->connection)->server;
     x->deadline = clock_after(x->facts.started, rules->http->request_timeout);
-    enum status e = x->request.method == METHOD_CONNECT ? NOT_IMPLEMENTED : OK;
+    enum status e = is_connect_refused(x) ? NOT_IMPLEMENTED : OK;
     if (!e)
         e = forwarded_read(x, rules->trusted->items, rules->trusted->count);
     if (!e)
         e = server->ops->serve(server, x);
     if (e)
         serving_refuse(x, e);
+    if (x->request.method == METHOD_CONNECT && !serving_is_tunnel(x))
+        close_after_connect(x);
 }
 
 static struct slice date_now(struct server *server)
@@ -148,6 +165,12 @@ void serving_doze(struct exchange *x, bool begins)
 
 /* --- tunnels */
 
+static _Atomic uint64_t *open_tunnels(const struct exchange *x)
+{
+    struct server *server = ((struct carrier *)x->connection)->server;
+    return x->request.method == METHOD_CONNECT ? &server->tunnels : &server->websockets;
+}
+
 static void begin_tunnel(struct tunnel *tunnel, struct exchange *x, struct wire *client,
     void (*ended)(struct exchange *x))
 {
@@ -156,7 +179,7 @@ static void begin_tunnel(struct tunnel *tunnel, struct exchange *x, struct wire 
     carrier->tunnel = tunnel;
     tunnel->x = x;
     tunnel->ended = ended;
-    atomic_fetch_add_explicit(&server->tunnels, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(open_tunnels(x), 1, memory_order_relaxed);
     if (server->is_draining)
         serving_drain(carrier);
     tunnel->ops->begin(tunnel, client);
@@ -165,8 +188,9 @@ static void begin_tunnel(struct tunnel *tunnel, struct exchange *x, struct wire 
 static void end_tunnel(struct exchange *x)
 {
     struct carrier *carrier = x->connection;
-    atomic_fetch_sub_explicit(&carrier->server->tunnels, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(open_tunnels(x), 1, memory_order_relaxed);
     carrier->tunnel = NULL;
+    carrier->is_torn = x->is_torn;
     x->facts.ended = clock_now();
 }
 

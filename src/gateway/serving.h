@@ -22,6 +22,7 @@ struct carrier {
     const struct entrance *entrance; /* borrowed */
     struct fiber *fiber;             /* that serves it; NULL while parked */
     struct tunnel *tunnel;           /* that its exchange has become; NULL: it has not */
+    bool is_torn;                    /* which did not end in peace */
     void (*tunnel_ended)(struct carrier *carrier); /* NULL: its fiber waits for that */
     struct fiber *dozer; /* waits, and a drain may end that; NULL: nobody does */
     instant leaves;      /* when a drain ends what has no end; 0: not known yet */
@@ -51,7 +52,8 @@ void serving_sent(struct exchange *x, enum status e, bool is_source);
 /* True when what was answered makes a tunnel of the exchange once its head is sent. */
 static inline bool serving_is_tunnel(const struct exchange *x)
 {
-    return x->tunnel && x->response.status == 101;
+    bool is_connected = x->request.method == METHOD_CONNECT && x->response.status == 200;
+    return x->tunnel && (x->response.status == 101 || is_connected);
 }
 
 /* What the client says and hears is the tunnel's from now on, until that has ended: waits for it.

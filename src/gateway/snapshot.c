@@ -220,6 +220,9 @@ static enum status build(struct building *building, const struct node *root)
     if (!e)
         e = prepare_l4(building);
     if (!e)
+        e = proxy_listen_prepare(&building->prepare, building->context->plane, building->options,
+            &snapshot->proxied);
+    if (!e)
         e = build_pins(snapshot, building->context->workers);
     snapshot->rules = rules_of(building->options);
     return e ? e : building->reader.diagnostics->errors ? INVALID : OK;

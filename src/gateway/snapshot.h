@@ -8,6 +8,7 @@
 
 #include "gateway/l4_listen.h"
 #include "gateway/options.h"
+#include "gateway/proxy_listen.h"
 #include "gateway/server.h"
 #include "gateway/tls_plan.h"
 #include "policy/policy.h"
@@ -40,6 +41,7 @@ struct snapshot {
     struct l4_rules l4;
     const struct tls_plan *tls; /* or NULL: there are no certificates */
     uint16_t https_port;        /* where plain HTTP is sent to; set by who opens the listeners */
+    struct proxied_listeners proxied;
     const struct router *router;
     struct route *routes;
     size_t route_count;

@@ -126,11 +126,24 @@ static enum status answer_last_step(struct exchange *x)
     return e ? e : METHOD_NOT_ALLOWED;
 }
 
+static enum status serve_proxied(const struct snapshot *snapshot, struct exchange *x)
+{
+    uint64_t steps;
+    if (!steps_left(x, &steps))
+        return proxy_listen_serve(snapshot, x);
+    if (steps == 0)
+        return answer_last_step(x);
+    enum status e = count_step(x, steps);
+    return e ? e : proxy_listen_serve(snapshot, x);
+}
+
 static enum status serve(struct server *server, struct exchange *x)
 {
     const struct snapshot *snapshot = x->pinned;
     const struct route *route;
     uint64_t steps = 1;
+    if (x->entrance->is_proxy && proxy_listen_is_asked(snapshot, x))
+        return serve_proxied(snapshot, x);
     enum status e = grpc_begin(x);
     if (!e)
         e = https_admit(snapshot, x);

@@ -57,9 +57,9 @@ struct exchange_facts {
         service_id; /* numbers for the metrics' tables, stable while the process lives */
 };
 
-/* What an exchange becomes after an answer of 101 (RFC 9110 §7.8): made by who answers so, begun by
- * the protocol that carries the exchange once the head of the answer is sent. It needs no fiber of
- * the exchange's. */
+/* What an exchange becomes after an answer of 101 (RFC 9110 §7.8), or of 200 to CONNECT (§9.3.6):
+ * made by who answers so, begun by the protocol that carries the exchange once the head of the
+ * answer is sent. It needs no fiber of the exchange's. */
 struct tunnel {
     const struct tunnel_ops *ops;
     struct exchange *x; /* whose facts it notes at its end; the next is told of it */
@@ -72,7 +72,7 @@ struct tunnel_ops {
      * read of it ahead; the tunnel uses it until its end. */
     void (*begin)(struct tunnel *tunnel, struct wire *client);
 
-    /* It shall end at that time; before it has begun, or later. */
+    /* It shall end at that time, if it can tell its ends why; before it has begun, or later. */
     void (*drain)(struct tunnel *tunnel, instant when);
 
     /* It shall end now. */
@@ -122,9 +122,11 @@ struct exchange {
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
     bool must_close;   /* close the client's connection after this answer */
     bool breaks_off;   /* instead of the answer the client sees its connection or stream reset */
+    bool is_torn;      /* its tunnel did not end in peace: the client hears of it by a reset */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
-    struct tunnel *tunnel; /* with an answer of 101: what follows; owned until begun; or NULL */
+    struct tunnel *tunnel; /* with an answer of 101, or of 200 to CONNECT: what follows; owned until
+                            * begun; or NULL */
     struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
     const struct supposed_tls *supposed; /* of a rehearsal, instead of that; borrowed, or NULL */
     const struct stream *door; /* the connection, to be asked for addresses; NULL: there is none */

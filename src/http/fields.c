@@ -349,9 +349,9 @@ bool field_value_is_valid(struct slice value)
 /* --- one connection only */
 
 /* Fields that end at each connection even when Connection does not name them; TE is looked at
- * apart. */
+ * apart. What a client says to a proxy to be let through is for none that stands behind it. */
 static const enum field_id hop_by_hop[] = {FIELD_CONNECTION, FIELD_PROXY_CONNECTION,
-    FIELD_KEEP_ALIVE, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE};
+    FIELD_PROXY_AUTHORIZATION, FIELD_KEEP_ALIVE, FIELD_TRANSFER_ENCODING, FIELD_UPGRADE};
 
 /* Host and Content-Length frame and direct the message; no peer can have them taken off. */
 static bool is_option_removable(enum field_id id)

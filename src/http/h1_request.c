@@ -41,6 +41,7 @@ static enum status take_absolute(const struct h1_parser *parser, struct arena *a
     bool is_secure = is_scheme(request->target, SLICE("https://"));
     if (!is_secure && !is_scheme(request->target, SLICE("http://")))
         return BAD_REQUEST_LINE;
+    request->target_scheme = is_secure ? SLICE("https") : SLICE("http");
     struct slice rest = slice_from(request->target, is_secure ? 8 : 7);
     size_t end = 0;
     while (end < rest.size && rest.data[end] != '/' && rest.data[end] != '?')
@@ -117,6 +118,7 @@ enum status h1_finish_request(const struct h1_parser *parser, struct arena *aren
     request->version = parser->version;
     request->target = parser->target;
     request->authority = request->host = request->path = request->query = SLICE_NONE;
+    request->target_scheme = SLICE_NONE;
     enum status e = take_host(parser, arena, request, &host);
     if (e == OK)
         e = take_target(parser, arena, request, &host);

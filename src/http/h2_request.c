@@ -257,7 +257,8 @@ static enum status take_body(
         head->is_malformed = true;
         return BAD_FRAMING;
     }
-    if (has_body && head->request->method == METHOD_TRACE)
+    bool is_tunnel = head->request->method == METHOD_CONNECT;
+    if ((has_body && head->request->method == METHOD_TRACE) || (head->has_length && is_tunnel))
         return BAD_FRAMING;
     return take_expectation(head, has_body, framing);
 }
@@ -280,6 +281,7 @@ enum status h2_request_finish(
     request->method = http_method_of(head->method);
     request->version = HTTP_2;
     request->target = head->path;
+    request->target_scheme = head->scheme;
     request->authority = request->host = request->path = request->query = SLICE_NONE;
     if (!head->failure && !has_its_pseudo_headers(head))
         fail(head, BAD_REQUEST_LINE, true);

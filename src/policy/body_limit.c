@@ -99,6 +99,7 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
 const struct policy_type body_limit_policy = {
     .name = "body-limit",
     .plural = "body-limits",
+    .admits = true,
     .options = &table,
     .serve = serve,
 };

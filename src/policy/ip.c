@@ -74,6 +74,7 @@ static void explain(const void *config, struct exchange *x, struct text *text)
 const struct policy_type ip_policy = {
     .name = "ip",
     .plural = "ip",
+    .admits = true,
     .options = &table,
     .prepare = prepare,
     .serve = serve,

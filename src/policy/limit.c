@@ -237,6 +237,7 @@ static void explain(const void *config, struct exchange *x, struct text *text)
 const struct policy_type limit_policy = {
     .name = "limit",
     .plural = "limits",
+    .admits = true,
     .options = &table,
     .prepare = prepare,
     .serve = serve,

@@ -39,6 +39,7 @@ struct prepare {
 struct policy_type {
     const char *name;   /* the key on a route: "limit" */
     const char *plural; /* the key at the top: "limits" */
+    bool admits; /* says who is let through, and nothing else: forward proxies can use it too */
     const struct option_table *options;
     /* Once, on the control thread, after the options were read. Complains through the reader. NULL:
      * nothing to do. */

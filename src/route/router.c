@@ -147,3 +147,10 @@ enum status router_find(const struct router *router, struct exchange *x, void **
     enum status e = add_allow(&lookup);
     return e ? e : METHOD_NOT_ALLOWED;
 }
+
+bool router_names(const struct router *router, struct slice host)
+{
+    size_t state = 0;
+    uint32_t root = hosts_next_root(&router->hosts, host, &state);
+    return root && state != SIZE_MAX;
+}

@@ -47,6 +47,9 @@ enum status router_build(struct reader *reader, const struct route_rule *rules, 
  * does one whose own routes do not match. */
 enum status router_find(const struct router *router, struct exchange *x, void **ret_route);
 
+/* True when a rule names the host, itself or by a wildcard. */
+bool router_names(const struct router *router, struct slice host);
+
 /* For `weir explain`: calls `report` for every rule that came near, in the order in which they were
  * given, with why it did not match ("the method is POST", "segment 2 is not a number", "a more
  * specific route matches"). `why` lies in x->arena. */

@@ -49,6 +49,14 @@ struct resolver *plane_resolver(struct service_plane *plane)
     return plane->resolver;
 }
 
+struct resolver *service_plane_worker_resolver(struct service_plane *plane, unsigned worker)
+{
+    struct resolver **resolver = &plane->resolvers[worker];
+    if (!*resolver && resolver_new(resolver))
+        *resolver = NULL;
+    return *resolver;
+}
+
 struct tls_authorities *plane_authorities(struct service_plane *plane)
 {
     if (!plane->authorities && tls_authorities_system(&plane->authorities))
@@ -89,13 +97,16 @@ enum status service_plane_new(
 {
     struct service_plane *plane = calloc(1, sizeof *plane);
     bool *has_left = calloc(options->workers + 1, sizeof *has_left);
-    if (!plane || !has_left || pthread_mutex_init(&plane->mutex, NULL)) {
+    struct resolver **resolvers = calloc(options->workers + 1, sizeof *resolvers);
+    if (!plane || !has_left || !resolvers || pthread_mutex_init(&plane->mutex, NULL)) {
         free(plane);
         free(has_left);
+        free(resolvers);
         return NO_MEMORY;
     }
     plane->options = *options;
     plane->has_left = has_left;
+    plane->resolvers = resolvers;
     plane->commands = command_gate_new();
     random_bytes(&plane->session_key, sizeof plane->session_key);
     random_bytes(plane->secret, sizeof plane->secret);
@@ -115,6 +126,8 @@ enum status service_plane_new(
  * retired is given up by that message, which the loop still delivers. */
 void service_plane_leave_worker(struct service_plane *plane, unsigned worker)
 {
+    resolver_free(plane->resolvers[worker]);
+    plane->resolvers[worker] = NULL;
     pthread_mutex_lock(&plane->mutex);
     plane->has_left[worker] = true;
     list_each (node, &plane->endpoints) {
@@ -146,5 +159,6 @@ void service_plane_free(struct service_plane *plane)
     table_release(&plane->service_ids);
     pthread_mutex_destroy(&plane->mutex);
     free(plane->has_left);
+    free(plane->resolvers);
     free(plane);
 }

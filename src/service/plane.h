@@ -22,6 +22,7 @@ struct service_plane {
     struct list endpoints;           /* guarded: all that still have memory */
     _Atomic uint32_t endpoint_count; /* of them */
     bool *has_left;                  /* owned; guarded: by worker */
+    struct resolver **resolvers;     /* owned; each its worker's alone; NULL: not needed yet */
     _Atomic uint32_t change;         /* moves when an endpoint goes up or down */
     struct sweep sweep;
     struct hash_key session_key; /* of sessions in tables */

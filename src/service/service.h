@@ -12,6 +12,7 @@
 #include "http/exchange.h"
 #include "http/h1.h"
 
+struct resolver;
 struct service;
 struct service_plane;
 struct discovery_defaults;
@@ -34,6 +35,10 @@ enum status service_plane_new(
 
 /* On each worker's own thread before its loop ends: closes its pools. */
 void service_plane_leave_worker(struct service_plane *plane, unsigned worker);
+
+/* A worker's own resolver, for names that are asked for while requests wait: of that worker's
+ * thread, and gone when it leaves. NULL: no memory. */
+struct resolver *service_plane_worker_resolver(struct service_plane *plane, unsigned worker);
 
 /* After all workers have ended. */
 void service_plane_free(struct service_plane *plane);
