@@ -187,7 +187,7 @@ static enum status wait_for_streams(struct h2_session *session)
     enum status e = OK;
     list_each (node, &session->streams) {
         struct h2_stream *stream = list_entry(node, struct h2_stream, node);
-        if (stream->head.protocol.data)
+        if (slice_equal(stream->head.method, SLICE("CONNECT")))
             h2_body_fail(&stream->body, CLOSED);
     }
     while (!e && session->stream_count)

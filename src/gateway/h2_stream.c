@@ -295,8 +295,7 @@ static void send_tunnel(struct h2_stream *stream, const struct server_rules *rul
     if (!e)
         e = h2_tunnel_run(stream);
     if (e) /* RFC 9113 §8.5 */
-        reset(stream,
-            x->request.method == METHOD_CONNECT ? NGHTTP2_CONNECT_ERROR : NGHTTP2_CANCEL);
+        reset(stream, x->request.method == METHOD_CONNECT ? NGHTTP2_CONNECT_ERROR : NGHTTP2_CANCEL);
 }
 
 /* --- the exchange */

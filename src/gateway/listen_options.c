@@ -42,8 +42,8 @@ static enum status read_address(struct reader *reader, const struct node *node, 
 
 #define FORWARD_ROW                                                                         \
     {                                                                                       \
-        "forward-proxy", OPTION_STRUCT, AT(proxy), .table = &proxy_listen_table,            \
-            .is_set_offset = AT(proxy.is_set),                                              \
+        "forward-proxy", OPTION_STRUCT, AT(proxy),                                          \
+            .table = &proxy_listen_table, .is_set_offset = AT(proxy.is_set),                \
             .help = "Clients may go elsewhere through this listener, as far as this says. " \
                     "Without it CONNECT is refused, and every request is for the routes."   \
     }

@@ -88,8 +88,8 @@ static const struct metric_family h2_streams = {"weir_http2_streams",
     "Requests under way on these, WebSockets among them.", METRIC_GAUGE, {"worker"}, 0};
 
 struct worker_series {
-    uint32_t connections, websockets, tunnels, h2_connections, h2_streams, busy, fibers, refused, pauses,
-        buffers, pipes;
+    uint32_t connections, websockets, tunnels, h2_connections, h2_streams, busy, fibers, refused,
+        pauses, buffers, pipes;
     uint64_t busy_before, refused_before, pauses_before;
     uint32_t floods[H2_FLOOD_COUNT];
     uint64_t floods_before[H2_FLOOD_COUNT];

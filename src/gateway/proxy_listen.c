@@ -47,15 +47,15 @@ static enum status prepare_one(const struct prepare *prepare, const struct proxy
 {
     const struct proxy_listen_options *from = &at->proxy;
     const struct proxy *proxy;
-    prepare->reader->subject = arena_format(
-        prepare->reader->arena, "forward proxy of \"%.*s\"", SLICE_ARG(at->text));
+    prepare->reader->subject =
+        arena_format(prepare->reader->arena, "forward proxy of \"%.*s\"", SLICE_ARG(at->text));
     enum status e = proxy_new(parts, at->text, &from->proxy, &proxy);
     if (e)
         return e;
     struct handler inner = {proxy_serve, proxy};
     *listener = (struct proxied_listener){.name = at->text, .is_tls = at->is_tls};
-    return chain_admit(prepare->reader, options, from->has_use ? &from->use : NULL, inner,
-        &listener->chain);
+    return chain_admit(
+        prepare->reader, options, from->has_use ? &from->use : NULL, inner, &listener->chain);
 }
 
 enum status proxy_listen_prepare(const struct prepare *prepare, struct service_plane *plane,
@@ -73,8 +73,8 @@ enum status proxy_listen_prepare(const struct prepare *prepare, struct service_p
     enum status e = listeners->items ? OK : NO_MEMORY;
     for (size_t i = 0; !e && i < listen->count; i++)
         if (listen->all[i].proxy.is_set)
-            e = prepare_one(prepare, &parts, options, &listen->all[i],
-                &listeners->items[listeners->count++]);
+            e = prepare_one(
+                prepare, &parts, options, &listen->all[i], &listeners->items[listeners->count++]);
     return e;
 }
 
@@ -116,14 +116,22 @@ enum status proxy_listen_note_own(struct snapshot *snapshot, struct listener *co
 
 /* --- serving */
 
+/* HTTP/2 always names it: there it is foreign when the scheme is not the connection's, since only
+ * tunnels lead to HTTPS, and a client that asks this server for something says how it asks. */
+static bool names_place(const struct exchange *x)
+{
+    struct slice scheme = x->request.target_scheme;
+    return x->request.version == HTTP_2 ? x->is_secure && slice_equal(scheme, SLICE("http"))
+                                        : scheme.size > 0;
+}
+
 /* Who speaks plain HTTP at an HTTPS listener is told so. */
 bool proxy_listen_is_asked(const struct snapshot *snapshot, const struct exchange *x)
 {
     if (x->entrance->is_tls && !x->tls)
         return false;
-    if (proxy_is_tunnel(x))
-        return true;
-    return x->request.target_scheme.size && !router_names(snapshot->router, x->request.host);
+    return proxy_is_tunnel(x) ||
+           (names_place(x) && !router_names(snapshot->router, x->request.host));
 }
 
 static const struct proxied_listener *find(

@@ -39,12 +39,13 @@ struct proxied_listeners {
 enum status proxy_listen_prepare(const struct prepare *prepare, struct service_plane *plane,
     const struct gateway_options *options, struct proxied_listeners *listeners);
 
-/* Before a snapshot is published: what these listeners (ends with NULL) are bound to, and operators'
- * addresses. NO_MEMORY. */
+/* Before a snapshot is published: what these listeners (ends with NULL) are bound to, and
+ * operators' addresses. NO_MEMORY. */
 enum status proxy_listen_note_own(struct snapshot *snapshot, struct listener *const *all);
 
-/* True for a request that came in by such a listener and is not for the gateway's own routes: theirs
- * are those whose target names no host, or one that the routes name. */
+/* True for a request that came in by such a listener and is not for the gateway's own routes.
+ * Theirs are those whose target names no place (as "GET /path" does, and with HTTP/2 whatever has
+ * the connection's own scheme), or a host that the routes name. */
 bool proxy_listen_is_asked(const struct snapshot *snapshot, const struct exchange *x);
 
 /* Answers such a request. */

@@ -67,8 +67,7 @@ void serving_refuse(struct exchange *x, enum status e)
 /* Unless the listener is a forward proxy; other protocols (RFC 8441) than WebSocket always are. */
 static bool is_connect_refused(const struct exchange *x)
 {
-    return x->request.method == METHOD_CONNECT &&
-           !(x->entrance->is_proxy && proxy_is_tunnel(x));
+    return x->request.method == METHOD_CONNECT && !(x->entrance->is_proxy && proxy_is_tunnel(x));
 }
 
 /* A client that was refused a tunnel may have sent what was meant for its end already: nobody shall

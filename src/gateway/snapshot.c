@@ -220,8 +220,8 @@ static enum status build(struct building *building, const struct node *root)
     if (!e)
         e = prepare_l4(building);
     if (!e)
-        e = proxy_listen_prepare(&building->prepare, building->context->plane, building->options,
-            &snapshot->proxied);
+        e = proxy_listen_prepare(
+            &building->prepare, building->context->plane, building->options, &snapshot->proxied);
     if (!e)
         e = build_pins(snapshot, building->context->workers);
     snapshot->rules = rules_of(building->options);

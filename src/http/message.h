@@ -26,8 +26,9 @@ struct http_request {
     struct slice method_text; /* as sent */
     struct slice target;      /* as sent: origin, absolute, authority or asterisk form */
     struct slice scheme;      /* "http" or "https" */
-    struct slice target_scheme; /* that the target names: of absolute form, and of HTTP/2; else empty
-                                 */
+    struct slice
+        target_scheme; /* that the target names: of absolute form, and of HTTP/2; else empty
+                        */
     struct slice
         host; /* lower case, without port, IPv6 without brackets; empty for HTTP/1.0 without Host */
     struct slice authority; /* the Host value to send on */

@@ -9,8 +9,8 @@
 
 static const struct h1_limits limits = H1_LIMITS_DEFAULT;
 
-/* In the exchange's arena. The request is sent by a fiber of its own, so that an early answer is not
- * missed. */
+/* In the exchange's arena. The request is sent by a fiber of its own, so that an early answer is
+ * not missed. */
 struct passage {
     struct exchange *x;
     const struct proxy *proxy;

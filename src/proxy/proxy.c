@@ -63,8 +63,7 @@ enum status proxy_new(const struct proxy_prepare *prepare, struct slice listener
     void *loads;
     if (!proxy)
         return NO_MEMORY;
-    enum status e =
-        registry_obtain(prepare->registry, &loads_kind, listener, &recipe, &loads);
+    enum status e = registry_obtain(prepare->registry, &loads_kind, listener, &recipe, &loads);
     if (e)
         return e;
     if (!arena_defer(prepare->arena, registry_release, loads)) {
@@ -118,8 +117,9 @@ static enum status read_target(struct exchange *x, struct proxy_target *ret_targ
         return NOT_IMPLEMENTED;
     enum status e = target_read_place(&x->arena, x->request.authority, &place);
     if (!e)
-        *ret_target = (struct proxy_target){
-            .host = place.host, .port = place.port ? place.port : PORT_HTTP, .is_tunnel = is_tunnel};
+        *ret_target = (struct proxy_target){.host = place.host,
+            .port = place.port ? place.port : PORT_HTTP,
+            .is_tunnel = is_tunnel};
     return e;
 }
 

@@ -61,9 +61,9 @@ struct proxy_prepare {
 enum status proxy_new(const struct proxy_prepare *prepare, struct slice listener,
     const struct proxy_options *options, const struct proxy **ret_proxy);
 
-/* A handler (its state is the struct proxy): answers CONNECT, or a request whose target names scheme
- * and host. TARGET_DENIED, TARGET_ADDRESS_DENIED, OVERLOADED, NOT_IMPLEMENTED (a request by HTTPS,
- * which is for a tunnel), the UPSTREAM_… statuses, CLIENT_CLOSED, NO_MEMORY, CANCELLED. */
+/* A handler (its state is the struct proxy): answers CONNECT, or a request whose target names
+ * scheme and host. TARGET_DENIED, TARGET_ADDRESS_DENIED, OVERLOADED, NOT_IMPLEMENTED (a request by
+ * HTTPS, which is for a tunnel), the UPSTREAM_… statuses, CLIENT_CLOSED, NO_MEMORY, CANCELLED. */
 enum status proxy_serve(const void *state, struct exchange *x);
 
 /* True when the exchange asks for a tunnel: CONNECT, but not for another protocol (RFC 8441). */

@@ -52,14 +52,16 @@ static bool is_own(const struct proxy_own *own, const struct address *address)
     return false;
 }
 
-static bool may_connect(const struct proxy *proxy, const struct proxy_target *target,
+static enum status judge(const struct proxy *proxy, const struct proxy_target *target,
     enum proxy_leave leave, const struct address *address)
 {
     const struct option_list *to = &proxy->options->to;
-    bool is_open = leave == PROXY_BY_NAME && address_is_public(address);
+    bool is_named = leave == PROXY_BY_NAME;
+    bool is_open = is_named && address_is_public(address);
     if (!is_open && !proxy_targets_have(to, target, address))
-        return false;
-    return !is_own(proxy->own, address) || proxy_targets_mean(to, address);
+        return is_named ? TARGET_ADDRESS_DENIED : TARGET_DENIED;
+    bool is_loop = is_own(proxy->own, address) && !proxy_targets_mean(to, address);
+    return is_loop ? TARGET_ADDRESS_DENIED : OK;
 }
 
 /* --- resolving */
@@ -84,8 +86,8 @@ static enum status resolve(const struct proxy *proxy, struct exchange *x,
     struct resolver *resolver = service_plane_worker_resolver(proxy->plane, x->worker);
     if (!resolver)
         return NO_MEMORY;
-    return status_of_name(resolver_resolve(
-        resolver, target->host, target->port, &x->arena, deadline, ret_resolved));
+    return status_of_name(
+        resolver_resolve(resolver, target->host, target->port, &x->arena, deadline, ret_resolved));
 }
 
 /* --- connecting */
@@ -104,7 +106,7 @@ static enum status note_address(struct exchange *x, const struct address *addres
 static enum status connect_in_turn(struct exchange *x, const struct address *addresses,
     size_t count, instant deadline, struct stream **ret_stream)
 {
-    enum status e = TARGET_ADDRESS_DENIED;
+    enum status e = OK;
     const char *ignored;
     for (size_t i = 0; i < count; i++) {
         int64_t left = deadline - loop_now();
@@ -119,23 +121,36 @@ static enum status connect_in_turn(struct exchange *x, const struct address *add
     return e;
 }
 
+/* Those of the addresses that may be connected to, put first; or why none may. */
+static enum status choose(const struct proxy *proxy, const struct proxy_target *target,
+    enum proxy_leave leave, struct resolved *resolved)
+{
+    enum status refusal = TARGET_DENIED;
+    size_t count = 0;
+    for (size_t i = 0; i < resolved->count && count < ADDRESSES_MAX; i++) {
+        enum status e = judge(proxy, target, leave, &resolved->addresses[i]);
+        if (e)
+            refusal = e;
+        else
+            resolved->addresses[count++] = resolved->addresses[i];
+    }
+    resolved->count = count;
+    return count ? OK : refusal;
+}
+
 static enum status reach(const struct proxy *proxy, struct exchange *x,
     const struct proxy_target *target, instant deadline, struct stream **ret_stream)
 {
     struct resolved resolved = {0};
-    size_t count = 0;
     enum proxy_leave leave = proxy_targets_look(&proxy->options->to, target);
     if (leave == PROXY_NEVER)
         return TARGET_DENIED;
     enum status e = resolve(proxy, x, target, deadline, &resolved);
+    if (!e)
+        e = choose(proxy, target, leave, &resolved);
     if (e)
         return e;
-    for (size_t i = 0; i < resolved.count && count < ADDRESSES_MAX; i++)
-        if (may_connect(proxy, target, leave, &resolved.addresses[i]))
-            resolved.addresses[count++] = resolved.addresses[i];
-    if (count == 0 && leave == PROXY_BY_ADDRESS)
-        return TARGET_DENIED;
-    return connect_in_turn(x, resolved.addresses, count, deadline, ret_stream);
+    return connect_in_turn(x, resolved.addresses, resolved.count, deadline, ret_stream);
 }
 
 enum status proxy_reach(const struct proxy *proxy, struct exchange *x,

@@ -6,22 +6,22 @@ static const struct {
     uint32_t base;
     unsigned bits;
 } special_v4[] = {
-    {V4(0, 0, 0, 0), 8},           /* this network; some systems take it for themselves */
-    {V4(10, 0, 0, 0), 8},          /* private */
-    {V4(100, 64, 0, 0), 10},       /* shared by a provider's customers; Alibaba's metadata */
-    {V4(127, 0, 0, 0), 8},         /* loopback */
-    {V4(168, 63, 129, 16), 32},    /* public by its number, but Azure's metadata */
-    {V4(169, 254, 0, 0), 16},      /* link-local; most clouds' metadata */
-    {V4(172, 16, 0, 0), 12},       /* private */
-    {V4(192, 0, 0, 0), 24},        /* protocol assignments; Oracle's metadata */
-    {V4(192, 0, 2, 0), 24},        /* documentation */
-    {V4(192, 88, 99, 0), 24},      /* relays of 6to4, given up */
-    {V4(192, 168, 0, 0), 16},      /* private */
-    {V4(198, 18, 0, 0), 15},       /* benchmarks */
-    {V4(198, 51, 100, 0), 24},     /* documentation */
-    {V4(203, 0, 113, 0), 24},      /* documentation */
-    {V4(224, 0, 0, 0), 4},         /* multicast */
-    {V4(240, 0, 0, 0), 4},         /* reserved, and broadcast */
+    {V4(0, 0, 0, 0), 8},        /* this network; some systems take it for themselves */
+    {V4(10, 0, 0, 0), 8},       /* private */
+    {V4(100, 64, 0, 0), 10},    /* shared by a provider's customers; Alibaba's metadata */
+    {V4(127, 0, 0, 0), 8},      /* loopback */
+    {V4(168, 63, 129, 16), 32}, /* public by its number, but Azure's metadata */
+    {V4(169, 254, 0, 0), 16},   /* link-local; most clouds' metadata */
+    {V4(172, 16, 0, 0), 12},    /* private */
+    {V4(192, 0, 0, 0), 24},     /* protocol assignments; Oracle's metadata */
+    {V4(192, 0, 2, 0), 24},     /* documentation */
+    {V4(192, 88, 99, 0), 24},   /* relays of 6to4, given up */
+    {V4(192, 168, 0, 0), 16},   /* private */
+    {V4(198, 18, 0, 0), 15},    /* benchmarks */
+    {V4(198, 51, 100, 0), 24},  /* documentation */
+    {V4(203, 0, 113, 0), 24},   /* documentation */
+    {V4(224, 0, 0, 0), 4},      /* multicast */
+    {V4(240, 0, 0, 0), 4},      /* reserved, and broadcast */
 };
 
 /* The first half of an address. Nothing outside 2000::/3 is global; these are parts of it that are

@@ -1,6 +1,6 @@
 /* Special addresses: those that are not the public Internet's (RFC 6890 and IANA's two registries
- * of special-purpose addresses). Behind them stand this machine, its neighbours, and the services by
- * which clouds tell a machine its secrets: no stranger should get there through a proxy. */
+ * of special-purpose addresses). Behind them stand this machine, its neighbours, and the services
+ * by which clouds tell a machine its secrets: no stranger should get there through a proxy. */
 #pragma once
 
 #include "run/address.h"

@@ -9,7 +9,7 @@
 /* --- reading */
 
 #define FORM "NAME, *.NAME, NETWORK or *, and :PORT, :PORT-PORT or :*"
-#define HINT \
+#define HINT                                                                              \
     SLICE("for example \"*.example.com\", \"api.example.com:8443\", \"10.0.0.0/8:*\" or " \
           "\"[fd00::/8]:443\"")
 
@@ -89,11 +89,11 @@ static enum status read_name(
     if (e != BAD_HOST)
         return e;
     return diagnostics_error(reader->diagnostics, node->place, HINT, "\"%.*s\" is not a host",
-        SLICE_ARG(slice_head(text, 200)));
+        SLICE_ARG(slice_head(node->text, 200)));
 }
 
-static enum status read_host(
-    struct reader *reader, const struct node *node, struct slice text, struct proxy_pattern *pattern)
+static enum status read_host(struct reader *reader, const struct node *node, struct slice text,
+    struct proxy_pattern *pattern)
 {
     pattern->kind = PROXY_ANY;
     if (slice_equal(text, SLICE("*")))
@@ -112,11 +112,11 @@ static enum status read_target(struct reader *reader, const struct node *node, v
     struct proxy_pattern pattern = {.kind = PROXY_ANY};
     struct slice host, ports;
     if (node->kind != NODE_SCALAR)
-        return diagnostics_error(reader->diagnostics, node->place, HINT,
-            "a target is text, not %s", node_kind_name(node));
+        return diagnostics_error(reader->diagnostics, node->place, HINT, "a target is text, not %s",
+            node_kind_name(node));
     if (!split(node->text, &host, &ports) || host.size == 0)
-        return diagnostics_error(reader->diagnostics, node->place, HINT,
-            "\"%.*s\" is not a target", SLICE_ARG(slice_head(node->text, 200)));
+        return diagnostics_error(reader->diagnostics, node->place, HINT, "\"%.*s\" is not a target",
+            SLICE_ARG(slice_head(node->text, 200)));
     if (!read_ports(ports, &pattern))
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("a port is a number up to 65535; 8000-8999 is several, * is any"),
@@ -127,11 +127,8 @@ static enum status read_target(struct reader *reader, const struct node *node, v
     return e;
 }
 
-const struct option proxy_target_option = {"target", OPTION_CUSTOM, 0,
-    .read = read_target,
-    .form = FORM,
-    .schema = "{\"type\":\"string\"}",
-    .help = "A name or network with ports."};
+const struct option proxy_target_option = {"target", OPTION_CUSTOM, 0, .read = read_target,
+    .form = FORM, .schema = "{\"type\":\"string\"}", .help = "A name or network with ports."};
 
 /* --- asking */
 

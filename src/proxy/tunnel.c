@@ -130,11 +130,10 @@ static void drop(struct tunnel *tunnel)
         fiber_wake(self->fiber);
 }
 
-enum status proxy_tunnel_new(const struct proxy *proxy, struct exchange *x,
-    struct stream *upstream, struct tunnel **ret_tunnel)
+enum status proxy_tunnel_new(const struct proxy *proxy, struct exchange *x, struct stream *upstream,
+    struct tunnel **ret_tunnel)
 {
-    static const struct tunnel_ops ops = {
-        .begin = begin, .drain = drain, .cut = cut, .drop = drop};
+    static const struct tunnel_ops ops = {.begin = begin, .drain = drain, .cut = cut, .drop = drop};
     struct proxy_tunnel *self = calloc(1, sizeof *self);
     if (!self || scope_start(loop_scope(loop_current()), run, self)) {
         free(self);

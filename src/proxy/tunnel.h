@@ -8,5 +8,5 @@
 
 /* Takes over the stream, also on failure, and one of the proxy's connections (proxy_enter), if it
  * does not fail. NO_MEMORY. */
-enum status proxy_tunnel_new(const struct proxy *proxy, struct exchange *x,
-    struct stream *upstream, struct tunnel **ret_tunnel);
+enum status proxy_tunnel_new(const struct proxy *proxy, struct exchange *x, struct stream *upstream,
+    struct tunnel **ret_tunnel);
