@@ -51,9 +51,9 @@ static enum status prepare_services(struct building *building)
     for (size_t i = 0; i < map->count; i++) {
         building->reader.subject =
             arena_format(&snapshot->arena, "service \"%.*s\"", SLICE_ARG(map->entries[i].key));
-        enum status e = service_prepare(building->context->plane, &building->reader,
-            map->entries[i].key, map->entries[i].value, &building->options->discovery,
-            &snapshot->services[i]);
+        enum status e =
+            service_prepare(building->context->plane, &building->reader, map->entries[i].key,
+                map->entries[i].value, &building->options->discovery, &snapshot->services[i]);
         if (e == NO_MEMORY)
             return e;
         snapshot->service_count++;
