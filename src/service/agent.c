@@ -5,6 +5,7 @@
 #include "service/check_question.h"
 #include "service/errand.h"
 #include "service/grade.h"
+#include "service/reports.h"
 
 #define LINE_MAX_SIZE 512
 #define JITTER        10 /* a tenth of the interval, either way */
@@ -94,6 +95,17 @@ static void forget(struct endpoint *endpoint)
     endpoint_note(endpoint, "its agent is silent: what it said is forgotten");
 }
 
+/* Beside words, or in their place. */
+static bool take_reports(struct endpoint *endpoint, struct question *q)
+{
+    const struct service_options *options = endpoint->asked_by;
+    struct metrics_shard *shard = endpoint->plane->options.control_shard;
+    if (!options->reports.is_on || options->agent.method != AGENT_GET)
+        return false;
+    return reports_take(endpoint, &options->reports, &q->response.fields, shard) ||
+           reports_take(endpoint, &options->reports, &q->trailers, shard);
+}
+
 /* CANCELLED: the endpoint may have gone, and the options. */
 static enum status ask_once(struct endpoint *endpoint)
 {
@@ -104,9 +116,13 @@ static enum status ask_once(struct endpoint *endpoint)
     question_init(&q, &arena, endpoint, endpoint->asked_by, endpoint->asked_by->agent.timeout);
     enum status e = ask(&q, endpoint);
     bool is_stopped = errand_is_stopped();
+    bool has_said = !is_stopped && !e && take_reports(endpoint, &q);
     if (!is_stopped && !e && agent_words_parse(q.body, &said) == OK) {
-        endpoint->heard_at = loop_now();
+        has_said = true;
         obey(endpoint, &said);
+    }
+    if (has_said) {
+        endpoint->heard_at = loop_now();
     } else if (!is_stopped &&
                loop_now() - endpoint->heard_at >= endpoint->asked_by->agent.expires) {
         forget(endpoint);

@@ -1,6 +1,7 @@
 #include "service/call.h"
 
 #include "service/breakers.h"
+#include "service/reports.h"
 
 static struct call *call_of(struct body *body)
 {
@@ -85,6 +86,36 @@ static void report_trailers(const struct call *call)
     learn_of_failure(call);
 }
 
+/* What the endpoint says of its load, in its answer's fields or trailers. */
+static void take_report(struct call *call, struct fields *fields)
+{
+    (void)reports_take(call->attempt->endpoint, &call->service->options->reports, fields,
+        plane_shard(call->service->plane, call->x->worker));
+}
+
+static bool has_reports(const struct call *call)
+{
+    return call->service->options->reports.is_on;
+}
+
+/* The trailers are known, if there are any. A report in them is taken once; without memory they
+ * stay away. */
+static void take_trailers(struct call *call)
+{
+    struct answer *answer = &call->answer;
+    const struct fields *trailers = answer->inner->trailers;
+    if (!trailers || !has_reports(call))
+        answer->body.trailers = trailers;
+    if (answer->body.trailers || !trailers)
+        return;
+    struct fields *own = arena_new(&call->x->arena, struct fields);
+    if (!own)
+        return;
+    *own = *trailers;
+    take_report(call, own);
+    answer->body.trailers = own;
+}
+
 /* The body is over: the connection can serve others while the client still gets the last bytes. */
 static void end(struct call *call, enum status e)
 {
@@ -92,7 +123,7 @@ static void end(struct call *call, enum status e)
     answer->has_ended = true;
     answer->outcome = status_of_body(e);
     if (e == END) {
-        answer->body.trailers = answer->inner->trailers;
+        take_trailers(call);
         report_trailers(call);
         call_finish(call, true);
         return;
@@ -144,7 +175,7 @@ static struct slice peek_answer(struct body *body, bool *ret_last)
         return SLICE_NONE;
     struct slice bytes = body_peek(call->answer.inner, ret_last);
     if (*ret_last)
-        body->trailers = call->answer.inner->trailers;
+        take_trailers(call);
     return bytes;
 }
 
@@ -185,6 +216,8 @@ enum status answer_begin(struct call *call)
     enum status e = is_tunnel ? websocket_call_begin(call, &answer->body) : OK;
     if (e)
         return e;
+    if (has_reports(call))
+        take_report(call, &response->fields);
     e = fields_strip_hop_by_hop(&response->fields);
     if (!e)
         e = keep_earlier_fields(x, &response->fields);

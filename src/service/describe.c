@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "service/breakers.h"
 #include "service/choice.h"
+#include "service/reports.h"
 #include "service/sticky.h"
 #include "service/service_state.h"
 #include "service/finder.h"
@@ -28,7 +29,7 @@ static const char *state_of(const struct endpoint *endpoint)
         const char *word;
     } states[] = {{DOWN_MAINTENANCE, "maintenance"}, {DOWN_DRAINED | DOWN_TOLD_OUT, "drained"},
         {DOWN_CHECK | DOWN_TOLD_DOWN | DOWN_SOURCE, "down"}, {DOWN_EJECTED, "ejected"},
-        {DOWN_BREAKER, "breaker open"}, {DOWN_OVERLOADED, "overloaded"}};
+        {DOWN_BREAKER, "breaker open"}, {DOWN_ENOUGH, "overloaded"}};
     uint32_t down = endpoint_reasons(endpoint);
     for (size_t i = 0; i < sizeof states / sizeof *states; i++)
         if (down & states[i].reasons)
@@ -90,6 +91,8 @@ static void write_weight(struct json_writer *w, const struct service *service,
         write_double(w, "slow_start", share);
     if (candidate->limit)
         write_number(w, "limit", candidate->limit);
+    if (service->options->reports.is_on)
+        write_double(w, "utilization", reports_utilization(set->endpoints[i]));
 }
 
 /* What is not usual: its tier and zone. */

@@ -30,9 +30,9 @@ static const struct metric_family in_flight_family = {"weir_endpoint_in_flight",
 static const struct metric_family latency_family = {"weir_endpoint_latency_seconds",
     "How fast an endpoint answers, as balancers see it: an average that fades while idle.",
     METRIC_GAUGE, {"service", "endpoint"}, .divisor = 1000000};
-static const struct metric_family grade_family = {"weir_endpoint_grade",
-    "How much of an endpoint's weight counts, by what its agent and its load reports say; 1: all.",
-    METRIC_GAUGE, {"service", "endpoint"}, .divisor = 1000};
+static const struct metric_family weight_family = {"weir_endpoint_weight",
+    "An endpoint's weight as it counts, by configuration, agent and load reports.", METRIC_GAUGE,
+    {"service", "endpoint"}, .divisor = 1000};
 
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
@@ -71,8 +71,7 @@ static void add_series(struct endpoint *endpoint)
     endpoint->requests_series = metrics_series(metrics, &requests_family, labels);
     endpoint->in_flight_series = metrics_series(metrics, &in_flight_family, labels);
     endpoint->latency_series = metrics_series(metrics, &latency_family, labels);
-    endpoint->grade_series = metrics_series(metrics, &grade_family, labels);
-    metric_set(endpoint->plane->options.control_shard, endpoint->grade_series, 1000);
+    endpoint->weight_series = metrics_series(metrics, &weight_family, labels);
 }
 
 static void free_memory(struct endpoint *endpoint)

@@ -21,15 +21,30 @@ enum {
     DOWN_SOURCE = 256,    /* the source that has found it says so */
     DOWN_FORGIVEN = 128,  /* no reason: too many others are down, so some reasons do not count */
     DOWN_BREAKER = 512,   /* its breaker is open (breakers.h) */
+    DOWN_LOADED = 1024,   /* its load reports say that it has enough */
 };
+
+#define DOWN_ENOUGH (DOWN_OVERLOADED | DOWN_LOADED)
 
 /* What is forgiven while too few of a service's endpoints are well. */
 #define DOWN_FORGIVABLE (DOWN_CHECK | DOWN_EJECTED)
 
 /* How much of its share it gets (grade.h). */
 struct endpoint_grade {
-    double said;    /* of its weight, by its agent; 1: all */
-    uint32_t limit; /* requests in flight, by its agent; 0: any number */
+    double said;     /* of its weight, by its agent; 1: all */
+    uint32_t limit;  /* requests in flight, by its agent; 0: any number */
+    double newest;   /* weight by its load reports, in whatever measure; 0: none that counts */
+    double reported; /* the same beside the others', in place of its weight; 0: none does */
+};
+
+/* Its load reports (reports.h): relaxed atomics of workers and the control thread. */
+struct endpoint_reports {
+    _Alignas(64) _Atomic double weight; /* of the newest that said enough for one */
+    _Atomic double utilization;         /* of the newest */
+    _Atomic int64_t heard;              /* instant of the newest that had a weight */
+    _Atomic int64_t since;              /* of the first of those in a row; 0: there is none */
+    _Atomic int64_t loaded_at;          /* when it was last found overloaded */
+    uint32_t good_series, bad_series, utilization_series; /* 0: nothing is read */
 };
 
 struct endpoint {
@@ -47,7 +62,7 @@ struct endpoint {
     uint32_t duration_series; /* metrics */
     uint32_t healthy_series, connections_series, waiting_series;
     uint32_t good_checks_series, bad_checks_series, ejections_series;
-    uint32_t requests_series, in_flight_series, latency_series, grade_series;
+    uint32_t requests_series, in_flight_series, latency_series, weight_series;
 
     struct pool *pools; /* owned, one a worker */
 
@@ -64,6 +79,7 @@ struct endpoint {
     struct endpoint_grade grade; /* of the control thread */
     /* Of the control thread: where it stands in the set that was built last (endpoint_set.c). */
     uint32_t build, place;
+    struct endpoint_reports reports;
 
     /* Of the control thread: its agent. */
     struct errand *agent;

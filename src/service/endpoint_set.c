@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "service/finder.h"
 #include "service/grade.h"
+#include "service/reports.h"
 #include "service/roster.h"
 #include "service/service_tls.h"
 
@@ -188,6 +189,8 @@ static void put(struct filling *f, const struct part *part, struct endpoint_entr
     set->weights[i] = weight_of(part);
     set->members[i].candidate =
         (struct candidate){.load = &endpoint->load, .id = hash_bytes(endpoint->text), .place = i};
+    if (f->roster->options->reports.is_on)
+        reports_expect(endpoint);
     show_trouble(endpoint, part);
 }
 

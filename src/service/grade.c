@@ -7,14 +7,27 @@
 
 static double weight_of(const struct endpoint_set *set, uint32_t i)
 {
-    return set->weights[i] * set->endpoints[i]->grade.said;
+    const struct endpoint_grade *grade = &set->endpoints[i]->grade;
+    double weight = set->weights[i];
+    if (weight > 0 && grade->reported > 0)
+        weight = grade->reported;
+    return weight * grade->said;
+}
+
+static void show(const struct endpoint *endpoint, double weight)
+{
+    const struct service_plane_options *options = &endpoint->plane->options;
+    if (options->metrics)
+        metric_set(options->control_shard, endpoint->weight_series, (int64_t)(weight * 1000 + 0.5));
 }
 
 void grade_apply(struct endpoint_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        set->members[i].candidate.weight = (float)weight_of(set, i);
+        double weight = weight_of(set, i);
+        set->members[i].candidate.weight = (float)weight;
         set->members[i].candidate.limit = set->endpoints[i]->grade.limit;
+        show(set->endpoints[i], weight);
     }
 }
 
@@ -42,14 +55,6 @@ instant grade_follow(struct roster *roster, instant now)
     return roster->grades_due;
 }
 
-static void show(const struct endpoint *endpoint)
-{
-    const struct service_plane_options *options = &endpoint->plane->options;
-    if (options->metrics)
-        metric_set(options->control_shard, endpoint->grade_series,
-            (int64_t)(endpoint->grade.said * 1000 + 0.5));
-}
-
 bool grade_set_said(struct endpoint *endpoint, double share, uint32_t limit)
 {
     struct endpoint_grade *grade = &endpoint->grade;
@@ -57,7 +62,6 @@ bool grade_set_said(struct endpoint *endpoint, double share, uint32_t limit)
         return false;
     grade->said = share;
     grade->limit = limit;
-    show(endpoint);
     sweep_stir(endpoint->plane);
     return true;
 }

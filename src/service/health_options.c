@@ -2,12 +2,14 @@
 
 #include "base/clock.h"
 #include "config/pattern.h"
+#include "service/load_report.h"
 
 #include <stddef.h>
 
 #define HEALTH(member)  offsetof(struct health_options, member)
 #define AGENT(member)   offsetof(struct agent_options, member)
 #define OUTLIER(member) offsetof(struct outlier_options, member)
+#define REPORT(member)  offsetof(struct report_options, member)
 
 #define DURATION(name_, where, fallback_, least, help_)                                 \
     {                                                                                   \
@@ -365,6 +367,57 @@ const struct option_table agent_table = {.name = "agent",
     .read_phrase = read_agent_phrase,
     .check = check_agent,
     .example = "tcp 9000 every 2s"};
+
+/* --- load reports */
+
+static const struct option report_rows[] = {
+    {"enabled", OPTION_FLAG, REPORT(is_enabled), .fallback = "true",
+        .help = "Whether they are read."},
+    {"weights", OPTION_FLAG, REPORT(weighs), .fallback = "true",
+        .help = "Whether they take the place of the endpoints' weights: requests a second by "
+                "utilization."},
+    {"metric", OPTION_TEXT, REPORT(metric),
+        .help = "What says the utilization: cpu_utilization, mem_utilization, "
+                "application_utilization, utilization.NAME or named_metrics.NAME; by default the "
+                "application's, or if there is none the processor's."},
+    FACTOR("penalty", REPORT(penalty), "1",
+        "By how much errors make a weight smaller: their share of the requests, so many times, is "
+        "added to the utilization."),
+    DURATION("blackout", REPORT(blackout), "10s", 0,
+        "For so long the reports of an endpoint that begins to send them do not count."),
+    DURATION("expires", REPORT(expires), "3m", 10 * MILLISECOND,
+        "After so long without a report the endpoint has none."),
+    DURATION("update", REPORT(update), "1s", 10 * MILLISECOND,
+        "Time from one change of the weights to the next."),
+    {"overloaded", OPTION_SHARE, REPORT(overloaded), .fallback = "0%", .minimum = 0,
+        .maximum = 1000,
+        .help = "With this utilization or more an endpoint is overloaded, and gets no requests; "
+                "0%: it never is."},
+    DURATION("rest", REPORT(rest), "2s", 10 * MILLISECOND,
+        "So long after its last report an overloaded endpoint is tried again."),
+    {"pass", OPTION_FLAG, REPORT(passes), .fallback = "false",
+        .help = "Whether clients see the reports, too."},
+    {NULL}};
+
+static enum status check_reports(struct reader *reader, const struct node *node, void *value)
+{
+    struct report_options *reports = value;
+    if (reports->metric.size && !load_report_has_metric(reports->metric))
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("metric: named_metrics.queue"), "there is no metric \"%.*s\" in load reports",
+            SLICE_ARG(slice_head(reports->metric, 100)));
+    reports->is_on = reports->is_enabled;
+    return OK;
+}
+
+const struct option_table report_table = {.name = "load-reports",
+    .help = "Reads how loaded an endpoint is from the fields or trailers of its answers, and of "
+            "its agent's: endpoint-load-metrics (TEXT, JSON or BIN) and endpoint-load-metrics-bin.",
+    .options = report_rows,
+    .size = sizeof(struct report_options),
+    .shorthand = "enabled",
+    .check = check_reports,
+    .example = "{overloaded: 90%}"};
 
 /* --- outlier */
 

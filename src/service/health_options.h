@@ -85,7 +85,21 @@ struct outlier_options {
     int64_t slower;           /* nanoseconds by which it must be slower besides */
 };
 
-extern const struct option_table health_table, agent_table, outlier_table;
+/* Load reports in answers (reports.h). */
+struct report_options {
+    bool is_set, is_enabled;
+    bool is_on;          /* both */
+    bool weighs;         /* weights are taken from them */
+    bool passes;         /* clients see them too */
+    struct slice metric; /* that says the utilization; empty: the application's, or the processor's
+                          */
+    double penalty;      /* how much errors count */
+    int64_t blackout, expires, update; /* nanoseconds */
+    double overloaded;                 /* a utilization from which on it is; 0: it never is */
+    int64_t rest;                      /* nanoseconds: until it is tried again */
+};
+
+extern const struct option_table health_table, agent_table, outlier_table, report_table;
 
 /* What a phrase says beyond the options that it fills: to be read by the tables. */
 struct health_phrase {

@@ -1,10 +1,11 @@
 #include "service/overload.h"
 
-/* Its agent says so, or that it may have no more requests than it has. */
+/* It would do, but says that it has enough, or may have no more requests than it has. */
 static bool is_overloaded(const struct candidate *candidate)
 {
     uint32_t down = atomic_load_explicit(&candidate->load->is_down, memory_order_relaxed);
-    return down == DOWN_OVERLOADED || (down == 0 && candidate->limit);
+    bool would_do = (down & ~(uint32_t)DOWN_ENOUGH) == 0;
+    return would_do && (down || candidate->limit);
 }
 
 enum status overload_why_nobody(const struct endpoint_set *set)

@@ -1,4 +1,4 @@
-/* When every endpoint is overloaded, by the word of their agents. */
+/* When every endpoint is overloaded, by the word of their agents or load reports. */
 #pragma once
 
 #include "service/call.h"

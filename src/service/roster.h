@@ -31,6 +31,7 @@ struct roster {
     struct list views;                     /* all that have memory */
     struct list watches;                   /* of sources: struct finder_watch */
     instant outlier_due;                   /* when the endpoints are compared next; 0: not yet */
+    instant reports_due;                   /* when weights are worked out of them next */
     instant grades_due;                    /* when a new set may be made for their sake */
     bool panics;                           /* too few are well: all are asked */
     uint32_t panic_series;                 /* of the metrics */

@@ -2,6 +2,7 @@
 
 #include "service/check.h"
 #include "service/outlier.h"
+#include "service/reports.h"
 #include "service/service_tls.h"
 #include "service/finder.h"
 #include "service/sticky.h"
@@ -73,6 +74,7 @@ void service_activate(const struct service *service)
 {
     finder_watch_start_all(service->roster);
     outlier_adopt(service->roster);
+    reports_adopt(service->roster);
     checks_start(roster_look(service->roster), service->options);
     sweep_start(service->plane);
     sweep_stir(service->plane);

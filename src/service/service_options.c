@@ -192,6 +192,20 @@ static enum status check_protocol(struct reader *reader, struct service_options 
     return OK;
 }
 
+/* A balancer that does not look at weights has no use for them. */
+static enum status reports_check(
+    struct reader *reader, const struct node *node, const struct service_options *options)
+{
+    const struct report_options *reports = &options->reports;
+    bool is_blind =
+        slice_equal(slice_of_text(service_balancer(options)->name), SLICE("least-connections"));
+    if (!reports->is_on || !is_blind || reports->overloaded > 0)
+        return OK;
+    return diagnostics_error(reader->diagnostics, node->place,
+        SLICE("balance: weighted-least-connections"),
+        "load reports become weights, which \"least-connections\" does not look at");
+}
+
 static enum status check_service(struct reader *reader, const struct node *node, void *value)
 {
     struct service_options *options = value;
@@ -206,6 +220,8 @@ static enum status check_service(struct reader *reader, const struct node *node,
     if (!e && options->health.method == HEALTH_GRPC && !options->speaks_http2)
         e = diagnostics_error(reader->diagnostics, node->place, SLICE("http2: true"),
             "gRPC's health checks need a service that is asked by HTTP/2");
+    if (!e)
+        e = reports_check(reader, node, options);
     if (!e)
         e = check_proxy(reader, options);
     if (!e)
@@ -247,6 +263,9 @@ static const struct option service_option_list[] = {
         .help = "How to ask an endpoint whether it is well; nothing: it is not asked."},
     {"agent", OPTION_STRUCT, offsetof(struct service_options, agent), .table = &agent_table,
         .help = "How to ask an endpoint how loaded it is; nothing: it is not asked."},
+    {"load-reports", OPTION_STRUCT, offsetof(struct service_options, reports),
+        .table = &report_table, .is_set_offset = offsetof(struct service_options, reports.is_set),
+        .help = "Whether answers say how loaded the endpoint is (ORCA); nothing: it is not read."},
     {"outlier", OPTION_STRUCT, offsetof(struct service_options, outlier), .table = &outlier_table,
         .help = "When an endpoint is taken out because requests fail there."},
     {"breaker", OPTION_STRUCT, offsetof(struct service_options, breaker), .table = &breaker_table,

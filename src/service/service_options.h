@@ -119,6 +119,7 @@ struct service_options {
     struct connection_options connections;
     struct health_options health;
     struct agent_options agent;
+    struct report_options reports;
     struct outlier_options outlier;
     struct breaker_options breaker;
     double panic; /* when fewer of the endpoints are well, all are asked; 0: never */

@@ -4,7 +4,7 @@
 #include "service/errand.h"
 #include "service/grade.h"
 #include "service/outlier.h"
-#include "service/roster.h"
+#include "service/reports.h"
 
 static instant look_at_all(struct service_plane *plane)
 {
@@ -14,6 +14,7 @@ static instant look_at_all(struct service_plane *plane)
         if (!roster->options || !roster->is_active)
             continue;
         due = clock_sooner(due, outlier_look(roster, now));
+        due = clock_sooner(due, reports_weigh(roster, now));
         due = clock_sooner(due, grade_follow(roster, now));
         due = clock_sooner(due, breakers_look(roster, now));
     }

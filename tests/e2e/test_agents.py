@@ -123,7 +123,7 @@ def test_percentages_are_parts_of_the_weight(start, paired, balance):
     first.line = b"up 20%\n"
     wait_for(lambda: endpoints(gateway)[one.at].get("weight_now") == 0.2)
     assert endpoints(gateway)[one.at]["weight"] == 1
-    assert gateway.metric("weir_endpoint_grade", endpoint=one.at) == 0.2
+    assert gateway.metric("weir_endpoint_weight", endpoint=one.at) == 0.2
     found = parts(gateway)
     assert 30 <= found[one.at] <= 110, found  # a sixth of them is 67
     first.line = b"100%\n"
