@@ -12,6 +12,7 @@
 #define NAME_MAX_SIZE 255  /* of a domain name, RFC 1035 §2.3.4 */
 #define TIMEOUT_MS    2000 /* of the first try; c-ares doubles it */
 #define TRIES         3    /* of each server */
+#define CLASS_IN      1
 
 struct resolver {
     ares_channel channel;
@@ -30,7 +31,9 @@ struct question {
     struct fiber *asker; /* NULL: gone */
     bool is_answered;
     int outcome;
-    struct ares_addrinfo *answer; /* owned */
+    struct ares_addrinfo *answer; /* owned; of addresses */
+    unsigned char *message;       /* owned; of anything else */
+    size_t size;
 };
 
 static void set_retry(struct resolver *resolver)
@@ -153,20 +156,42 @@ static void free_question(struct question *question)
 {
     if (question->answer)
         ares_freeaddrinfo(question->answer);
+    free(question->message);
     free(question);
+}
+
+static void settle(struct question *question, int outcome)
+{
+    question->is_answered = true;
+    question->outcome = outcome;
+    if (question->asker)
+        fiber_wake(question->asker);
+    else
+        free_question(question);
 }
 
 static void answered(void *argument, int outcome, int timeouts, struct ares_addrinfo *answer)
 {
     struct question *question = argument;
     (void)timeouts;
-    question->is_answered = true;
-    question->outcome = outcome;
     question->answer = answer;
-    if (question->asker)
-        fiber_wake(question->asker);
-    else
-        free_question(question);
+    settle(question, outcome);
+}
+
+/* c-ares keeps its bytes. */
+static void replied(void *argument, int outcome, int timeouts, unsigned char *bytes, int size)
+{
+    struct question *question = argument;
+    (void)timeouts;
+    if (outcome == ARES_SUCCESS) {
+        question->message = malloc((size_t)size + 1);
+        if (question->message)
+            memcpy(question->message, bytes, (size_t)size);
+        else
+            outcome = ARES_ENOMEM;
+        question->size = (size_t)size;
+    }
+    settle(question, outcome);
 }
 
 static enum status status_of(int outcome)
@@ -229,24 +254,32 @@ static enum status take_answer(const struct ares_addrinfo *answer, uint16_t port
     return OK;
 }
 
-enum status resolver_resolve(struct resolver *resolver, struct slice name, uint16_t port,
-    struct arena *arena, instant deadline, struct resolved *ret_resolved)
+/* A name as c-ares wants it. */
+static bool copy_name(struct slice name, char text[NAME_MAX_SIZE + 1])
 {
-    char text[NAME_MAX_SIZE + 1];
     if (name.size == 0 || name.size > NAME_MAX_SIZE || memchr(name.data, 0, name.size))
-        return NOT_FOUND;
+        return false;
     memcpy(text, name.data, name.size);
     text[name.size] = 0;
+    return true;
+}
+
+static struct question *new_question(void)
+{
     struct question *question = calloc(1, sizeof *question);
-    if (!question)
-        return NO_MEMORY;
-    question->asker = fiber_current();
-    must(question->asker);
-    struct ares_addrinfo_hints hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
-    ares_getaddrinfo(resolver->channel, text, NULL, &hints, answered, question);
-    set_retry(resolver);
+    if (question) {
+        question->asker = fiber_current();
+        must(question->asker);
+    }
+    return question;
+}
+
+/* On failure the question is not the caller's any more. */
+static enum status wait_for_answer(
+    struct resolver *resolver, struct question *question, instant deadline)
+{
     enum status e = OK;
+    set_retry(resolver);
     while (e == OK && !question->is_answered)
         e = fiber_wait(deadline);
     if (!question->is_answered) {
@@ -254,8 +287,49 @@ enum status resolver_resolve(struct resolver *resolver, struct slice name, uint1
         return e;
     }
     e = status_of(question->outcome);
-    if (e == OK)
-        e = take_answer(question->answer, port, arena, ret_resolved);
+    if (e)
+        free_question(question);
+    return e;
+}
+
+enum status resolver_resolve(struct resolver *resolver, struct slice name, uint16_t port,
+    struct arena *arena, instant deadline, struct resolved *ret_resolved)
+{
+    char text[NAME_MAX_SIZE + 1];
+    if (!copy_name(name, text))
+        return NOT_FOUND;
+    struct question *question = new_question();
+    if (!question)
+        return NO_MEMORY;
+    struct ares_addrinfo_hints hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
+    ares_getaddrinfo(resolver->channel, text, NULL, &hints, answered, question);
+    enum status e = wait_for_answer(resolver, question, deadline);
+    if (e)
+        return e;
+    e = take_answer(question->answer, port, arena, ret_resolved);
     free_question(question);
     return e;
+}
+
+enum status resolver_query(struct resolver *resolver, struct slice name, int type,
+    struct arena *arena, instant deadline, struct slice *ret_message)
+{
+    char text[NAME_MAX_SIZE + 1];
+    if (!copy_name(name, text))
+        return NOT_FOUND;
+    struct question *question = new_question();
+    if (!question)
+        return NO_MEMORY;
+    ares_search(resolver->channel, text, CLASS_IN, type, replied, question);
+    enum status e = wait_for_answer(resolver, question, deadline);
+    if (e)
+        return e;
+    struct slice message =
+        arena_copy(arena, slice_of((const char *)question->message, question->size));
+    free_question(question);
+    if (!message.data)
+        return NO_MEMORY;
+    *ret_message = message;
+    return OK;
 }

@@ -30,6 +30,11 @@ void resolver_free(struct resolver *resolver);
  * INVALID, NO_MEMORY. No question may be open. */
 enum status resolver_use_servers(struct resolver *resolver, struct slice servers);
 
+/* The DNS message that answers a question of any type (33: SRV, RFC 2782), as it came. Statuses as
+ * below. */
+enum status resolver_query(struct resolver *resolver, struct slice name, int type,
+    struct arena *arena, instant deadline, struct slice *ret_message);
+
 /* A and AAAA of `name`, each with `port`. NOT_FOUND: the name has no address; TIMEOUT; CANCELLED;
  * IO_ERROR: no server answered; NO_MEMORY. */
 enum status resolver_resolve(struct resolver *resolver, struct slice name, uint16_t port,

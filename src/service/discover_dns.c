@@ -1,26 +1,22 @@
 /* Names with a port: A and AAAA records, asked for again when their time is over. */
-#include "service/finder.h"
+#include "service/dns_source.h"
 
 #include "run/loop.h"
-#include "run/resolver.h"
-
-#define RESOLVE_TIMEOUT (5 * SECOND)
-#define TTL_MOST        HOUR
 
 struct dns_options {
-    struct source_options common;
+    struct dns_source_options dns;
     struct slice name;
     uint16_t port;
 };
 
-static const struct option rows[] = {SOURCE_ROWS, {NULL}};
+static const struct option rows[] = {DNS_SOURCE_ROWS, {NULL}};
 
 static const struct option_table table = {.name = "dns",
     .help = "A host name with a port, `user.internal:8080`, which stands for all its addresses; "
             "`dns://` before it says the same. It is asked for again by the records' TTL.",
     .options = rows,
     .size = sizeof(struct dns_options),
-    .example = "{grace: 1m}"};
+    .example = "{resolver: 127.0.0.1:8600}"};
 
 static enum status prepare(
     struct finder *finder, struct reader *reader, struct place place, void *value)
@@ -35,7 +31,7 @@ static enum status prepare(
             "a name needs its port, from 1 to 65535");
     options->name = slice_head(rest, colon);
     options->port = (uint16_t)port;
-    return OK;
+    return dns_source_check(reader, place, &options->dns);
 }
 
 static void report(struct finder *finder, const struct dns_options *options,
@@ -51,20 +47,19 @@ static void report(struct finder *finder, const struct dns_options *options,
     finder_report(finder, &findings);
 }
 
-static enum status resolve(
-    struct finder *finder, const struct dns_options *options, instant *ret_next)
+static enum status resolve(struct finder *finder, const struct dns_options *options,
+    struct resolver *resolver, instant *ret_next)
 {
-    struct resolver *resolver = plane_resolver(finder_plane(finder));
     struct resolved resolved = {0};
     struct arena arena;
     arena_init(&arena, 0, 0);
-    enum status e = IO_ERROR;
-    if (resolver)
-        e = resolver_resolve(resolver, options->name, options->port, &arena,
-            loop_now() + RESOLVE_TIMEOUT, &resolved);
+    enum status e = resolver_resolve(
+        resolver, options->name, options->port, &arena, loop_now() + DNS_SOURCE_TIMEOUT, &resolved);
+    if (!e && fiber_is_cancelled(fiber_current()))
+        e = CANCELLED;
     if (!e) {
         // cppcheck-suppress uninitStructMember
-        *ret_next = loop_now() + (resolved.ttl < TTL_MOST ? resolved.ttl : TTL_MOST);
+        *ret_next = dns_source_next(resolved.ttl);
         report(finder, options, &resolved, &arena);
     }
     arena_release(&arena);
@@ -74,18 +69,16 @@ static enum status resolve(
 static enum status follow(struct finder *finder, void *value)
 {
     const struct dns_options *options = value;
+    struct resolver *resolver;
     instant next;
-    enum status e;
+    enum status e = dns_source_enter(finder, &options->dns, &resolver);
+    if (e)
+        return dns_source_failed(finder, e);
     do
-        e = resolve(finder, options, &next);
+        e = resolve(finder, options, resolver, &next);
     while (!e && !(e = fiber_sleep_until(next)));
-    if (e == CANCELLED)
-        return e;
-    finder_complain(finder, "%s",
-        e == NOT_FOUND ? "the name has no address"
-        : e == TIMEOUT ? "no answer in time"
-                       : "no DNS server answers");
-    return e == TIMEOUT ? UPSTREAM_DNS_TIMEOUT : UPSTREAM_DNS;
+    dns_source_leave(&options->dns, resolver);
+    return dns_source_failed(finder, e);
 }
 
 const struct discovery dns_discovery = {.scheme = "dns",
