@@ -8,7 +8,7 @@
 #include "main/arguments.h"
 #include "main/certificate_watch.h"
 #include "main/control.h"
-#include "main/file_watch.h"
+#include "run/file_watch.h"
 #include "main/load.h"
 #include "main/notify.h"
 #include "main/predecessor.h"

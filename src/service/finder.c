@@ -166,7 +166,7 @@ void finder_complain(struct finder *finder, const char *format, ...)
 }
 
 /* Requests learn the reason only where nothing is known. */
-static void take_failure(struct finder *finder, enum status e)
+void finder_fail(struct finder *finder, enum status e)
 {
     if (!finder->trouble[0])
         finder_complain(finder, "%s", status_sentence(e));
@@ -221,7 +221,7 @@ static void follow(void *argument)
         enum status e = finder->type->follow(finder, finder->options);
         if (is_over(finder))
             break;
-        take_failure(finder, e);
+        finder_fail(finder, e);
         (void)fiber_sleep_until(loop_now() + pause_of(finder));
     }
     finder->fiber = NULL;
@@ -459,6 +459,11 @@ void finder_watch_describe(const struct roster *roster, struct json_writer *w)
 struct service_plane *finder_plane(const struct finder *finder)
 {
     return finder->plane;
+}
+
+bool finder_is_up(const struct finder *finder)
+{
+    return finder->is_up;
 }
 
 struct slice finder_rest(const struct finder *finder)

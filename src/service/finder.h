@@ -70,6 +70,13 @@ void finder_report(struct finder *finder, const struct findings *findings);
 /* There was an answer, which changes nothing. */
 void finder_heard(struct finder *finder);
 
+/* It cannot be followed now, for what was complained of; but it is known by itself when that is
+ * over, so `follow` goes on. Again means nothing more. */
+void finder_fail(struct finder *finder, enum status e);
+
+/* The newest question was answered. */
+bool finder_is_up(const struct finder *finder);
+
 /* Why it cannot be followed, in words for people. */
 void finder_complain(struct finder *finder, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

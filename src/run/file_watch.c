@@ -1,6 +1,8 @@
-#include "main/file_watch.h"
+#include "run/file_watch.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -11,7 +13,7 @@
 #include "run/timer.h"
 
 #define SETTLE (200 * MILLISECOND) /* after the last event, until the file is looked at */
-#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE)
+#define EVENTS (IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE)
 
 struct file_watch {
     struct io io;
@@ -19,23 +21,51 @@ struct file_watch {
     char *path;       /* owned */
     struct stat last; /* what the file was when it was looked at */
     bool is_folder;
+    bool is_being_written;     /* bytes came, and whoever wrote them has not closed it yet */
+    char target[NAME_MAX + 1]; /* the name of what it leads to, if it is a link */
     void (*changed)(void *argument);
     void *argument;
 };
 
-static void drop_events(struct file_watch *watch)
+static bool is_about_it(const struct file_watch *watch, const struct inotify_event *event)
 {
-    char events[4096];
-    while (read(watch->io.descriptor, events, sizeof events) > 0)
-        continue;
+    const char *slash = strrchr(watch->path, '/');
+    const char *name = slash ? slash + 1 : watch->path;
+    return event->len &&
+           (strcmp(event->name, name) == 0 || strcmp(event->name, watch->target) == 0);
+}
+
+/* True when there is something to look at: a byte more in a file is nothing yet. */
+static bool take_event(struct file_watch *watch, const struct inotify_event *event)
+{
+    bool is_write = event->mask & IN_MODIFY;
+    if (watch->is_folder)
+        return !is_write;
+    if (is_about_it(watch, event) || event->mask & IN_Q_OVERFLOW)
+        watch->is_being_written = is_write;
+    return !is_write;
+}
+
+static bool take_events(struct file_watch *watch)
+{
+    _Alignas(struct inotify_event) char events[4096];
+    ssize_t size;
+    bool is_news = false;
+    while ((size = read(watch->io.descriptor, events, sizeof events)) > 0)
+        for (ssize_t at = 0; at < size;) {
+            const struct inotify_event *event = (const struct inotify_event *)(events + at);
+            is_news |= take_event(watch, event);
+            at += (ssize_t)(sizeof *event + event->len);
+        }
+    return is_news;
 }
 
 static void something_happened(void *argument, unsigned ready)
 {
     struct file_watch *watch = argument;
     (void)ready;
-    drop_events(watch);
-    timer_set(&watch->settle, loop_now() + SETTLE);
+    if (take_events(watch))
+        timer_set(&watch->settle, loop_now() + SETTLE);
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -55,11 +85,13 @@ static int watch_folder_of(const char *path, int descriptor)
 }
 
 /* The file may be a link: what it leads to is watched as well, where it is now. */
-static void watch_target(const struct file_watch *watch, int descriptor)
+static void watch_target(struct file_watch *watch, int descriptor)
 {
     char *target = watch->is_folder ? NULL : realpath(watch->path, NULL);
-    if (target)
+    if (target) {
         (void)watch_folder_of(target, descriptor);
+        snprintf(watch->target, sizeof watch->target, "%s", strrchr(target, '/') + 1);
+    }
     free(target);
 }
 
@@ -69,7 +101,7 @@ static void settled(struct timer *timer)
 {
     struct file_watch *watch = list_entry(timer, struct file_watch, settle);
     struct stat now;
-    if (stat(watch->path, &now))
+    if (watch->is_being_written || stat(watch->path, &now))
         return;
     if (!watch->is_folder && is_same_file(&now, &watch->last))
         return;
@@ -105,9 +137,9 @@ enum status file_watch_new(struct slice path, void (*changed)(void *argument), v
     watch->argument = argument;
     watch->path = strndup(path.data, path.size);
     timer_init(&watch->settle, settled);
-    enum status e = !watch->path ? NO_MEMORY : stat(watch->path, &watch->last) ? IO_ERROR : OK;
+    enum status e = watch->path ? OK : NO_MEMORY;
     if (!e) {
-        watch->is_folder = S_ISDIR(watch->last.st_mode);
+        watch->is_folder = !stat(watch->path, &watch->last) && S_ISDIR(watch->last.st_mode);
         e = begin(watch);
     }
     if (e) {
@@ -117,6 +149,11 @@ enum status file_watch_new(struct slice path, void (*changed)(void *argument), v
     }
     *ret_watch = watch;
     return OK;
+}
+
+bool file_watch_is_being_written(const struct file_watch *watch)
+{
+    return watch->is_being_written;
 }
 
 void file_watch_free(struct file_watch *watch)
