@@ -80,7 +80,7 @@ struct asking {
     struct finder *finder;
     struct resolver *resolver;
     struct arena *arena;
-    const struct dns_srv_answer *answer;
+    struct dns_srv_answer answer;
     struct group group; /* the one that is looked at */
     struct findings findings;
     int64_t ttl;      /* the least of all */
@@ -107,8 +107,8 @@ static enum status add_known(struct asking *asking, const struct dns_srv *record
 {
     enum status e = OK;
     *ret_any = false;
-    for (size_t i = 0; !e && i < asking->answer->address_count; i++) {
-        const struct dns_address *known = &asking->answer->addresses[i];
+    for (size_t i = 0; !e && i < asking->answer.address_count; i++) {
+        const struct dns_address *known = &asking->answer.addresses[i];
         if (!slice_equal_nocase(known->name, record->target))
             continue;
         *ret_any = true;
@@ -143,8 +143,8 @@ static enum status add_groups(struct asking *asking)
 {
     enum status e = OK;
     uint32_t tier = 0;
-    for (size_t i = 0; !e && i < asking->answer->count; i += asking->group.count) {
-        asking->group = group_at(asking->answer, i);
+    for (size_t i = 0; !e && i < asking->answer.count; i += asking->group.count) {
+        asking->group = group_at(&asking->answer, i);
         asking->group.tier = tier++;
         for (size_t j = 0; !e && j < asking->group.count; j++)
             e = add_target(asking, &asking->group.records[j]);
@@ -155,15 +155,14 @@ static enum status add_groups(struct asking *asking)
 static enum status ask(struct asking *asking)
 {
     struct slice message;
-    struct dns_srv_answer answer;
     enum status e = resolver_query(asking->resolver, finder_rest(asking->finder), TYPE_SRV,
         asking->arena, asking->deadline, &message);
     if (!e)
-        e = dns_read_srv(asking->arena, message, &answer);
+        e = dns_read_srv(asking->arena, message, &asking->answer);
     if (e)
         return e;
-    asking->answer = &answer;
-    qsort(answer.records, answer.count, sizeof *answer.records, by_priority);
+    qsort(
+        asking->answer.records, asking->answer.count, sizeof *asking->answer.records, by_priority);
     e = add_groups(asking);
     if (!e && fiber_is_cancelled(fiber_current()))
         e = CANCELLED;

@@ -461,6 +461,13 @@ struct service_plane *finder_plane(const struct finder *finder)
     return finder->plane;
 }
 
+void finder_name_add(struct finder *finder, struct arena *arena, struct slice word)
+{
+    struct slice name = arena_format(arena, "%.*s %.*s", SLICE_ARG(finder->name), SLICE_ARG(word));
+    if (name.data)
+        finder->name = name;
+}
+
 bool finder_is_up(const struct finder *finder)
 {
     return finder->is_up;

@@ -64,6 +64,9 @@ struct service_plane *finder_plane(const struct finder *finder);
 struct slice finder_rest(const struct finder *finder);
 struct slice finder_text(const struct finder *finder);
 
+/* What tells it from others with the same text, for people and metrics: "consul://user v1". */
+void finder_name_add(struct finder *finder, struct arena *arena, struct slice word);
+
 /* All that there is. Not after a wait that returned CANCELLED. */
 void finder_report(struct finder *finder, const struct findings *findings);
 
