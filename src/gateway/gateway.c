@@ -261,7 +261,8 @@ static void keep_log_options(struct gateway *gateway, const struct log_options *
 static void activate_services(const struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->service_count; i++)
-        service_activate(snapshot->services[i]);
+        if (!service_is_version(snapshot->services[i]))
+            service_activate(snapshot->services[i]);
 }
 
 static void retire(struct snapshot *snapshot)

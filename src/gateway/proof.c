@@ -55,7 +55,8 @@ static const struct option rows[] = {
     {"cert", OPTION_STRUCT, PROOF(cert), .table = &shown_table, .is_set_offset = PROOF(has_cert),
         .help = "The same, and the client has shown this certificate."},
     {"is", OPTION_TEXT, PROOF(is), .is_required = true, .place_offset = PROOF(is_place),
-        .help = "What has to come: a service's name, or a status that the gateway answers with."},
+        .help = "What has to come: the name of a service or of one of its versions, or a status "
+                "that the gateway answers with."},
     {NULL}};
 
 static const char *const method_keys[] = {
@@ -184,6 +185,16 @@ static struct slice outcome_of(const struct rehearsal *rehearsal, struct arena *
     return arena_format(arena, "%d", x->response.status);
 }
 
+/* The service was reached in one of its versions. */
+static bool is_some_version(const struct rehearsal *rehearsal, struct slice service)
+{
+    const struct exchange_facts *facts = &rehearsal->x.facts;
+    return !rehearsal->result && facts->tries && rehearsal->route &&
+           slice_equal(rehearsal->route->service, service) &&
+           slice_has_prefix(facts->service, service) &&
+           slice_has_prefix(slice_from(facts->service, service.size), SLICE("."));
+}
+
 enum status proof_check(const struct snapshot *snapshot, const struct proof_options *proof,
     struct arena *arena, bool *ret_holds, struct slice *ret_got)
 {
@@ -195,7 +206,7 @@ enum status proof_check(const struct snapshot *snapshot, const struct proof_opti
     e = rehearse(snapshot, &request, &rehearsal);
     if (!e) {
         *ret_got = outcome_of(&rehearsal, arena);
-        *ret_holds = slice_equal(*ret_got, proof->is);
+        *ret_holds = slice_equal(*ret_got, proof->is) || is_some_version(&rehearsal, proof->is);
         if (rehearsal.result && !*ret_holds)
             *ret_got = arena_format(
                 arena, "%.*s (%s)", SLICE_ARG(*ret_got), status_word(rehearsal.result));

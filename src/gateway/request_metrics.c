@@ -72,13 +72,16 @@ static struct request_series *series_of(
 {
     struct request_series wanted = {.route = route,
         .listener = x->facts.listener.data,
+        .service = x->facts.service_id,
         .code = (uint32_t)x->response.status,
         .method = x->request.method};
     uint64_t hash = ((uintptr_t)route ^ (uintptr_t)wanted.listener >> 3) * 0x9e3779b97f4a7c15u;
-    hash ^= (uint64_t)(wanted.code << 4 | wanted.method) * 0xd6e8feb86659fd93u;
+    uint64_t rest = (uint64_t)wanted.service << 32 | wanted.code << 4 | wanted.method;
+    hash ^= rest * 0xd6e8feb86659fd93u;
     struct request_series *kept = &requests->kept[(hash >> 40) & (REQUEST_SERIES_KEPT - 1)];
     bool is_same = kept->route == wanted.route && kept->listener == wanted.listener &&
-                   kept->code == wanted.code && kept->method == wanted.method;
+                   kept->service == wanted.service && kept->code == wanted.code &&
+                   kept->method == wanted.method;
     if (!is_same) {
         find_series(requests, x, &wanted);
         *kept = wanted;

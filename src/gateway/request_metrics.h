@@ -11,6 +11,7 @@ struct request_series {
     const void *route, *listener; /* by address: belong to one snapshot */
     uint32_t code;
     uint32_t method;
+    uint32_t service; /* its number: of a route to versions there are several */
     uint32_t requests, duration, received, sent; /* series */
     uint32_t reasons;                            /* the series of `reason`, unless that is OK */
     enum status reason;                          /* the newest */

@@ -41,24 +41,62 @@ static struct slice similar_service(struct prepare *prepare, struct slice name)
     return suggestion.best;
 }
 
+/* As many as there can be: none has a name yet. */
+static size_t count_services(const struct option_map *map)
+{
+    size_t count = map->count;
+    for (size_t i = 0; i < map->count; i++)
+        count += service_versions_written(map->entries[i].value);
+    return count;
+}
+
+/* With its versions, which are found by their own names. */
+static enum status add_service(struct building *building, const struct option_map_entry *entry)
+{
+    struct snapshot *snapshot = building->snapshot;
+    const struct service *service;
+    enum status e = service_prepare(building->context->plane, &building->reader, entry->key,
+        entry->value, &building->options->discovery, &service);
+    if (e)
+        return e;
+    snapshot->services[snapshot->service_count++] = service;
+    for (size_t i = 0; i < service_version_count(service); i++)
+        snapshot->services[snapshot->service_count++] = service_version(service, i);
+    return OK;
+}
+
+/* No service may have the name of another one's version. */
+static enum status check_names(const struct building *building, const struct option_map *map)
+{
+    for (size_t i = 0; i < map->count; i++) {
+        struct slice name = map->entries[i].key;
+        size_t same = 0;
+        for (size_t j = 0;
+             slice_find(name, '.') < name.size && j < building->snapshot->service_count; j++)
+            same += slice_equal(service_name(building->snapshot->services[j]), name);
+        if (same > 1 && diagnostics_error(building->reader.diagnostics, map->entries[i].place,
+                            SLICE_NONE, "\"%.*s\" is the name of a version, too",
+                            SLICE_ARG(slice_head(name, 200))) == NO_MEMORY)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
 static enum status prepare_services(struct building *building)
 {
     struct snapshot *snapshot = building->snapshot;
     const struct option_map *map = &building->options->services;
-    snapshot->services = arena_array(&snapshot->arena, map->count + 1, sizeof *snapshot->services);
+    snapshot->services =
+        arena_array(&snapshot->arena, count_services(map) + 1, sizeof *snapshot->services);
     if (!snapshot->services)
         return NO_MEMORY;
     for (size_t i = 0; i < map->count; i++) {
         building->reader.subject =
             arena_format(&snapshot->arena, "service \"%.*s\"", SLICE_ARG(map->entries[i].key));
-        enum status e =
-            service_prepare(building->context->plane, &building->reader, map->entries[i].key,
-                map->entries[i].value, &building->options->discovery, &snapshot->services[i]);
-        if (e == NO_MEMORY)
-            return e;
-        snapshot->service_count++;
+        if (add_service(building, &map->entries[i]) == NO_MEMORY)
+            return NO_MEMORY;
     }
-    return OK;
+    return check_names(building, map);
 }
 
 static enum status prepare_named_policies(struct building *building)

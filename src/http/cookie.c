@@ -26,3 +26,13 @@ struct slice cookie_value(const struct fields *fields, struct slice name)
     }
     return SLICE_NONE;
 }
+
+bool cookie_name_is_valid(struct slice name)
+{
+    for (size_t i = 0; i < name.size; i++) {
+        unsigned char c = (unsigned char)name.data[i];
+        if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
+            return false;
+    }
+    return name.size > 0 && name.size <= 64;
+}

@@ -198,9 +198,9 @@ static enum status open_session(struct session *session)
 }
 
 /* What the listener wants the service to be told of the client, or else the service itself. */
-static size_t write_proxy_header(const struct session *session, char room[PROXY_HEADER_ROOM])
+static size_t write_proxy_header(
+    const struct session *session, const struct service *service, char room[PROXY_HEADER_ROOM])
 {
-    const struct service *service = session->target->service;
     int version = session->rules->options->send_proxy;
     const struct address *destination =
         session->header.is_local ? stream_local(session->client) : &session->header.destination;
@@ -214,11 +214,12 @@ static enum status connect_session(struct session *session)
 {
     struct l4_facts *facts = &session->facts;
     char header[PROXY_HEADER_ROOM];
-    struct slice first = slice_of(header, write_proxy_header(session, header));
+    const struct service *service = dial_service(session->target->service, session->server->worker);
+    struct slice first = slice_of(header, write_proxy_header(session, service, header));
     struct dial_caller caller = {&facts->client, facts->listener, first};
     instant began = loop_now();
-    facts->service = session->target->service_name;
-    dial_begin(&session->dial, session->target->service, session->server->worker, &caller);
+    facts->service = service_name(service);
+    dial_begin(&session->dial, service, session->server->worker, &caller);
     enum status e = dial_connect(&session->dial, NEVER, &session->upstream);
     facts->tries = session->dial.tries;
     facts->endpoint = dial_endpoint(&session->dial);

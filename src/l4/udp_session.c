@@ -218,7 +218,9 @@ static struct udp_session *begin_session(struct udp_gate *gate, const struct dat
     gate->server->ops->hold(gate->server, session->pinned);
     list_push_back(&gate->sessions, &session->node);
     session->last = loop_now();
-    dial_begin(&session->dial, gate->rules->to->service, gate->server->worker, &caller);
+    const struct service *service = dial_service(gate->rules->to->service, gate->server->worker);
+    session->facts.service = service_name(service);
+    dial_begin(&session->dial, service, gate->server->worker, &caller);
     enum status e = connect_with_room(session);
     arm(gate);
     if (!e)

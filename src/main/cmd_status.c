@@ -101,12 +101,38 @@ static void print_sources(const struct json_value *service)
     }
 }
 
+static double share_of(const struct json_value *object, const char *key)
+{
+    const struct json_value *value = json_get(object, slice_of_text(key));
+    double share = 0;
+    if (value)
+        (void)json_to_double(value->text, &share);
+    return share;
+}
+
+static void print_versions(const struct json_value *service)
+{
+    printf("  service %.*s, in versions", SLICE_ARG(text_of(service, "name")));
+    print_pair(", users by %.*s", text_of(service, "stay"));
+    putchar('\n');
+    json_each (version, json_get(service, SLICE("versions"))) {
+        printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")),
+            share_of(version, "share") * 100);
+        print_pair(", when %.*s", text_of(version, "when"));
+        putchar('\n');
+    }
+}
+
 static void print_services(const struct json_value *root)
 {
     const struct json_value *services = json_get(root, SLICE("services"));
     if (!services)
         return;
     json_each (service, services) {
+        if (json_get(service, SLICE("versions"))) {
+            print_versions(service);
+            continue;
+        }
         printf("  service %.*s, %.*s", SLICE_ARG(text_of(service, "name")),
             SLICE_ARG(text_of(service, "balance")));
         print_pair(" %.*s", text_of(service, "key"));

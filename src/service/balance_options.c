@@ -2,6 +2,7 @@
 
 #include "balance/key_hash.h"
 #include "base/suggest.h"
+#include "http/cookie.h"
 
 /* Splits "NAME REST" at blanks; where the rest begins in the text, or its size. */
 static size_t split_name(struct slice text, struct slice *ret_name)
@@ -246,20 +247,10 @@ static enum status read_sticky(struct reader *reader, const struct node *node, v
     return OK;
 }
 
-static bool is_cookie_name(struct slice name)
-{
-    for (size_t i = 0; i < name.size; i++) {
-        unsigned char c = (unsigned char)name.data[i];
-        if (c <= ' ' || c >= 0x7f || strchr("()<>@,;:\\\"/[]?={}", c))
-            return false;
-    }
-    return name.size > 0 && name.size <= 64;
-}
-
 static enum status check_sticky(struct reader *reader, const struct node *node, void *value)
 {
     const struct sticky_options *sticky = value;
-    if (!is_cookie_name(sticky->cookie))
+    if (!cookie_name_is_valid(sticky->cookie))
         return diagnostics_error(reader->diagnostics, node->place, SLICE("cookie session-at"),
             "\"%.*s\" cannot be the name of a cookie", SLICE_ARG(slice_head(sticky->cookie, 100)));
     if (sticky->learn && !sticky->by)

@@ -131,7 +131,7 @@ static void say_when(const struct call *call)
         (void)fields_set_known(&x->response.fields, FIELD_RETRY_AFTER, value);
 }
 
-enum status service_call(const struct service *service, struct exchange *x)
+enum status call_run(const struct service *service, struct exchange *x)
 {
     if (x->is_rehearsal)
         return rehearse(service, x);

@@ -1,7 +1,7 @@
 /* One call of a service: from the choice of an endpoint to the end of the answer's body. Lives in
  * the exchange's arena.
  *
- *     service_call        tries, and tries again where that is safe (call.c)
+ *     call_run            tries, and tries again where that is safe (call.c)
  *     attempt             one try at one endpoint (attempt.c)
  *     parcel              the request's body, as every attempt sends it (parcel.c)
  *     upload              the request on its way there (upload.c)
@@ -48,6 +48,9 @@ struct call {
     struct attempt first;
     struct answer answer; /* last */
 };
+
+/* As service_call, of a service that is asked itself (release.h: of which versions are not). */
+enum status call_run(const struct service *service, struct exchange *x);
 
 /* Ends a call: what the attempt used is given up, or back if it can go on; what the call used is
  * released. Again is harmless. */

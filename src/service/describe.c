@@ -6,6 +6,7 @@
 #include "service/choice.h"
 #include "service/reports.h"
 #include "service/sticky.h"
+#include "service/versions.h"
 #include "service/service_state.h"
 #include "service/finder.h"
 
@@ -172,7 +173,7 @@ static void write_guard(struct json_writer *w, const struct service *service)
     history_write(&service->guard->history, w);
 }
 
-void service_describe(const struct service *service, struct json_writer *w)
+static void describe_asking(const struct service *service, struct json_writer *w)
 {
     const struct endpoint_set *set = roster_look(service->roster);
     json_write_object(w);
@@ -197,6 +198,14 @@ void service_describe(const struct service *service, struct json_writer *w)
     json_write_object_end(w);
 }
 
+void service_describe(const struct service *service, struct json_writer *w)
+{
+    if (service->versions)
+        versions_describe(service->versions, w);
+    else
+        describe_asking(service, w);
+}
+
 static void explain_sources(const struct service *service, struct text *text)
 {
     const struct endpoint_options *items = service->options->at.items;
@@ -207,7 +216,7 @@ static void explain_sources(const struct service *service, struct text *text)
 
 /* The first of a rehearsal's picks by the control thread's own view: what a hash says, it says
  * again. */
-void service_explain(const struct service *service, struct exchange *x, struct text *text)
+static void explain_asking(const struct service *service, struct exchange *x, struct text *text)
 {
     const struct balancer_type *type = service_balancer(service->options);
     struct choice choice = {0};
@@ -234,4 +243,12 @@ void service_explain(const struct service *service, struct exchange *x, struct t
     if (place != PICK_NONE)
         text_format(text, "%s%.*s", type->needs_hash ? ": " : ": perhaps ",
             SLICE_ARG(view->set->endpoints[place]->text));
+}
+
+void service_explain(const struct service *service, struct exchange *x, struct text *text)
+{
+    if (service->versions)
+        versions_explain(service->versions, x, text);
+    else
+        explain_asking(service, x, text);
 }

@@ -5,6 +5,7 @@
 #include "service/connect.h"
 #include "service/outcome.h"
 #include "service/overload.h"
+#include "service/versions.h"
 
 /* Expressions are asked of an exchange: one in which nothing is known but who calls. */
 static void ask_caller(struct dial *dial, const struct dial_caller *caller)
@@ -18,6 +19,11 @@ static void ask_caller(struct dial *dial, const struct dial_caller *caller)
     choice_begin_with(&dial->choice, dial->service, &x);
     dial->choice.cookie = SLICE_NONE; /* there is none, and the arena goes */
     arena_release(&x.arena);
+}
+
+const struct service *dial_service(const struct service *service, unsigned worker)
+{
+    return service->versions ? versions_draw(service->versions, worker) : service;
 }
 
 void dial_begin(struct dial *dial, const struct service *service, unsigned worker,

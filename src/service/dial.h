@@ -39,7 +39,11 @@ struct dial {
     bool is_open;              /* counted among the endpoint's connections */
 };
 
-/* On the worker's thread, as everything here. */
+/* Who is to be dialled for a service: one of its versions, if it has some, else itself. On the
+ * worker's thread, as everything here. */
+const struct service *dial_service(const struct service *service, unsigned worker);
+
+/* The service has no versions. */
 void dial_begin(struct dial *dial, const struct service *service, unsigned worker,
     const struct dial_caller *caller);
 

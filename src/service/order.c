@@ -38,6 +38,8 @@ static void obey(struct endpoint *endpoint, enum endpoint_order order)
 enum status service_order(
     const struct service *service, struct slice endpoint, enum endpoint_order order)
 {
+    if (!service->roster)
+        return NOT_FOUND; /* its versions have endpoints */
     const struct endpoint_set *set = roster_look(service->roster);
     for (uint32_t i = 0; i < set->count; i++) {
         if (!slice_equal(set->endpoints[i]->text, endpoint))

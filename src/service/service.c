@@ -6,6 +6,7 @@
 #include "service/service_tls.h"
 #include "service/finder.h"
 #include "service/sticky.h"
+#include "service/versions.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
     "Tries to ask a service that failed.", METRIC_COUNTER, {"service", "reason"}};
@@ -25,6 +26,8 @@ void service_count_failure(const struct service *service, unsigned worker, enum 
 static void release_service(void *argument)
 {
     struct service *service = argument;
+    if (!service->roster)
+        return;
     checks_stop(roster_look(service->roster), service->options);
     roster_retire(service->roster);
 }
@@ -36,6 +39,21 @@ static bool has_sources(const struct service_options *options)
         if (items[i].at.source)
             return true;
     return false;
+}
+
+/* What only a service that is asked itself has. */
+static enum status prepare_asking(struct service_plane *plane, struct reader *reader,
+    const struct discovery_defaults *defaults, struct service *service)
+{
+    const struct service_options *options = service->options;
+    enum status e = service_tls_prepare(plane, reader, options);
+    if (!e && options->sticky.is_set)
+        e = sticky_prepare(plane, reader, service->name, &options->sticky, &service->sticky);
+    if (!e)
+        e = roster_new(plane, reader, service->name, options, defaults, &service->roster);
+    if (!e)
+        service->guard = service->roster->guard;
+    return e;
 }
 
 enum status service_prepare(struct service_plane *plane, struct reader *reader, struct slice name,
@@ -54,14 +72,12 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     service->id = plane_service_id(plane, name);
     if (plane->options.metrics)
         service->retry_series = metrics_series(plane->options.metrics, &retry_family, &name);
-    enum status e = service_tls_prepare(plane, reader, service->options);
-    if (!e && service->options->sticky.is_set)
-        e = sticky_prepare(plane, reader, name, &service->options->sticky, &service->sticky);
-    if (!e)
-        e = roster_new(plane, reader, name, options, defaults, &service->roster);
+    bool has_versions = service->options->release.count > 0;
+    service->is_composed = has_versions;
+    enum status e = has_versions ? versions_prepare(plane, reader, defaults, service)
+                                 : prepare_asking(plane, reader, defaults, service);
     if (e)
         return e;
-    service->guard = service->roster->guard;
     if (!arena_defer(reader->arena, release_service, service)) {
         release_service(service);
         return NO_MEMORY;
@@ -70,7 +86,27 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     return OK;
 }
 
-void service_activate(const struct service *service)
+size_t service_versions_written(const void *options)
+{
+    return ((const struct service_options *)options)->release.count;
+}
+
+size_t service_version_count(const struct service *service)
+{
+    return service->versions ? service->versions->count : 0;
+}
+
+bool service_is_version(const struct service *service)
+{
+    return service->options->release.is_version;
+}
+
+const struct service *service_version(const struct service *service, size_t i)
+{
+    return service->versions->items[i].service;
+}
+
+static void activate_asking(const struct service *service)
 {
     finder_watch_start_all(service->roster);
     outlier_adopt(service->roster);
@@ -78,6 +114,16 @@ void service_activate(const struct service *service)
     checks_start(roster_look(service->roster), service->options);
     sweep_start(service->plane);
     sweep_stir(service->plane);
+}
+
+void service_activate(const struct service *service)
+{
+    if (service->roster)
+        activate_asking(service);
+    for (size_t i = 0; i < service_version_count(service); i++)
+        activate_asking(service_version(service, i));
+    if (service->versions)
+        versions_show(service->versions);
 }
 
 struct slice service_name(const struct service *service)

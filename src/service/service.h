@@ -53,6 +53,13 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     const void *options, const struct discovery_defaults *defaults,
     const struct service **ret_service);
 
+/* The versions of a service, services of their own that are activated with it; most have none; how
+ * many the options speak of. Which one a call goes to, the service chooses. */
+size_t service_versions_written(const void *options);
+size_t service_version_count(const struct service *service);
+bool service_is_version(const struct service *service);
+const struct service *service_version(const struct service *service, size_t i);
+
 /* When the snapshot that holds it is published: starts checks, resolution, drops what it replaced.
  * On the control thread's loop, on a fiber. */
 void service_activate(const struct service *service);

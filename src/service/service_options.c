@@ -209,10 +209,14 @@ static enum status reports_check(
 static enum status check_service(struct reader *reader, const struct node *node, void *value)
 {
     struct service_options *options = value;
+    if (options->release.written)
+        return versions_read(reader, node, options);
     if (options->at.count == 0)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("at: 10.0.0.1:8080"),
             "a service needs at least one endpoint");
-    enum status e = source_options_check(reader, options);
+    enum status e = version_check(reader, options);
+    if (!e)
+        e = source_options_check(reader, options);
     if (!e)
         e = check_protocol(reader, options);
     if (!e && options->subset.is_set)
@@ -232,10 +236,13 @@ static enum status check_service(struct reader *reader, const struct node *node,
     return e;
 }
 
+static const struct option versions_shape = {.kind = OPTION_MAP, .table = &service_table};
+
 static const struct option service_option_list[] = {
-    {"at", OPTION_LIST, offsetof(struct service_options, at), .is_required = true,
-        .table = &endpoint_table, .item_size = sizeof(struct endpoint_options),
-        .help = "Where the service can be asked: one endpoint or source, or a list of both."},
+    {"at", OPTION_LIST, offsetof(struct service_options, at), .table = &endpoint_table,
+        .item_size = sizeof(struct endpoint_options),
+        .help = "Where the service can be asked: one endpoint or source, or a list of both. Every "
+                "service needs it, or each of its versions."},
     {"balance", OPTION_STRUCT, offsetof(struct service_options, balance), .table = &balance_table,
         .help = "How one of the endpoints is chosen."},
     {"sticky", OPTION_STRUCT, offsetof(struct service_options, sticky), .table = &sticky_table,
@@ -291,6 +298,22 @@ static const struct option service_option_list[] = {
     {"host", OPTION_TEXT, offsetof(struct service_options, host),
         .help = "The Host that the service sees: a text, or \"endpoint\" for its address. By "
                 "default what the client asked for."},
+    {"versions", OPTION_CUSTOM, offsetof(struct service_options, release.written),
+        .read = versions_keep, .form = "{v1: 10.0.0.1:80, v2: {at: 10.0.0.2:80, share: 10%}}",
+        .item = &versions_shape,
+        .help = "Versions of the service, each a service of its own by the name SERVICE.VERSION; "
+                "what stands beside `versions` is the default for each."},
+    {"stay", OPTION_STRUCT, offsetof(struct service_options, release.stay), .table = &stay_table,
+        .help = "Of a service with versions: how users are known, who stay with their version."},
+    {"share", OPTION_SHARE, offsetof(struct service_options, release.share), .minimum = 0,
+        .maximum = 100, .is_set_offset = offsetof(struct service_options, release.has_share),
+        .place_offset = offsetof(struct service_options, release.share_place),
+        .help = "Of a version: its part of the users. Versions without one share the rest, unless "
+                "they have a condition."},
+    {"when", OPTION_EXPRESSION, offsetof(struct service_options, release.when),
+        .place_offset = offsetof(struct service_options, release.when_place),
+        .help = "Of a version: a condition on requests which it gets whatever its share is. The "
+                "first version whose condition holds gets them."},
     {NULL}};
 
 static enum status read_loose(struct reader *reader, const struct node_entry *entry, void *value)

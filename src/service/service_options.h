@@ -7,6 +7,7 @@
 #include "run/address.h"
 #include "service/breaker_options.h"
 #include "service/health_options.h"
+#include "service/release_options.h"
 #include "service/source_key.h"
 
 struct discovery; /* service/discovery.h */
@@ -130,6 +131,7 @@ struct service_options {
     int send_proxy;    /* enum proxy_version */
     struct place proxy_place;
     struct loose_options loose; /* of its only source */
+    struct release_options release;
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
 

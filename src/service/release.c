@@ -1,0 +1,20 @@
+#include "service/release.h"
+
+#include "service/call.h"
+#include "service/versions.h"
+
+enum status service_call(const struct service *service, struct exchange *x)
+{
+    return service->is_composed ? release_call(service, x) : call_run(service, x);
+}
+
+enum status release_call(const struct service *service, struct exchange *x)
+{
+    struct version_choice choice = versions_choose(service->versions, x);
+    if (!x->is_rehearsal)
+        versions_count(service->versions, &choice, x->worker);
+    enum status e = service_call(choice.version->service, x);
+    if (!e)
+        versions_keep_user(service->versions, &choice, x);
+    return e;
+}

@@ -1,0 +1,79 @@
+/* Versions for status and `weir explain`. */
+#include "service/versions.h"
+
+#include "base/json_writer.h"
+#include "service/guard.h"
+
+static void write_text(struct json_writer *w, const char *name, struct slice value)
+{
+    json_write_key(w, slice_of_text(name));
+    json_write_string(w, value);
+}
+
+static void write_share(struct json_writer *w, const char *name, double value)
+{
+    json_write_key(w, slice_of_text(name));
+    json_write_double(w, value);
+}
+
+static void write_version(struct json_writer *w, const struct versions *versions, size_t i)
+{
+    const struct version *version = &versions->items[i];
+    const struct expression *when = version->options->service->release.when;
+    json_write_object(w);
+    write_text(w, "name", version->name);
+    write_text(w, "service", version->service->name);
+    write_share(w, "share", versions_share(versions, i));
+    write_share(w, "file_share", version->options->share);
+    if (when)
+        write_text(w, "when", expression_source(when));
+    json_write_object_end(w);
+}
+
+void versions_describe(const struct versions *versions, struct json_writer *w)
+{
+    const struct stay_options *stay = &versions->service->options->release.stay;
+    json_write_object(w);
+    write_text(w, "name", versions->service->name);
+    if (stay->by)
+        write_text(w, "stay", expression_source(stay->by));
+    else if (stay->cookie.size)
+        write_text(w, "stay", stay->cookie);
+    json_write_key(w, SLICE("versions"));
+    json_write_array(w);
+    for (size_t i = 0; i < versions->count; i++)
+        write_version(w, versions, i);
+    json_write_array_end(w);
+    json_write_key(w, SLICE("events"));
+    history_write(&versions->service->guard->history, w);
+    json_write_key(w, SLICE("endpoints")); /* are those of its versions */
+    json_write_array(w);
+    json_write_array_end(w);
+    json_write_object_end(w);
+}
+
+void versions_explain(const struct versions *versions, struct exchange *x, struct text *text)
+{
+    struct version_choice choice = versions_choose(versions, x);
+    size_t i = (size_t)(choice.version - versions->items);
+    double percent = versions_share(versions, i) * 100;
+    const struct expression *when = choice.version->options->service->release.when;
+    const struct stay_options *stay = &versions->service->options->release.stay;
+    text_format(text, ", version %.*s", SLICE_ARG(choice.version->name));
+    switch (choice.reason) {
+    case VERSION_ONLY:
+        text_add_literal(text, " as always");
+        break;
+    case VERSION_WHEN:
+        text_format(text, " since %.*s", SLICE_ARG(expression_source(when)));
+        break;
+    case VERSION_KNOWN:
+        text_format(text, " of %.4g%% by %.*s", percent,
+            SLICE_ARG(stay->by ? expression_source(stay->by) : stay->cookie));
+        break;
+    case VERSION_NEW:
+        text_format(text, " perhaps, of %.4g%%", percent);
+        break;
+    }
+    service_explain(choice.version->service, x, text);
+}
