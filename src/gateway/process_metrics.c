@@ -77,6 +77,12 @@ static const struct metric_family pipes = {"weir_worker_pipes",
     "Pipes in use, two descriptors each, by which long bodies move without being copied.",
     METRIC_GAUGE, {"worker"}, 0};
 
+static const struct metric_family kernel_connections = {"weir_kernel_tls_connections_total",
+    "Connections of TLS whose sending was handed over to the kernel.", METRIC_COUNTER, {"worker"},
+    0};
+static const struct metric_family kernel_bytes = {"weir_kernel_tls_spliced_bytes_total",
+    "Bytes that went to them without being copied here.", METRIC_COUNTER, {"worker"}, 0};
+
 static const struct metric_family websockets = {
     "weir_websockets_open", "WebSockets that are open.", METRIC_GAUGE, {"worker"}, 0};
 static const struct metric_family tunnels = {
@@ -89,8 +95,9 @@ static const struct metric_family h2_streams = {"weir_http2_streams",
 
 struct worker_series {
     uint32_t connections, websockets, tunnels, h2_connections, h2_streams, busy, fibers, refused,
-        pauses, buffers, pipes;
-    uint64_t busy_before, refused_before, pauses_before;
+        pauses, buffers, pipes, kernel_connections, kernel_bytes;
+    uint64_t busy_before, refused_before, pauses_before, kernel_connections_before,
+        kernel_bytes_before;
     uint32_t floods[H2_FLOOD_COUNT];
     uint64_t floods_before[H2_FLOOD_COUNT];
 };
@@ -204,6 +211,10 @@ static void collect_workers(struct process_metrics *process)
         show_open(process, series->h2_connections, &server->h2_connections);
         show_open(process, series->h2_streams, &server->h2_streams);
         metric_set(shard_of(process), series->pipes, (int64_t)counters.splices_lent);
+        raise_to(shard_of(process), series->kernel_connections, counters.kernel_tls_connections,
+            &series->kernel_connections_before);
+        raise_to(shard_of(process), series->kernel_bytes, counters.kernel_tls_bytes,
+            &series->kernel_bytes_before);
         raise_to(shard_of(process), series->refused,
             atomic_load_explicit(&gateway->workers[i].server.refused, memory_order_relaxed) +
                 atomic_load_explicit(&gateway->workers[i].tcp.refused, memory_order_relaxed),
@@ -258,6 +269,9 @@ static void register_series(struct process_metrics *process)
         process->workers[i].pauses = metrics_series(metrics, &pauses, &label);
         process->workers[i].buffers = metrics_series(metrics, &buffers, &label);
         process->workers[i].pipes = metrics_series(metrics, &pipes, &label);
+        process->workers[i].kernel_connections =
+            metrics_series(metrics, &kernel_connections, &label);
+        process->workers[i].kernel_bytes = metrics_series(metrics, &kernel_bytes, &label);
     }
     struct slice version = SLICE(WEIR_VERSION);
     metric_set(shard_of(process), metrics_series(metrics, &build_info, &version), 1);

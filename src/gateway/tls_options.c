@@ -99,6 +99,11 @@ static const struct option tls_rows[] = {PAIR_ROWS(TLS(own)),
         .help =
             "Refuse clients that ask for a name which no certificate is for, instead of showing "
             "them the first."},
+    {"kernel", OPTION_FLAG, TLS(uses_kernel), .fallback = "false",
+        .help = "Let the kernel encrypt long answers, from 1 MiB on, of HTTP/1.1 over TLS 1.3, so "
+                "that they need not come into the process. It needs a kernel with TLS (`modprobe "
+                "tls`); with any other nothing changes. A client that asks for new keys then has "
+                "to connect again."},
     {NULL}};
 
 /* What `tls` itself says holds for those that say nothing. */

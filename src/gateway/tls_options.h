@@ -33,6 +33,7 @@ struct tls_options {
     struct option_list certificates; /* of struct tls_pair_options; with `own` when it is one */
     int least;                       /* enum tls_version */
     bool is_strict;
+    bool uses_kernel;
     bool is_set;
     struct place place;
 };

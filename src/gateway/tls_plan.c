@@ -244,6 +244,7 @@ static enum status make_servers(struct planning *planning)
         .protocols = protocols,
         .protocol_count = sizeof protocols / sizeof *protocols,
         .least = (enum tls_version)planning->options->least,
+        .uses_kernel = planning->options->uses_kernel,
         .tickets = planning->needs->tickets,
         .challenge = planning->needs->answers ? acme_answers_identity : NULL,
         .challenge_argument = planning->needs->answers};

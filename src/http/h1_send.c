@@ -236,7 +236,8 @@ static enum status send_spliced(struct sender *sender)
 {
     struct splice *splice;
     size_t size;
-    if (sender->framing->kind != H1_LENGTH || !sender->stream->ops->splice_out)
+    if (sender->framing->kind != H1_LENGTH ||
+        !splice_is_welcome(sender->stream, sender->framing->length - sender->sent))
         return FULL;
     enum status e = body_splice(sender->body, sender->deadline, &splice, &size);
     if (e)

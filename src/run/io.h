@@ -94,6 +94,9 @@ enum status io_read(struct io *io, void *data, size_t capacity, instant deadline
 enum status io_writev(
     struct io *io, const struct iovec *parts, int count, instant deadline, size_t *ret_size);
 
+/* After the kernel has said that its buffer is full: until there is room. */
+enum status io_wait_for_room(struct io *io, instant deadline);
+
 /* Before an operation that may not have to wait: a cancelled fiber does no more (CANCELLED), and
  * one that never waits lets the others run now and then. The ways above do it themselves. */
 enum status io_begin(instant deadline);

@@ -292,7 +292,7 @@ static enum status ask_for_room(struct io *io)
     return control(io, EPOLL_CTL_MOD, events_of_stream(io));
 }
 
-static enum status wait_for_room(struct io *io, instant deadline)
+enum status io_wait_for_room(struct io *io, instant deadline)
 {
     enum status e = ask_for_room(io);
     return e ? e : io_wait_writable(io, deadline);
@@ -354,7 +354,7 @@ static enum status write_rest(
         return OK;
     }
     if (errno == EAGAIN)
-        return wait_for_room(io, deadline);
+        return io_wait_for_room(io, deadline);
     return errno == EINTR ? OK : status_of_error(errno);
 }
 
@@ -404,7 +404,7 @@ static enum status splice_rest(struct io *io, int pipe, size_t size, instant dea
     }
     must(moved < 0);
     if (errno == EAGAIN)
-        return wait_for_room(io, deadline);
+        return io_wait_for_room(io, deadline);
     return errno == EINTR ? OK : status_of_error(errno);
 }
 

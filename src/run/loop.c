@@ -239,6 +239,9 @@ void loop_read_counters(const struct loop *loop, struct loop_counters *ret_count
         .buffers_lent = atomic_load_explicit(&tally->buffers_lent, memory_order_relaxed),
         .splices_lent = atomic_load_explicit(&tally->splices_lent, memory_order_relaxed),
         .accept_pauses = atomic_load_explicit(&tally->accept_pauses, memory_order_relaxed),
+        .kernel_tls_connections =
+            atomic_load_explicit(&tally->kernel_tls_connections, memory_order_relaxed),
+        .kernel_tls_bytes = atomic_load_explicit(&tally->kernel_tls_bytes, memory_order_relaxed),
         .busy_nanoseconds = cpu_time(loop->cpu_clock),
     };
 }

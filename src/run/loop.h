@@ -65,7 +65,9 @@ struct loop_counters {
     uint64_t stacks; /* that exist, in use or kept */
     uint64_t buffers_lent;
     uint64_t splices_lent;
-    uint64_t accept_pauses;    /* times that an acceptor paused because no descriptor was left */
+    uint64_t accept_pauses; /* times that an acceptor paused because no descriptor was left */
+    uint64_t kernel_tls_connections; /* handed over, see run/tls_kernel.h */
+    uint64_t kernel_tls_bytes;       /* spliced to them */
     uint64_t busy_nanoseconds; /* processor time of the thread (what it does not spend waiting) */
 };
 void loop_read_counters(const struct loop *loop, struct loop_counters *ret_counters);

@@ -53,7 +53,7 @@ void splices_release(struct splices *pool);
 /* Written by the loop alone, read by anyone. */
 struct loop_tally {
     _Atomic uint64_t rounds, fibers_started, fibers_running, stacks, buffers_lent, splices_lent,
-        accept_pauses;
+        accept_pauses, kernel_tls_connections, kernel_tls_bytes;
 };
 
 struct loop {

@@ -251,6 +251,12 @@ int socket_descriptor(const struct stream *stream)
     return stream->ops == &socket_ops ? socket->io.descriptor : -1;
 }
 
+enum status socket_wait_for_room(struct stream *stream, instant deadline)
+{
+    must(stream->ops == &socket_ops);
+    return io_wait_for_room(&socket_of(stream)->io, deadline);
+}
+
 /* Owns the descriptor from here on, as socket_adopt. */
 static enum status make(
     int descriptor, const struct address *peer, bool is_connecting, struct socket **ret_socket)

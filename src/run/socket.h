@@ -22,6 +22,9 @@ enum status socket_adopt(int descriptor, const struct address *peer, struct stre
  * not. */
 int socket_descriptor(const struct stream *stream);
 
+/* Until the kernel has room for more, after it has said that it has none; of such a stream. */
+enum status socket_wait_for_room(struct stream *stream, instant deadline);
+
 /* From now on the peer, and our own address, are said to be these: a proxy has told for whom it
  * speaks. Only of a socket that nothing stands on yet. NO_MEMORY. */
 enum status socket_speak_for(

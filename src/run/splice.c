@@ -13,13 +13,16 @@
 #define RETRY_AFTER SECOND /* when the system has refused one */
 
 struct splice {
-    struct splice *next; /* the pool's own */
-    int out, in;         /* the pipe's ends */
-    size_t size;         /* bytes in it */
+    struct splice *next;   /* the pool's own */
+    int out, in;           /* the pipe's ends */
+    size_t size;           /* bytes in it, or in `copied` */
+    struct buffer *copied; /* owned, or NULL: bytes that had to be taken out */
+    size_t begin, end;     /* of those that are left there */
 };
 
 static void close_splice(struct splice *splice)
 {
+    buffer_give(splice->copied);
     close(splice->out);
     close(splice->in);
     free(splice);
@@ -128,12 +131,52 @@ enum status splice_read(struct stream *from, size_t most, instant deadline,
     }
 }
 
+/* There are bytes in the pipe, so it does not wait. */
+static enum status take_out(struct splice *splice)
+{
+    if (!splice->copied)
+        splice->copied = buffer_take();
+    if (!splice->copied)
+        return NO_MEMORY;
+    ssize_t size = read(splice->out, splice->copied->data, splice->copied->capacity);
+    if (size <= 0)
+        return IO_ERROR;
+    splice->begin = 0;
+    splice->end = (size_t)size;
+    return OK;
+}
+
+static enum status copy(
+    struct stream *to, struct splice *splice, instant deadline, size_t *ret_done)
+{
+    enum status e = OK;
+    while (!e && *ret_done < splice->size) {
+        size_t size = 0;
+        if (splice->begin == splice->end)
+            e = take_out(splice);
+        if (!e)
+            e = stream_write(to, splice->copied->data + splice->begin, splice->end - splice->begin,
+                deadline, &size);
+        splice->begin += size;
+        *ret_done += size;
+    }
+    return e;
+}
+
 enum status splice_write(
     struct stream *to, struct splice *splice, instant deadline, size_t *ret_size)
 {
     size_t done = 0;
-    enum status e = to->ops->splice_out(to, splice->out, splice->size, deadline, &done);
+    enum status e = FULL;
+    if (!splice->copied)
+        e = to->ops->splice_out(to, splice->out, splice->size, deadline, &done);
+    if (e == FULL)
+        e = copy(to, splice, deadline, &done);
     splice->size -= done;
+    if (splice->size == 0) {
+        buffer_give(splice->copied);
+        splice->copied = NULL;
+    }
     if (ret_size)
         *ret_size = done;
     return e;

@@ -20,10 +20,17 @@
 
 struct splice;
 
-/* True when both streams can: sockets can, what transforms its bytes cannot. */
+/* True when a stream takes what is spliced, of which so many bytes are to come: a socket does, and
+ * TLS when the kernel is to encrypt (run/tls_kernel.c). */
+static inline bool splice_is_welcome(const struct stream *to, uint64_t coming)
+{
+    return to->ops->splice_out && (!to->ops->takes_splices || to->ops->takes_splices(to, coming));
+}
+
+/* True when all that one stream brings can be spliced to the other, however much it is. */
 static inline bool splice_is_possible(const struct stream *from, const struct stream *to)
 {
-    return from->ops->splice_in && to->ops->splice_out;
+    return from->ops->splice_in && splice_is_welcome(to, UINT64_MAX);
 }
 
 /* Waits for bytes, then moves at least one and at most `most` into a pipe. As stream_read; FULL
@@ -31,8 +38,9 @@ static inline bool splice_is_possible(const struct stream *from, const struct st
 enum status splice_read(struct stream *from, size_t most, instant deadline,
     struct splice **ret_splice, size_t *ret_size);
 
-/* Moves all of it on, waiting as often as needed. As stream_writev: `*ret_size` (may be NULL) says,
- * also on failure, how many bytes were handed over; the rest is still in the pipe. */
+/* Moves all of it on, waiting as often as needed; a stream that cannot take it after all is written
+ * to. As stream_writev: `*ret_size` (may be NULL) says, also on failure, how many bytes were handed
+ * over; the rest is still there. */
 enum status splice_write(
     struct stream *to, struct splice *splice, instant deadline, size_t *ret_size);
 

@@ -28,10 +28,13 @@ struct stream_ops {
         struct stream *stream, void *data, size_t capacity, instant deadline, size_t *ret_size);
     enum status (*writev)(struct stream *stream, const struct iovec *parts, int count,
         instant deadline, size_t *ret_size);
-    /* For run/splice.h alone; both or neither. NULL: the bytes on the wire are not the stream's. */
+    /* For run/splice.h alone; or NULL: the bytes on the wire are not the stream's. FULL from
+     * splice_out: it cannot be done, and nothing has been moved. */
     enum status (*splice_in)(struct stream *stream, int pipe, size_t most, size_t *ret_size);
     enum status (*splice_out)(
         struct stream *stream, int pipe, size_t size, instant deadline, size_t *ret_size);
+    /* Whether splice_out should be tried when so many bytes are to come; or NULL: always. */
+    bool (*takes_splices)(const struct stream *stream, uint64_t coming);
     /* For streams on top of this one, or NULL. Without waiting, and without ever letting another
      * fiber run: INCOMPLETE when nothing can be read or written now. */
     enum status (*try_read)(struct stream *stream, void *data, size_t capacity, size_t *ret_size);

@@ -20,7 +20,8 @@
  * - stream_shutdown sends close_notify; reading goes on.
  * - A session ticket or another message of TLS itself is no reason to call whoever parked the
  *   stream, and leaves it quiet.
- * - It cannot be spliced or released. */
+ * - It cannot be released. Nothing can be spliced from it; long bodies can be to a server's
+ *   connection, when the kernel knows TLS and is to be used (run/tls_kernel.h). */
 #pragma once
 
 #include "run/stream.h"
@@ -142,6 +143,7 @@ struct tls_server_options {
     const struct slice *protocols; /* ALPN, the best first ("h2", "http/1.1"); none: not spoken */
     size_t protocol_count;
     enum tls_version least;      /* the oldest version; TLS_1_2 by default */
+    bool uses_kernel;            /* long bodies are encrypted by the kernel, if it can */
     struct tls_tickets *tickets; /* borrowed; NULL: no session is resumed */
     tls_challenge *challenge;    /* or NULL */
     void *challenge_argument;

@@ -2,6 +2,7 @@
 
 #include "run/buffer.h"
 #include "run/tls_core.h"
+#include "run/tls_kernel.h"
 
 #define UNSENT_MAX ((size_t)256 * 1024) /* a peer that makes us speak and does not listen */
 
@@ -87,6 +88,8 @@ enum status tls_push(struct tls *tls)
 {
     struct tls_kept *unsent = &tls->unsent;
     size_t sent;
+    if (tls->direct && tls->direct->is_in_kernel)
+        return tls_kernel_push(tls);
     if (tls->out_outcome)
         return tls->out_outcome;
     if (tls->is_flushing || tls->is_corked)
@@ -195,6 +198,8 @@ enum status tls_send(struct tls *tls, const void *data, size_t size, instant dea
 enum status tls_flush(struct tls *tls, instant deadline)
 {
     enum status e = tls->out_outcome;
+    if (tls->direct && tls->direct->is_in_kernel)
+        return tls_kernel_flush(tls, deadline);
     while (!e && tls->unsent.data) {
         struct tls_kept leaving = tls->unsent;
         tls->unsent = (struct tls_kept){0};

@@ -92,6 +92,8 @@ struct tls_server {
     size_t host_count;
     struct table names; /* of hosts, by name in lower case */
     bool is_strict;
+    bool uses_kernel;
+    uint8_t kernel_refuses;   /* suites that it does not know, by the last bits of their numbers */
     unsigned char *protocols; /* in the arena, as ALPN writes them */
     unsigned protocols_size;
     struct tls_ticket_copy tickets;
@@ -122,6 +124,9 @@ struct tls_direct {
     const char *version, *cipher;
     X509 *certificate; /* owned: the peer's, or NULL */
     bool is_resumed, is_verified;
+    bool is_in_kernel; /* what we send is encrypted there (tls_kernel.c) */
+    bool owes_alert;   /* which found no room there yet */
+    unsigned char alert[2];
     bool owes_update;     /* the peer wants us to change our keys before we write again */
     uint8_t message_size; /* of the part of a KeyUpdate that has come */
     unsigned char message[KEY_UPDATE_SIZE];

@@ -10,6 +10,7 @@
 #include "run/io.h"
 #include "run/loop.h"
 #include "run/tls_core.h"
+#include "run/tls_kernel.h"
 
 #define SCRATCH_LEAST ((size_t)RECORD_HEADER + RECORD_SEALED_MAX)
 #define BATCH_MOST    ((size_t)128 * 1024) /* of records that leave in one system call */
@@ -104,7 +105,10 @@ static void send_message(struct tls *tls, enum record_type type, struct slice me
 static void send_alert(struct tls *tls, int level, int alert)
 {
     char message[2] = {(char)level, (char)alert};
-    send_message(tls, RECORD_ALERT, slice_of(message, sizeof message));
+    if (tls->direct->is_in_kernel)
+        tls_kernel_alert(tls, level, alert);
+    else
+        send_message(tls, RECORD_ALERT, slice_of(message, sizeof message));
 }
 
 static enum status refuse(struct tls *tls, int alert)
@@ -123,6 +127,22 @@ static enum status update_own_keys(struct tls *tls)
     if (!tls->out_outcome)
         tls->out_outcome = record_half_update(&tls->direct->out);
     return tls->out_outcome;
+}
+
+static void say_end(struct tls *tls)
+{
+    if (tls->outcome || tls->out_outcome || tls->has_said_end)
+        return;
+    tls->has_said_end = true;
+    send_alert(tls, 1, ALERT_CLOSE_NOTIFY);
+}
+
+/* The peer wants other keys before we send on, and the kernel keeps those that it has. */
+static enum status end_in_order(struct tls *tls)
+{
+    say_end(tls);
+    tls->out_outcome = CLOSED;
+    return tls->outcome_in = END;
 }
 
 /* KeyUpdate, in one record or several, is all that a client may say (RFC 8446 §4.6). Nothing can
@@ -144,7 +164,10 @@ static enum status obey_handshake(struct tls *tls, struct slice part)
     if (direct->message[4] > 1)
         return refuse(tls, ALERT_ILLEGAL_PARAMETER);
     direct->owes_update = direct->owes_update || direct->message[4] == 1;
-    return tls->outcome = record_half_update(&direct->in);
+    tls->outcome = record_half_update(&direct->in);
+    if (direct->owes_update && direct->is_in_kernel && !tls->outcome)
+        return end_in_order(tls);
+    return tls->outcome;
 }
 
 static enum status obey_alert(struct tls *tls, struct slice message)
@@ -472,6 +495,8 @@ static enum status write_all(
     enum status e = io_begin(deadline);
     if (!e && tls->outcome)
         e = tls->outcome;
+    if (!e && tls->direct->is_in_kernel)
+        return tls_kernel_write(tls, parts, count, deadline, ret_size);
     if (!e && total == 0) /* what was sealed before may still wait for room */
         e = tls_flush(tls, deadline);
     else if (!e && !take_room(&scratch, total))
@@ -484,14 +509,6 @@ static enum status write_all(
     if (ret_size)
         *ret_size = total - source.left;
     return e;
-}
-
-static void say_end(struct tls *tls)
-{
-    if (tls->outcome || tls->out_outcome || tls->has_said_end)
-        return;
-    tls->has_said_end = true;
-    send_alert(tls, 1, ALERT_CLOSE_NOTIFY);
 }
 
 static enum status shut_down(struct stream *stream)
@@ -545,6 +562,8 @@ const struct stream_ops tls_direct_ops = {
     .wait_readable = wait_readable,
     .read = read_some,
     .writev = write_all,
+    .splice_out = tls_kernel_splice_out,
+    .takes_splices = tls_kernel_takes_splices,
     .shutdown = shut_down,
     .is_quiet = is_quiet,
     .park = park,

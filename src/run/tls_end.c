@@ -7,7 +7,7 @@
 
 enum status tls_end_below(struct tls *tls)
 {
-    if (tls->unsent.data && !tls->is_flushing && fiber_current())
+    if (!tls->is_flushing && fiber_current() && tls_push(tls) == INCOMPLETE)
         (void)tls_flush(tls, loop_now() + PARTING_TIME);
     return stream_shutdown(tls->below);
 }

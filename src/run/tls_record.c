@@ -141,6 +141,24 @@ void record_half_release(struct record_half *half)
     OPENSSL_cleanse(half, sizeof *half);
 }
 
+unsigned record_half_suite(const struct record_half *half)
+{
+    return half->suite->number;
+}
+
+bool record_half_tell(const struct record_half *half, struct record_keys *ret_keys)
+{
+    struct record_keys keys = {.suite = half->suite->number,
+        .key_size = half->suite->key_size,
+        .sequence = half->sequence};
+    memcpy(keys.nonce, half->nonce, sizeof keys.nonce);
+    bool is_done = expand(half->suite, half->secret, "key", keys.key, keys.key_size);
+    if (is_done)
+        *ret_keys = keys;
+    OPENSSL_cleanse(&keys, sizeof keys);
+    return is_done;
+}
+
 enum status record_half_update(struct record_half *half)
 {
     if (!expand(half->suite, half->secret, "traffic upd", half->secret, half->suite->secret_size))

@@ -52,6 +52,20 @@ enum status record_half_init(struct record_half *half, const struct record_suite
     unsigned number, struct slice secret, uint64_t sequence, bool seals);
 void record_half_release(struct record_half *half);
 
+/* What somebody else has to know who goes on in its place. To be wiped after use. */
+struct record_keys {
+    unsigned suite; /* RFC 8446 §B.4 */
+    unsigned char key[32];
+    size_t key_size;
+    unsigned char nonce[12]; /* the first one */
+    uint64_t sequence;       /* of the next record */
+};
+
+unsigned record_half_suite(const struct record_half *half); /* its number */
+
+/* False: OpenSSL failed. */
+bool record_half_tell(const struct record_half *half, struct record_keys *ret_keys);
+
 /* The next generation of keys (RFC 8446 §7.2). */
 enum status record_half_update(struct record_half *half);
 

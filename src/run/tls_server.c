@@ -279,6 +279,7 @@ enum status tls_server_new(const struct tls_server_options *options, struct tls_
         return NO_MEMORY;
     server->users = 1;
     server->is_strict = options->is_strict;
+    server->uses_kernel = options->uses_kernel;
     server->challenge = options->challenge;
     server->challenge_argument = options->challenge_argument;
     arena_init(&server->arena, 0, 0);

@@ -78,6 +78,26 @@ static void the_standards_example_opens(void **state)
     record_half_release(&half);
 }
 
+/* The same connection's key and first nonce, as the standard prints them. */
+static void what_is_told_is_the_standards_key(void **state)
+{
+    char secret[32], key[16], nonce[12];
+    struct record_half half;
+    struct record_keys keys;
+    (void)state;
+    read_hexadecimal("9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5", secret);
+    read_hexadecimal("17422dda596ed5d9acd890e3c63f5051", key);
+    read_hexadecimal("5b78923dee08579033e523d9", nonce);
+    assert_ok(record_half_init(&half, suites, 0x1301, slice_of(secret, sizeof secret), 7, true));
+    assert_true(record_half_tell(&half, &keys));
+    assert_int_equal(keys.suite, 0x1301);
+    assert_int_equal(keys.key_size, 16);
+    assert_memory_equal(keys.key, key, 16);
+    assert_memory_equal(keys.nonce, nonce, 12);
+    assert_int_equal(keys.sequence, 7);
+    record_half_release(&half);
+}
+
 /* --- what goes in comes out */
 
 static void every_suite_opens_what_it_seals(void **state)
@@ -251,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_standards_example_opens),
+        cmocka_unit_test(what_is_told_is_the_standards_key),
         cmocka_unit_test(every_suite_opens_what_it_seals),
         cmocka_unit_test(unknown_suites_are_left_to_openssl),
         cmocka_unit_test(each_bit_counts),
