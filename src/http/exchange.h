@@ -120,6 +120,7 @@ struct exchange {
         grpc_reset;    /* of a call: what the service's reset says; GRPC_OK: there was none */
     bool is_lasting;   /* the answer's body may be silent for as long as it likes */
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
+    int8_t importance; /* 3: before all others, -4: behind; 0: as usual */
     bool must_close;   /* close the client's connection after this answer */
     bool breaks_off;   /* instead of the answer the client sees its connection or stream reset */
     bool is_torn;      /* its tunnel did not end in peace: the client hears of it by a reset */

@@ -33,32 +33,45 @@ static enum status use_endpoint(struct attempt *attempt, uint32_t index)
     return x->facts.endpoint.data ? OK : NO_MEMORY;
 }
 
-/* Whose trial is another request's. */
-static uint32_t pick_another(struct call *call, uint32_t index)
+/* Why it may not be asked now; OK: it may. */
+static enum status why_not(const struct call *call, struct endpoint *endpoint)
 {
-    if (call->choice.tried_count == CHOICE_TRIES_MAX)
-        return PICK_NONE;
-    choice_exclude(&call->choice, index);
-    return choice_pick(&call->choice, call->service, call->view);
+    uint32_t in_flight = atomic_load_explicit(&endpoint->load.in_flight, memory_order_relaxed);
+    if (in_flight >= call->service->room)
+        return SERVICE_BUSY; /* its connections carry no more */
+    return breakers_claim(call->service, endpoint) ? OK : BREAKER_OPEN;
 }
 
 enum status attempt_choose(struct attempt *attempt)
 {
     struct call *call = attempt->call;
+    struct choice *choice = &call->choice;
     const struct endpoint_set *set = call->view->set;
-    uint32_t index = choice_pick(&call->choice, call->service, call->view);
-    while (index != PICK_NONE && !breakers_claim(call->service, set->endpoints[index]))
-        index = pick_another(call, index);
-    if (index != PICK_NONE)
+    uint32_t tried = choice->tried_count, index;
+    enum status e = OK;
+    do {
+        index = choice_pick(choice, call->service, call->view);
+        if (index == PICK_NONE)
+            break;
+        e = why_not(call, set->endpoints[index]);
+        if (e)
+            choice_exclude(choice, index);
+    } while (e && choice->tried_count < CHOICE_TRIES_MAX);
+    choice->tried_count = tried;
+    if (index != PICK_NONE && !e)
         return use_endpoint(attempt, index);
-    return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(set);
+    if (e)
+        return e;
+    return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(call->service, set);
 }
 
 static void release_endpoint(struct attempt *attempt)
 {
-    if (attempt->is_counted)
-        atomic_fetch_sub_explicit(&attempt->endpoint->load.in_flight, 1, memory_order_relaxed);
+    if (!attempt->is_counted)
+        return;
+    atomic_fetch_sub_explicit(&attempt->endpoint->load.in_flight, 1, memory_order_relaxed);
     attempt->is_counted = false;
+    queue_stir(&attempt->call->service->guard->queue, attempt->call->x->worker);
 }
 
 void attempt_leave(struct attempt *attempt)

@@ -5,6 +5,7 @@
 #include "service/connect.h"
 #include "service/outcome.h"
 #include "service/overload.h"
+#include "service/place.h"
 
 #define TRIES_MAX CHOICE_TRIES_MAX
 
@@ -51,7 +52,7 @@ static enum status try_until_answered(struct call *call)
     struct attempt *attempt = call->attempt;
     bool only_new = false;
     choice_begin(&call->choice, call->service, call->x);
-    enum status e = attempt_choose(attempt);
+    enum status e = place_find(call);
     for (int tries = 1; !e; tries++) {
         e = attempt_run(attempt, only_new);
         if (!e) {
@@ -98,6 +99,7 @@ static enum status begin(struct call *call, const struct service *service, struc
 void call_finish(struct call *call, bool can_go_on)
 {
     attempt_finish(call->attempt, can_go_on);
+    place_leave(call);
     call->answer.inner = NULL;
     if (call->view)
         view_release(call->view);
@@ -120,15 +122,31 @@ static void learn(const struct call *call, enum status e)
             call->service, call->x->worker, call->began, e || attempt_status(call->attempt) >= 500);
 }
 
+/* How long a client had better wait, when the service itself was not asked; 0: nobody can say. */
+static int64_t wait_of(const struct call *call, enum status e)
+{
+    const struct service_options *options = call->service->options;
+    if (e == BREAKER_OPEN)
+        return breakers_wait(call->service, call->view->set);
+    if (e == QUEUE_TIMEOUT || e == QUEUE_FULL)
+        return options->queue.time ? options->queue.time : options->timeout.connect;
+    return e == SERVICE_BUSY ? SECOND : 0;
+}
+
 /* Rounded up, so that nobody comes in vain. */
-static void say_when(const struct call *call)
+static void say_when(const struct call *call, enum status e)
 {
     struct exchange *x = call->x;
-    int64_t wait = breakers_wait(call->service, call->view->set);
+    int64_t wait = wait_of(call, e);
+    if (wait <= 0)
+        return;
     int64_t seconds = wait / SECOND + (wait % SECOND != 0);
     struct slice value = arena_format(&x->arena, "%lld", (long long)seconds);
-    if (wait > 0 && value.data)
+    if (!x->response.fields.arena)
+        fields_init(&x->response.fields, &x->arena);
+    if (value.data)
         (void)fields_set_known(&x->response.fields, FIELD_RETRY_AFTER, value);
+    service_count_failure(call->service, x->worker, e);
 }
 
 enum status call_run(const struct service *service, struct exchange *x)
@@ -151,9 +169,9 @@ enum status call_run(const struct service *service, struct exchange *x)
         e = answer_begin(call);
     if (!e)
         choice_keep(&call->choice, service, x);
-    if (e == BREAKER_OPEN)
-        say_when(call);
-    if (e)
+    if (e) {
+        say_when(call, e);
         call_finish(call, false);
+    }
     return e == ALL_OVERLOADED ? overload_answer(x, &service->options->agent.overload) : e;
 }

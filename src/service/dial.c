@@ -44,7 +44,8 @@ enum status dial_choose(struct dial *dial)
     if (index != PICK_NONE && !breakers_claim(dial->service, set->endpoints[index]))
         index = PICK_NONE;
     if (index == PICK_NONE)
-        return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(set);
+        return set->count == 0 && set->trouble ? set->trouble
+                                               : overload_why_nobody(dial->service, set);
     dial->index = index;
     dial->endpoint = set->endpoints[index];
     dial->text = dial->endpoint->text;

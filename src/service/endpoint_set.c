@@ -396,6 +396,7 @@ enum status endpoint_set_build(
     if (!set)
         return NO_MEMORY;
     set->trouble = trouble;
+    set->limit = (uint32_t)roster->options->concurrency.endpoint;
     enum status e = add_all(roster, old, set);
     if (!e)
         e = make_slates(roster, set);
@@ -419,6 +420,7 @@ static void add_those_of(
             found_ref(old->founds[i]);
     }
     set->count = old->count;
+    set->limit = (uint32_t)roster->options->concurrency.endpoint;
     set->trouble = old->trouble;
     memcpy(set->entries, old->entries, set->count * sizeof *set->entries);
     memcpy(set->endpoints, old->endpoints, set->count * sizeof(struct endpoint *));

@@ -24,6 +24,7 @@ struct set_id {
 struct endpoint_set {
     uint32_t users; /* views; of the control thread */
     uint32_t count;
+    uint32_t limit;      /* requests in flight that each may have, as configured; 0: any number */
     enum status trouble; /* with a source: why it found nobody (UPSTREAM_DNS…), INCOMPLETE: not
                             yet; else OK */
     struct endpoint_entry **entries; /* owned, counted */

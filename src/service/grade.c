@@ -21,12 +21,19 @@ static void show(const struct endpoint *endpoint, double weight)
         metric_set(options->control_shard, endpoint->weight_series, (int64_t)(weight * 1000 + 0.5));
 }
 
+/* Its agent's, or the configured one, whichever is less. */
+static uint32_t limit_of(const struct endpoint_set *set, uint32_t i)
+{
+    uint32_t said = set->endpoints[i]->grade.limit;
+    return said && (!set->limit || said < set->limit) ? said : set->limit;
+}
+
 void grade_apply(struct endpoint_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++) {
         double weight = weight_of(set, i);
         set->members[i].candidate.weight = (float)weight;
-        set->members[i].candidate.limit = set->endpoints[i]->grade.limit;
+        set->members[i].candidate.limit = limit_of(set, i);
         show(set->endpoints[i], weight);
     }
 }
@@ -36,7 +43,7 @@ static bool have_moved(const struct endpoint_set *set)
     for (uint32_t i = 0; i < set->count; i++) {
         const struct candidate *candidate = &set->members[i].candidate;
         double weight = weight_of(set, i);
-        if (candidate->limit != set->endpoints[i]->grade.limit ||
+        if (candidate->limit != limit_of(set, i) ||
             fabs(weight - candidate->weight) > LEAST_CHANGE * weight)
             return true;
     }

@@ -2,9 +2,34 @@
 
 #include <stdlib.h>
 
+static const struct metric_family waiting_family = {"weir_service_waiting",
+    "Requests that wait for a place at a busy service.", METRIC_GAUGE, {"service"}};
+static const struct metric_family wait_family = {"weir_service_wait_seconds",
+    "How long requests waited for a place at a busy service, those that did.", METRIC_HISTOGRAM,
+    {"service"}};
+
+static void add_series(struct guard *guard)
+{
+    struct metrics *metrics = guard->plane->options.metrics;
+    if (!metrics)
+        return;
+    guard->waiting_series = metrics_series(metrics, &waiting_family, &guard->name);
+    guard->wait_series = metrics_series(metrics, &wait_family, &guard->name);
+}
+
+void guards_collect(struct service_plane *plane)
+{
+    list_each (node, &plane->guards) {
+        const struct guard *guard = list_entry(node, struct guard, node);
+        metric_set(plane->options.control_shard, guard->waiting_series,
+            atomic_load_explicit(&guard->queue.waiting, memory_order_relaxed));
+    }
+}
+
 static void free_guard(struct guard *guard)
 {
     history_release(&guard->history);
+    queue_release(&guard->queue);
     free((char *)guard->name.data);
     free(guard);
 }
@@ -20,8 +45,13 @@ static struct guard *new_guard(struct service_plane *plane, struct slice name)
     }
     *guard = (struct guard){.plane = plane, .name = slice_of(copy, name.size)};
     memcpy(copy, name.data, name.size);
-    if (history_init(&guard->history) == OK)
+    enum status e = history_init(&guard->history);
+    if (!e)
+        e = queue_init(&guard->queue, plane, plane->options.workers);
+    if (!e) {
+        add_series(guard);
         return guard;
+    }
     free(copy);
     free(guard);
     return NULL;

@@ -6,14 +6,18 @@
 #include "service/breaker.h"
 #include "service/history.h"
 #include "service/plane.h"
+#include "service/queue.h"
 
 struct guard {
     struct list node;  /* in the plane's list */
     struct slice name; /* owned */
     struct service_plane *plane;
     struct breaker breaker;
+    struct queue queue;         /* of requests that wait for a place */
+    _Atomic uint32_t in_flight; /* requests, all workers; counted where there is a cap */
     struct history history;
     uint32_t breaker_series; /* metrics; 0: not registered yet */
+    uint32_t waiting_series, wait_series;
 };
 
 /* The guard of that name, made if there is none. On the control thread. NULL: no memory. */
@@ -21,6 +25,9 @@ struct guard *guard_obtain(struct service_plane *plane, struct slice name);
 
 /* At the process' end. */
 void guards_free(struct service_plane *plane);
+
+/* For the metrics, with the plane's mutex held. */
+void guards_collect(struct service_plane *plane);
 
 /* Notes an event. From any thread. */
 void guard_note(struct guard *guard, const char *format, ...) __attribute__((format(printf, 2, 3)));

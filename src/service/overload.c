@@ -1,22 +1,31 @@
 #include "service/overload.h"
 
-/* It would do, but says that it has enough, or may have no more requests than it has. */
-static bool is_overloaded(const struct candidate *candidate)
+/* Why one who is not to be asked is not. */
+static enum status why_not(const struct service *service, const struct candidate *candidate)
 {
     uint32_t down = atomic_load_explicit(&candidate->load->is_down, memory_order_relaxed);
-    bool would_do = (down & ~(uint32_t)DOWN_ENOUGH) == 0;
-    return would_do && (down || candidate->limit);
+    if (down == 0 && candidate->weight > 0 && candidate->limit)
+        return candidate->limit == service->options->concurrency.endpoint ? SERVICE_BUSY
+                                                                          : ALL_OVERLOADED;
+    if (down && (down & ~(uint32_t)DOWN_ENOUGH) == 0)
+        return ALL_OVERLOADED;
+    return down & DOWN_BREAKER ? BREAKER_OPEN : NO_ENDPOINT;
 }
 
-enum status overload_why_nobody(const struct endpoint_set *set)
+/* What gives most hope. */
+enum status overload_why_nobody(const struct service *service, const struct endpoint_set *set)
 {
-    enum status e = NO_ENDPOINT;
-    for (uint32_t i = 0; i < set->count; i++)
-        if (is_overloaded(&set->members[i].candidate))
-            return ALL_OVERLOADED;
-        else if (endpoint_reasons(set->endpoints[i]) & DOWN_BREAKER)
-            e = BREAKER_OPEN;
-    return e;
+    bool is_overloaded = false, is_open = false;
+    for (uint32_t i = 0; i < set->count; i++) {
+        enum status e = why_not(service, &set->members[i].candidate);
+        if (e == SERVICE_BUSY)
+            return e;
+        is_overloaded = is_overloaded || e == ALL_OVERLOADED;
+        is_open = is_open || e == BREAKER_OPEN;
+    }
+    if (is_overloaded)
+        return ALL_OVERLOADED;
+    return is_open ? BREAKER_OPEN : NO_ENDPOINT;
 }
 
 static enum status say_when(struct exchange *x, const struct overload_options *options)

@@ -3,9 +3,9 @@
 
 #include "service/call.h"
 
-/* ALL_OVERLOADED when somebody would do if he were not; else BREAKER_OPEN when a breaker keeps
- * somebody out; else NO_ENDPOINT. */
-enum status overload_why_nobody(const struct endpoint_set *set);
+/* Why none is to be asked: SERVICE_BUSY when somebody has all the requests he may have, else
+ * ALL_OVERLOADED by an agent's word, else BREAKER_OPEN, else NO_ENDPOINT. */
+enum status overload_why_nobody(const struct service *service, const struct endpoint_set *set);
 
 /* The configured answer. Statuses of exchange_respond. */
 enum status overload_answer(struct exchange *x, const struct overload_options *options);

@@ -88,6 +88,7 @@ static void collect(void *argument, struct metrics *metrics)
     list_each (node, &plane->endpoints)
         collect_endpoint(plane->options.control_shard, list_entry(node, struct endpoint, node));
     breakers_collect(plane);
+    guards_collect(plane);
     pthread_mutex_unlock(&plane->mutex);
     finder_collect_metrics(plane);
 }

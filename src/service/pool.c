@@ -403,8 +403,6 @@ static enum status wait_for_one(struct pool *pool, const struct service_options 
     struct slice first, instant deadline, struct upstream **ret_upstream)
 {
     struct waiter waiter = {.fiber = fiber_current()};
-    if (read_count(&pool->waiter_count) >= options->connections.queue)
-        return UPSTREAM_CONNECTIONS;
     join_queue(pool, &waiter);
     enum status e = wait_in_queue(pool, &waiter, options->connections.max, deadline);
     leave_queue(pool, &waiter);

@@ -313,8 +313,6 @@ static enum status queue_for_room(struct pool *pool, const struct service_option
     instant deadline, struct pool_h2_choice *ret_choice)
 {
     struct waiter waiter = {.fiber = fiber_current()};
-    if (pool->shared_waiter_count >= options->connections.queue)
-        return UPSTREAM_CONNECTIONS;
     list_push_back(&pool->shared_waiters, &waiter.node);
     pool->shared_waiter_count++;
     atomic_fetch_add_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);

@@ -41,6 +41,13 @@ static bool has_sources(const struct service_options *options)
     return false;
 }
 
+static uint32_t room_of(const struct service_options *options)
+{
+    int64_t each = options->speaks_http2 ? options->http2.streams : 1;
+    int64_t room = options->connections.max * each;
+    return room > UINT32_MAX ? UINT32_MAX : (uint32_t)room;
+}
+
 /* What only a service that is asked itself has. */
 static enum status prepare_asking(struct service_plane *plane, struct reader *reader,
     const struct discovery_defaults *defaults, struct service *service)
@@ -66,6 +73,7 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     service->plane = plane;
     service->name = name;
     service->options = options;
+    service->room = room_of(service->options);
     service->has_names = has_sources(options);
     service->is_choosy = service->options->balance.key || service->options->subset.is_set ||
                          service->options->sticky.is_set;

@@ -111,9 +111,6 @@ static const struct option connection_option_list[] = {
     {"requests", OPTION_INTEGER, offsetof(struct connection_options, requests), .fallback = "0",
         .minimum = 0, .maximum = 1000000000,
         .help = "Requests that one connection carries; 0: any number."},
-    {"queue", OPTION_INTEGER, offsetof(struct connection_options, queue), .fallback = "1024",
-        .minimum = 0, .maximum = 1000000,
-        .help = "Requests of one worker that may wait for a connection to one endpoint."},
     {NULL}};
 
 static const struct option_table connection_table = {.name = "connections",
@@ -279,6 +276,10 @@ static const struct option service_option_list[] = {
         .is_set_offset = offsetof(struct service_options, breaker.is_set),
         .help = "When the service is left alone for a while because too much fails; nothing: "
                 "never."},
+    {"concurrency", OPTION_STRUCT, offsetof(struct service_options, concurrency),
+        .table = &concurrency_table, .help = "How many requests may be under way at a time."},
+    {"queue", OPTION_STRUCT, offsetof(struct service_options, queue), .table = &queue_table,
+        .help = "Where the others wait, and how long."},
     {"panic", OPTION_SHARE, offsetof(struct service_options, panic), .fallback = "50%",
         .minimum = 0, .maximum = 100,
         .help = "When fewer of the endpoints are well, the others are asked too, since checks and "

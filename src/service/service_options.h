@@ -6,6 +6,7 @@
 #include "config/expression.h"
 #include "run/address.h"
 #include "service/breaker_options.h"
+#include "service/concurrency_options.h"
 #include "service/health_options.h"
 #include "service/release_options.h"
 #include "service/source_key.h"
@@ -85,7 +86,6 @@ struct connection_options {
     int64_t idle_timeout; /* nanoseconds */
     int64_t lifetime;     /* nanoseconds; 0: no end */
     int64_t requests;     /* that one may carry; 0: any number */
-    int64_t queue;        /* requests that may wait for one, of an endpoint and worker */
 };
 
 struct http2_options {
@@ -123,6 +123,8 @@ struct service_options {
     struct report_options reports;
     struct outlier_options outlier;
     struct breaker_options breaker;
+    struct concurrency_options concurrency;
+    struct queue_options queue;
     double panic; /* when fewer of the endpoints are well, all are asked; 0: never */
     struct tls_options tls;
     struct http2_options http2;

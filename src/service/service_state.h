@@ -13,6 +13,7 @@ struct service {
     bool is_composed;          /* there is more to a call than to choose an endpoint (release.h) */
     uint32_t id;               /* for the metrics */
     uint32_t retry_series;
+    uint32_t room;         /* requests that an endpoint's connections carry */
     bool has_names;        /* it has sources: endpoints may come and go */
     bool is_choosy;        /* the request is asked which endpoint it wants (choice.h) */
     struct sticky *sticky; /* owned by the snapshot's arena; NULL: sessions mean nothing */

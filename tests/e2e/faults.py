@@ -23,7 +23,7 @@ services:                          # patient: who expects another fault must not
   kept:                            # keeps its connections
     at: "{at}"
     outlier: {{failures: 0}}
-  tight: {{at: "{at}", connections: {{max: 1, queue: 0}}, outlier: {{failures: 0}}}}
+  tight: {{at: "{at}", connections: 1, queue: 0, outlier: {{failures: 0}}}}
   one: {{at: "{at}", connections: {{max: 1}}, outlier: {{failures: 0}}}}
   gone: {{at: "127.0.0.1:{closed}", outlier: {{failures: 0}}}}
   full: {{at: "127.0.0.1:{full}", timeout: {{connect: 300ms}}, outlier: {{failures: 0}}}}

@@ -215,7 +215,7 @@ def test_does_not_accept(stage):
 
 
 def test_no_connection_is_free(stage):
-    """`connections: {max: 1, queue: 0}`: a second request at the same time is turned away."""
+    """`connections: 1, queue: 0`: a second request at the same time is turned away."""
     go_on = threading.Event()
 
     def script(peer):
@@ -233,7 +233,7 @@ def test_no_connection_is_free(stage):
         go_on.set()
         assert answer.status == 503
         assert first.read_answer().body == b"first"
-    assert stage.gateway.log_line(path)["reason"] == "upstream-connections"
+    assert stage.gateway.log_line(path)["reason"] == "service-busy"
     stage.check_clean()
 
 

@@ -1,5 +1,6 @@
 """Services that are asked by HTTP/2: connections that requests share, and what becomes of them."""
 
+import json
 import concurrent.futures
 import threading
 import time
@@ -188,11 +189,12 @@ def test_requests_wait_when_all_connections_are_full(pair):
 def test_the_queue_is_bounded(pair):
     def run(speaker):
         speaker.until(lambda: False)
-    more = "http2: {streams: 1}, connections: {max: 1, queue: 2}, timeout: {connect: 500ms, first-byte: 2s}, outlier: {failures: 0}"
+    more = "http2: {streams: 1}, connections: 1, queue: 2, timeout: {connect: 500ms, first-byte: 2s}, outlier: {failures: 0}"
     gateway, _ = pair(script(run), more)
     answers = many(gateway, 8)
     assert sorted(answer.status for answer in answers) == [503] * 7 + [504]
-    assert all(b"upstream-connections" in answer.body for answer in answers if answer.status == 503)
+    reasons = [json.loads(answer.body)["reason"] for answer in answers if answer.status == 503]
+    assert sorted(reasons) == ["queue-full"] * 5 + ["queue-timeout"] * 2
 
 
 def test_goaway_lets_running_requests_finish(pair):

@@ -87,7 +87,7 @@ static void test_waits_no_longer_than_it_may(void **state)
     struct second second = {.rig = rig};
     assert_ok(scope_start(&rig->scope, run_second, &second));
     rig_until(second.is_done);
-    assert_status(second.outcome, UPSTREAM_CONNECTIONS);
+    assert_status(second.outcome, QUEUE_TIMEOUT);
     assert_slice(rig_body(rig), "hello");
     rig_expect(rig, "hello");
 }

@@ -93,7 +93,7 @@ static void test_short_forms(void **state)
     assert_int_equal(r.options.timeout.first_byte, 3 * SECOND);
     assert_int_equal(r.options.timeout.connect, 5 * SECOND);
     assert_int_equal(r.options.connections.max, 7);
-    assert_int_equal(r.options.connections.queue, 1024);
+    assert_int_equal(r.options.queue.size, 1024);
     assert_int_equal(r.options.outlier.failures, 2);
     assert_true(r.options.health.is_set);
     assert_int_equal(r.options.health.method, 1);
@@ -116,14 +116,16 @@ static void test_long_forms(void **state)
         "at: 10.0.0.1:80\n"
         "host: endpoint\n"
         "timeout: {connect: 1s, first-byte: 2s, idle: 3s}\n"
-        "connections: {max: 1, idle: 2, idle-timeout: 3s, lifetime: 1h, requests: 5, queue: 6}\n"
+        "connections: {max: 1, idle: 2, idle-timeout: 3s, lifetime: 1h, requests: 5}\n"
+        "queue: 6 for 7s\n"
         "health: {path: /x, method: HEAD, every: 1s, rise: 4, fall: 5, expect: 204}\n"
         "outlier: {failures: 1, eject: 2s, share: 100%}\n");
     assert_slice(r.options.host, "endpoint");
     assert_int_equal(r.options.timeout.idle, 3 * SECOND);
     assert_int_equal(r.options.connections.lifetime, HOUR);
     assert_int_equal(r.options.connections.requests, 5);
-    assert_int_equal(r.options.connections.queue, 6);
+    assert_int_equal(r.options.queue.size, 6);
+    assert_int_equal(r.options.queue.time, 7 * SECOND);
     assert_true(r.options.health.is_set);
     assert_int_equal(r.options.health.rise, 4);
     assert_int_equal(range(&r, 0)->to, 204);

@@ -1,0 +1,12 @@
+/* A call's place at a service: one of the requests that may be under way there, and an endpoint
+ * that may take one more. Who finds none waits in the service's queue. */
+#pragma once
+
+#include "service/call.h"
+
+/* An endpoint for the call's first attempt, waited for if need be. What attempt_choose says, and
+ * QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED; SERVICE_BUSY: there is no queue. */
+enum status place_find(struct call *call);
+
+/* Again is harmless. */
+void place_leave(struct call *call);
