@@ -113,7 +113,8 @@ static const struct option_table table = {
     .options = options,
     .size = sizeof(struct fault),
     .check = check,
-    .example = "fault: {abort: 503, share: 5%, when: 'header.x-trial == \"1\"', until: 2099-12-31}",
+    .example =
+        "fault: {abort: 503, share: 5%, when: 'header.x-trial == \"1\"', until: \"2099-12-31\"}",
 };
 
 static bool has_expired(const struct fault *fault, int64_t wall)
