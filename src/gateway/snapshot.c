@@ -82,6 +82,15 @@ static enum status check_names(const struct building *building, const struct opt
     return OK;
 }
 
+static const struct service *find_for_service(void *argument, struct slice name)
+{
+    const struct snapshot *snapshot = argument;
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        if (slice_equal(service_name(snapshot->services[i]), name))
+            return snapshot->services[i];
+    return NULL;
+}
+
 static enum status prepare_services(struct building *building)
 {
     struct snapshot *snapshot = building->snapshot;
@@ -96,6 +105,8 @@ static enum status prepare_services(struct building *building)
         if (add_service(building, &map->entries[i]) == NO_MEMORY)
             return NO_MEMORY;
     }
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        service_link(snapshot->services[i], &building->reader, find_for_service, snapshot);
     return check_names(building, map);
 }
 

@@ -173,5 +173,7 @@ enum status call_run(const struct service *service, struct exchange *x)
         say_when(call, e);
         call_finish(call, false);
     }
-    return e == ALL_OVERLOADED ? overload_answer(x, &service->options->agent.overload) : e;
+    return e == ALL_OVERLOADED && !service->options->fallback.is_set
+               ? overload_answer(x, &service->options->agent.overload)
+               : e;
 }

@@ -1,11 +1,14 @@
 #include "service/release.h"
 
 #include "service/call.h"
+#include "service/fallback.h"
 #include "service/versions.h"
 
 enum status service_call(const struct service *service, struct exchange *x)
 {
-    return service->is_composed ? release_call(service, x) : call_run(service, x);
+    uint32_t tries = x->facts.tries;
+    enum status e = service->is_composed ? release_call(service, x) : call_run(service, x);
+    return e && service->options->fallback.is_set ? fallback_answer(service, x, e, tries) : e;
 }
 
 enum status release_call(const struct service *service, struct exchange *x)

@@ -124,6 +124,13 @@ static void activate_asking(const struct service *service)
     sweep_stir(service->plane);
 }
 
+/* The snapshot is not published yet: nobody else sees it. */
+void service_link(const struct service *service, struct reader *reader,
+    const struct service *(*find)(void *argument, struct slice name), void *argument)
+{
+    fallback_link((struct service *)service, reader, find, argument);
+}
+
 void service_activate(const struct service *service)
 {
     if (service->roster)

@@ -60,6 +60,11 @@ size_t service_version_count(const struct service *service);
 bool service_is_version(const struct service *service);
 const struct service *service_version(const struct service *service, size_t i);
 
+/* Once all services of a file are prepared: finds those that others refer to. Complains through the
+ * reader. On the control thread. */
+void service_link(const struct service *service, struct reader *reader,
+    const struct service *(*find)(void *argument, struct slice name), void *argument);
+
 /* When the snapshot that holds it is published: starts checks, resolution, drops what it replaced.
  * On the control thread's loop, on a fiber. */
 void service_activate(const struct service *service);

@@ -276,6 +276,10 @@ static const struct option service_option_list[] = {
         .is_set_offset = offsetof(struct service_options, breaker.is_set),
         .help = "When the service is left alone for a while because too much fails; nothing: "
                 "never."},
+    {"fallback", OPTION_STRUCT, offsetof(struct service_options, fallback),
+        .table = &fallback_table,
+        .is_set_offset = offsetof(struct service_options, fallback.is_set),
+        .help = "What clients get when the service cannot answer; nothing: the failure."},
     {"concurrency", OPTION_STRUCT, offsetof(struct service_options, concurrency),
         .table = &concurrency_table, .help = "How many requests may be under way at a time."},
     {"queue", OPTION_STRUCT, offsetof(struct service_options, queue), .table = &queue_table,

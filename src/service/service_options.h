@@ -7,6 +7,7 @@
 #include "run/address.h"
 #include "service/breaker_options.h"
 #include "service/concurrency_options.h"
+#include "service/fallback.h"
 #include "service/health_options.h"
 #include "service/release_options.h"
 #include "service/source_key.h"
@@ -125,6 +126,7 @@ struct service_options {
     struct breaker_options breaker;
     struct concurrency_options concurrency;
     struct queue_options queue;
+    struct fallback_options fallback;
     double panic; /* when fewer of the endpoints are well, all are asked; 0: never */
     struct tls_options tls;
     struct http2_options http2;

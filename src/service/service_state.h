@@ -7,11 +7,12 @@ struct service {
     struct service_plane *plane; /* borrowed */
     struct slice name;           /* borrowed from the snapshot, as the next */
     const struct service_options *options;
-    struct roster *roster;     /* owned; NULL: it has versions, which have theirs */
-    struct guard *guard;       /* borrowed from the plane; NULL as the roster */
-    struct versions *versions; /* of the snapshot's arena; or NULL */
-    bool is_composed;          /* there is more to a call than to choose an endpoint (release.h) */
-    uint32_t id;               /* for the metrics */
+    struct roster *roster;          /* owned; NULL: it has versions, which have theirs */
+    struct guard *guard;            /* borrowed from the plane; NULL as the roster */
+    const struct service *fallback; /* of the snapshot: who answers when it cannot; or NULL */
+    struct versions *versions;      /* of the snapshot's arena; or NULL */
+    bool is_composed; /* there is more to a call than to choose an endpoint (release.h) */
+    uint32_t id;      /* for the metrics */
     uint32_t retry_series;
     uint32_t room;         /* requests that an endpoint's connections carry */
     bool has_names;        /* it has sources: endpoints may come and go */
