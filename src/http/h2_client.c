@@ -132,6 +132,12 @@ bool h2_client_is_settled(const struct h2_client *client)
     return client->is_settled;
 }
 
+bool h2_client_connects(const struct h2_client *client)
+{
+    return nghttp2_session_get_remote_settings(
+               client->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) == 1;
+}
+
 uint32_t h2_client_load(const struct h2_client *client)
 {
     return client->call_count;

@@ -52,6 +52,9 @@ uint32_t h2_client_room(const struct h2_client *client);
 /* True once the peer has said how many requests it takes: until then there is room for one. */
 bool h2_client_is_settled(const struct h2_client *client);
 
+/* True when the peer takes requests that become WebSockets (RFC 8441); once it is settled. */
+bool h2_client_connects(const struct h2_client *client);
+
 /* Requests under way. */
 uint32_t h2_client_load(const struct h2_client *client);
 
@@ -97,17 +100,19 @@ struct h2_call {
     bool is_frozen;   /* the first part was looked at: it must not grow before it is read */
     int64_t length;   /* what Content-Length says, or BODY_LENGTH_UNKNOWN */
     struct h2_part *parts, *last_part, *current;
-    enum status failure; /* why nothing more comes */
-    uint32_t reset;      /* with UPSTREAM_RESET: the code that the peer gave */
-    bool has_trailers;   /* they have begun to come */
-    bool trailers_whole; /* and are here */
+    enum status failure;                   /* why nothing more comes */
+    uint32_t reset;                        /* with UPSTREAM_RESET: the code that the peer gave */
+    void (*stirred)(struct h2_call *call); /* news came and nobody waits; NULL: never mind */
+    bool has_trailers;                     /* they have begun to come */
+    bool trailers_whole;                   /* and are here */
     struct h2_budget trailer_budget;
     struct fields received_trailers;
 };
 
-/* Sends a request's head: the target from path and query, Content-Length from `framing`.
- * `has_body`: h2_call_write follows. CLOSED: the connection takes none; NO_MEMORY. The call can be
- * ended in any case. */
+/* Sends a request's head: the target from path and query, Content-Length from `framing`, which also
+ * says whether it asks for a WebSocket (is_upgrade): then it is an extended CONNECT, and goes on to
+ * be sent. `has_body`: h2_call_offer follows. CLOSED: the connection takes none; NO_MEMORY. The
+ * call can be ended in any case. */
 enum status h2_call_begin(struct h2_call *call, struct h2_client *client, struct arena *arena,
     const struct http_request *request, const struct h1_framing *framing, bool has_body);
 
@@ -133,6 +138,12 @@ struct body *h2_call_body(struct h2_call *call, int64_t idle);
 
 /* True when the peer has surely not processed the request: it may be sent again, whatever it is. */
 bool h2_call_is_unseen(const struct h2_call *call);
+
+/* For a tunnel, to whom a body is bytes without end: waits for some, for the end or a failure; then
+ * takes as many as are there. END, or CLOSED. */
+bool h2_call_has_news(const struct h2_call *call);
+enum status h2_call_wait(struct h2_call *call, instant deadline);
+enum status h2_call_take(struct h2_call *call, void *data, size_t capacity, size_t *ret_size);
 
 /* The rest of the request will not come: the answer ends too, and reading it says `failure`. */
 void h2_call_abort(struct h2_call *call, enum status failure);

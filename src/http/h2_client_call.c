@@ -2,7 +2,7 @@
 #include "http/h2_client_state.h"
 #include "run/loop.h"
 
-#define PSEUDO_FIELDS 4
+#define PSEUDO_FIELDS 5
 #define END_WAIT      (100 * MILLISECOND) /* for the end of an answer that has no body */
 
 /* --- the request's head */
@@ -13,6 +13,19 @@ static struct slice target_of(struct arena *arena, const struct http_request *re
     return request->query.data ? arena_join(arena, parts, 3) : request->path;
 }
 
+/* HTTP/2 says in other ways that it was understood (RFC 8441 §5). */
+static void leave_out_key(struct h2_list *list)
+{
+    struct slice key = field_name(FIELD_SEC_WEBSOCKET_KEY);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        struct slice name = slice_of((const char *)list->items[i].name, list->items[i].namelen);
+        if (!slice_equal(name, key))
+            list->items[kept++] = list->items[i];
+    }
+    list->count = kept;
+}
+
 static enum status list_head(struct h2_call *call, const struct http_request *request,
     const struct h1_framing *framing, struct h2_list *ret_list)
 {
@@ -21,12 +34,17 @@ static enum status list_head(struct h2_call *call, const struct http_request *re
     struct slice target = e ? SLICE_NONE : target_of(call->arena, request);
     if (!target.data)
         return NO_MEMORY;
-    h2_list_add(&list, SLICE(":method"), request->method_text);
+    h2_list_add(
+        &list, SLICE(":method"), framing->is_upgrade ? SLICE("CONNECT") : request->method_text);
+    if (framing->is_upgrade)
+        h2_list_add(&list, SLICE(":protocol"), SLICE("websocket"));
     h2_list_add(&list, SLICE(":scheme"), call->client->options.scheme);
     if (request->authority.size)
         h2_list_add(&list, SLICE(":authority"), request->authority);
     h2_list_add(&list, SLICE(":path"), target);
     e = h2_list_add_fields(&list, call->arena, &request->fields);
+    if (framing->is_upgrade)
+        leave_out_key(&list);
     if (!e && framing->kind == H1_LENGTH) {
         struct slice length =
             arena_format(call->arena, "%llu", (unsigned long long)framing->length);
@@ -66,7 +84,7 @@ enum status h2_call_begin(struct h2_call *call, struct h2_client *client, struct
     if (!e)
         e = list_head(call, request, framing, &list);
     if (!e)
-        e = submit(call, &list, has_body ? &provider : NULL);
+        e = submit(call, &list, has_body || framing->is_upgrade ? &provider : NULL);
     if (e) {
         call->client = NULL;
         call->failure = e;
@@ -172,6 +190,8 @@ void h2_call_note(struct h2_call *call)
 {
     if (call->reader)
         fiber_wake(call->reader);
+    else if (call->stirred)
+        call->stirred(call);
     if (call->failure && call->sender)
         fiber_wake(call->sender);
 }
@@ -366,6 +386,41 @@ struct body *h2_call_body(struct h2_call *call, int64_t idle)
     call->idle = idle;
     call->body = (struct body){.ops = &ops, .length = call->length};
     return &call->body;
+}
+
+/* --- as bytes without end */
+
+bool h2_call_has_news(const struct h2_call *call)
+{
+    return call->parts || call->has_ended || call->failure;
+}
+
+enum status h2_call_wait(struct h2_call *call, instant deadline)
+{
+    enum status e = OK;
+    while (!e && !h2_call_has_news(call))
+        e = wait_for_news(call, deadline);
+    return e;
+}
+
+enum status h2_call_take(struct h2_call *call, void *data, size_t capacity, size_t *ret_size)
+{
+    struct h2_part *part = call->parts;
+    if (!part)
+        return call->has_ended ? END : CLOSED;
+    struct slice bytes = slice_of(part->data + part->begin, part->size - part->begin);
+    bytes = slice_head(bytes, capacity);
+    memcpy(data, bytes.data, bytes.size);
+    part->begin += bytes.size;
+    if (part->begin == part->size) {
+        call->parts = part->next;
+        if (!call->parts)
+            call->last_part = NULL;
+        give_part(part);
+    }
+    open_window(call, bytes.size);
+    *ret_size = bytes.size;
+    return OK;
 }
 
 /* --- the end */

@@ -40,7 +40,7 @@ struct h2_client {
 struct h2_part {
     struct h2_part *next;
     struct buffer *buffer; /* owned: it holds this struct, too */
-    size_t size;
+    size_t begin, size;    /* what lies before `begin` was taken already */
     char data[];
 };
 

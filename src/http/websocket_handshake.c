@@ -32,6 +32,27 @@ void websocket_to_connect(struct http_response *response)
     fields_remove_known(&response->fields, FIELD_SEC_WEBSOCKET_ACCEPT);
 }
 
+static enum status set_accept(const struct http_request *request, struct fields *fields)
+{
+    char *accept = arena_bytes(fields->arena, WEBSOCKET_ACCEPT_SIZE + 2);
+    if (!accept)
+        return NO_MEMORY;
+    websocket_accept(fields_value(&request->fields, FIELD_SEC_WEBSOCKET_KEY), accept);
+    return fields_set_made(
+        fields, FIELD_SEC_WEBSOCKET_ACCEPT, slice_of(accept, WEBSOCKET_ACCEPT_SIZE));
+}
+
+enum status websocket_from_connected(
+    const struct http_request *request, struct http_response *response)
+{
+    struct fields *fields = &response->fields;
+    response->status = 101;
+    enum status e = set_accept(request, fields);
+    if (!e)
+        e = fields_set_made(fields, FIELD_UPGRADE, SLICE("websocket"));
+    return e ? e : fields_set_made(fields, FIELD_CONNECTION, SLICE("upgrade"));
+}
+
 /* --- what is asked */
 
 bool websocket_is_asked_for(const struct http_request *request)

@@ -14,6 +14,11 @@ enum status websocket_from_connect(struct http_request *request, const uint64_t 
 /* The other way: of an answer of 101, one of 200 without the key's. */
 void websocket_to_connect(struct http_response *response);
 
+/* Of a service's answer to an extended CONNECT that was made of the request: of one of 2xx, the 101
+ * that a service of HTTP/1.1 would have given. NO_MEMORY. */
+enum status websocket_from_connected(
+    const struct http_request *request, struct http_response *response);
+
 /* True when the request asks to go on as a WebSocket. Other things that Upgrade may
  * ask for are passed over, as RFC 9110 §7.8 allows. To be asked before the fields that mean one
  * connection only are taken off. */

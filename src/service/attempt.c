@@ -6,6 +6,7 @@
 #include "service/call.h"
 #include "service/outcome.h"
 #include "service/overload.h"
+#include "service/service_tls.h"
 
 #define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
 
@@ -104,14 +105,15 @@ static size_t write_proxy_header(const struct call *call, char room[PROXY_HEADER
     return proxy_header_write(version, &x->peer, stream_local(x->door), room);
 }
 
-static enum status acquire_single(struct attempt *attempt, struct pool *pool, bool only_new)
+static enum status acquire_single(struct attempt *attempt, struct pool *pool,
+    const struct service_options *options, bool only_new)
 {
     char room[PROXY_HEADER_ROOM];
     const struct call *call = attempt->call;
     struct slice first = slice_of(room, write_proxy_header(call, room));
     attempt->transport = &transport_h1;
-    return pool_acquire(
-        pool, call->service->options, first, only_new, call->x->deadline, &attempt->upstream);
+    attempt->shared = NULL;
+    return pool_acquire(pool, options, first, only_new, call->x->deadline, &attempt->upstream);
 }
 
 /* A call of gRPC cannot be made by HTTP/1.1, which the endpoint may have chosen. */
@@ -120,7 +122,8 @@ static enum status acquire_shared(struct attempt *attempt, struct pool *pool)
     struct pool_h2_choice choice = {NULL, NULL};
     const struct call *call = attempt->call;
     attempt->transport = &transport_h2;
-    enum status e = pool_h2_acquire(pool, call->service->options, call->x->deadline, &choice);
+    struct pool_h2_wish wish = {call->service->options, call->x->is_websocket, call->x->deadline};
+    enum status e = pool_h2_acquire(pool, wish, &choice);
     if (call->x->grpc && (choice.single || e == NOT_IMPLEMENTED)) {
         pool_discard(choice.single);
         return UPSTREAM_PROTOCOL;
@@ -133,16 +136,34 @@ static enum status acquire_shared(struct attempt *attempt, struct pool *pool)
     return e;
 }
 
+/* An endpoint takes WebSockets by HTTP/2 or does not (RFC 8441). Over TLS it can be asked by
+ * HTTP/1.1 then. */
+static enum status acquire_for_websocket(struct attempt *attempt, struct pool *pool, bool only_new)
+{
+    const struct service_options *options = attempt->call->service->options;
+    enum status e = acquire_shared(attempt, pool);
+    if (e || !attempt->shared || h2_client_connects(attempt->shared->client))
+        return e;
+    if (!options->tls.state)
+        return UPSTREAM_NO_WEBSOCKET;
+    return acquire_single(attempt, pool, options->tls.state->http_1, only_new);
+}
+
 /* Over TLS an endpoint agrees to HTTP/2 or does not, and may change its mind. */
 static enum status acquire(struct attempt *attempt, bool only_new)
 {
     const struct call *call = attempt->call;
+    const struct service_options *options = call->service->options;
     struct pool *pool = &attempt->endpoint->pools[call->x->worker];
     enum status e = NOT_IMPLEMENTED;
     for (int i = 0; i < CHANGES_MAX && e == NOT_IMPLEMENTED; i++) {
-        bool is_shared =
-            call->service->options->speaks_http2 && (!pool->speaks_h1 || call->x->grpc);
-        e = is_shared ? acquire_shared(attempt, pool) : acquire_single(attempt, pool, only_new);
+        bool is_shared = options->speaks_http2 && (!pool->speaks_h1 || call->x->grpc);
+        if (!is_shared)
+            e = acquire_single(attempt, pool, options, only_new);
+        else if (call->x->is_websocket)
+            e = acquire_for_websocket(attempt, pool, only_new);
+        else
+            e = acquire_shared(attempt, pool);
     }
     return e == NOT_IMPLEMENTED ? UPSTREAM_PROTOCOL : e;
 }

@@ -153,8 +153,6 @@ enum status call_run(const struct service *service, struct exchange *x)
 {
     if (x->is_rehearsal)
         return rehearse(service, x);
-    if (x->is_websocket && service->options->speaks_http2)
-        return NOT_IMPLEMENTED; /* RFC 8441 is not asked of services */
     struct call *call = arena_alloc(&x->arena, sizeof *call);
     if (!call)
         return NO_MEMORY;

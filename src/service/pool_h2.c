@@ -242,16 +242,18 @@ static bool is_worn_out(
     return options->lifetime && loop_now() >= clock_after(upstream->born, options->lifetime);
 }
 
-static struct shared_upstream *find_room(struct pool *pool, const struct service_options *options)
+static struct shared_upstream *find_room(struct pool *pool, const struct pool_h2_wish *wish)
 {
+    const struct service_options *options = wish->options;
     list_each (node, &pool->shared) {
         struct shared_upstream *upstream = list_entry(node, struct shared_upstream, node);
         bool is_good = upstream->tls == service_tls_client(options) &&
                        !is_worn_out(upstream, &options->connections) &&
                        !h2_client_is_over(upstream->client);
+        bool is_ready = !wish->is_settled || h2_client_is_settled(upstream->client);
         if (!is_good)
             retire(upstream);
-        else if (h2_client_room(upstream->client))
+        else if (is_ready && h2_client_room(upstream->client))
             return upstream;
     }
     return NULL;
@@ -278,45 +280,50 @@ static bool may_open(struct pool *pool, int64_t max)
     return true;
 }
 
-static enum status take_or_open(struct pool *pool, const struct service_options *options,
-    instant deadline, struct pool_h2_choice *ret_choice)
+/* NOT_FOUND: not yet. */
+static enum status take_or_open(
+    struct pool *pool, const struct pool_h2_wish *wish, struct pool_h2_choice *ret_choice)
 {
-    ret_choice->shared = find_room(pool, options);
+    ret_choice->shared = find_room(pool, wish);
     if (ret_choice->shared)
         return OK;
-    if (may_open(pool, options->connections.max))
-        return open_new(pool, options, deadline, ret_choice);
+    if (!may_open(pool, wish->options->connections.max))
+        return NOT_FOUND;
+    enum status e = open_new(pool, wish->options, wish->deadline, ret_choice);
+    if (e || !ret_choice->shared || !wish->is_settled)
+        return e;
+    ret_choice->shared = NULL;
     return NOT_FOUND;
 }
 
 static enum status wait_in_queue(struct pool *pool, struct waiter *waiter,
-    const struct service_options *options, instant deadline, struct pool_h2_choice *ret_choice)
+    const struct pool_h2_wish *wish, struct pool_h2_choice *ret_choice)
 {
     for (;;) {
-        enum status e = fiber_wait(clock_sooner(deadline, loop_now() + LOOK_AGAIN));
+        enum status e = fiber_wait(clock_sooner(wish->deadline, loop_now() + LOOK_AGAIN));
         if (e == CANCELLED)
             return e;
         if (waiter->failure)
             return waiter->failure;
         if (pool->shared_waiters.next == &waiter->node || !pool->is_opening)
-            e = take_or_open(pool, options, deadline, ret_choice);
+            e = take_or_open(pool, wish, ret_choice);
         else
             e = NOT_FOUND;
         if (e != NOT_FOUND)
             return e;
-        if (loop_now() >= deadline)
+        if (loop_now() >= wish->deadline)
             return pool->is_opening ? UPSTREAM_CONNECT_TIMEOUT : UPSTREAM_CONNECTIONS;
     }
 }
 
-static enum status queue_for_room(struct pool *pool, const struct service_options *options,
-    instant deadline, struct pool_h2_choice *ret_choice)
+static enum status queue_for_room(
+    struct pool *pool, const struct pool_h2_wish *wish, struct pool_h2_choice *ret_choice)
 {
     struct waiter waiter = {.fiber = fiber_current()};
     list_push_back(&pool->shared_waiters, &waiter.node);
     pool->shared_waiter_count++;
     atomic_fetch_add_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
-    enum status e = wait_in_queue(pool, &waiter, options, deadline, ret_choice);
+    enum status e = wait_in_queue(pool, &waiter, wish, ret_choice);
     atomic_fetch_sub_explicit(&pool->endpoint->waiting, 1, memory_order_relaxed);
     list_remove(&waiter.node);
     pool->shared_waiter_count--;
@@ -332,20 +339,21 @@ static void count_request(struct shared_upstream *upstream, const struct service
         wake_first(upstream->pool);
 }
 
-enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
-    instant deadline, struct pool_h2_choice *ret_choice)
+enum status pool_h2_acquire(
+    struct pool *pool, struct pool_h2_wish wish, struct pool_h2_choice *ret_choice)
 {
     struct pool_h2_choice choice = {NULL, NULL};
     enum status e = NOT_FOUND;
-    deadline = clock_sooner(deadline, clock_after(loop_now(), options->timeout.connect));
+    wish.deadline =
+        clock_sooner(wish.deadline, clock_after(loop_now(), wish.options->timeout.connect));
     if (list_is_empty(&pool->shared_waiters))
-        e = take_or_open(pool, options, deadline, &choice);
+        e = take_or_open(pool, &wish, &choice);
     if (e == NOT_FOUND)
-        e = queue_for_room(pool, options, deadline, &choice);
+        e = queue_for_room(pool, &wish, &choice);
     if (e)
         return e;
     if (choice.shared)
-        count_request(choice.shared, options);
+        count_request(choice.shared, wish.options);
     *ret_choice = choice;
     return OK;
 }

@@ -30,10 +30,17 @@ struct pool_h2_choice {
     struct upstream *single;        /* the endpoint wants HTTP/1.1; owned */
 };
 
+/* For whom. */
+struct pool_h2_wish {
+    const struct service_options *options;
+    bool is_settled; /* the endpoint must have said by its SETTINGS what it can do */
+    instant deadline;
+};
+
 /* Statuses of pool_acquire; NOT_IMPLEMENTED: the endpoint has not agreed to HTTP/2, as a request
  * that was before found out. */
-enum status pool_h2_acquire(struct pool *pool, const struct service_options *options,
-    instant deadline, struct pool_h2_choice *ret_choice);
+enum status pool_h2_acquire(
+    struct pool *pool, struct pool_h2_wish wish, struct pool_h2_choice *ret_choice);
 
 /* The connections end with their last request. */
 void pool_h2_close(struct pool *pool);

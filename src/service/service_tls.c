@@ -224,6 +224,24 @@ static enum status obtain_client(struct service_plane *plane, struct reader *rea
     return OK;
 }
 
+/* Not every server that speaks HTTP/2 takes WebSockets by it: those are asked by HTTP/1.1. */
+static enum status prepare_http_1(struct service_plane *plane, struct reader *reader,
+    struct client_recipe *recipe, const struct service_options *options)
+{
+    struct service_options *http_1 = arena_new(reader->arena, struct service_options);
+    struct service_tls *state = arena_new(reader->arena, struct service_tls);
+    if (!http_1 || !state)
+        return NO_MEMORY;
+    *http_1 = *options;
+    http_1->speaks_http2 = false;
+    http_1->tls.state = state;
+    http_1->tls.protocols = &options->tls.protocols[options->tls.protocol_count - 1];
+    http_1->tls.protocol_count = 1;
+    recipe->options = &http_1->tls;
+    options->tls.state->http_1 = http_1;
+    return obtain_client(plane, reader, recipe, &state->client);
+}
+
 enum status service_tls_prepare(
     struct service_plane *plane, struct reader *reader, const struct service_options *options)
 {
@@ -240,5 +258,7 @@ enum status service_tls_prepare(
         recipe.system = plane_authorities(plane);
     if (!e)
         e = obtain_client(plane, reader, &recipe, &tls->state->client);
+    if (!e && options->speaks_http2)
+        e = prepare_http_1(plane, reader, &recipe, options);
     return e == INVALID ? OK : e;
 }

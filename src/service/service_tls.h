@@ -12,6 +12,9 @@
 /* What a service has of it while it is in use. */
 struct service_tls {
     struct tls_client *client; /* borrowed from the registry's object; NULL: not prepared yet */
+
+    /* Of a service that is asked by HTTP/2: the same, asked by HTTP/1.1 alone. NULL: it is. */
+    const struct service_options *http_1;
 };
 
 /* The options under `tls`. */

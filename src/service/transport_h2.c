@@ -1,6 +1,26 @@
 /* HTTP/2: a stream of a connection that the worker's requests share. */
+#include "http/h2_channel.h"
+#include "http/websocket_handshake.h"
 #include "run/loop.h"
 #include "service/call.h"
+
+/* What becomes a WebSocket outlives the exchange, or at least its memory. */
+static enum status make_stream(struct attempt *attempt, struct arena **ret_arena)
+{
+    struct exchange *x = attempt->call->x;
+    struct h2_channel *channel;
+    *ret_arena = &x->arena;
+    if (!x->is_websocket) {
+        attempt->stream = arena_alloc(&x->arena, sizeof *attempt->stream);
+        return attempt->stream ? OK : NO_MEMORY;
+    }
+    enum status e = h2_channel_new(&x->arena, &channel);
+    if (e)
+        return e;
+    attempt->stream = &channel->call;
+    *ret_arena = &channel->arena;
+    return OK;
+}
 
 /* Without a wait between acquiring and this: the room is there still. */
 static enum status prepare(struct attempt *attempt)
@@ -8,15 +28,15 @@ static enum status prepare(struct attempt *attempt)
     struct http_request *request = &attempt->call->x->request;
     struct slice asked = request->authority;
     attempt->call->x->grpc_reset = GRPC_OK;
-    attempt->stream = arena_alloc(&attempt->call->x->arena, sizeof *attempt->stream);
-    if (!attempt->stream)
-        return NO_MEMORY;
+    struct arena *arena;
+    enum status e = make_stream(attempt, &arena);
+    if (e)
+        return e;
     if (attempt->call->x->grpc && grpc_forward_timeout(attempt->call->x))
         return NO_MEMORY;
     request->authority = attempt_host(attempt);
-    enum status e =
-        h2_call_begin(attempt->stream, attempt->shared->client, &attempt->call->x->arena, request,
-            &attempt->call->parcel.framing, attempt->call->parcel.kind != PARCEL_EMPTY);
+    e = h2_call_begin(attempt->stream, attempt->shared->client, arena, request,
+        &attempt->call->parcel.framing, attempt->call->parcel.kind != PARCEL_EMPTY);
     request->authority = asked;
     return e == CLOSED ? UPSTREAM_CLOSED : e;
 }
@@ -88,6 +108,16 @@ static enum status send_request(struct attempt *attempt, struct body *body, bool
     return OK;
 }
 
+/* What was asked of it in other words is answered in those. */
+static enum status translate(struct attempt *attempt)
+{
+    const struct exchange *x = attempt->call->x;
+    int status = attempt->response.status;
+    if (!x->is_websocket || status < 200 || status >= 300)
+        return OK;
+    return websocket_from_connected(&x->request, &attempt->response);
+}
+
 static enum status read_head(struct attempt *attempt, instant deadline)
 {
     struct h2_call *stream = attempt->stream;
@@ -97,7 +127,7 @@ static enum status read_head(struct attempt *attempt, instant deadline)
         h2_call_withdraw(stream); /* nobody waits for what was not sent by now */
     if (is_from_memory && e == TIMEOUT && !stream->is_sent)
         return UPSTREAM_WRITE_TIMEOUT;
-    return e;
+    return e ? e : translate(attempt);
 }
 
 static struct body *begin_body(struct attempt *attempt)

@@ -4,15 +4,17 @@
  */
 #include <stdlib.h>
 
+#include "http/h2_channel.h"
 #include "http/websocket_handshake.h"
 #include "http/websocket_relay.h"
 #include "service/call.h"
 
 struct websocket_call {
     struct tunnel tunnel;
-    struct upstream *upstream; /* owned */
-    struct endpoint *endpoint; /* counted in its requests in flight */
-    struct view *view;         /* in use, so that the endpoint lives */
+    struct upstream *upstream;  /* owned, one of these two */
+    struct h2_channel *channel; /* owned */
+    struct endpoint *endpoint;  /* counted in its requests in flight */
+    struct view *view;          /* in use, so that the endpoint lives */
     bool compresses;
     instant draining_from; /* said before it has begun; NEVER: it was not */
     struct websocket_relay relay;
@@ -23,8 +25,18 @@ static struct websocket_call *self_of(struct tunnel *tunnel)
     return list_entry(tunnel, struct websocket_call, tunnel);
 }
 
-static void free_call(struct websocket_call *websocket)
+static struct wire *service_of(struct websocket_call *websocket)
 {
+    return websocket->channel ? &websocket->channel->wire : &websocket->upstream->wire;
+}
+
+/* `in_peace`: there may be last words that are still to leave. */
+static void free_call(struct websocket_call *websocket, bool in_peace)
+{
+    if (websocket->channel && in_peace)
+        h2_channel_end(websocket->channel);
+    else if (websocket->channel)
+        h2_channel_free(websocket->channel);
     pool_discard(websocket->upstream);
     atomic_fetch_sub_explicit(&websocket->endpoint->load.in_flight, 1, memory_order_relaxed);
     view_release(websocket->view);
@@ -48,7 +60,7 @@ static void ended(struct websocket_relay *relay)
     struct websocket_call *websocket = list_entry(relay, struct websocket_call, relay);
     struct tunnel tunnel = websocket->tunnel;
     note(relay, &tunnel.x->facts);
-    free_call(websocket);
+    free_call(websocket, !relay->is_cut);
     tunnel.ended(tunnel.x);
 }
 
@@ -57,8 +69,8 @@ static void begin(struct tunnel *tunnel, struct wire *client)
     struct websocket_call *websocket = self_of(tunnel);
     struct exchange *x = tunnel->x;
     x->deadline = NEVER;
-    websocket_relay_init(&websocket->relay, client, &websocket->upstream->wire,
-        websocket->compresses, x->websocket ? x->websocket : &websocket_usual_limits);
+    websocket_relay_init(&websocket->relay, client, service_of(websocket), websocket->compresses,
+        x->websocket ? x->websocket : &websocket_usual_limits);
     websocket_relay_drain(&websocket->relay, websocket->draining_from);
     websocket_relay_begin(&websocket->relay, ended);
 }
@@ -79,7 +91,7 @@ static void cut(struct tunnel *tunnel)
 
 static void drop(struct tunnel *tunnel)
 {
-    free_call(self_of(tunnel));
+    free_call(self_of(tunnel), false);
 }
 
 static const struct tunnel_ops ops = {.begin = begin, .drain = drain, .cut = cut, .drop = drop};
@@ -89,9 +101,14 @@ static void take_over(struct websocket_call *websocket, struct call *call)
 {
     struct attempt *attempt = call->attempt;
     websocket->upstream = attempt->upstream;
+    if (attempt->stream) {
+        websocket->channel = h2_channel_of(attempt->stream);
+        h2_channel_take(websocket->channel);
+    }
     websocket->endpoint = attempt->endpoint;
     websocket->view = call->view;
     attempt->upstream = NULL;
+    attempt->stream = NULL;
     attempt->is_counted = false;
     call->view = NULL;
     call_finish(call, false);

@@ -264,17 +264,6 @@ def test_a_service_may_decline(start, serve):
         assert (answer.status, answer.body) == (403, b"no")
 
 
-def test_a_service_that_speaks_http_2_is_not_asked(start):
-    gateway = start("""
-        version: 1
-        listen: {http: {address: "127.0.0.1:0", http2: true}}
-        services: {back: "h2c://127.0.0.1:9"}
-        routes: {/**: back}
-        """)
-    with Connection(gateway.address) as client:
-        assert client.finish(client.ask("/")).status == 501
-
-
 # --- limits
 
 def test_a_message_that_is_too_large_is_1009(chat):
