@@ -22,6 +22,7 @@ struct exchange;
 struct entrance;
 struct wire;
 struct websocket_limits;
+struct retry_rule;
 
 struct handler {
     enum status (*serve)(const void *state, struct exchange *x);
@@ -121,6 +122,8 @@ struct exchange {
     bool is_lasting;   /* the answer's body may be silent for as long as it likes */
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
     int8_t importance; /* 3: before all others, -4: behind; 0: as usual */
+    const struct retry_rule
+        *retry;        /* of the route; borrowed from the snapshot; NULL: the service's */
     bool must_close;   /* close the client's connection after this answer */
     bool breaks_off;   /* instead of the answer the client sees its connection or stream reset */
     bool is_torn;      /* its tunnel did not end in peace: the client hears of it by a reset */

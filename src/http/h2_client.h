@@ -96,6 +96,7 @@ struct h2_call {
     bool has_final;   /* the final head has come, perhaps not whole yet */
     bool has_ended;   /* everything has come */
     bool is_unseen;   /* the peer has surely not processed it */
+    bool is_left;     /* of those: the peer goes, which others were told too */
     bool is_answered; /* something of an answer came */
     bool is_frozen;   /* the first part was looked at: it must not grow before it is read */
     int64_t length;   /* what Content-Length says, or BODY_LENGTH_UNKNOWN */

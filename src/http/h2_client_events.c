@@ -200,7 +200,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
 static enum status reason_of(struct h2_call *call, uint32_t code)
 {
     if (code == NGHTTP2_REFUSED_STREAM) {
-        call->is_unseen = true;
+        call->is_unseen = call->is_left = true;
         call->reset = code;
         return UPSTREAM_RESET;
     }

@@ -123,6 +123,13 @@ static void print_versions(const struct json_value *service)
     }
 }
 
+static void print_retry(const struct json_value *retry)
+{
+    printf("    retry %.*s", SLICE_ARG(text_of(retry, "policy")));
+    printf(", %lld of %lld requests in 10 s, %lld under way\n", number_of(retry, "retries"),
+        number_of(retry, "requests"), number_of(retry, "running"));
+}
+
 static void print_services(const struct json_value *root)
 {
     const struct json_value *services = json_get(root, SLICE("services"));
@@ -141,6 +148,9 @@ static void print_services(const struct json_value *root)
         print_pair(", sticky by %.*s", text_of(service, "sticky"));
         putchar('\n');
         print_sources(service);
+        const struct json_value *retry = json_get(service, SLICE("retry"));
+        if (retry)
+            print_retry(retry);
         const struct json_value *endpoints = json_get(service, SLICE("endpoints"));
         if (endpoints)
             json_each (endpoint, endpoints)

@@ -57,7 +57,7 @@ enum status attempt_choose(struct attempt *attempt)
         e = why_not(call, set->endpoints[index]);
         if (e)
             choice_exclude(choice, index);
-    } while (e && choice->tried_count < CHOICE_TRIES_MAX);
+    } while (e && choice->tried_count < CHOICE_TRIED_MAX);
     choice->tried_count = tried;
     if (index != PICK_NONE && !e)
         return use_endpoint(attempt, index);
@@ -73,12 +73,6 @@ static void release_endpoint(struct attempt *attempt)
     atomic_fetch_sub_explicit(&attempt->endpoint->load.in_flight, 1, memory_order_relaxed);
     attempt->is_counted = false;
     queue_stir(&attempt->call->service->guard->queue, attempt->call->x->worker);
-}
-
-void attempt_leave(struct attempt *attempt)
-{
-    release_endpoint(attempt);
-    choice_exclude(&attempt->call->choice, attempt->index);
 }
 
 struct slice attempt_host(const struct attempt *attempt)
@@ -173,6 +167,7 @@ static enum status acquire(struct attempt *attempt, bool only_new)
 enum status attempt_run(struct attempt *attempt, bool only_new)
 {
     attempt->began = loop_now();
+    attempt->is_answered = false;
     attempt->call->x->facts.tries++;
     enum status e = acquire(attempt, only_new);
     attempt->is_connected = !e;
@@ -213,4 +208,27 @@ void attempt_finish(struct attempt *attempt, bool can_go_on)
     upload_stop(&attempt->upload);
     attempt->transport->finish(attempt, can_go_on);
     release_endpoint(attempt);
+}
+
+/* What is here of it already costs nothing to read, and then the connection can serve others. */
+static bool read_rest(struct attempt *attempt)
+{
+    const struct h1_framing *framing = &attempt->framing;
+    struct slice bytes;
+    bool is_last = false;
+    if (framing->kind == H1_NO_BODY || (framing->kind == H1_LENGTH && framing->length == 0))
+        return true;
+    struct body *body = attempt->call->answer.inner = attempt->transport->body(attempt);
+    (void)body_peek(body, &is_last);
+    while (is_last && body_read(body, loop_now(), &bytes) == OK)
+        ;
+    return is_last;
+}
+
+void attempt_discard(struct attempt *attempt, bool has_answer)
+{
+    bool can_go_on = has_answer && read_rest(attempt);
+    attempt_finish(attempt, can_go_on);
+    attempt->call->answer.inner = NULL;
+    attempt->framing = (struct h1_framing){0};
 }

@@ -43,6 +43,7 @@ struct attempt {
     struct h2_call *stream;            /* of transport_h2: in the arena; ended before the call */
     bool is_counted;                   /* in the endpoint's requests in flight */
     bool is_connected;                 /* there was a connection */
+    bool is_answered;                  /* something of an answer has come */
     bool is_on_old;                    /* the connection had carried requests before */
     instant began;
     struct http_response response;
@@ -55,11 +56,9 @@ extern const struct h1_limits upstream_limits;
 /* Before all else; the memory is the caller's. */
 void attempt_init(struct attempt *attempt, struct call *call);
 
-/* Picks an endpoint that the call has not tried yet. NO_ENDPOINT and its kin, NO_MEMORY. */
+/* Picks an endpoint that the call has not tried yet. NO_ENDPOINT and its kin, SERVICE_BUSY,
+ * NO_MEMORY. */
 enum status attempt_choose(struct attempt *attempt);
-
-/* It is not chosen again by this call. */
-void attempt_leave(struct attempt *attempt);
 
 /* Asks the endpoint, on a connection that has carried nothing yet if `only_new`. OK: the head of
  * the answer is in attempt->response. The UPSTREAM_… statuses, what reading the client's body gave,
@@ -75,6 +74,9 @@ void attempt_report(const struct attempt *attempt, enum status e, bool is_late);
 
 /* Gives up what carries it, not the endpoint, which it may be begun at anew. */
 void attempt_hang_up(struct attempt *attempt);
+
+/* Ends it for another one to follow; `has_answer`: there is one, which is not wanted. */
+void attempt_discard(struct attempt *attempt, bool has_answer);
 
 /* Ends it: the connection goes back to its pool if it can go on, else it is closed.
  * Again is harmless. */

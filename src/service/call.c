@@ -7,7 +7,7 @@
 #include "service/overload.h"
 #include "service/place.h"
 
-#define TRIES_MAX CHOICE_TRIES_MAX
+#define REPEATS_MAX 2 /* of a request on another connection, since one was tired of being used */
 
 /* Right after the start names may not be resolved yet. */
 static enum status wait_for_names(struct call *call)
@@ -41,41 +41,78 @@ int64_t call_patience(const struct call *call)
 
 /* --- tries */
 
-static void count_retry(struct call *call)
+/* True when there is another endpoint to ask. One that has refused to be connected to is not asked
+ * again; others may be, when nobody else is left. */
+static bool has_another(struct call *call, enum status e)
 {
-    metric_add(plane_shard(call->service->plane, call->x->worker), call->service->retry_series, 1);
+    struct choice *choice = &call->choice;
+    if (connect_is_failure(e))
+        choice_exclude_for_good(choice, call->attempt->index);
+    else
+        choice_exclude(choice, call->attempt->index);
+    if (choice_pick(choice, call->service, call->view) != PICK_NONE)
+        return true;
+    choice_forgive(choice);
+    return choice_pick(choice, call->service, call->view) != PICK_NONE;
 }
 
-/* Tries until there is an answer or no safe way to try again. */
+static void count_retry(struct call *call, enum status e)
+{
+    char number[4];
+    struct text text = text_fixed(number, sizeof number);
+    text_add_i64(&text, call->attempt->response.status);
+    service_count_retry(
+        call->service, call->x->worker, e ? slice_of_text(status_word(e)) : text_slice(&text));
+}
+
+/* Gives the attempt up, and takes it to another endpoint after the pause. If none takes it then,
+ * the failure that there was is what the client hears of. */
+static enum status move_on(struct call *call, enum status failure)
+{
+    count_retry(call, failure);
+    attempt_discard(call->attempt, !failure);
+    enum status e = fiber_sleep_until(clock_after(loop_now(), call->retry.pause));
+    if (!e)
+        e = attempt_choose(call->attempt);
+    return e && e != CANCELLED && failure ? failure : e;
+}
+
+/* At the endpoint on a connection that was not tired. */
+static enum status ask(struct call *call)
+{
+    struct attempt *attempt = call->attempt;
+    enum status e = attempt_run(attempt, false);
+    while (e && call->repeats < REPEATS_MAX && attempt->transport->was_tired(attempt, e) &&
+           parcel_rewind(call)) {
+        attempt_hang_up(attempt);
+        call->repeats++;
+        count_retry(call, e);
+        e = attempt_run(attempt, true);
+    }
+    return e;
+}
+
+/* Tries until there is an answer that is wanted, or no safe way to try again. */
 static enum status try_until_answered(struct call *call)
 {
     struct attempt *attempt = call->attempt;
-    bool only_new = false;
     choice_begin(&call->choice, call->service, call->x);
     enum status e = place_find(call);
-    for (int tries = 1; !e; tries++) {
-        e = attempt_run(attempt, only_new);
-        if (!e) {
-            attempt_report(attempt, OK, false);
-            return OK;
-        }
-        bool again_here =
-            tries < TRIES_MAX && attempt->transport->may_repeat(attempt, e) && parcel_rewind(call);
-        attempt_hang_up(attempt);
-        if (!again_here)
-            attempt_report(attempt, e, false);
-        if (!again_here && (!connect_is_failure(e) || tries == TRIES_MAX))
+    if (e)
+        return e;
+    for (;;) {
+        e = ask(call);
+        if (e)
+            upload_stop(&attempt->upload);
+        attempt_report(attempt, e, false);
+        if (!retry_wanted(call, attempt, e))
             return e;
-        only_new = again_here;
-        if (!again_here) {
-            attempt_leave(attempt);
-            if (attempt_choose(attempt))
-                return e;
-        }
-        count_retry(call);
-        e = OK;
+        if (!has_another(call, e) || !retry_take(call))
+            return e;
+        e = move_on(call, e);
+        if (e)
+            return e;
     }
-    return e;
 }
 
 /* --- where calls begin and end */
@@ -91,6 +128,7 @@ static enum status begin(struct call *call, const struct service *service, struc
     attempt_init(&call->first, call);
     x->facts.service = service->name;
     x->facts.service_id = service->id;
+    retry_begin(&call->retry, call);
     parcel_plan(call);
     enum status e = breakers_admit(service, x->worker);
     return e ? e : wait_for_names(call);
@@ -160,6 +198,7 @@ enum status call_run(const struct service *service, struct exchange *x)
     if (!e) {
         e = try_until_answered(call);
         learn(call, e);
+        retry_end(&call->retry, call);
     }
     int64_t took = loop_now() - call->began;
     x->facts.upstream_time += took > 0 ? took : 1;

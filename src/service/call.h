@@ -12,6 +12,7 @@
 #include "service/attempt.h"
 #include "service/choice.h"
 #include "service/mark.h"
+#include "service/retry.h"
 #include "service/service_state.h"
 
 /* The body of the answer: reads what the transport brings, and gives that up at the end. */
@@ -33,6 +34,7 @@ struct parcel {
     } kind;
     struct h1_framing framing;
     struct slice bytes;   /* PARCEL_MEMORY */
+    struct body *stream;  /* PARCEL_STREAM: the client's, or what keeps that (kept_body.h) */
     bool awaits_continue; /* it is held back until the endpoint (or a time) asks for it */
     bool has_begun;       /* the client's body has been read from */
 };
@@ -45,6 +47,8 @@ struct call {
     struct view *view; /* in use until the call is finished */
     struct choice choice;
     struct parcel parcel;
+    struct retry retry;
+    uint32_t repeats;        /* on connections that were tired */
     struct attempt *attempt; /* the newest; in the end the one whose answer it is */
     struct attempt first;
     struct answer answer; /* last */

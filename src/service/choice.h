@@ -10,7 +10,8 @@
 
 #include "service/service_state.h"
 
-#define CHOICE_TRIES_MAX 3 /* endpoints that one request may come to */
+#define CHOICE_TRIES_MAX 3 /* endpoints that a connection of layer 4 may come to */
+#define CHOICE_TRIED_MAX 8 /* that are known to have failed one request */
 
 struct choice {
     uint64_t hash;       /* of the balancer's key; 0: none */
@@ -20,8 +21,8 @@ struct choice {
     uint64_t id;         /* of the endpoint that was picked last */
     struct slice cookie; /* ours, as the request has brought it */
     bool is_moved;       /* the session was at another endpoint */
-    uint32_t tried_count;
-    uint32_t tried[CHOICE_TRIES_MAX];
+    uint32_t tried_count, gone_count; /* the first of `tried` are not asked again in any case */
+    uint32_t tried[CHOICE_TRIED_MAX];
 };
 
 /* Asks the request. Costs nothing when the service asks for nothing. */
@@ -38,8 +39,23 @@ uint32_t choice_pick(struct choice *choice, const struct service *service, struc
 
 static inline void choice_exclude(struct choice *choice, uint32_t place)
 {
-    if (choice->tried_count < CHOICE_TRIES_MAX)
+    if (choice->tried_count < CHOICE_TRIED_MAX)
         choice->tried[choice->tried_count++] = place;
+}
+
+/* The same, and choice_forgive does not change it. */
+static inline void choice_exclude_for_good(struct choice *choice, uint32_t place)
+{
+    if (choice->tried_count == CHOICE_TRIED_MAX)
+        return;
+    choice->tried[choice->tried_count++] = choice->tried[choice->gone_count];
+    choice->tried[choice->gone_count++] = place;
+}
+
+/* Nobody else is left: those may be asked again that were excluded, but not for good. */
+static inline void choice_forgive(struct choice *choice)
+{
+    choice->tried_count = choice->gone_count;
 }
 
 /* For protocols without answers: the session stays at the endpoint that was picked. */

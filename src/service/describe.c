@@ -5,6 +5,7 @@
 #include "service/breakers.h"
 #include "service/choice.h"
 #include "service/reports.h"
+#include "service/retry_budget.h"
 #include "service/sticky.h"
 #include "service/versions.h"
 #include "service/service_state.h"
@@ -173,6 +174,27 @@ static void write_guard(struct json_writer *w, const struct service *service)
     history_write(&service->guard->history, w);
 }
 
+/* What it does when something fails, and how much of the budget for that is used. */
+static void write_retry(struct json_writer *w, const struct service *service)
+{
+    char room[256];
+    struct text text = text_fixed(room, sizeof room);
+    const struct retry_options *options = &service->options->retry;
+    uint64_t requests, retries;
+    retry_explain(&options->rule, &text);
+    retry_budget_window(service->budget, clock_now(), &requests, &retries);
+    json_write_key(w, SLICE("retry"));
+    json_write_object(w);
+    write_text(w, "policy", text_slice(&text));
+    json_write_key(w, SLICE("budget_share"));
+    json_write_double(w, options->budget.share);
+    write_number(w, "budget_least", (uint64_t)options->budget.least);
+    write_number(w, "requests", requests);
+    write_number(w, "retries", retries);
+    write_number(w, "running", read_number(&service->budget->running));
+    json_write_object_end(w);
+}
+
 static void describe_asking(const struct service *service, struct json_writer *w)
 {
     const struct endpoint_set *set = roster_look(service->roster);
@@ -188,6 +210,7 @@ static void describe_asking(const struct service *service, struct json_writer *w
     }
     finder_watch_describe(service->roster, w);
     write_guard(w, service);
+    write_retry(w, service);
     json_write_key(w, SLICE("panics"));
     json_write_bool(w, service->roster->panics);
     json_write_key(w, SLICE("endpoints"));
@@ -243,6 +266,8 @@ static void explain_asking(const struct service *service, struct exchange *x, st
     if (place != PICK_NONE)
         text_format(text, "%s%.*s", type->needs_hash ? ": " : ": perhaps ",
             SLICE_ARG(view->set->endpoints[place]->text));
+    text_add_literal(text, "; retry ");
+    retry_explain(x->retry ? x->retry : &service->options->retry.rule, text);
 }
 
 void service_explain(const struct service *service, struct exchange *x, struct text *text)

@@ -140,11 +140,6 @@ static enum status try_once(struct dial *dial, instant deadline, struct stream *
         &endpoint->pools[dial->worker].session, clock_sooner(until, deadline), ret_stream);
 }
 
-static void count_retry(const struct dial *dial)
-{
-    metric_add(plane_shard(dial->service->plane, dial->worker), dial->service->retry_series, 1);
-}
-
 static enum status connect_somewhere(
     struct dial *dial, instant deadline, struct stream **ret_stream)
 {
@@ -164,7 +159,7 @@ static enum status connect_somewhere(
         dial_leave(dial);
         if (dial_choose(dial))
             return e; /* nobody else is left */
-        count_retry(dial);
+        service_count_retry(dial->service, dial->worker, slice_of_text(status_word(e)));
         e = OK;
     }
     return e;

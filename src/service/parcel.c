@@ -1,5 +1,7 @@
 #include "service/call.h"
 
+#include "service/kept_body.h"
+
 #define MEMORY_MAX \
     ((size_t)64 * 1024) /* more is streamed: an endpoint may answer before it has read it all */
 
@@ -18,6 +20,19 @@ static bool is_whole(const struct call *call, struct slice here)
     if (body->length != BODY_LENGTH_UNKNOWN)
         return here.size == (size_t)body->length;
     return !body->trailers || body->trailers->count == 0;
+}
+
+/* Kept for another try if there may be one, and it may be little enough. Without memory for that it
+ * is sent once. */
+static struct body *stream_of(struct call *call)
+{
+    struct exchange *x = call->x;
+    struct body *body = x->request.body;
+    int64_t max = call->retry.rule->times ? call->service->options->retry.keep : 0;
+    bool is_small = body->length == BODY_LENGTH_UNKNOWN || body->length <= max;
+    struct kept_body *kept =
+        max && is_small && !body->ops->rewind ? arena_alloc(&x->arena, sizeof *kept) : NULL;
+    return kept ? kept_body_init(kept, body, &x->arena, (size_t)max) : body;
 }
 
 void parcel_plan(struct call *call)
@@ -44,17 +59,18 @@ void parcel_plan(struct call *call)
         parcel->bytes = here;
     }
     /* Who has the whole body waits for nobody's leave to send it. */
-    if (parcel->kind == PARCEL_STREAM)
+    if (parcel->kind == PARCEL_STREAM) {
         parcel->awaits_continue = x->expects_continue;
-    else
+        parcel->stream = stream_of(call);
+    } else
         fields_remove_known(&x->request.fields, FIELD_EXPECT);
 }
 
 bool parcel_rewind(struct call *call)
 {
     const struct parcel *parcel = &call->parcel;
-    struct body *body = call->x->request.body;
+    struct body *stream = parcel->stream;
     if (parcel->kind != PARCEL_STREAM || !parcel->has_begun)
         return true;
-    return body->ops->rewind && body->ops->rewind(body) == OK;
+    return stream->ops->rewind && stream->ops->rewind(stream) == OK;
 }

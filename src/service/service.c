@@ -3,6 +3,7 @@
 #include "service/check.h"
 #include "service/outlier.h"
 #include "service/reports.h"
+#include "service/retry_budget.h"
 #include "service/service_tls.h"
 #include "service/finder.h"
 #include "service/sticky.h"
@@ -11,7 +12,11 @@
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
     "Tries to ask a service that failed.", METRIC_COUNTER, {"service", "reason"}};
 static const struct metric_family retry_family = {"weir_upstream_retries_total",
-    "Requests that were sent to a service once more.", METRIC_COUNTER, {"service"}};
+    "Requests that were sent to a service once more, by what had happened before.", METRIC_COUNTER,
+    {"service", "reason"}};
+static const struct metric_family exhausted_family = {"weir_retry_budget_exhausted_total",
+    "Requests that were not sent to a service once more since that was asked too much already.",
+    METRIC_COUNTER, {"service"}};
 
 /* Registering takes a lock, which a failure can afford. */
 void service_count_failure(const struct service *service, unsigned worker, enum status reason)
@@ -21,6 +26,31 @@ void service_count_failure(const struct service *service, unsigned worker, enum 
     if (metrics)
         metric_add(plane_shard(service->plane, worker),
             metrics_series(metrics, &failure_family, labels), 1);
+}
+
+void service_count_retry(const struct service *service, unsigned worker, struct slice reason)
+{
+    struct slice labels[] = {service->name, reason};
+    struct metrics *metrics = service->plane->options.metrics;
+    if (metrics)
+        metric_add(
+            plane_shard(service->plane, worker), metrics_series(metrics, &retry_family, labels), 1);
+}
+
+static enum status prepare_budget(struct reader *reader, struct service *service)
+{
+    struct service_plane *plane = service->plane;
+    enum status e = retry_budget_obtain(plane->options.registry, service->name, &service->budget);
+    if (e)
+        return e;
+    if (!arena_defer(reader->arena, registry_release, service->budget)) {
+        registry_release(service->budget);
+        return NO_MEMORY;
+    }
+    if (plane->options.metrics)
+        service->budget_exhausted_series =
+            metrics_series(plane->options.metrics, &exhausted_family, &service->name);
+    return OK;
 }
 
 static void release_service(void *argument)
@@ -57,6 +87,8 @@ static enum status prepare_asking(struct service_plane *plane, struct reader *re
     if (!e && options->sticky.is_set)
         e = sticky_prepare(plane, reader, service->name, &options->sticky, &service->sticky);
     if (!e)
+        e = prepare_budget(reader, service);
+    if (!e)
         e = roster_new(plane, reader, service->name, options, defaults, &service->roster);
     if (!e)
         service->guard = service->roster->guard;
@@ -78,8 +110,6 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
     service->is_choosy = service->options->balance.key || service->options->subset.is_set ||
                          service->options->sticky.is_set;
     service->id = plane_service_id(plane, name);
-    if (plane->options.metrics)
-        service->retry_series = metrics_series(plane->options.metrics, &retry_family, &name);
     bool has_versions = service->options->release.count > 0;
     service->is_composed = has_versions;
     enum status e = has_versions ? versions_prepare(plane, reader, defaults, service)

@@ -261,6 +261,8 @@ static const struct option service_option_list[] = {
                 "left."},
     {"timeout", OPTION_STRUCT, offsetof(struct service_options, timeout), .table = &timeout_table,
         .help = "How long the service may take."},
+    {"retry", OPTION_STRUCT, offsetof(struct service_options, retry), .table = &retry_table,
+        .help = "When a request is sent once more, elsewhere if there is anywhere else."},
     {"connections", OPTION_STRUCT, offsetof(struct service_options, connections),
         .table = &connection_table, .help = "How many connections there may be, and for how long."},
     {"health", OPTION_STRUCT, offsetof(struct service_options, health), .table = &health_table,

@@ -10,6 +10,7 @@
 #include "service/fallback.h"
 #include "service/health_options.h"
 #include "service/release_options.h"
+#include "service/retry_options.h"
 #include "service/source_key.h"
 
 struct discovery; /* service/discovery.h */
@@ -118,6 +119,7 @@ struct service_options {
     struct zone_options zone;
     double spill;
     struct timeout_options timeout;
+    struct retry_options retry;
     struct connection_options connections;
     struct health_options health;
     struct agent_options agent;

@@ -3,6 +3,8 @@
 
 #include "service/roster.h"
 
+struct retry_budget;
+
 struct service {
     struct service_plane *plane; /* borrowed */
     struct slice name;           /* borrowed from the snapshot, as the next */
@@ -13,12 +15,16 @@ struct service {
     struct versions *versions;      /* of the snapshot's arena; or NULL */
     bool is_composed; /* there is more to a call than to choose an endpoint (release.h) */
     uint32_t id;      /* for the metrics */
-    uint32_t retry_series;
-    uint32_t room;         /* requests that an endpoint's connections carry */
-    bool has_names;        /* it has sources: endpoints may come and go */
-    bool is_choosy;        /* the request is asked which endpoint it wants (choice.h) */
-    struct sticky *sticky; /* owned by the snapshot's arena; NULL: sessions mean nothing */
+    uint32_t budget_exhausted_series;
+    struct retry_budget *budget; /* shared, counted by the registry; NULL as the roster */
+    uint32_t room;               /* requests that an endpoint's connections carry */
+    bool has_names;              /* it has sources: endpoints may come and go */
+    bool is_choosy;              /* the request is asked which endpoint it wants (choice.h) */
+    struct sticky *sticky;       /* owned by the snapshot's arena; NULL: sessions mean nothing */
 };
+
+/* Counts one that is sent once more, by what had happened before. */
+void service_count_retry(const struct service *service, unsigned worker, struct slice reason);
 
 /* Counts a request that failed at this service, by its reason. */
 void service_count_failure(const struct service *service, unsigned worker, enum status reason);

@@ -34,10 +34,15 @@ struct transport {
      * h1_body. */
     struct body *(*body)(struct attempt *attempt);
 
-    /* After `e` came instead of an answer: true when the same request may be sent to the same
-     * endpoint on another connection, since this one was tired and the endpoint has not seen it, or
-     * may see it twice. The transport may also see to its connection. */
-    bool (*may_repeat)(const struct attempt *attempt, enum status e);
+    /* After `e` came instead of an answer: true when the connection was tired of being used again,
+     * which is nobody's fault, and the endpoint has not seen the request, or may see it twice. So
+     * it may be sent there once more on another connection. The transport may also see to its
+     * connection. */
+    bool (*was_tired)(const struct attempt *attempt, enum status e);
+
+    /* After `e` came instead of an answer on a connection: true when the endpoint has surely not
+     * begun with the request. */
+    bool (*is_unseen)(const struct attempt *attempt, enum status e);
 
     /* Gives up what carries the attempt; for others to use when it `can_go_on`. */
     void (*finish)(struct attempt *attempt, bool can_go_on);

@@ -66,6 +66,8 @@ static enum status read_head(struct attempt *attempt, instant deadline)
     struct wire *wire = &attempt->upstream->wire;
     enum status e = h1_read_response(wire, &attempt->call->x->arena, &upstream_limits,
         attempt->call->x->request.method, deadline, &attempt->response, &attempt->framing);
+    if (e && wire_has_bytes(wire))
+        attempt->is_answered = true;
     if (e == END || e == CLOSED || e == IO_ERROR)
         return connect_status_of_end(wire->stream);
     return e;
@@ -80,13 +82,17 @@ static struct body *begin_body(struct attempt *attempt)
 /* A connection that had rested closes under the request: most likely its peer was tired of it, and
  * has not seen the request. Sending that again is safe when doing it twice does no harm, or none of
  * it got there (RFC 9110 §9.2.2, RFC 9112 §9.3.1). */
-static bool may_repeat(const struct attempt *attempt, enum status e)
+static bool was_tired(const struct attempt *attempt, enum status e)
 {
     const struct upstream *upstream = attempt->upstream;
-    if (e != UPSTREAM_CLOSED || upstream->requests == 0 || wire_has_bytes(&upstream->wire))
+    if (e != UPSTREAM_CLOSED || upstream->requests == 0 || attempt->is_answered)
         return false;
-    return http_method_is_idempotent(attempt->call->x->request.method) ||
-           upload_left_nothing(attempt);
+    return retry_is_harmless(attempt->call) || upload_left_nothing(attempt);
+}
+
+static bool is_unseen(const struct attempt *attempt, enum status e)
+{
+    return e == UPSTREAM_CLOSED && upload_left_nothing(attempt);
 }
 
 static void finish(struct attempt *attempt, bool can_go_on)
@@ -110,5 +116,6 @@ const struct transport transport_h1 = {.prepare = prepare,
     .send = send_request,
     .read_head = read_head,
     .body = begin_body,
-    .may_repeat = may_repeat,
+    .was_tired = was_tired,
+    .is_unseen = is_unseen,
     .finish = finish};

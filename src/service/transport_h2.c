@@ -123,6 +123,7 @@ static enum status read_head(struct attempt *attempt, instant deadline)
     struct h2_call *stream = attempt->stream;
     bool is_from_memory = attempt->call->parcel.kind == PARCEL_MEMORY;
     enum status e = h2_call_read_head(stream, deadline, &attempt->response, &attempt->framing);
+    attempt->is_answered |= stream->is_answered;
     if (is_from_memory && !e && attempt->response.status >= 200)
         h2_call_withdraw(stream); /* nobody waits for what was not sent by now */
     if (is_from_memory && e == TIMEOUT && !stream->is_sent)
@@ -135,21 +136,27 @@ static struct body *begin_body(struct attempt *attempt)
     return h2_call_body(attempt->stream, call_idle(attempt->call));
 }
 
-/* The peer has said that it did not begin; or its connection, which had served others, ended under
- * a request that may be made twice. */
-static bool may_repeat(const struct attempt *attempt, enum status e)
+/* The peer was about to go and has said that it did not begin; or its connection, which had served
+ * others, ended under a request that may be made twice. */
+static bool was_tired(const struct attempt *attempt, enum status e)
 {
     const struct h2_call *stream = attempt->stream;
     if (!stream)
         return false;
     if ((e == UPSTREAM_TIMEOUT || e == UPSTREAM_WRITE_TIMEOUT) && stream->client)
         h2_client_probe(stream->client);
-    if (e != UPSTREAM_CLOSED && e != UPSTREAM_RESET)
+    if (e == UPSTREAM_RESET)
+        return stream->is_left;
+    if (e != UPSTREAM_CLOSED)
         return false;
-    if (h2_call_is_unseen(stream))
-        return true;
-    return e == UPSTREAM_CLOSED && attempt->is_on_old && !stream->is_answered &&
-           http_method_is_idempotent(attempt->call->x->request.method);
+    return h2_call_is_unseen(stream) ||
+           (attempt->is_on_old && !attempt->is_answered && retry_is_harmless(attempt->call));
+}
+
+static bool is_unseen(const struct attempt *attempt, enum status e)
+{
+    return attempt->stream && (e == UPSTREAM_CLOSED || e == UPSTREAM_RESET) &&
+           h2_call_is_unseen(attempt->stream);
 }
 
 static void finish(struct attempt *attempt, bool can_go_on)
@@ -168,5 +175,6 @@ const struct transport transport_h2 = {.prepare = prepare,
     .send = send_request,
     .read_head = read_head,
     .body = begin_body,
-    .may_repeat = may_repeat,
+    .was_tired = was_tired,
+    .is_unseen = is_unseen,
     .finish = finish};

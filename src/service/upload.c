@@ -64,6 +64,7 @@ static enum status read_head(struct attempt *attempt, instant deadline)
         enum status e = attempt->transport->read_head(attempt, deadline);
         if (e)
             return status_of_head(attempt, e);
+        attempt->is_answered = true;
         if (attempt->response.status >= 200 || is_switch(attempt))
             return OK;
         e = pass_on_interim(attempt);
@@ -149,7 +150,7 @@ static enum status pump_request(struct attempt *attempt, bool *ret_source_failed
             return e;
     }
     parcel->has_begun = true;
-    return attempt->transport->send(attempt, attempt->call->x->request.body, ret_source_failed);
+    return attempt->transport->send(attempt, parcel->stream, ret_source_failed);
 }
 
 static void run_pump(void *argument)

@@ -14,19 +14,21 @@ listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
 workers: 1
 http: {{head-timeout: 1s, body-timeout: 1s, keep-alive: 30s}}
 services:                          # patient: who expects another fault must not see that a machine is slow
-  back: {{at: "{at}", connections: {{idle: 0}}, outlier: {{failures: 0}}}}
+  back: {{at: "{at}", connections: {{idle: 0}}, retry: off, outlier: {{failures: 0}}}}
   hasty:                           # short of patience
     at: "{at}"
     timeout: {{first-byte: 1s, idle: 400ms}}
     connections: {{idle: 0}}
+    retry: off
     outlier: {{failures: 0}}
   kept:                            # keeps its connections
     at: "{at}"
+    retry: off
     outlier: {{failures: 0}}
-  tight: {{at: "{at}", connections: 1, queue: 0, outlier: {{failures: 0}}}}
-  one: {{at: "{at}", connections: {{max: 1}}, outlier: {{failures: 0}}}}
-  gone: {{at: "127.0.0.1:{closed}", outlier: {{failures: 0}}}}
-  full: {{at: "127.0.0.1:{full}", timeout: {{connect: 300ms}}, outlier: {{failures: 0}}}}
+  tight: {{at: "{at}", connections: 1, queue: 0, retry: off, outlier: {{failures: 0}}}}
+  one: {{at: "{at}", connections: {{max: 1}}, retry: off, outlier: {{failures: 0}}}}
+  gone: {{at: "127.0.0.1:{closed}", retry: off, outlier: {{failures: 0}}}}
+  full: {{at: "127.0.0.1:{full}", timeout: {{connect: 300ms}}, retry: off, outlier: {{failures: 0}}}}
 routes:
   /back/**: back
   /hasty/**: hasty

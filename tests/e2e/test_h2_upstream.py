@@ -143,7 +143,7 @@ def test_metrics(pair):
         speaker.h2.close_connection()
         speaker.flush()
         speaker.linger()
-    gateway, service = pair(script(run))
+    gateway, service = pair(script(run), "retry: off")
     count = gateway.metric
     with concurrent.futures.ThreadPoolExecutor() as pool:
         answers = pool.submit(many, gateway, 3)

@@ -109,7 +109,7 @@ static const struct fault faults[] = {
 static void check_fault(struct rig *rig, const struct fault *fault)
 {
     struct fake *fake = rig_fake(rig, fault->serve, (void *)fault->says);
-    rig_service(rig, "{at: %s, timeout: {first-byte: 60ms, idle: 60ms}}", fake->text);
+    rig_service(rig, "{at: %s, retry: off, timeout: {first-byte: 60ms, idle: 60ms}}", fake->text);
     enum status e = rig_get(rig, "/");
     if (e != fault->outcome)
         fail_msg("%s: %s", fault->name, status_word(e));

@@ -351,7 +351,7 @@ static void test_metrics(void **state)
     struct rig *rig = *state;
     struct told told = {200, 200, 0};
     struct fake *fake = rig_fake(rig, serve_as_told, &told);
-    rig_service(rig, "%s", fake->text);
+    rig_service(rig, "{at: %s, retry: off}", fake->text);
     ask_often(rig, 3);
     told.status = 0;
     assert_status(rig_get(rig, "/"), UPSTREAM_CLOSED);
@@ -371,7 +371,8 @@ static void test_metrics(void **state)
     assert_non_null(strstr(text.data, line));
     assert_non_null(strstr(text.data,
         "weir_upstream_failures_total{service=\"demo\",reason=\"upstream-closed\"} 1\n"));
-    assert_non_null(strstr(text.data, "weir_upstream_retries_total{service=\"demo\"} 1\n"));
+    assert_non_null(strstr(
+        text.data, "weir_upstream_retries_total{service=\"demo\",reason=\"upstream-closed\"} 1\n"));
     text_release(&text);
 }
 
