@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "admin/instances_page.h"
 #include "admin/pages.h"
 #include "run/socket.h"
 
@@ -106,6 +107,8 @@ static enum status serve(struct server *server, struct exchange *x)
             return SHUTTING_DOWN;
         return serve_page(admin_of(server), &pages[i], x);
     }
+    if (slice_has_prefix(x->request.path, SLICE(INSTANCES_PATH)))
+        return instances_page(admin_of(server)->gateway, x, is_control_connection(x));
     return is_path_known ? METHOD_NOT_ALLOWED : NO_ROUTE;
 }
 

@@ -7,6 +7,8 @@
  *
  *     GET  /livez  /readyz  /metrics  /v1/status  /v1/config      anywhere
  *     POST /v1/reload  /v1/endpoints  /v1/log/reopen  /v1/upgrade  /v1/hand-over   by the socket
+ *     /v1/services/NAME…        instances_page.h: looking anywhere, changing by the socket or a
+ * token
  *
  * To add one: a function and a line in the table of admin.c. */
 #pragma once

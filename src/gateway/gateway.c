@@ -9,6 +9,7 @@
 #include "base/must.h"
 #include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
+#include "service/instances.h"
 #include "gateway/process_metrics.h"
 #include "gateway/stapling.h"
 #include "run/sharing.h"
@@ -540,6 +541,11 @@ const struct snapshot *gateway_snapshot(const struct gateway *gateway)
 struct inheritance *gateway_inheritance(const struct gateway *gateway)
 {
     return gateway->inheritance;
+}
+
+struct instances *gateway_instances(struct gateway *gateway, struct slice service)
+{
+    return instances_find(gateway->foundation.plane, service);
 }
 
 struct metrics *gateway_metrics(struct gateway *gateway)

@@ -71,6 +71,10 @@ const struct snapshot *gateway_snapshot(const struct gateway *gateway);
 
 struct metrics *gateway_metrics(struct gateway *gateway);
 
+/* Instances that register themselves (service/instances.h), of the sources with that name; NULL:
+ * there is no such source. Good until the caller next waits. */
+struct instances *gateway_instances(struct gateway *gateway, struct slice service);
+
 /* {"version", "uptime", "workers", "listeners", "services", ...}. */
 struct json_writer;
 void gateway_describe(struct gateway *gateway, struct json_writer *writer);

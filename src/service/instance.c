@@ -1,5 +1,6 @@
 #include "service/instance.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 
 #define TEXT_MAX ((size_t)64 << 20)
@@ -20,20 +21,38 @@ static enum status read_address(struct reader *reader, const struct node *node, 
 
 static const struct option label_option = {.kind = OPTION_TEXT};
 
-static const struct option rows[] = {
-    {"address", OPTION_CUSTOM, ROW(address), .is_required = true, .read = read_address,
-        .form = "10.0.0.1:8080", .help = "Where it is: an address with a port, or unix:/path."},
-    {"weight", OPTION_INTEGER, ROW(weight), .fallback = "1", .minimum = 0,
-        .maximum = FOUND_WEIGHT_MAX, .help = "Its share of the requests."},
-    {"tier", OPTION_INTEGER, ROW(tier), .fallback = "0", .minimum = 0, .maximum = 100,
-        .help = "Those of the next tier are asked when none of this one is left."},
-    {"zone", OPTION_TEXT, ROW(zone), .help = "Where it stands: a zone, or region/zone."},
-    {"labels", OPTION_MAP, ROW(labels), .item = &label_option, .item_size = sizeof(struct slice),
-        .help = "By which `subset` chooses."},
-    {"name", OPTION_TEXT, ROW(name), .help = "What its certificate is for."},
-    {"state", OPTION_CHOICE, ROW(state), .choices = instance_states, .fallback = "up",
-        .help = "Whether it is to get requests."},
+#define INSTANCE_ROWS                                                                            \
+    {"address", OPTION_CUSTOM, ROW(address), .is_required = true, .read = read_address,          \
+        .form = "10.0.0.1:8080", .help = "Where it is: an address with a port, or unix:/path."}, \
+        {"weight", OPTION_INTEGER, ROW(weight), .fallback = "1", .minimum = 0,                   \
+            .maximum = FOUND_WEIGHT_MAX, .help = "Its share of the requests."},                  \
+        {"tier", OPTION_INTEGER, ROW(tier), .fallback = "0", .minimum = 0, .maximum = 100,       \
+            .help = "Those of the next tier are asked when none of this one is left."},          \
+        {"zone", OPTION_TEXT, ROW(zone), .help = "Where it stands: a zone, or region/zone."},    \
+        {"labels", OPTION_MAP, ROW(labels), .item = &label_option,                               \
+            .item_size = sizeof(struct slice), .help = "By which `subset` chooses."},            \
+        {"name", OPTION_TEXT, ROW(name), .help = "What its certificate is for."},                \
+    {                                                                                            \
+        "state", OPTION_CHOICE, ROW(state), .choices = instance_states, .fallback = "up",        \
+                                            .help = "Whether it is to get requests."             \
+    }
+
+static const struct option rows[] = {INSTANCE_ROWS, {NULL}};
+
+struct registration {
+    struct instance_options instance;
+    int64_t lease;
+};
+
+static const struct option registration_rows[] = {INSTANCE_ROWS,
+    {"lease", OPTION_DURATION, offsetof(struct registration, lease), .fallback = "30s",
+        .minimum = SECOND, .maximum = DAY, .help = "How long it is there unless it says so again."},
     {NULL}};
+
+const struct option_table registration_table = {.name = "registration",
+    .help = "What an instance says when it registers.",
+    .options = registration_rows,
+    .size = sizeof(struct registration)};
 
 const struct option_table instance_table = {.name = "instance",
     .help = "An endpoint, as files and those who register themselves describe it.",

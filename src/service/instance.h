@@ -19,8 +19,11 @@ struct instance_options {
 
 extern const char *const instance_states[]; /* "up", "drain", "down" */
 
-/* Rows for tables of instances; `offset` is where the struct instance_options lies. */
 extern const struct option_table instance_table;
+
+/* The same with a lease, as who registers says it: a struct that begins with the above and has an
+ * int64_t `lease`, nanoseconds, behind. */
+extern const struct option_table registration_table;
 
 /* Adds it; `arena` is for what the finding needs. NO_MEMORY, FULL. */
 enum status instance_find(

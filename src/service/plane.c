@@ -10,6 +10,7 @@
 #include "service/guard.h"
 #include "service/roster.h"
 #include "service/finder.h"
+#include "service/instances.h"
 
 #include <stdlib.h>
 
@@ -116,6 +117,7 @@ enum status service_plane_new(
     list_init(&plane->guards);
     table_init(&plane->guard_names, SERVICES_EVER);
     list_init(&plane->finders);
+    list_init(&plane->instances);
     table_init(&plane->service_ids, SERVICES_EVER);
     if (options->metrics)
         metrics_add_collector(options->metrics, collect, plane);
@@ -145,6 +147,7 @@ void service_plane_free(struct service_plane *plane)
 {
     if (!plane)
         return;
+    instances_forget(plane);
     sweep_stop(plane);
     list_each (node, &plane->rosters)
         roster_free(list_entry(node, struct roster, node));

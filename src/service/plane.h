@@ -32,6 +32,7 @@ struct service_plane {
     struct list guards;                  /* guarded: of the services that were ever used */
     struct table guard_names;            /* of the control thread */
     struct list rosters;                 /* all that still have memory */
+    struct list instances;               /* of services whose instances register themselves */
     struct list finders;                 /* all that are in use */
     uint32_t builds;                     /* sets that were ever built (endpoint_set.c) */
     struct table service_ids;            /* names that were ever seen, owned, with their numbers */

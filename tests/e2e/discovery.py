@@ -7,7 +7,7 @@ from gateway import wait_for
 CONFIG = """
     version: 1
     listen: "127.0.0.1:0"
-    workers: 2
+    workers: 1
     services: {{back: {service}}}
     routes: {{/**: back}}
     {more}
