@@ -57,9 +57,7 @@ static const struct source_options *common(const struct finder *finder)
     return finder->options;
 }
 
-static void say(struct finder *finder, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void say(struct finder *finder, const char *format, ...)
+void finder_say(struct finder *finder, const char *format, ...)
 {
     const struct service_plane_options *plane = &finder->plane->options;
     char room[TROUBLE_SIZE + 400];
@@ -112,7 +110,7 @@ static void grace_is_over(struct timer *timer)
     size_t changes = finder->found.count > list.count ? finder->found.count : list.count;
     finder->pending = (struct found_list){NULL, 0, 0};
     finder->is_pending = false;
-    say(finder, "there are no endpoints for so long now that it is believed");
+    finder_say(finder, "there are no endpoints for so long now that it is believed");
     take_list(finder, &list, changes);
 }
 
@@ -126,7 +124,7 @@ static void put_off(struct finder *finder, struct found_list *list)
     if (!is_first)
         return;
     timer_set(&finder->grace, clock_after(loop_now(), common(finder)->grace));
-    say(finder, "it says that there are no endpoints; the last %zu stay for %lld s",
+    finder_say(finder, "it says that there are no endpoints; the last %zu stay for %lld s",
         finder->found.count, (long long)(common(finder)->grace / SECOND));
 }
 
@@ -134,7 +132,7 @@ void finder_heard(struct finder *finder)
 {
     instant now = loop_now();
     if (finder->failed_since)
-        say(finder, "back after %lld s", (long long)((now - finder->failed_since) / SECOND));
+        finder_say(finder, "back after %lld s", (long long)((now - finder->failed_since) / SECOND));
     finder->failed_since = 0;
     finder->failures = 0;
     finder->is_up = true;
@@ -172,7 +170,7 @@ void finder_fail(struct finder *finder, enum status e)
         finder_complain(finder, "%s", status_sentence(e));
     if (!finder->failed_since) {
         finder->failed_since = loop_now();
-        say(finder, "%s%s", finder->trouble,
+        finder_say(finder, "%s%s", finder->trouble,
             finder->found.count ? "; its last endpoints stay" : "");
     }
     finder->failures++;

@@ -80,6 +80,10 @@ void finder_fail(struct finder *finder, enum status e);
 /* The newest question was answered. */
 bool finder_is_up(const struct finder *finder);
 
+/* Something that the operator ought to know, though it is followed. */
+void finder_say(struct finder *finder, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Why it cannot be followed, in words for people. */
 void finder_complain(struct finder *finder, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -229,3 +229,23 @@ enum status instance_read_all(const struct source *source, bool is_json, const c
         instance_word(&diagnostics, trouble);
     return e;
 }
+
+enum status instance_read_one(const struct source *source, const char *said_by,
+    struct findings *findings, struct text *trouble)
+{
+    struct diagnostics diagnostics;
+    struct instance_options instance = {.weight = 0};
+    struct node *root;
+    diagnostics_init(&diagnostics, findings->arena);
+    struct reader reader = {
+        .arena = findings->arena, .diagnostics = &diagnostics, .subject = SLICE("endpoint")};
+    enum status e = instance_json_tree(findings->arena, source, trouble, &root);
+    if (!e)
+        e = option_read(&reader, &instance_table, root, &instance);
+    if (!e && diagnostics.errors)
+        e = INVALID;
+    if (!e)
+        return instance_find(findings, &instance, said_by);
+    instance_word(&diagnostics, trouble);
+    return e;
+}

@@ -39,5 +39,9 @@ enum status instance_json_tree(
 enum status instance_read_all(const struct source *source, bool is_json, const char *said_by,
     struct findings *findings, struct text *trouble);
 
+/* One endpoint, in JSON. As above. */
+enum status instance_read_one(const struct source *source, const char *said_by,
+    struct findings *findings, struct text *trouble);
+
 /* The newest complaint: "line 3, column 5: …". */
 void instance_word(const struct diagnostics *diagnostics, struct text *trouble);
