@@ -209,7 +209,8 @@ enum status http_source_add(struct http_source *source, struct findings *finding
         loop_now() + RESOLVE_TIME, &resolved);
     if (e)
         return e == CANCELLED || e == NO_MEMORY ? e : OK;
-    finding.name = finding.name.size ? finding.name : host;
+    if (!finding.name.size)
+        finding.name = arena_copy(findings->arena, host);
     for (size_t i = 0; !e && i < resolved.count; i++) {
         finding.address = resolved.addresses[i];
         e = findings_add(findings, &finding);
