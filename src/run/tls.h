@@ -189,6 +189,10 @@ struct tls_session {
 };
 void tls_session_release(struct tls_session *session);
 
+/* The session of a stream is kept no longer: its room goes before the stream does. Harmless when
+ * the stream is not TLS. */
+void tls_session_leave(struct stream *stream);
+
 /* TLS on an outgoing connection, which the new stream owns from then on (not on failure). `name` is
  * what the certificate must be for, a DNS name (sent as SNI) or an IP address. `session` may be
  * NULL. */

@@ -26,6 +26,13 @@ void tls_session_release(struct tls_session *session)
     *session = (struct tls_session){0};
 }
 
+void tls_session_leave(struct stream *stream)
+{
+    struct tls *tls = tls_of(stream);
+    if (tls)
+        tls->session = NULL;
+}
+
 static enum status set_protocols(SSL_CTX *context, const struct tls_client_options *options)
 {
     struct arena arena;

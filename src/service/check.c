@@ -9,16 +9,43 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <string.h>
 
-#define SPREAD_EACH MILLISECOND /* between the first checks of endpoints that come together */
-#define WHAT_MAX    80          /* of what was wrong, in the history */
+#define SPREAD_EACH  MILLISECOND /* between the first checks of endpoints that come together */
+#define WHAT_MAX     80          /* of what was wrong, in the history */
+
+#define TICKET_LEAST (5 * MILLISECOND)
 
 /* --- one check */
 
-static enum status ask(struct question *q, struct command_gate *gate)
+/* In TLS 1.3 what resumes a session, and does so once, comes behind the handshake, half as long as
+ * that takes later. */
+static void wait_for_ticket(const struct question *q, struct stream *stream, instant began)
+{
+    struct tls_facts facts;
+    if (!q->session || !tls_facts(stream, &facts) || strcmp(facts.version, "TLSv1.3") != 0)
+        return;
+    int64_t pause = 2 * (loop_now() - began);
+    if (pause < TICKET_LEAST)
+        pause = TICKET_LEAST;
+    (void)stream_wait_readable(stream, clock_sooner(loop_now() + pause, q->deadline));
+}
+
+/* Whether there can be a connection, and a handshake if TLS is spoken, is all that is asked. */
+static enum status ask_connection(struct question *q)
 {
     struct stream *stream;
-    enum status e;
+    instant began = loop_now();
+    enum status e = question_connect(q, &stream);
+    if (e)
+        return e;
+    wait_for_ticket(q, stream, began);
+    stream_close(stream);
+    return OK;
+}
+
+static enum status ask(struct question *q, struct command_gate *gate)
+{
     switch ((enum health_method)q->method) {
     case HEALTH_UDP:
         return check_ask_udp(q);
@@ -26,10 +53,7 @@ static enum status ask(struct question *q, struct command_gate *gate)
         return check_ask_command(q, gate);
     case HEALTH_TCP:
     case HEALTH_TLS:
-        e = question_connect(q, &stream);
-        if (!e)
-            stream_close(stream);
-        return e;
+        return ask_connection(q);
     case HEALTH_GET:
     case HEALTH_HEAD:
     case HEALTH_GRPC:
@@ -202,8 +226,7 @@ static enum status check_once(struct endpoint *endpoint, struct tls_session *ses
     arena_init(&arena, 0, CHECK_ARENA_MAX);
     question_init(&q, &arena, endpoint, endpoint->checked_by, how->timeout);
     q.method = how->method;
-    if (!q.speaks_http2) /* a connection of HTTP/2 may outlive the errand, and its session */
-        q.session = session;
+    q.session = session;
     q.failure = prepare(&q, endpoint);
     if (!q.failure)
         q.failure = ask(&q, endpoint->plane->commands);

@@ -1,6 +1,8 @@
 /* Checks by HTTP/2, and gRPC's own health checking protocol
  * (https://github.com/grpc/grpc/blob/master/doc/health-checking.md): grpc.health.v1.Health/Check is
  * asked with the name of a service, and says whether that is SERVING. */
+#include <stdlib.h>
+
 #include "http/grpc.h"
 #include "http/h2_client.h"
 #include "service/check_question.h"
@@ -108,18 +110,55 @@ static enum status ask_on(struct question *q, struct h2_client *client)
     return e;
 }
 
-enum status check_ask_h2(struct question *q, struct stream *stream)
+/* A connection, which may end before the question or long after it. */
+struct visit {
+    struct h2_client *client; /* NULL: it has ended */
+    bool is_over;             /* nobody asks any more */
+};
+
+static void connection_ended(void *owner)
+{
+    struct visit *visit = owner;
+    visit->client = NULL;
+    if (visit->is_over)
+        free(visit);
+}
+
+static void leave(struct visit *visit, struct stream *stream)
+{
+    visit->is_over = true;
+    if (!visit->client) {
+        free(visit);
+        return;
+    }
+    tls_session_leave(stream);
+    h2_client_close(visit->client);
+}
+
+static enum status visit_endpoint(struct question *q, struct stream *stream, struct visit *visit)
 {
     const struct h2_client_options how = {.requests = 1,
         .window = CHECK_BODY_MAX,
         .ping_timeout = q->timeout,
         .limits = &limits,
-        .scheme = q->client ? SLICE("https") : SLICE("http")};
-    struct h2_client *client;
-    enum status e = h2_client_new(stream, &how, &client);
-    if (e)
+        .scheme = q->client ? SLICE("https") : SLICE("http"),
+        .ended = connection_ended,
+        .owner = visit};
+    enum status e = h2_client_new(stream, &how, &visit->client);
+    if (e) {
+        free(visit);
         return e;
-    e = ask_on(q, client);
-    h2_client_close(client);
+    }
+    e = ask_on(q, visit->client);
+    leave(visit, stream);
     return e;
+}
+
+enum status check_ask_h2(struct question *q, struct stream *stream)
+{
+    struct visit *visit = calloc(1, sizeof *visit);
+    if (visit)
+        return visit_endpoint(q, stream, visit);
+    stream_close(stream);
+    return NO_MEMORY;
 }

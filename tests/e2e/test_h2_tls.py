@@ -97,6 +97,37 @@ def test_health_is_checked_by_what_is_agreed_on(back, protocols, spoken):
     assert gateway.get("/x").status == 200
 
 
+def test_checks_resume_sessions(back):
+    resumed = []
+
+    def script(peer):
+        resumed.append(peer.socket.session_reused)
+        serve_agreed(peer)
+
+    back(BOTH, ", health: GET /healthz every 30ms", script=script)
+    wait_for(lambda: resumed.count(True) >= 4)
+    assert not resumed[0]
+
+
+def test_a_check_whose_connection_is_cut(back):
+    """In all stages, so that the connection ends before the question does."""
+    seen = []
+
+    def script(peer):
+        seen.append(peer)
+        if len(seen) % 3 == 1:
+            peer.reset()
+        elif len(seen) % 3 == 2:
+            peer.socket.recv(100)
+            peer.reset()
+        else:
+            serve_agreed(peer)
+
+    gateway, _ = back(BOTH, ", health: GET /healthz every 10ms", script=script)
+    wait_for(lambda: len(seen) >= 60)
+    assert gateway.process.poll() is None
+
+
 def test_grpc_is_not_made_by_http_1(back):
     gateway, service = back(OLD, front='{http: {address: "127.0.0.1:0", http2: true}}')
     with channel(gateway.address) as made:
