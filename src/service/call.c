@@ -152,12 +152,14 @@ static enum status rehearse(const struct service *service, struct exchange *x)
     return exchange_respond(x, 200, SLICE_NONE, SLICE_NONE);
 }
 
-/* A breaker of the whole service learns from what the client would hear. */
+/* What stands before the whole service learns from what the client would hear. */
 static void learn(const struct call *call, enum status e)
 {
+    bool is_failure = e || attempt_status(call->attempt) >= 500;
+    if (!is_failure)
+        place_answered(call);
     if (!e || outcome_is_failure(e))
-        breakers_learn_of_call(
-            call->service, call->x->worker, call->began, e || attempt_status(call->attempt) >= 500);
+        breakers_learn_of_call(call->service, call->x->worker, call->began, is_failure);
 }
 
 /* How long a client had better wait, when the service itself was not asked; 0: nobody can say. */

@@ -43,6 +43,7 @@ struct call {
     const struct service *service;
     struct exchange *x;
     instant began;
+    instant entered;   /* when it got its place */
     bool is_inside;    /* counted among the service's requests */
     struct view *view; /* in use until the call is finished */
     struct choice choice;

@@ -10,12 +10,49 @@
 static const struct option concurrency_rows[] = {
     {"max", OPTION_INTEGER, offsetof(struct concurrency_options, max), .fallback = "0",
         .minimum = 0, .maximum = SIZE_MOST,
-        .help = "Requests that the whole service may work on, all workers; 0: any number."},
+        .help = "Requests that the whole service may work on, all workers; 0: any number, or 1000 "
+                "when that is adaptive."},
     {"endpoint", OPTION_INTEGER, offsetof(struct concurrency_options, endpoint), .fallback = "0",
         .minimum = 0, .maximum = SIZE_MOST,
         .help = "The same of each endpoint, connections and sessions of layer 4 too; 0: as many as "
                 "its connections carry."},
+    {"adaptive", OPTION_FLAG, offsetof(struct concurrency_options, is_adaptive),
+        .fallback = "false",
+        .help = "Whether the number is found from how long the service takes: below what `max` "
+                "says, at least 3."},
+    {"measure", OPTION_DURATION, offsetof(struct concurrency_options, gradient.every),
+        .fallback = "1m", .minimum = SECOND, .maximum = DAY,
+        .help = "Adaptive: how often few requests are let through at a time (3, until 50 were "
+                "answered), to learn what the service takes when nobody waits there."},
+    {"buffer", OPTION_SHARE, offsetof(struct concurrency_options, gradient.buffer),
+        .fallback = "25%", .minimum = 0, .maximum = 1000,
+        .help = "Adaptive: by how much answers may take longer than that."},
     {NULL}};
+
+static enum status read_concurrency(struct reader *reader, const struct node *node, void *value)
+{
+    struct concurrency_options *concurrency = value;
+    (void)reader;
+    if (node->kind != NODE_SCALAR || !slice_equal(node->text, SLICE("adaptive")))
+        return NOT_FOUND;
+    concurrency->is_adaptive = true;
+    return OK;
+}
+
+static enum status check_concurrency(struct reader *reader, const struct node *node, void *value)
+{
+    struct concurrency_options *concurrency = value;
+    struct gradient_options *gradient = &concurrency->gradient;
+    gradient->most = concurrency->max ? concurrency->max : 1000;
+    gradient->least = 3;
+    gradient->samples = 50;
+    gradient->jitter = 0.15;
+    gradient->interval = 100 * MILLISECOND;
+    if (concurrency->is_adaptive && gradient->most < gradient->least)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("max: 3"),
+            "what is adaptive needs room: at least 3");
+    return OK;
+}
 
 const struct option_table concurrency_table = {.name = "concurrency",
     .help = "How many requests may be under way at a time; others wait in the service's queue. "
@@ -23,6 +60,8 @@ const struct option_table concurrency_table = {.name = "concurrency",
     .options = concurrency_rows,
     .size = sizeof(struct concurrency_options),
     .shorthand = "max",
+    .read_phrase = read_concurrency,
+    .check = check_concurrency,
     .example = "concurrency: {max: 500, endpoint: 100}"};
 
 static const struct option queue_rows[] = {

@@ -2,10 +2,13 @@
 #pragma once
 
 #include "config/option.h"
+#include "service/gradient.h"
 
 struct concurrency_options {
+    bool is_adaptive;
     int64_t max;      /* requests of the service at a time, all workers; 0: any number */
     int64_t endpoint; /* of each endpoint; 0: as its connections allow */
+    struct gradient_options gradient;
 };
 
 struct queue_options {

@@ -170,6 +170,9 @@ static void write_guard(struct json_writer *w, const struct service *service)
 {
     if (breakers_are(service, BREAKER_PER_SERVICE))
         write_breaker(w, &service->guard->breaker);
+    if (service->options->concurrency.is_adaptive)
+        write_number(w, "concurrency_limit", read_number(&service->guard->gradient->limit));
+    write_number(w, "waiting", read_number(&service->guard->queue.waiting));
     json_write_key(w, SLICE("events"));
     history_write(&service->guard->history, w);
 }

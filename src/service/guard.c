@@ -8,12 +8,19 @@ static const struct metric_family wait_family = {"weir_service_wait_seconds",
     "How long requests waited for a place at a busy service, those that did.", METRIC_HISTOGRAM,
     {"service"}};
 
+static const struct metric_family in_flight_family = {"weir_service_in_flight",
+    "Requests under way at a service whose number is limited.", METRIC_GAUGE, {"service"}};
+static const struct metric_family limit_family = {"weir_service_concurrency_limit",
+    "How many requests may be under way at a service, as found from how long it takes.",
+    METRIC_GAUGE, {"service"}};
+
 static void add_series(struct guard *guard)
 {
     struct metrics *metrics = guard->plane->options.metrics;
     if (!metrics)
         return;
     guard->waiting_series = metrics_series(metrics, &waiting_family, &guard->name);
+    guard->in_flight_series = metrics_series(metrics, &in_flight_family, &guard->name);
     guard->wait_series = metrics_series(metrics, &wait_family, &guard->name);
 }
 
@@ -23,6 +30,11 @@ void guards_collect(struct service_plane *plane)
         const struct guard *guard = list_entry(node, struct guard, node);
         metric_set(plane->options.control_shard, guard->waiting_series,
             atomic_load_explicit(&guard->queue.waiting, memory_order_relaxed));
+        metric_set(plane->options.control_shard, guard->in_flight_series,
+            atomic_load_explicit(&guard->in_flight, memory_order_relaxed));
+        if (guard->limit_series)
+            metric_set(plane->options.control_shard, guard->limit_series,
+                atomic_load_explicit(&guard->gradient->limit, memory_order_relaxed));
     }
 }
 
@@ -30,6 +42,7 @@ static void free_guard(struct guard *guard)
 {
     history_release(&guard->history);
     queue_release(&guard->queue);
+    free(guard->gradient);
     free((char *)guard->name.data);
     free(guard);
 }
@@ -73,6 +86,21 @@ struct guard *guard_obtain(struct service_plane *plane, struct slice name)
     list_push_back(&plane->guards, &guard->node);
     pthread_mutex_unlock(&plane->mutex);
     return guard;
+}
+
+enum status guard_adapt(struct guard *guard)
+{
+    struct metrics *metrics = guard->plane->options.metrics;
+    if (guard->gradient)
+        return OK;
+    struct gradient *gradient = calloc(1, sizeof *gradient);
+    if (!gradient)
+        return NO_MEMORY;
+    pthread_mutex_lock(&guard->plane->mutex);
+    guard->gradient = gradient;
+    guard->limit_series = metrics ? metrics_series(metrics, &limit_family, &guard->name) : 0;
+    pthread_mutex_unlock(&guard->plane->mutex);
+    return OK;
 }
 
 void guards_free(struct service_plane *plane)

@@ -7,13 +7,26 @@
 static bool enter(struct call *call)
 {
     struct guard *guard = call->service->guard;
-    int64_t max = call->service->options->concurrency.max;
-    if (!max)
+    const struct concurrency_options *options = &call->service->options->concurrency;
+    call->entered = loop_now();
+    if (!options->max && !options->is_adaptive)
         return true;
-    call->is_inside = atomic_fetch_add_explicit(&guard->in_flight, 1, memory_order_relaxed) < max;
+    uint32_t others = atomic_fetch_add_explicit(&guard->in_flight, 1, memory_order_relaxed);
+    int64_t limit = options->is_adaptive
+                        ? gradient_limit(guard->gradient, &options->gradient, others + 1)
+                        : options->max;
+    call->is_inside = others < limit;
     if (!call->is_inside)
         atomic_fetch_sub_explicit(&guard->in_flight, 1, memory_order_relaxed);
     return call->is_inside;
+}
+
+void place_answered(const struct call *call)
+{
+    const struct concurrency_options *options = &call->service->options->concurrency;
+    if (options->is_adaptive)
+        gradient_answered(call->service->guard->gradient, &options->gradient, call->entered,
+            loop_now(), random_next(loop_random()));
 }
 
 static void leave(struct call *call)

@@ -8,5 +8,8 @@
  * QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED; SERVICE_BUSY: there is no queue. */
 enum status place_find(struct call *call);
 
+/* The service has answered, and not badly: how long that took says how busy it is. */
+void place_answered(const struct call *call);
+
 /* Again is harmless. */
 void place_leave(struct call *call);

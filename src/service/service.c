@@ -83,15 +83,18 @@ static enum status prepare_asking(struct service_plane *plane, struct reader *re
     const struct discovery_defaults *defaults, struct service *service)
 {
     const struct service_options *options = service->options;
-    enum status e = service_tls_prepare(plane, reader, options);
+    service->guard = guard_obtain(plane, service->name);
+    if (!service->guard)
+        return NO_MEMORY;
+    enum status e = options->concurrency.is_adaptive ? guard_adapt(service->guard) : OK;
+    if (!e)
+        e = service_tls_prepare(plane, reader, options);
     if (!e && options->sticky.is_set)
         e = sticky_prepare(plane, reader, service->name, &options->sticky, &service->sticky);
     if (!e)
         e = prepare_budget(reader, service);
     if (!e)
         e = roster_new(plane, reader, service->name, options, defaults, &service->roster);
-    if (!e)
-        service->guard = service->roster->guard;
     return e;
 }
 

@@ -213,3 +213,58 @@ def test_errors_of_importance(tmp_path, desk):
     path.write_text(config("queue: 1", desk, routes="/**: {to: back, importance: urgent}").replace("\n        ", "\n"))
     code, out, err = run_weir("check", path)
     assert code == 3 and "high (6), normal (4), low (2)" in out + err
+
+
+class Pond(Upstream):
+    """A service of so many workers, each of which takes so long for a request."""
+
+    def __init__(self, workers, time, **more):
+        self.room, self.time = threading.Semaphore(workers), time
+        self.lock, self.busy, self.most = threading.Lock(), 0, 0
+        super().__init__(Pond.answer, **more)
+
+    @staticmethod
+    def answer(peer):
+        pond = peer.upstream
+        while True:
+            peer.read_request()
+            with pond.lock:
+                pond.busy += 1
+                pond.most = max(pond.most, pond.busy)
+            with pond.room:
+                time.sleep(pond.time)
+            with pond.lock:
+                pond.busy -= 1
+            peer.answer(b"x")
+
+
+def test_the_knee_is_found(start):
+    """Five workers of 20 ms each, and 40 clients that never rest: more than some 13 at a time only wait there."""
+    with Pond(5, 0.02) as pond:
+        gateway = start(config("concurrency: adaptive, queue: 100 for 10s", pond))
+        stop, statuses = threading.Event(), []
+
+        def client():
+            with gateway.connect() as connection:
+                while not stop.is_set():
+                    statuses.append(connection.request("GET", "/x").status)
+        clients = [threading.Thread(target=client) for _ in range(40)]
+        for one in clients:
+            one.start()
+        limits = []
+        try:
+            wait_for(lambda: gateway.metric("weir_service_concurrency_limit", service="back") > 3)
+            time.sleep(1.5)
+            pond.most = 0
+            for _ in range(20):
+                limits.append(gateway.metric("weir_service_concurrency_limit", service="back"))
+                time.sleep(0.1)
+        finally:
+            stop.set()
+            for one in clients:
+                one.join()
+        assert set(statuses) == {200}
+        assert 4 <= sorted(limits)[len(limits) // 2] <= 20, limits
+        assert pond.most <= max(limits) + 1
+        [said] = gateway.status()["services"]
+        assert said["concurrency_limit"] >= 3
