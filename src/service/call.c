@@ -156,10 +156,10 @@ static enum status rehearse(const struct service *service, struct exchange *x)
 static void learn(const struct call *call, enum status e)
 {
     bool is_failure = e || attempt_status(call->attempt) >= 500;
-    if (!is_failure)
-        place_answered(call);
-    if (!e || outcome_is_failure(e))
-        breakers_learn_of_call(call->service, call->x->worker, call->began, is_failure);
+    if (e && !outcome_is_failure(e))
+        return;
+    place_learn(call, is_failure);
+    breakers_learn_of_call(call->service, call->x->worker, call->began, is_failure);
 }
 
 /* How long a client had better wait, when the service itself was not asked; 0: nobody can say. */
@@ -170,7 +170,7 @@ static int64_t wait_of(const struct call *call, enum status e)
         return breakers_wait(call->service, call->view->set);
     if (e == QUEUE_TIMEOUT || e == QUEUE_FULL)
         return options->queue.time ? options->queue.time : options->timeout.connect;
-    return e == SERVICE_BUSY ? SECOND : 0;
+    return e == SERVICE_BUSY || e == LOAD_SHED ? SECOND : 0;
 }
 
 /* Rounded up, so that nobody comes in vain. */

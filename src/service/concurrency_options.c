@@ -110,3 +110,37 @@ const struct option_table queue_table = {.name = "queue",
     .size = sizeof(struct queue_options),
     .read_phrase = read_queue,
     .example = "queue: 100 for 2s"};
+
+/* --- shed */
+
+#define SHED(member) offsetof(struct admission_options, member)
+
+static const struct option shed_rows[] = {
+    {"below", OPTION_SHARE, SHED(success), .fallback = "95%", .minimum = 1, .maximum = 100,
+        .help = "Less than this part of the requests succeeds: then some are shed."},
+    {"window", OPTION_DURATION, SHED(window), .fallback = "30s", .minimum = SECOND, .maximum = HOUR,
+        .help = "How far back requests count."},
+    {"aggression", OPTION_SHARE, SHED(aggression), .fallback = "100%", .minimum = 1,
+        .maximum = 1000, .help = "How many: 100% in proportion to what is missing, more: sooner."},
+    {"most", OPTION_SHARE, SHED(most), .fallback = "80%", .minimum = 1, .maximum = 99,
+        .help = "Of the requests of one importance, at most."},
+    {"volume", OPTION_INTEGER, SHED(volume), .fallback = "20", .minimum = 1, .maximum = 1000000,
+        .help = "Requests in the window without which none are shed."},
+    {NULL}};
+
+static enum status check_shed(struct reader *reader, const struct node *node, void *value)
+{
+    (void)reader;
+    (void)node;
+    ((struct admission_options *)value)->is_set = true;
+    return OK;
+}
+
+const struct option_table shed_table = {.name = "shed",
+    .help = "Keeps requests from a service that fails too often: those that matter least first "
+            "(`importance` of a route).",
+    .options = shed_rows,
+    .size = sizeof(struct admission_options),
+    .shorthand = "below",
+    .check = check_shed,
+    .example = "shed: {below: 95%, most: 60%}"};

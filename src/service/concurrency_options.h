@@ -1,7 +1,8 @@
-/* What `concurrency:` and `queue:` of a service say: part of the snapshot. */
+/* What `concurrency:`, `queue:` and `shed:` of a service say: part of the snapshot. */
 #pragma once
 
 #include "config/option.h"
+#include "service/admission.h"
 #include "service/gradient.h"
 
 struct concurrency_options {
@@ -16,4 +17,4 @@ struct queue_options {
     int64_t time; /* nanoseconds each; 0: as long as connecting may take */
 };
 
-extern const struct option_table concurrency_table, queue_table;
+extern const struct option_table concurrency_table, queue_table, shed_table;

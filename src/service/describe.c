@@ -172,6 +172,9 @@ static void write_guard(struct json_writer *w, const struct service *service)
         write_breaker(w, &service->guard->breaker);
     if (service->options->concurrency.is_adaptive)
         write_number(w, "concurrency_limit", read_number(&service->guard->gradient->limit));
+    if (service->options->shed.is_set)
+        write_double(w, "pressure",
+            admission_pressure(service->guard->admission, &service->options->shed, clock_now()));
     write_number(w, "waiting", read_number(&service->guard->queue.waiting));
     json_write_key(w, SLICE("events"));
     history_write(&service->guard->history, w);

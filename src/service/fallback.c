@@ -113,8 +113,8 @@ static int cause_of(enum status e)
         return FALLBACK_BREAKER_OPEN;
     if (e == NO_ENDPOINT || e == UPSTREAM_DNS || e == UPSTREAM_DNS_TIMEOUT)
         return FALLBACK_NO_ENDPOINT;
-    if (e == SERVICE_BUSY || e == QUEUE_FULL || e == QUEUE_TIMEOUT || e == ALL_OVERLOADED ||
-        e == UPSTREAM_CONNECTIONS)
+    if (e == LOAD_SHED || e == SERVICE_BUSY || e == QUEUE_FULL || e == QUEUE_TIMEOUT ||
+        e == ALL_OVERLOADED || e == UPSTREAM_CONNECTIONS)
         return FALLBACK_BUSY;
     return outcome_is_failure(e) ? FALLBACK_FAILED : -1;
 }

@@ -43,6 +43,7 @@ static void free_guard(struct guard *guard)
     history_release(&guard->history);
     queue_release(&guard->queue);
     free(guard->gradient);
+    free(guard->admission);
     free((char *)guard->name.data);
     free(guard);
 }
@@ -101,6 +102,13 @@ enum status guard_adapt(struct guard *guard)
     guard->limit_series = metrics ? metrics_series(metrics, &limit_family, &guard->name) : 0;
     pthread_mutex_unlock(&guard->plane->mutex);
     return OK;
+}
+
+enum status guard_admit(struct guard *guard)
+{
+    if (!guard->admission)
+        guard->admission = calloc(1, sizeof *guard->admission);
+    return guard->admission ? OK : NO_MEMORY;
 }
 
 void guards_free(struct service_plane *plane)

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "service/breaker.h"
+#include "service/admission.h"
 #include "service/gradient.h"
 #include "service/history.h"
 #include "service/plane.h"
@@ -16,7 +17,8 @@ struct guard {
     struct breaker breaker;
     struct queue queue;         /* of requests that wait for a place */
     _Atomic uint32_t in_flight; /* requests, all workers; counted where there is a cap */
-    struct gradient *gradient;  /* owned; NULL: none has ever been asked for */
+    struct gradient *gradient;  /* owned; NULL: none has ever been asked for; as the next */
+    struct admission *admission;
     struct history history;
     uint32_t breaker_series; /* metrics; 0: not registered yet */
     uint32_t waiting_series, wait_series, in_flight_series;
@@ -26,9 +28,10 @@ struct guard {
 /* The guard of that name, made if there is none. On the control thread. NULL: no memory. */
 struct guard *guard_obtain(struct service_plane *plane, struct slice name);
 
-/* Sees to it that it has a gradient. On the control thread, before who uses it is told. NO_MEMORY.
- */
+/* Sees to it that it has a gradient, and admission control. On the control thread, before who uses
+ * them is told. NO_MEMORY. */
 enum status guard_adapt(struct guard *guard);
+enum status guard_admit(struct guard *guard);
 
 /* At the process' end. */
 void guards_free(struct service_plane *plane);

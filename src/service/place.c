@@ -21,12 +21,15 @@ static bool enter(struct call *call)
     return call->is_inside;
 }
 
-void place_answered(const struct call *call)
+void place_learn(const struct call *call, bool is_failure)
 {
-    const struct concurrency_options *options = &call->service->options->concurrency;
-    if (options->is_adaptive)
-        gradient_answered(call->service->guard->gradient, &options->gradient, call->entered,
+    const struct service_options *options = call->service->options;
+    const struct guard *guard = call->service->guard;
+    if (options->concurrency.is_adaptive && !is_failure)
+        gradient_answered(guard->gradient, &options->concurrency.gradient, call->entered,
             loop_now(), random_next(loop_random()));
+    if (options->shed.is_set)
+        admission_learn(guard->admission, &options->shed, loop_now(), !is_failure);
 }
 
 static void leave(struct call *call)
@@ -47,12 +50,15 @@ static enum status take(void *argument)
     return e;
 }
 
+static unsigned rank_of(const struct call *call)
+{
+    return (unsigned)(QUEUE_RANKS / 2 - 1 - call->x->importance);
+}
+
 static enum status wait_for_place(struct call *call)
 {
     const struct service_options *options = call->service->options;
-    struct queue_waiter waiter = {.take = take,
-        .argument = call,
-        .rank = (unsigned)(QUEUE_RANKS / 2 - 1 - call->x->importance)};
+    struct queue_waiter waiter = {.take = take, .argument = call, .rank = rank_of(call)};
     int64_t time = options->queue.time ? options->queue.time : options->timeout.connect;
     instant began = loop_now();
     if (options->queue.size == 0)
@@ -64,8 +70,17 @@ static enum status wait_for_place(struct call *call)
     return e;
 }
 
+static bool is_shed(const struct call *call)
+{
+    const struct admission_options *options = &call->service->options->shed;
+    return options->is_set && !admission_passes(call->service->guard->admission, options,
+                                  rank_of(call), loop_now(), random_next(loop_random()));
+}
+
 enum status place_find(struct call *call)
 {
+    if (is_shed(call))
+        return LOAD_SHED;
     const struct queue *queue = &call->service->guard->queue;
     bool others_wait = atomic_load_explicit(&queue->waiting, memory_order_relaxed) > 0;
     enum status e = others_wait ? SERVICE_BUSY : take(call);

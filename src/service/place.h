@@ -5,11 +5,13 @@
 #include "service/call.h"
 
 /* An endpoint for the call's first attempt, waited for if need be. What attempt_choose says, and
- * QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED; SERVICE_BUSY: there is no queue. */
+ * QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED; SERVICE_BUSY: there is no queue; LOAD_SHED:
+ * others matter more. */
 enum status place_find(struct call *call);
 
-/* The service has answered, and not badly: how long that took says how busy it is. */
-void place_answered(const struct call *call);
+/* The service has answered, or has failed: how long that took, and how often it is so, says how
+ * busy it is. */
+void place_learn(const struct call *call, bool is_failure);
 
 /* Again is harmless. */
 void place_leave(struct call *call);

@@ -87,6 +87,8 @@ static enum status prepare_asking(struct service_plane *plane, struct reader *re
     if (!service->guard)
         return NO_MEMORY;
     enum status e = options->concurrency.is_adaptive ? guard_adapt(service->guard) : OK;
+    if (!e && options->shed.is_set)
+        e = guard_admit(service->guard);
     if (!e)
         e = service_tls_prepare(plane, reader, options);
     if (!e && options->sticky.is_set)

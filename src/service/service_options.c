@@ -286,6 +286,9 @@ static const struct option service_option_list[] = {
         .table = &concurrency_table, .help = "How many requests may be under way at a time."},
     {"queue", OPTION_STRUCT, offsetof(struct service_options, queue), .table = &queue_table,
         .help = "Where the others wait, and how long."},
+    {"shed", OPTION_STRUCT, offsetof(struct service_options, shed), .table = &shed_table,
+        .is_set_offset = offsetof(struct service_options, shed.is_set),
+        .help = "Which requests are kept from it while it fails too often; nothing: none."},
     {"panic", OPTION_SHARE, offsetof(struct service_options, panic), .fallback = "50%",
         .minimum = 0, .maximum = 100,
         .help = "When fewer of the endpoints are well, the others are asked too, since checks and "

@@ -128,6 +128,7 @@ struct service_options {
     struct breaker_options breaker;
     struct concurrency_options concurrency;
     struct queue_options queue;
+    struct admission_options shed;
     struct fallback_options fallback;
     double panic; /* when fewer of the endpoints are well, all are asked; 0: never */
     struct tls_options tls;
