@@ -2,8 +2,10 @@
  * Layer 4: the service and the load of its measurements.
  *
  *     layer4 serve PORT      answers on TCP and UDP until it is ended. A connection whose first
- * byte is 'd' gets bytes without end; any other gets back what its first piece was, and is closed.
- * Datagrams come back as they are. layer4 load --port P --kind stream|connect|datagram [options]
+ * byte is 'd' gets bytes without end; any other gets back what its first piece was, and is closed,
+ * unless that begins with 'k'. Datagrams come back as they are.
+ *
+ *     layer4 load --port P --kind stream|connect|datagram|idle [options]
  *
  *       --connections N    connections, or ports that send datagrams             (16)
  *       --seconds S        what is measured                                      (3)
@@ -11,8 +13,10 @@
  *       --watch PID        add up the processor time of this process; may be given several times
  *
  * What is counted: bytes that arrived, connections from their beginning to their end, datagrams
- * that came back. Prints one JSON object. Large pieces are read without being copied (MSG_TRUNC),
- * so that the load costs less than what it measures.
+ * that came back. Prints one JSON object. Idle connections pass one piece both ways: then one JSON
+ * object says how many stand, and at a line on stdin another how many were closed meanwhile. Large
+ * pieces are read without being copied (MSG_TRUNC), so that the load costs less than what it
+ * measures.
  */
 #include "net.h"
 
@@ -22,7 +26,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-enum { EVENTS = 256, PIECE = 64, BATCH = 32, MOST = 4096, SOURCE = 1 << 20 };
+enum { EVENTS = 256, PIECE = 64, BATCH = 32, MOST = 16384, SOURCE = 1 << 20 };
 
 static const uint64_t stall_ns = 100000000; /* a datagram that has not come back by then is lost */
 
@@ -60,7 +64,8 @@ static void answer_once(struct service *s, int fd)
     }
     if (n > 0 && send(fd, piece, (size_t)n, MSG_NOSIGNAL) < 0)
         perror("send");
-    close(fd);
+    if (n <= 0 || piece[0] != 'k')
+        close(fd);
 }
 
 static void take_connections(struct service *s)
@@ -124,7 +129,7 @@ static void serve(uint16_t port)
 
 /* --- the load */
 
-enum kind { STREAM, CONNECT, DATAGRAM };
+enum kind { STREAM, CONNECT, DATAGRAM, IDLE };
 
 struct load {
     uint16_t port;
@@ -168,7 +173,8 @@ static void open_flow(struct load *l, struct flow *f)
     struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = f};
     if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, f->fd, &event) < 0)
         die("epoll_ctl");
-    send_piece(l, f, l->kind == STREAM ? 1 : PIECE, l->kind == STREAM ? 'd' : 'e');
+    static const char first[] = {[STREAM] = 'd', [CONNECT] = 'e', [DATAGRAM] = 'e', [IDLE] = 'k'};
+    send_piece(l, f, l->kind == STREAM ? 1 : PIECE, first[l->kind]);
 }
 
 static void count_stream(struct load *l, struct flow *f)
@@ -214,6 +220,16 @@ static void count_datagram(struct load *l, struct flow *f)
     send_piece(l, f, PIECE, 'e');
 }
 
+static void count_idle(struct load *l, struct flow *f)
+{
+    char piece[PIECE];
+    ssize_t n = recv(f->fd, piece, sizeof piece, 0);
+    if (n > 0)
+        l->units += (f->got += (size_t)n) == PIECE;
+    else if (n == 0 || errno != EAGAIN)
+        l->errors++;
+}
+
 static void find_lost(struct load *l, struct flow *flows)
 {
     uint64_t now = now_ns();
@@ -227,8 +243,10 @@ static void find_lost(struct load *l, struct flow *flows)
 
 static void run_until(struct load *l, struct flow *flows, uint64_t end)
 {
-    static void (*const count[])(struct load *, struct flow *) = {
-        [STREAM] = count_stream, [CONNECT] = count_connection, [DATAGRAM] = count_datagram};
+    static void (*const count[])(struct load *, struct flow *) = {[STREAM] = count_stream,
+        [CONNECT] = count_connection,
+        [DATAGRAM] = count_datagram,
+        [IDLE] = count_idle};
     uint64_t look = now_ns() + stall_ns;
     for (uint64_t now = now_ns(); now < end; now = now_ns()) {
         struct epoll_event events[EVENTS];
@@ -242,12 +260,30 @@ static void run_until(struct load *l, struct flow *flows, uint64_t end)
     }
 }
 
+static void run_idle(struct load *l, struct flow *flows)
+{
+    char line;
+    for (uint64_t end = now_ns() + 20 * SECOND_NS; l->units < l->connections && now_ns() < end;)
+        run_until(l, flows, now_ns() + stall_ns);
+    printf("{\"open\": %zu, \"errors\": %llu}\n", l->connections,
+        (unsigned long long)(l->connections - l->units));
+    fflush(stdout);
+    while (read(STDIN_FILENO, &line, 1) == 1 && line != '\n')
+        continue;
+    run_until(l, flows, now_ns() + 2 * stall_ns);
+    printf("{\"closed_by_proxy\": %llu}\n", (unsigned long long)l->errors);
+}
+
 static void run(struct load *l)
 {
     static struct flow flows[MOST];
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     for (size_t i = 0; i < l->connections; i++)
         open_flow(l, &flows[i]);
+    if (l->kind == IDLE) {
+        run_idle(l, flows);
+        return;
+    }
     run_until(l, flows, now_ns() + l->warm_up_ns);
     uint64_t cpu = cputime_of(&l->watched), began = now_ns();
     l->units = l->errors = 0;
@@ -271,6 +307,8 @@ static enum kind parse_kind(const char *text)
         return CONNECT;
     if (strcmp(text, "datagram") == 0)
         return DATAGRAM;
+    if (strcmp(text, "idle") == 0)
+        return IDLE;
     errno = EINVAL;
     die("kind \"%s\"", text);
 }

@@ -126,7 +126,7 @@ def judge_reload(scenario):
 
 
 SPECIAL = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload,
-           "ws-idle": judge_idle_websockets, "ws-idle-tls": judge_nothing}
+           "idle-tcp": judge_idle_websockets, "ws-idle": judge_idle_websockets, "ws-idle-tls": judge_nothing}
 
 
 def judge(results):

@@ -2,9 +2,11 @@
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
+import time
 
 from . import machine
 from .proxies import HAProxy, Nginx, Proxy, Weir, pinned, program
@@ -102,9 +104,52 @@ def summarise(slices):
     return result
 
 
+def hold(proxy, count, settle):
+    """Opens that many connections, each of which passes a piece both ways; the resident memory with them, and what
+    went wrong."""
+    command = [program("layer4"), "load", "--port", str(proxy.port), "--kind", "idle", "--connections", str(count)]
+    with subprocess.Popen(pinned((1,), command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+        opened = load.stdout.readline()
+        time.sleep(settle)
+        resident = machine.rss_bytes(proxy.pids())
+        rest, _ = load.communicate("\n")
+    if not opened or not rest:
+        raise RuntimeError("the load generator could not hold the connections")
+    return resident, json.loads(opened)["errors"] + json.loads(rest)["closed_by_proxy"]
+
+
+def idle_figures(proxy, count):
+    hold(proxy, 16, 0.5)
+    time.sleep(0.5)
+    before = machine.rss_bytes(proxy.pids())
+    after, errors = hold(proxy, count, 4)
+    return {"rss_before_bytes": before, "rss_after_bytes": after,
+            "bytes_per_connection": (after - before) / count, "errors": errors}
+
+
+def measure_idle(bench, _results):
+    """Resident memory for each connection, that to the service included, which has passed a piece both ways and
+    then rests. Each takes two of the proxy's descriptors."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    figures, count = {}, min(10000, (limit - 200) // 2)
+    for kind in (KINDS[kind.name] for kind in bench.kinds if kind.name in KINDS):
+        if not kind.is_installed():
+            continue
+        service = Service(bench.folder, 0, cores=(1,)).start()
+        proxy = kind(bench.folder, service.port).start()
+        try:
+            figures[kind.name] = idle_figures(proxy, count)
+        except RuntimeError as error:
+            print(f"idle TCP connections, {kind.name}: {error}", file=sys.stderr)
+        finally:
+            proxy.stop()
+            service.stop()
+    return {"title": f"{count:,} idle TCP connections", "proxies": figures}
+
+
 STEPS = [(step.name, step) for step in (
     Layer4Scenario("tcp-stream", "TCP: 16 streams", "stream", 16, "MiB", 2**20, ("haproxy",)),
     Layer4Scenario("tcp-connect", "TCP: connections of one question and answer, 64 at a time", "connect", 64,
                    "connections", 1, ("haproxy",)),
     Layer4Scenario("udp", "UDP: datagrams there and back, 64 ports", "datagram", 64, "datagrams", 1, ("nginx",)),
-)]
+)] + [("idle-tcp", measure_idle)]

@@ -76,7 +76,7 @@ def work_table(scenario):
 
 
 def table(name, scenario):
-    special = {"idle": idle_table, "idle-tls": idle_table, "ws-idle": idle_table, "ws-idle-tls": idle_table,
+    special = {"idle": idle_table, "idle-tls": idle_table, "idle-tcp": idle_table, "ws-idle": idle_table, "ws-idle-tls": idle_table,
                "reload": reload_table}
     if "unit" in scenario:
         special[name] = work_table

@@ -8,6 +8,9 @@ static const struct metric_family tcp_received = {"weir_tcp_received_bytes_total
     "Bytes from clients of TCP listeners.", METRIC_COUNTER, {"listener", "service"}, 0};
 static const struct metric_family tcp_sent = {"weir_tcp_sent_bytes_total",
     "Bytes to clients of TCP listeners.", METRIC_COUNTER, {"listener", "service"}, 0};
+static const struct metric_family tcp_spliced = {"weir_tcp_spliced_bytes_total",
+    "Bytes of TCP listeners, both ways, that moved inside the kernel.", METRIC_COUNTER,
+    {"listener", "service"}, 0};
 static const struct metric_family tcp_reasons = {"weir_tcp_reasons_total",
     "TCP connections that ended other than by their ends, by reason.", METRIC_COUNTER,
     {"listener", "service", "reason"}, 0};
@@ -46,8 +49,10 @@ void l4_target_register(struct l4_target *target, struct metrics *metrics,
     target->duration = metrics_series(metrics, is_udp ? &udp_duration : &tcp_duration, labels);
     target->received = metrics_series(metrics, is_udp ? &udp_received : &tcp_received, labels);
     target->sent = metrics_series(metrics, is_udp ? &udp_sent : &tcp_sent, labels);
-    if (!is_udp)
+    if (!is_udp) {
+        target->spliced = metrics_series(metrics, &tcp_spliced, labels);
         return;
+    }
     target->received_datagrams = metrics_series(metrics, &udp_received_datagrams, labels);
     target->sent_datagrams = metrics_series(metrics, &udp_sent_datagrams, labels);
 }

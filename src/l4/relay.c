@@ -10,106 +10,187 @@
 #define LONG_PIECES  2
 #define SHORT_PIECES 8
 
-/* One way. */
-struct way {
-    struct relay *relay;
-    struct stream *from, *to;
-    uint64_t *moved;    /* the relay's count */
-    uint32_t series;    /* for the same */
-    enum status source; /* what to call it when `from` breaks */
-    enum status sink;   /* and `to` */
-    bool may_splice;
-    bool splices; /* by what came lately */
-    unsigned row; /* pieces in a row that speak against `splices` */
-    bool has_end; /* the end of `from` was passed on */
-};
+#define FEW_PIECES   2                   /* with more, the other way must not wait for their end */
+#define REST_AFTER   (100 * MILLISECOND) /* to begin a fiber for each piece would cost some percent \
+                                          */
+#define RETRY (SECOND)                   /* after there was no memory for a fiber */
 
-static bool is_silent(const struct relay *relay)
+static struct relay_way *other_of(struct relay_way *way)
 {
-    return relay->idle_timeout && loop_now() - relay->last >= relay->idle_timeout;
+    struct relay_way *ways = way->relay->ways;
+    return way == &ways[RELAY_FORTH] ? &ways[RELAY_BACK] : &ways[RELAY_FORTH];
 }
 
-static instant patience(const struct relay *relay)
+static bool is_forth(const struct relay_way *way)
 {
-    return clock_after(relay->last, relay->idle_timeout);
+    return way == &way->relay->ways[RELAY_FORTH];
 }
 
-static enum status wait_for_bytes(const struct way *way)
+static bool is_over(const struct relay *relay)
 {
-    enum status e;
-    do
-        e = stream_wait_readable(way->from, patience(way->relay));
-    while (e == TIMEOUT && !is_silent(way->relay));
-    return e;
+    return relay->outcome || (relay->ways[0].has_ended && relay->ways[1].has_ended);
 }
 
-static void count(const struct way *way, size_t size)
+/* --- fibers */
+
+static void run_way(void *argument);
+
+/* Sees to it that a way has a fiber. */
+static void start(struct relay_way *way)
 {
     struct relay *relay = way->relay;
-    if (size == 0)
+    if (way->has_fiber)
         return;
-    *way->moved += size;
-    relay->last = loop_now();
-    if (relay->meter.shard)
-        metric_add(relay->meter.shard, way->series, size);
+    way->has_fiber = !scope_start(loop_scope(loop_current()), run_way, way);
+    if (!way->has_fiber)
+        timer_set(&relay->timer, loop_now() + RETRY);
 }
 
-static void judge(struct way *way, size_t size)
+static void start_unless_ended(struct relay_way *way)
+{
+    if (!way->has_ended)
+        start(way);
+}
+
+/* --- resting */
+
+static void unpark(struct relay *relay)
+{
+    for (int i = 0; relay->is_parked && i < 2; i++)
+        stream_unpark(relay->ways[i].from);
+    relay->is_parked = false;
+}
+
+/* Something has come. */
+static void stirred(void *argument)
+{
+    struct relay_way *way = argument;
+    unpark(way->relay);
+    start(way);
+}
+
+static instant silence_ends(const struct relay *relay)
+{
+    return relay->idle_timeout ? clock_after(relay->last, relay->idle_timeout) : NEVER;
+}
+
+/* The timer may be early: then it is set anew. So a piece costs none of it. */
+static void arm(struct relay *relay)
+{
+    instant due = silence_ends(relay);
+    if (due < relay->timer.when)
+        timer_set(&relay->timer, due);
+}
+
+/* Unless something is under way. */
+static void rest(struct relay *relay)
+{
+    if (relay->ways[0].has_fiber || relay->ways[1].has_fiber)
+        return;
+    relay->is_parked = true;
+    for (int i = 0; i < 2; i++)
+        if (!relay->ways[i].has_ended)
+            stream_park(relay->ways[i].from, stirred, &relay->ways[i]);
+}
+
+/* --- counting */
+
+static void count(struct relay_way *way, size_t size, bool is_spliced)
+{
+    struct relay *relay = way->relay;
+    const struct relay_meter *meter = &relay->meter;
+    if (size == 0)
+        return;
+    way->moved += size;
+    relay->last = loop_now();
+    if (!meter->shard)
+        return;
+    metric_add(meter->shard, is_forth(way) ? meter->forth : meter->back, size);
+    if (is_spliced)
+        metric_add(meter->shard, meter->spliced, size);
+}
+
+static void judge(struct relay_way *way, size_t size)
 {
     bool is_long = size >= SPLICE_LEAST;
     way->row = is_long == way->splices ? 0 : way->row + 1;
-    if (!way->may_splice || way->row < (way->splices ? SHORT_PIECES : LONG_PIECES))
+    if (way->row < (way->splices ? SHORT_PIECES : LONG_PIECES) ||
+        !splice_is_possible(way->from, way->to))
         return;
     way->splices = is_long;
     way->row = 0;
 }
 
-/* What a failure to read or write means. */
-static enum status blame(enum status e, enum status broken)
+/* --- waiting */
+
+static enum status peer_is_gone(const struct relay_way *way, bool is_source)
 {
-    if (e == TIMEOUT)
-        return IDLE_TIMEOUT;
-    return e == CANCELLED || e == NO_MEMORY ? e : broken;
+    return is_forth(way) == is_source ? CLIENT_CLOSED : UPSTREAM_CLOSED;
+}
+
+/* What a failure to read or write means. */
+static enum status blame(const struct relay_way *way, enum status e, bool is_source)
+{
+    return e == CANCELLED || e == NO_MEMORY ? e : peer_is_gone(way, is_source);
+}
+
+/* While the other way uses the streams they cannot be parked. */
+static bool must_stay(struct relay_way *way)
+{
+    const struct relay_way *other = other_of(way);
+    return other->has_fiber && !other->is_waiting;
+}
+
+static instant rest_due(const struct relay *relay)
+{
+    return relay->last + REST_AFTER;
+}
+
+/* TIMEOUT: nothing has come for a while. */
+static enum status await_bytes(struct relay_way *way)
+{
+    enum status e = stream_wait_readable(way->from, loop_now());
+    if (e != TIMEOUT)
+        return e;
+    start_unless_ended(other_of(way));
+    way->is_waiting = true;
+    while (e == TIMEOUT && (must_stay(way) || loop_now() < rest_due(way->relay)))
+        e = stream_wait_readable(way->from, must_stay(way) ? NEVER : rest_due(way->relay));
+    way->is_waiting = false;
+    return e;
 }
 
 /* --- copying */
 
-static enum status write_all(struct way *way, const char *data, size_t size)
+/* Who has to wait leaves the other way to a fiber of its own. */
+static enum status write_all(struct relay_way *way, const char *data, size_t size)
 {
-    enum status e;
-    do {
-        size_t done = 0;
-        e = stream_write(way->to, data, size, patience(way->relay), &done);
-        count(way, done);
+    size_t done = 0;
+    enum status e = stream_write(way->to, data, size, loop_now(), &done);
+    count(way, done, false);
+    while (e == TIMEOUT) {
         data += done;
         size -= done;
-    } while (e == TIMEOUT && !is_silent(way->relay));
-    return e ? blame(e, way->sink) : OK;
-}
-
-static enum status read_piece(struct way *way, struct buffer *buffer, size_t *ret_size)
-{
-    enum status e;
-    do
-        e = stream_read(way->from, buffer->data, buffer->capacity, patience(way->relay), ret_size);
-    while (e == TIMEOUT && !is_silent(way->relay));
-    return e && e != END ? blame(e, way->source) : e;
+        start_unless_ended(other_of(way));
+        e = stream_write(way->to, data, size, NEVER, &done);
+        count(way, done, false);
+    }
+    return e ? blame(way, e, false) : OK;
 }
 
 /* No buffer is held while nothing comes. */
-static enum status copy_piece(struct way *way)
+static enum status copy_piece(struct relay_way *way)
 {
     size_t size = 0;
-    enum status e = wait_for_bytes(way);
-    if (e)
-        return blame(e, way->source);
     struct buffer *buffer = buffer_take();
     if (!buffer)
         return NO_MEMORY;
-    e = read_piece(way, buffer, &size);
+    enum status e = stream_read(way->from, buffer->data, buffer->capacity, loop_now(), &size);
     if (!e) {
         judge(way, size);
         e = write_all(way, buffer->data, size);
+    } else if (e != END && e != TIMEOUT) {
+        e = blame(way, e, true);
     }
     buffer_give(buffer);
     return e;
@@ -117,29 +198,28 @@ static enum status copy_piece(struct way *way)
 
 /* --- splicing */
 
-static enum status write_splice(struct way *way, struct splice *splice)
+static enum status write_splice(struct relay_way *way, struct splice *splice)
 {
-    enum status e;
-    do {
-        size_t done = 0;
-        e = splice_write(way->to, splice, patience(way->relay), &done);
-        count(way, done);
-    } while (e == TIMEOUT && !is_silent(way->relay));
-    return e ? blame(e, way->sink) : OK;
+    size_t done = 0;
+    enum status e = splice_write(way->to, splice, loop_now(), &done);
+    count(way, done, true);
+    while (e == TIMEOUT) {
+        start_unless_ended(other_of(way));
+        e = splice_write(way->to, splice, NEVER, &done);
+        count(way, done, true);
+    }
+    return e ? blame(way, e, false) : OK;
 }
 
-static enum status splice_piece(struct way *way)
+static enum status splice_piece(struct relay_way *way)
 {
     struct splice *splice;
     size_t size = 0;
-    enum status e;
-    do
-        e = splice_read(way->from, SIZE_MAX, patience(way->relay), &splice, &size);
-    while (e == TIMEOUT && !is_silent(way->relay));
+    enum status e = splice_read(way->from, SIZE_MAX, loop_now(), &splice, &size);
     if (e == FULL)
         return copy_piece(way);
     if (e)
-        return e == END ? e : blame(e, way->source);
+        return e == END || e == TIMEOUT ? e : blame(way, e, true);
     judge(way, size);
     e = write_splice(way, splice);
     splice_give(splice);
@@ -150,75 +230,116 @@ static enum status splice_piece(struct way *way)
 
 /* --- the whole */
 
-/* Passes an end on. When the other way has ended too, both connections are about to be closed. */
-static void pass_end(struct way *way, const struct way *other)
+/* TIMEOUT: nothing has come. END: nothing will. */
+static enum status move_piece(struct relay_way *way)
 {
-    way->has_end = true;
-    if (!other->has_end)
+    enum status e = await_bytes(way);
+    if (e)
+        return e == TIMEOUT || e == END ? e : blame(way, e, true);
+    if (way->pieces == FEW_PIECES)
+        start_unless_ended(other_of(way));
+    if (way->pieces <= FEW_PIECES)
+        way->pieces++;
+    e = way->splices ? splice_piece(way) : copy_piece(way);
+    return e == TIMEOUT ? OK : e; /* it seemed that there was something */
+}
+
+/* Passes an end on. When the other way has ended too, both connections are about to be closed. */
+static void pass_end(struct relay_way *way)
+{
+    way->has_ended = true;
+    if (!other_of(way)->has_ended)
         (void)stream_shutdown(way->to);
 }
 
-static void run_way(struct way *way, const struct way *other)
+/* The last fiber ends it all. */
+static void end(struct relay *relay)
+{
+    timer_cancel(&relay->timer);
+    fiber_shield(); /* whoever cut it short, connections are closed in good order */
+    relay->ended(relay);
+    fiber_unshield();
+}
+
+/* A way's fiber has no more to do. */
+static void settle(struct relay_way *way)
 {
     struct relay *relay = way->relay;
+    struct relay_way *other = other_of(way);
+    if (!is_over(relay)) {
+        if (other->is_waiting)
+            fiber_expire(other->fiber); /* both may rest */
+        rest(relay);
+    } else if (!other->has_fiber) {
+        end(relay);
+    } else if (other->fiber) {
+        fiber_cancel(other->fiber);
+    }
+}
+
+static void run_way(void *argument)
+{
+    struct relay_way *way = argument;
+    struct relay *relay = way->relay;
     enum status e = OK;
-    while (!e)
-        e = way->splices ? splice_piece(way) : copy_piece(way);
+    way->fiber = fiber_current();
+    way->pieces = 0;
+    while (!e && !is_over(relay) && !way->has_ended)
+        e = move_piece(way);
     if (e == END)
-        pass_end(way, other);
-    else if (!relay->outcome)
+        pass_end(way);
+    else if (e && e != TIMEOUT && !relay->outcome)
         relay->outcome = e;
+    way->fiber = NULL;
+    way->has_fiber = false;
+    settle(way);
 }
 
-struct both {
-    struct way forth, back;
-};
+/* --- its life */
 
-static void run_back(void *argument)
+static void stop(struct relay *relay, enum status outcome)
 {
-    struct both *both = argument;
-    struct relay *relay = both->back.relay;
-    run_way(&both->back, &both->forth);
-    if (relay->outcome)
-        fiber_cancel(relay->fiber);
-}
-
-static void prepare(struct both *both, struct relay *relay)
-{
-    bool can = splice_is_possible(relay->client, relay->upstream);
-    both->forth = (struct way){.relay = relay,
-        .from = relay->client,
-        .to = relay->upstream,
-        .moved = &relay->forth,
-        .series = relay->meter.forth,
-        .source = CLIENT_CLOSED,
-        .sink = UPSTREAM_CLOSED,
-        .may_splice = can};
-    can = splice_is_possible(relay->upstream, relay->client);
-    both->back = (struct way){.relay = relay,
-        .from = relay->upstream,
-        .to = relay->client,
-        .moved = &relay->back,
-        .series = relay->meter.back,
-        .source = UPSTREAM_CLOSED,
-        .sink = CLIENT_CLOSED,
-        .may_splice = can};
-}
-
-enum status relay_run(struct relay *relay)
-{
-    struct both both;
-    struct scope scope;
-    relay->fiber = fiber_current();
-    relay->last = loop_now();
-    prepare(&both, relay);
-    scope_init(&scope);
-    enum status e = scope_start(&scope, run_back, &both);
-    if (e)
-        return e;
-    run_way(&both.forth, &both.back);
     if (!relay->outcome)
-        (void)scope_wait(&scope, NEVER);
-    scope_end(&scope);
-    return relay->outcome;
+        relay->outcome = outcome;
+    unpark(relay);
+    for (int i = 0; i < 2; i++)
+        if (relay->ways[i].fiber)
+            fiber_cancel(relay->ways[i].fiber);
+    if (!relay->ways[RELAY_BACK].has_fiber)
+        start(&relay->ways[RELAY_FORTH]);
+}
+
+/* Also when there was no memory for a fiber. */
+static void time_has_come(struct timer *timer)
+{
+    struct relay *relay = list_entry(timer, struct relay, timer);
+    if (is_over(relay) || loop_now() >= silence_ends(relay)) {
+        stop(relay, IDLE_TIMEOUT);
+        return;
+    }
+    for (int i = 0; !relay->is_parked && i < 2; i++)
+        start_unless_ended(&relay->ways[i]);
+    arm(relay);
+}
+
+void relay_init(struct relay *relay, struct stream *client, struct stream *upstream,
+    int64_t idle_timeout, const struct relay_meter *meter)
+{
+    *relay = (struct relay){.idle_timeout = idle_timeout, .meter = *meter, .last = loop_now()};
+    relay->ways[RELAY_FORTH] = (struct relay_way){.relay = relay, .from = client, .to = upstream};
+    relay->ways[RELAY_BACK] = (struct relay_way){.relay = relay, .from = upstream, .to = client};
+    timer_init(&relay->timer, time_has_come);
+}
+
+void relay_begin(struct relay *relay, void (*ended)(struct relay *relay))
+{
+    relay->ended = ended;
+    arm(relay);
+    relay->ways[RELAY_FORTH].has_fiber = true;
+    run_way(&relay->ways[RELAY_FORTH]);
+}
+
+void relay_cut(struct relay *relay, enum status outcome)
+{
+    stop(relay, outcome);
 }

@@ -15,7 +15,8 @@ struct l4_target {
     const struct service *service; /* NULL: none, for what finds no way */
     struct slice service_name;
     uint32_t sessions, duration, received, sent; /* series */
-    uint32_t received_datagrams, sent_datagrams;
+    uint32_t spliced;                            /* TCP */
+    uint32_t received_datagrams, sent_datagrams; /* UDP */
 };
 
 /* Where the clients of one server name go. */

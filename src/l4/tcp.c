@@ -26,14 +26,14 @@ struct session {
     struct gate *gate;
     const struct tcp_rules *rules;
     void *pinned;
-    struct fiber *fiber;
+    struct fiber *fiber;     /* until its relay has begun */
     struct stream *client;   /* owned */
     struct stream *upstream; /* owned; NULL until connected */
     const struct l4_target *target;
     struct text early;          /* owned: what was read before the service was known */
     struct client_hello *hello; /* owned; what the client's TLS asks for; NULL: not known */
-    struct proxy_header header; /* what a proxy said; is_local: nothing */
     struct dial dial;
+    struct relay relay; /* once it is connected */
     struct l4_facts facts;
 };
 
@@ -61,11 +61,13 @@ void tcp_server_drain(struct tcp_server *server)
 
 void tcp_server_cut(struct tcp_server *server)
 {
-    server->is_draining = true;
+    server->is_draining = server->is_cut = true;
     list_each (node, &server->sessions) {
         struct session *session = list_entry(node, struct session, node);
         if (session->fiber)
             fiber_cancel(session->fiber);
+        else if (session->relay.ended)
+            relay_cut(&session->relay, CANCELLED);
     }
 }
 
@@ -97,7 +99,8 @@ static void count_open(const struct session *session, int more)
 
 /* --- the life of a connection */
 
-static enum status read_proxy_header(struct session *session, instant deadline)
+static enum status read_proxy_header(
+    struct session *session, instant deadline, struct proxy_header *ret_header)
 {
     const struct tcp_rules *rules = session->rules;
     const struct address *peer = stream_peer(session->client);
@@ -106,9 +109,9 @@ static enum status read_proxy_header(struct session *session, instant deadline)
         is_trusted = network_contains(&rules->trusted->items[i], peer);
     if (!is_trusted)
         return PEER_NOT_TRUSTED;
-    enum status e = opening_read_proxy_header(session->client, deadline, &session->header);
-    if (!e && !session->header.is_local)
-        address_copy(&session->facts.client, &session->header.source);
+    enum status e = opening_read_proxy_header(session->client, deadline, ret_header);
+    if (!e && !ret_header->is_local)
+        address_copy(&session->facts.client, &ret_header->source);
     return e;
 }
 
@@ -179,14 +182,14 @@ static enum status find_by_name(struct session *session)
     return session->target ? OK : NO_ROUTE;
 }
 
-/* What comes before the service is known. */
-static enum status open_session(struct session *session)
+/* What comes before the service is known, and what a proxy said. */
+static enum status open_session(struct session *session, struct proxy_header *ret_header)
 {
     const struct tcp_options *options = session->rules->options;
     instant deadline = clock_after(loop_now(), options->opening_timeout);
     enum status e = OK;
     if (options->proxy_protocol)
-        e = read_proxy_header(session, deadline);
+        e = read_proxy_header(session, deadline, ret_header);
     session->target = session->rules->to;
     if (!e && session->rules->tls)
         e = end_tls(session, deadline);
@@ -199,23 +202,24 @@ static enum status open_session(struct session *session)
 
 /* What the listener wants the service to be told of the client, or else the service itself. */
 static size_t write_proxy_header(
-    const struct session *session, const struct service *service, char room[PROXY_HEADER_ROOM])
+    const struct session *session, const struct service *service, const struct proxy_header *heard,
+    char room[PROXY_HEADER_ROOM])
 {
     int version = session->rules->options->send_proxy;
     const struct address *destination =
-        session->header.is_local ? stream_local(session->client) : &session->header.destination;
+        heard->is_local ? stream_local(session->client) : &heard->destination;
     if (!version)
         version = service->options->send_proxy;
     return proxy_header_write(
         (enum proxy_version)version, &session->facts.client, destination, room);
 }
 
-static enum status connect_session(struct session *session)
+static enum status connect_session(struct session *session, const struct proxy_header *heard)
 {
     struct l4_facts *facts = &session->facts;
     char header[PROXY_HEADER_ROOM];
     const struct service *service = dial_service(session->target->service, session->server->worker);
-    struct slice first = slice_of(header, write_proxy_header(session, service, header));
+    struct slice first = slice_of(header, write_proxy_header(session, service, heard, header));
     struct dial_caller caller = {&facts->client, facts->listener, first};
     instant began = loop_now();
     facts->service = service_name(service);
@@ -243,41 +247,15 @@ static enum status send_early(struct session *session)
     return e == CANCELLED || e == NO_MEMORY || !e ? e : UPSTREAM_CLOSED;
 }
 
-static enum status relay_session(struct session *session)
-{
-    struct relay relay = {.client = session->client,
-        .upstream = session->upstream,
-        .idle_timeout = session->rules->options->idle_timeout,
-        .meter = {session->server->shard, session->target->received, session->target->sent}};
-    if (session->server->shard)
-        metric_add(session->server->shard, session->target->received, session->facts.received);
-    enum status e = relay_run(&relay);
-    session->facts.received += relay.forth;
-    session->facts.sent += relay.back;
-    return e;
-}
-
 /* An endpoint that takes a connection and breaks it off without a byte has failed. */
 static void judge_endpoint(struct session *session, enum status e)
 {
+    if (!session->upstream)
+        return;
     if (session->facts.sent > 0 || e == OK)
         dial_good(&session->dial);
     else if (e == UPSTREAM_CLOSED)
         dial_failed(&session->dial, e);
-}
-
-static enum status serve(struct session *session)
-{
-    enum status e = open_session(session);
-    if (!e)
-        e = connect_session(session);
-    if (!e) {
-        e = send_early(session);
-        if (!e)
-            e = relay_session(session);
-        judge_endpoint(session, e);
-    }
-    return e == CANCELLED && session->server->is_draining ? SHUTTING_DOWN : e;
 }
 
 /* A connection that did not end in peace is reset, so that the other side does not take what came
@@ -300,7 +278,7 @@ static void free_session(struct session *session)
     server->ops->closed(server);
 }
 
-static void finish(struct session *session)
+static void account(struct session *session)
 {
     struct tcp_server *server = session->server;
     struct l4_facts *facts = &session->facts;
@@ -314,17 +292,54 @@ static void finish(struct session *session)
     server->ops->let_go(server, session->pinned); /* last: the dial used what is part of it */
 }
 
+static void finish(struct session *session, enum status e)
+{
+    bool in_peace = e == OK || e == IDLE_TIMEOUT;
+    judge_endpoint(session, e);
+    session->facts.reason = e == CANCELLED && session->server->is_draining ? SHUTTING_DOWN : e;
+    end_stream(session->upstream, in_peace);
+    end_stream(session->client, in_peace || e == NO_ROUTE); /* which was told by an alert */
+    account(session);
+    free_session(session);
+}
+
+static void relay_ended(struct relay *relay)
+{
+    struct session *session = list_entry(relay, struct session, relay);
+    session->facts.received += relay->ways[RELAY_FORTH].moved;
+    session->facts.sent += relay->ways[RELAY_BACK].moved;
+    finish(session, relay->outcome);
+}
+
+static void begin_relay(struct session *session)
+{
+    struct metrics_shard *shard = session->server->shard;
+    const struct l4_target *target = session->target;
+    struct relay_meter meter = {shard, target->received, target->sent, target->spliced};
+    relay_init(&session->relay, session->client, session->upstream,
+        session->rules->options->idle_timeout, &meter);
+    if (shard)
+        metric_add(shard, target->received, session->facts.received);
+    session->fiber = NULL;
+    relay_begin(&session->relay, relay_ended);
+}
+
 static void run_session(void *argument)
 {
     struct session *session = argument;
+    struct proxy_header heard = {.is_local = true};
     session->fiber = fiber_current();
-    enum status e = serve(session);
-    session->facts.reason = e;
-    bool in_peace = e == OK || e == IDLE_TIMEOUT;
-    end_stream(session->upstream, in_peace);
-    end_stream(session->client, in_peace || e == NO_ROUTE); /* which was told by an alert */
-    finish(session);
-    free_session(session);
+    if (session->server->is_cut)
+        fiber_cancel(session->fiber);
+    enum status e = open_session(session, &heard);
+    if (!e)
+        e = connect_session(session, &heard);
+    if (!e)
+        e = send_early(session);
+    if (e)
+        finish(session, e);
+    else
+        begin_relay(session);
 }
 
 static struct session *new_session(struct tcp_server *server, const struct address *peer,
@@ -338,7 +353,6 @@ static struct session *new_session(struct tcp_server *server, const struct addre
     session->gate = gate;
     session->rules = rules;
     session->pinned = pinned;
-    session->header.is_local = true;
     session->early = text_growing(CLIENT_HELLO_BYTES_MAX);
     session->facts.listener = rules->listener;
     session->facts.started = loop_now();

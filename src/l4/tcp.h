@@ -1,9 +1,10 @@
 /* TCP connections that go to a service as they are.
  *
- * A `struct tcp_server` lives on one worker and owns the connections that it was given. Each is a
- * fiber: it reads what has to come first (a PROXY header, the beginning of TLS), finds the service,
- * connects, and relays until both sides have ended. What a connection is held to are the rules that
- * it began with, whatever is reloaded meanwhile. */
+ * A `struct tcp_server` lives on one worker and owns the connections that it was given. Each begins
+ * with a fiber, which reads what has to come first (a PROXY header, the beginning of TLS), finds
+ * the service, and connects; then it is a relay (l4/relay.h) until both sides have ended, and has
+ * fibers only while something moves. What a connection is held to are the rules that it began with,
+ * whatever is reloaded meanwhile. */
 #pragma once
 
 #include "base/list.h"
@@ -31,6 +32,7 @@ struct tcp_server {
     struct list gates;           /* owned: how many connections each listener has */
     uint32_t session_count;
     bool is_draining;
+    bool is_cut; /* nothing more is to be waited for */
     _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */
 };
 

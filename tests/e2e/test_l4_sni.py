@@ -229,6 +229,7 @@ def test_tls_that_ends_here(start, certificates):
             assert client.recv(100) == b"plain\n"
             data = b"0123456789" * 100_000
             assert bounce(client, data) == data
+        assert gateway.metric("weir_tcp_spliced_bytes_total", service="plain") == 0  # what is on the wire is not what is in it
         line = gateway.log_lines(1)[0]
         assert line["tls.client.server_name"] == "x.example" and line["bytes.received"] == len(data)
         assert ask(gateway, "a.example", number=1) == "plain"

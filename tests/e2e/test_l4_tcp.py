@@ -4,7 +4,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
+import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -144,6 +148,43 @@ def test_a_gigabyte(through):
     line = gateway.log_lines(1)[0]
     assert line["bytes.received"] == line["bytes.sent"] == size
     assert gateway.memory() < 64 << 20
+    assert gateway.metric("weir_tcp_spliced_bytes_total", service="back") > 1.8 * size
+
+
+def test_what_is_short_is_not_spliced(through):
+    gateway, _ = through()
+    with connect(gateway) as client:
+        for _ in range(100):
+            client.sendall(b"hello")
+            assert read_exactly(client, 5) == b"hello"
+    assert gateway.metric("weir_tcp_received_bytes_total", service="back") == 500
+    assert gateway.metric("weir_tcp_spliced_bytes_total", service="back") == 0
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_what_is_spliced_does_not_come_into_the_process(through, tmp_path):
+    """The system calls are witnesses: of all these bytes hardly any are read or written."""
+    size, calls = 64 << 20, tmp_path / "calls"
+
+    def serve(connection):
+        connection.recv(1)
+        pour(connection, size)
+    gateway, _ = through(serve)
+    watch = ["strace", "-f", "-o", calls, "-e", "trace=splice,recvfrom,sendto", "-p", str(gateway.process.pid)]
+    with subprocess.Popen(watch, stderr=subprocess.PIPE, text=True) as strace:
+        if "attached" not in strace.stderr.readline():
+            pytest.skip("nobody may look at system calls here")
+        with connect(gateway, timeout=120) as client:
+            client.sendall(b"x")
+            assert soak(client)[1] == size
+        gateway.log_lines(1)
+        strace.send_signal(signal.SIGINT)
+        strace.communicate()
+    moved = {"splice": 0, "recvfrom": 0, "sendto": 0}
+    for name, count in re.findall(r"\b(splice|recvfrom|sendto)(?:\(| resumed).*= (\d+)$", calls.read_text(), re.M):
+        moved[name] += int(count)
+    assert moved["splice"] > 2 * 0.9 * size  # into a pipe, and out of it
+    assert moved["recvfrom"] < 0.1 * size and moved["sendto"] < 0.1 * size, moved
 
 
 def test_slow_reader_slows_the_sender(through):

@@ -5,40 +5,75 @@
 #include "run/loop.h"
 #include "run/scope.h"
 #include "run/socket.h"
+#include "run/wait.h"
 #include "support/unit.h"
 
 /* A relay between two connections: `client` and `service` are the far ends. */
 struct line {
     struct relay relay;
+    struct stream *near[2]; /* owned */
     struct stream *client, *service;
-    struct scope scope;
-    enum status outcome;
+    struct wait_queue end;
     bool has_ended;
 };
 
-static void run_relay(void *argument)
+static void note_end(struct relay *relay)
+{
+    struct line *line = list_entry(relay, struct line, relay);
+    line->has_ended = true;
+    wait_queue_wake_all(&line->end);
+}
+
+static void begin(void *argument)
 {
     struct line *line = argument;
-    line->outcome = relay_run(&line->relay);
-    line->has_ended = true;
+    relay_begin(&line->relay, note_end);
 }
 
 static void line_begin(struct line *line, int64_t idle_timeout)
 {
-    *line = (struct line){.relay = {.idle_timeout = idle_timeout}};
-    assert_ok(socket_pair(&line->client, &line->relay.client));
-    assert_ok(socket_pair(&line->service, &line->relay.upstream));
-    scope_init(&line->scope);
-    assert_ok(scope_start(&line->scope, run_relay, line));
+    static const struct relay_meter nowhere;
+    *line = (struct line){.has_ended = false};
+    wait_queue_init(&line->end);
+    assert_ok(socket_pair(&line->client, &line->near[0]));
+    assert_ok(socket_pair(&line->service, &line->near[1]));
+    relay_init(&line->relay, line->near[0], line->near[1], idle_timeout, &nowhere);
+    assert_ok(scope_start(loop_scope(loop_current()), begin, line));
 }
 
+static void line_await_end(struct line *line)
+{
+    while (!line->has_ended)
+        assert_ok(wait_queue_wait(&line->end, loop_now() + 20 * SECOND));
+}
+
+/* Cuts it if it has not ended. */
 static void line_end(struct line *line)
 {
-    scope_end(&line->scope);
+    fiber_yield(); /* so that it has begun */
+    if (!line->has_ended)
+        relay_cut(&line->relay, CANCELLED);
+    line_await_end(line);
     stream_close(line->client);
     stream_close(line->service);
-    stream_close(line->relay.client);
-    stream_close(line->relay.upstream);
+    stream_close(line->near[0]);
+    stream_close(line->near[1]);
+}
+
+static uint64_t fibers(void)
+{
+    struct loop_counters counters;
+    loop_read_counters(loop_current(), &counters);
+    return counters.fibers_running;
+}
+
+/* Nothing moves, and nobody but the test has a fiber. */
+static void line_await_rest(const struct line *line)
+{
+    for (int i = 0; fibers() > 1 || !line->relay.is_parked; i++) {
+        assert_in_range(i, 0, 1000);
+        assert_ok(fiber_sleep_until(loop_now() + MILLISECOND));
+    }
 }
 
 static void expect(struct stream *stream, const char *text)
@@ -80,10 +115,10 @@ static void talk(void *argument)
     expect(line.client, "more");
     assert_false(line.has_ended);
     assert_ok(stream_shutdown(line.service));
-    assert_ok(scope_wait(&line.scope, NEVER));
-    assert_ok(line.outcome);
-    assert_int_equal(line.relay.forth, 8);
-    assert_int_equal(line.relay.back, 10);
+    line_await_end(&line);
+    assert_ok(line.relay.outcome);
+    assert_int_equal(line.relay.ways[RELAY_FORTH].moved, 8);
+    assert_int_equal(line.relay.ways[RELAY_BACK].moved, 10);
     line_end(&line);
 }
 
@@ -104,6 +139,13 @@ static void pour(void *argument)
     assert_ok(stream_write(line->client, data, LONG, NEVER, NULL));
     assert_ok(stream_shutdown(line->client));
     free(data);
+}
+
+static void pour_until_cut(void *argument)
+{
+    static const char data[65536];
+    while (stream_write(argument, data, sizeof data, NEVER, NULL) == OK)
+        continue;
 }
 
 static void soak(struct stream *stream, size_t piece)
@@ -132,7 +174,7 @@ static void carry(void *argument)
     soak(line.service, *piece);
     assert_ok(scope_wait(&scope, NEVER));
     scope_end(&scope);
-    assert_int_equal(line.relay.forth, LONG);
+    assert_int_equal(line.relay.ways[RELAY_FORTH].moved, LONG);
     line_end(&line);
 }
 
@@ -157,8 +199,8 @@ static void break_off(void *argument)
     fiber_sleep_until(loop_now() + 10 * MILLISECOND);
     stream_close(line.client);
     line.client = NULL;
-    assert_ok(scope_wait(&line.scope, NEVER));
-    assert_status(line.outcome, CLIENT_CLOSED);
+    line_await_end(&line);
+    assert_status(line.relay.outcome, CLIENT_CLOSED);
     line_end(&line);
 
     line_begin(&line, 0);
@@ -166,8 +208,8 @@ static void break_off(void *argument)
     fiber_sleep_until(loop_now() + 10 * MILLISECOND);
     stream_close(line.service);
     line.service = NULL;
-    assert_ok(scope_wait(&line.scope, NEVER));
-    assert_status(line.outcome, UPSTREAM_CLOSED);
+    line_await_end(&line);
+    assert_status(line.relay.outcome, UPSTREAM_CLOSED);
     line_end(&line);
 }
 
@@ -188,8 +230,8 @@ static void be_silent(void *argument)
         say(line.service, "x");
         expect(line.client, "x");
     }
-    assert_ok(scope_wait(&line.scope, NEVER));
-    assert_status(line.outcome, IDLE_TIMEOUT);
+    line_await_end(&line);
+    assert_status(line.relay.outcome, IDLE_TIMEOUT);
     assert_true(loop_now() - began >= 2000 * MILLISECOND);
     line_end(&line);
 }
@@ -207,18 +249,89 @@ static void be_cut(void *argument)
     line_begin(&line, 0);
     say(line.client, "x");
     expect(line.service, "x");
-    scope_cancel(&line.scope);
-    fiber_shield();
-    assert_ok(scope_wait(&line.scope, NEVER));
-    fiber_unshield();
-    assert_status(line.outcome, CANCELLED);
+    line_await_rest(&line);
+    relay_cut(&line.relay, SHUTTING_DOWN);
+    line_await_end(&line);
+    assert_status(line.relay.outcome, SHUTTING_DOWN);
+    line_end(&line);
+}
+
+/* Both ways wait for readers that do not read. */
+static void be_cut_while_busy(void *argument)
+{
+    (void)argument;
+    struct line line;
+    struct scope scope;
+    line_begin(&line, 0);
+    scope_init(&scope);
+    assert_ok(scope_start(&scope, pour_until_cut, line.client));
+    assert_ok(scope_start(&scope, pour_until_cut, line.service));
+    while (!line.relay.ways[0].fiber || !line.relay.ways[1].fiber)
+        assert_ok(fiber_sleep_until(loop_now() + MILLISECOND));
+    assert_ok(fiber_sleep_until(loop_now() + 20 * MILLISECOND));
+    relay_cut(&line.relay, SHUTTING_DOWN);
+    line_await_end(&line);
+    assert_status(line.relay.outcome, SHUTTING_DOWN);
+    scope_end(&scope);
     line_end(&line);
 }
 
 static void a_cut_ends_both_ways(void **state)
 {
     (void)state;
+    assert_ok(loop_run_main(NULL, be_cut_while_busy, NULL));
     assert_ok(loop_run_main(NULL, be_cut, NULL));
+}
+
+static void be_idle(void *argument)
+{
+    (void)argument;
+    struct line line;
+    line_begin(&line, 0);
+    for (int i = 0; i < 3; i++) {
+        line_await_rest(&line);
+        say(line.client, "question");
+        expect(line.service, "question");
+        line_await_rest(&line);
+        say(line.service, "answer");
+        expect(line.client, "answer");
+    }
+    assert_ok(stream_shutdown(line.client));
+    expect_end(line.service);
+    line_await_rest(&line); /* although the end of the other way is there to be read */
+    say(line.service, "more");
+    expect(line.client, "more");
+    line_end(&line);
+}
+
+static void an_idle_one_has_no_fiber(void **state)
+{
+    (void)state;
+    assert_ok(loop_run_main(NULL, be_idle, NULL));
+}
+
+/* One way is stuck, since its reader does not read: the other goes on. */
+static void be_stuck(void *argument)
+{
+    (void)argument;
+    struct line line;
+    struct scope scope;
+    line_begin(&line, 0);
+    scope_init(&scope);
+    assert_ok(scope_start(&scope, pour_until_cut, line.client));
+    assert_ok(fiber_sleep_until(loop_now() + 20 * MILLISECOND));
+    for (int i = 0; i < 5; i++) {
+        say(line.service, "answer");
+        expect(line.client, "answer");
+    }
+    scope_end(&scope);
+    line_end(&line);
+}
+
+static void a_slow_reader_does_not_hold_up_the_other_way(void **state)
+{
+    (void)state;
+    assert_ok(loop_run_main(NULL, be_stuck, NULL));
 }
 
 int main(void)
@@ -229,6 +342,8 @@ int main(void)
         cmocka_unit_test(who_breaks_off_is_named),
         cmocka_unit_test(silence_is_of_both_ways),
         cmocka_unit_test(a_cut_ends_both_ways),
+        cmocka_unit_test(an_idle_one_has_no_fiber),
+        cmocka_unit_test(a_slow_reader_does_not_hold_up_the_other_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
