@@ -10,10 +10,11 @@
 #define LONG_PIECES  2
 #define SHORT_PIECES 8
 
-#define FEW_PIECES   2                   /* with more, the other way must not wait for their end */
-#define REST_AFTER   (100 * MILLISECOND) /* to begin a fiber for each piece would cost some percent \
-                                          */
-#define RETRY (SECOND)                   /* after there was no memory for a fiber */
+#define FEW_PIECES   2 /* with more, the other way must not wait for their end */
+#define REST_AFTER                                                                 \
+    (100 * MILLISECOND) /* to begin a fiber for each piece would cost some percent \
+                         */
+#define RETRY (SECOND)  /* after there was no memory for a fiber */
 
 static struct relay_way *other_of(struct relay_way *way)
 {

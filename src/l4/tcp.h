@@ -32,7 +32,7 @@ struct tcp_server {
     struct list gates;           /* owned: how many connections each listener has */
     uint32_t session_count;
     bool is_draining;
-    bool is_cut; /* nothing more is to be waited for */
+    bool is_cut;              /* nothing more is to be waited for */
     _Atomic uint64_t refused; /* connections over the limit, ever; read by the control thread */
 };
 
