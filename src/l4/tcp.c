@@ -201,9 +201,8 @@ static enum status open_session(struct session *session, struct proxy_header *re
 }
 
 /* What the listener wants the service to be told of the client, or else the service itself. */
-static size_t write_proxy_header(
-    const struct session *session, const struct service *service, const struct proxy_header *heard,
-    char room[PROXY_HEADER_ROOM])
+static size_t write_proxy_header(const struct session *session, const struct service *service,
+    const struct proxy_header *heard, char room[PROXY_HEADER_ROOM])
 {
     int version = session->rules->options->send_proxy;
     const struct address *destination =
