@@ -16,6 +16,9 @@ static const struct metric_family received_bytes = {"weir_proxy_received_bytes_t
     "Bytes from clients through tunnels, while they move.", METRIC_COUNTER, {"listener"}, 0};
 static const struct metric_family sent_bytes = {"weir_proxy_sent_bytes_total",
     "Bytes to clients through tunnels, while they move.", METRIC_COUNTER, {"listener"}, 0};
+static const struct metric_family spliced_bytes = {"weir_proxy_spliced_bytes_total",
+    "Bytes through tunnels, both ways, that moved inside the kernel.", METRIC_COUNTER, {"listener"},
+    0};
 
 struct loads {
     struct proxy_load *items; /* owned, one a worker */
@@ -42,6 +45,7 @@ static enum status init_loads(void *object, void *context)
         load->received_series =
             metrics_series(prepare->metrics, &received_bytes, &recipe->listener);
         load->sent_series = metrics_series(prepare->metrics, &sent_bytes, &recipe->listener);
+        load->spliced_series = metrics_series(prepare->metrics, &spliced_bytes, &recipe->listener);
     }
     return OK;
 }

@@ -35,7 +35,7 @@ struct proxy_own {
 /* What is counted of one listener by one worker; outlives reloads. */
 struct proxy_load {
     _Alignas(64) uint32_t open;
-    uint32_t open_series, received_series, sent_series;
+    uint32_t open_series, received_series, sent_series, spliced_series;
 };
 
 /* Ready to serve; in the snapshot. */

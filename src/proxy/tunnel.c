@@ -7,14 +7,16 @@
 #include "run/wire.h"
 
 /* It has a fiber from the first, which waits for the tunnel's beginning: then there is nothing left
- * that could fail. */
+ * that could fail. From then on it is a relay. */
 struct proxy_tunnel {
     struct tunnel tunnel;
     const struct proxy *proxy; /* borrowed from the snapshot, which the exchange keeps */
     unsigned worker;
     struct stream *upstream; /* owned; NULL: given up */
     struct wire *client;     /* borrowed; NULL: it has not begun */
-    struct fiber *fiber;     /* NULL: has not run yet */
+    struct fiber *fiber;     /* until the relay has begun; NULL: has not run yet */
+    uint64_t early;          /* bytes that the client has said before */
+    struct relay relay;
     bool is_dropped, is_cut;
 };
 
@@ -34,7 +36,7 @@ static void wait_for_beginning(struct proxy_tunnel *self)
 }
 
 /* What the client has said without waiting for the answer. */
-static enum status send_early(struct proxy_tunnel *self, uint64_t *ret_sent)
+static enum status send_early(struct proxy_tunnel *self)
 {
     struct slice early = wire_unread(self->client);
     instant deadline = clock_after(loop_now(), self->proxy->options->idle_timeout);
@@ -43,29 +45,10 @@ static enum status send_early(struct proxy_tunnel *self, uint64_t *ret_sent)
         return OK;
     enum status e = stream_write(self->upstream, early.data, early.size, deadline, &sent);
     wire_skip(self->client, early.size);
-    *ret_sent = sent;
+    self->early = sent;
     if (e == TIMEOUT)
         return IDLE_TIMEOUT;
     return e == CANCELLED || e == NO_MEMORY || !e ? e : UPSTREAM_CLOSED;
-}
-
-static enum status relay(struct proxy_tunnel *self)
-{
-    struct exchange *x = self->tunnel.x;
-    const struct proxy_load *load = &self->proxy->loads[self->worker];
-    struct metrics_shard *shard = self->proxy->shards[self->worker];
-    uint64_t early = 0;
-    struct relay relay = {.client = self->client->stream,
-        .upstream = self->upstream,
-        .idle_timeout = self->proxy->options->idle_timeout,
-        .meter = {shard, load->received_series, load->sent_series}};
-    enum status e = send_early(self, &early);
-    metric_add(shard, load->received_series, early);
-    if (!e)
-        e = relay_run(&relay);
-    x->facts.received = early + relay.forth;
-    x->facts.sent = relay.back;
-    return e == CANCELLED ? SHUTTING_DOWN : e;
 }
 
 /* Who did not end in peace is reset, so that nobody takes what came for the whole. */
@@ -84,6 +67,37 @@ static void end(struct proxy_tunnel *self, enum status e)
     tunnel.ended(tunnel.x);
 }
 
+static void finish(struct proxy_tunnel *self, enum status e)
+{
+    struct exchange *x = self->tunnel.x;
+    x->facts.received = self->early + self->relay.ways[RELAY_FORTH].moved;
+    x->facts.sent = self->relay.ways[RELAY_BACK].moved;
+    end(self, e == CANCELLED ? SHUTTING_DOWN : e);
+}
+
+static void relay_ended(struct relay *relay)
+{
+    finish(list_entry(relay, struct proxy_tunnel, relay), relay->outcome);
+}
+
+static void relay(struct proxy_tunnel *self)
+{
+    const struct proxy_load *load = &self->proxy->loads[self->worker];
+    struct metrics_shard *shard = self->proxy->shards[self->worker];
+    struct relay_meter meter = {
+        shard, load->received_series, load->sent_series, load->spliced_series};
+    enum status e = send_early(self);
+    metric_add(shard, load->received_series, self->early);
+    if (e) {
+        finish(self, e);
+        return;
+    }
+    relay_init(&self->relay, self->client->stream, self->upstream,
+        self->proxy->options->idle_timeout, &meter);
+    self->fiber = NULL;
+    relay_begin(&self->relay, relay_ended);
+}
+
 static void run(void *argument)
 {
     struct proxy_tunnel *self = argument;
@@ -92,7 +106,7 @@ static void run(void *argument)
     if (self->is_dropped)
         free(self);
     else
-        end(self, relay(self));
+        relay(self);
 }
 
 static void begin(struct tunnel *tunnel, struct wire *client)
@@ -116,6 +130,8 @@ static void cut(struct tunnel *tunnel)
     self->is_cut = true;
     if (self->fiber)
         fiber_cancel(self->fiber);
+    else if (self->relay.ended)
+        relay_cut(&self->relay, SHUTTING_DOWN);
 }
 
 /* The snapshot may go before the fiber has ended. */
