@@ -17,6 +17,10 @@ static const struct metric_family sent_bytes = {"weir_http_response_body_bytes_t
 static const struct metric_family reasons_total = {"weir_http_reasons_total",
     "Answers that the gateway made itself, by reason.", METRIC_COUNTER, {"route", "reason"}, 0};
 
+static const struct metric_family grpc_calls = {"weir_grpc_calls_total",
+    "Calls of gRPC that have ended, by their status.", METRIC_COUNTER,
+    {"route", "service", "status"}, 0};
+
 static const struct metric_family websocket_messages = {"weir_websocket_messages_total",
     "WebSocket messages that were passed on, by whether they were received from clients or sent to "
     "them.",
@@ -100,6 +104,18 @@ static void count_reason(
     metric_add(requests->shard, series->reasons, 1);
 }
 
+/* As with reasons: calls end alike, mostly. */
+static void count_call(
+    struct request_metrics *requests, const struct exchange *x, struct request_series *series)
+{
+    enum grpc_status status = grpc_outcome(x);
+    struct slice labels[] = {x->facts.route, x->facts.service, grpc_status_name(status)};
+    if (!series->calls || series->call_status != status)
+        series->calls = metrics_series(requests->metrics, &grpc_calls, labels);
+    series->call_status = status;
+    metric_add(requests->shard, series->calls, 1);
+}
+
 /* Rare enough to be looked up. */
 static void count_websocket(struct request_metrics *requests, const struct exchange_facts *facts)
 {
@@ -139,6 +155,8 @@ void request_metrics_count(
         metric_add(requests->shard, series->sent, x->facts.sent);
     if (x->facts.close_code)
         count_websocket(requests, &x->facts);
+    if (x->grpc)
+        count_call(requests, x, series);
     if (x->facts.reason != OK)
         count_reason(requests, x, series);
 }

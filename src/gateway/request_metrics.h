@@ -15,6 +15,8 @@ struct request_series {
     uint32_t requests, duration, received, sent; /* series */
     uint32_t reasons;                            /* the series of `reason`, unless that is OK */
     enum status reason;                          /* the newest */
+    uint32_t calls;                              /* the series of `call_status`; 0: none yet */
+    enum grpc_status call_status;                /* the newest */
 };
 
 struct request_metrics {

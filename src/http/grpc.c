@@ -253,6 +253,42 @@ struct slice grpc_status_said(const struct exchange *x)
     return status;
 }
 
+enum grpc_status grpc_outcome(const struct exchange *x)
+{
+    uint64_t status;
+    if (slice_to_u64(grpc_status_said(x), &status))
+        return status <= GRPC_UNAUTHENTICATED ? (enum grpc_status)status : GRPC_UNKNOWN;
+    if (x->facts.reason == CLIENT_CLOSED)
+        return GRPC_CANCELLED;
+    if (x->facts.reason)
+        return grpc_status_of(x->facts.reason);
+    return x->grpc_reset ? x->grpc_reset : GRPC_UNKNOWN;
+}
+
+struct slice grpc_status_name(enum grpc_status status)
+{
+    static const struct slice names[] = {
+        [GRPC_OK] = SLICE_INIT("OK"),
+        [GRPC_CANCELLED] = SLICE_INIT("CANCELLED"),
+        [GRPC_UNKNOWN] = SLICE_INIT("UNKNOWN"),
+        [GRPC_INVALID_ARGUMENT] = SLICE_INIT("INVALID_ARGUMENT"),
+        [GRPC_DEADLINE_EXCEEDED] = SLICE_INIT("DEADLINE_EXCEEDED"),
+        [GRPC_NOT_FOUND] = SLICE_INIT("NOT_FOUND"),
+        [GRPC_ALREADY_EXISTS] = SLICE_INIT("ALREADY_EXISTS"),
+        [GRPC_PERMISSION_DENIED] = SLICE_INIT("PERMISSION_DENIED"),
+        [GRPC_RESOURCE_EXHAUSTED] = SLICE_INIT("RESOURCE_EXHAUSTED"),
+        [GRPC_FAILED_PRECONDITION] = SLICE_INIT("FAILED_PRECONDITION"),
+        [GRPC_ABORTED] = SLICE_INIT("ABORTED"),
+        [GRPC_OUT_OF_RANGE] = SLICE_INIT("OUT_OF_RANGE"),
+        [GRPC_UNIMPLEMENTED] = SLICE_INIT("UNIMPLEMENTED"),
+        [GRPC_INTERNAL] = SLICE_INIT("INTERNAL"),
+        [GRPC_UNAVAILABLE] = SLICE_INIT("UNAVAILABLE"),
+        [GRPC_DATA_LOSS] = SLICE_INIT("DATA_LOSS"),
+        [GRPC_UNAUTHENTICATED] = SLICE_INIT("UNAUTHENTICATED"),
+    };
+    return names[status];
+}
+
 /* --- gRPC-Web */
 
 #define FRAME_PREFIX  5

@@ -72,6 +72,13 @@ enum status grpc_add_failure(
  * yet. */
 struct slice grpc_status_said(const struct exchange *x);
 
+/* What a call has ended with, for who counts: what was said, or what its end means to its caller
+ * when nothing was. */
+enum grpc_status grpc_outcome(const struct exchange *x);
+
+/* "DEADLINE_EXCEEDED" and its kin. */
+struct slice grpc_status_name(enum grpc_status status);
+
 /* The frame of gRPC-Web that stands for the trailers: grpc-status and grpc-message, taken out of
  * `head` when they stand there, and what `trailers` has (or NULL). In the arena; NO_MEMORY. */
 enum status grpc_web_trailers(struct arena *arena, struct fields *head,

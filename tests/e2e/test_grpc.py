@@ -50,6 +50,24 @@ def unary(made, name="Get", service=SERVICE):
     return made.unary_unary(f"/{service}/{name}")
 
 
+def test_calls_are_counted_by_their_status(gateway, service):
+    with channel(gateway.address) as made:
+        for _ in range(3):
+            unary(made)(b"seven")
+        for name, code in (("gone.Service", grpc.StatusCode.UNAVAILABLE), (SERVICE, grpc.StatusCode.UNIMPLEMENTED)):
+            with pytest.raises(grpc.RpcError) as failure:
+                unary(made, "Missing", name)(b"x")
+            assert failure.value.code() is code
+    gateway.log_lines(5)  # what is logged has been counted
+
+    def calls(**labels):
+        return gateway.metric("weir_grpc_calls_total", **labels)
+    assert calls(status="OK", service="order", route="grpc shop.Orders/*") == 3
+    assert calls(status="UNIMPLEMENTED", service="order") == 1
+    assert calls(status="UNAVAILABLE", service="gone") == 1
+    assert calls() == 5
+
+
 def test_unary(gateway, service):
     with channel(gateway.address) as made:
         answer, call = unary(made).with_call(b"seven", metadata=(("x-mine", "1"), ("x-raw-bin", b"\0\xff")))
