@@ -1,7 +1,7 @@
 /* Consul's catalog with its health (https://developer.hashicorp.com/consul/api-docs/health), by
  * blocking queries (…/api-docs/features/blocking): a question names the index of the last answer
  * and is answered when there is a newer one, or after a while. */
-#include "service/http_source.h"
+#include "service/registry_answers.h"
 
 #include "http/uri.h"
 #include "run/loop.h"
@@ -175,16 +175,23 @@ static uint64_t next_index(const struct http_source *source, uint64_t before)
     return index;
 }
 
-static enum status report(
-    struct http_source *source, struct arena *arena, const struct json_value *root)
+enum status consul_read(
+    struct http_source *source, const struct json_value *root, struct findings *findings)
 {
-    struct findings findings = {.arena = arena};
     enum status e = OK;
     if (root->type != JSON_ARRAY)
         return http_source_odd(source, "its answer is no list of instances");
     json_each (entry, root)
         if (!e)
-            e = add_entry(source, &findings, entry);
+            e = add_entry(source, findings, entry);
+    return e;
+}
+
+static enum status report(
+    struct http_source *source, struct arena *arena, const struct json_value *root)
+{
+    struct findings findings = {.arena = arena};
+    enum status e = consul_read(source, root, &findings);
     if (!e && fiber_is_cancelled(fiber_current()))
         e = CANCELLED;
     if (!e)

@@ -3,6 +3,7 @@
  * so that a watch can go on where it ended, until the server says 410 Gone. */
 #include "service/found_map.h"
 #include "service/http_lines.h"
+#include "service/registry_answers.h"
 
 #include "http/uri.h"
 #include "run/loop.h"
@@ -91,10 +92,10 @@ static const struct k8s_options *options_of(const struct following *f)
 /* --- one slice */
 
 /* The number of the port that is wanted; 0: the slice has none of that name. */
-static int64_t port_of(const struct following *f, const struct json_value *slice)
+static int64_t port_of(const struct http_source *source, const struct json_value *slice)
 {
     const struct json_value *ports = json_get(slice, SLICE("ports"));
-    struct slice wanted = options_of(f)->port;
+    struct slice wanted = ((const struct k8s_options *)source->options)->port;
     uint64_t wanted_number = 0;
     (void)slice_to_u64(wanted, &wanted_number);
     if (!ports || ports->type != JSON_ARRAY)
@@ -117,25 +118,40 @@ static bool is_ready(const struct json_value *endpoint)
     return ready;
 }
 
-static enum status add_endpoint(
-    struct following *f, struct found_part *part, const struct json_value *endpoint, int64_t port)
+static enum status add_endpoint(struct http_source *source, struct findings *findings,
+    const struct json_value *endpoint, int64_t port)
 {
     const struct json_value *addresses = json_get(endpoint, SLICE("addresses"));
     bool is_terminating = false;
     struct finding finding = {
-        .weight = 1, .zone = arena_copy(&part->arena, http_source_text(endpoint, "zone"))};
+        .weight = 1, .zone = arena_copy(findings->arena, http_source_text(endpoint, "zone"))};
     (void)json_get_bool(
         json_get(endpoint, SLICE("conditions")), SLICE("terminating"), &is_terminating);
     if (!is_ready(endpoint))
         finding.trouble =
             is_terminating ? SLICE("terminating in Kubernetes") : SLICE("not ready in Kubernetes");
-    struct slice node = arena_copy(&part->arena, http_source_text(endpoint, "nodeName"));
-    enum status e = node.size ? http_source_label(&part->arena, &finding, SLICE("node"), node) : OK;
+    struct slice node = arena_copy(findings->arena, http_source_text(endpoint, "nodeName"));
+    enum status e =
+        node.size ? http_source_label(findings->arena, &finding, SLICE("node"), node) : OK;
     if (!addresses || addresses->type != JSON_ARRAY)
         return e;
     json_each (address, addresses)
         if (!e && address->type == JSON_STRING)
-            e = http_source_add(&f->source, &part->findings, finding, address->text, port);
+            e = http_source_add(source, findings, finding, address->text, port);
+    return e;
+}
+
+enum status k8s_read(
+    struct http_source *source, const struct json_value *slice, struct findings *findings)
+{
+    const struct json_value *endpoints = json_get(slice, SLICE("endpoints"));
+    int64_t port = port_of(source, slice);
+    enum status e = OK;
+    if (!endpoints || endpoints->type != JSON_ARRAY)
+        return OK;
+    json_each (endpoint, endpoints)
+        if (!e)
+            e = add_endpoint(source, findings, endpoint, port);
     return e;
 }
 
@@ -146,18 +162,11 @@ static struct slice name_of(const struct json_value *slice)
 
 static enum status put_slice(struct following *f, const struct json_value *slice)
 {
-    const struct json_value *endpoints = json_get(slice, SLICE("endpoints"));
     struct found_part *part;
-    int64_t port = port_of(f, slice);
     if (!name_of(slice).size)
         return http_source_odd(&f->source, "a slice has no name");
     enum status e = found_map_put(&f->map, name_of(slice), &part);
-    if (e || !endpoints || endpoints->type != JSON_ARRAY)
-        return e;
-    json_each (endpoint, endpoints)
-        if (!e)
-            e = add_endpoint(f, part, endpoint, port);
-    return e;
+    return e ? e : k8s_read(&f->source, slice, &part->findings);
 }
 
 /* Opaque, but for what fits into a URL. */

@@ -187,8 +187,9 @@ enum status http_source_read(
 
 enum status http_source_odd(struct http_source *source, const char *what)
 {
-    finder_complain(
-        source->finder, "%.*s: %s", SLICE_ARG(slice_head(source->options->server, 100)), what);
+    if (source->finder)
+        finder_complain(
+            source->finder, "%.*s: %s", SLICE_ARG(slice_head(source->options->server, 100)), what);
     return INVALID;
 }
 
