@@ -199,7 +199,7 @@ static enum status follow_events(struct http_source *events, struct http_source 
     http_lines_init(&lines, events);
     while (!e) {
         struct arena arena;
-        struct json_value *event;
+        struct json_value *event = NULL;
         if (is_news)
             e = list(lists);
         arena_init(&arena, 4096, 0);

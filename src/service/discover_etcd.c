@@ -151,7 +151,7 @@ static enum status put_key(struct following *f, const struct json_value *kv)
 {
     struct arena arena;
     struct slice key, value = SLICE_NONE;
-    struct found_part *part;
+    struct found_part *part = NULL;
     char room[200];
     struct text trouble = text_fixed(room, sizeof room);
     arena_init(&arena, 0, 0);
