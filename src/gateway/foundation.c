@@ -1,5 +1,7 @@
 #include "gateway/foundation.h"
 
+#include "gateway/snapshot.h"
+
 #include <sched.h>
 #include <stdlib.h>
 
@@ -49,6 +51,16 @@ enum status foundation_init(struct foundation *foundation, unsigned workers)
     return e;
 }
 
+static void hold_snapshot(void *pinned, unsigned worker)
+{
+    snapshot_pin(pinned, worker);
+}
+
+static void let_go_of_snapshot(void *pinned, unsigned worker)
+{
+    snapshot_unpin(pinned, worker);
+}
+
 enum status foundation_connect(struct foundation *foundation, struct loop *const *loops,
     void (*notice)(void *argument, const char *text), void *argument)
 {
@@ -60,7 +72,9 @@ enum status foundation_connect(struct foundation *foundation, struct loop *const
         .control_loop = loops ? loop_current() : NULL,
         .control_shard = foundation->shards[foundation->workers],
         .notice = notice,
-        .notice_argument = argument};
+        .notice_argument = argument,
+        .hold = hold_snapshot,
+        .let_go = let_go_of_snapshot};
     return service_plane_new(&options, &foundation->plane);
 }
 

@@ -115,6 +115,7 @@ struct exchange {
     bool is_peer_trusted;  /* the peer's Forwarded, X-Request-Id … may be believed */
     bool is_secure;        /* TLS on the client's side */
     bool expects_continue; /* the client waits for 100 before it sends the body */
+    bool is_copy;          /* of another, for a mirror: asked once, answered to nobody */
     bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
     enum grpc_kind grpc;   /* it is a call of gRPC */
     enum grpc_status

@@ -110,10 +110,19 @@ static double share_of(const struct json_value *object, const char *key)
     return share;
 }
 
+static void print_mirror(const struct json_value *service)
+{
+    const struct json_value *mirror = json_get(service, SLICE("mirror"));
+    if (mirror)
+        printf(", %.4g%% mirrored to %.*s", share_of(mirror, "share") * 100,
+            SLICE_ARG(text_of(mirror, "to")));
+}
+
 static void print_versions(const struct json_value *service)
 {
     printf("  service %.*s, in versions", SLICE_ARG(text_of(service, "name")));
     print_pair(", users by %.*s", text_of(service, "stay"));
+    print_mirror(service);
     putchar('\n');
     json_each (version, json_get(service, SLICE("versions"))) {
         printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")),
@@ -146,6 +155,7 @@ static void print_services(const struct json_value *root)
         print_pair(", subset by %.*s", text_of(service, "subset"));
         print_pair(", zone %.*s", text_of(service, "zone"));
         print_pair(", sticky by %.*s", text_of(service, "sticky"));
+        print_mirror(service);
         putchar('\n');
         print_sources(service);
         const struct json_value *retry = json_get(service, SLICE("retry"));

@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "service/breakers.h"
 #include "service/choice.h"
+#include "service/mirror.h"
 #include "service/reports.h"
 #include "service/retry_budget.h"
 #include "service/sticky.h"
@@ -210,6 +211,8 @@ static void describe_asking(const struct service *service, struct json_writer *w
     json_write_key(w, SLICE("balance"));
     json_write_string(w, slice_of_text(service_balancer(service->options)->name));
     write_choice(w, service);
+    if (service->mirror)
+        mirror_describe(service->mirror, w);
     if (set->trouble) {
         json_write_key(w, SLICE("trouble"));
         json_write_string(w, slice_of_text(status_sentence(set->trouble)));
@@ -278,6 +281,8 @@ static void explain_asking(const struct service *service, struct exchange *x, st
 
 void service_explain(const struct service *service, struct exchange *x, struct text *text)
 {
+    if (service->mirror)
+        mirror_explain(service->mirror, text);
     if (service->versions)
         versions_explain(service->versions, x, text);
     else

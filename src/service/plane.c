@@ -100,12 +100,17 @@ enum status service_plane_new(
     struct service_plane *plane = calloc(1, sizeof *plane);
     bool *has_left = calloc(options->workers + 1, sizeof *has_left);
     struct resolver **resolvers = calloc(options->workers + 1, sizeof *resolvers);
-    if (!plane || !has_left || !resolvers || pthread_mutex_init(&plane->mutex, NULL)) {
+    struct scope *copies = calloc(options->workers + 1, sizeof *copies);
+    if (!plane || !has_left || !resolvers || !copies || pthread_mutex_init(&plane->mutex, NULL)) {
         free(plane);
         free(has_left);
         free(resolvers);
+        free(copies);
         return NO_MEMORY;
     }
+    for (unsigned i = 0; i < options->workers; i++)
+        scope_init(&copies[i]);
+    plane->copies = copies;
     plane->options = *options;
     plane->has_left = has_left;
     plane->resolvers = resolvers;
@@ -125,10 +130,12 @@ enum status service_plane_new(
     return OK;
 }
 
-/* Under the mutex, so that nobody adds or takes away an endpoint meanwhile. A pool that is being
- * retired is given up by that message, which the loop still delivers. */
+/* Copies of requests use pools. Then under the mutex, so that nobody adds or takes away an endpoint
+ * meanwhile. A pool that is being retired is given up by that message, which the loop still
+ * delivers. */
 void service_plane_leave_worker(struct service_plane *plane, unsigned worker)
 {
+    scope_end(&plane->copies[worker]);
     resolver_free(plane->resolvers[worker]);
     plane->resolvers[worker] = NULL;
     pthread_mutex_lock(&plane->mutex);
@@ -163,6 +170,7 @@ void service_plane_free(struct service_plane *plane)
     table_release(&plane->service_ids);
     pthread_mutex_destroy(&plane->mutex);
     free(plane->has_left);
+    free(plane->copies);
     free(plane->resolvers);
     free(plane);
 }

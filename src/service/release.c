@@ -2,6 +2,7 @@
 
 #include "service/call.h"
 #include "service/fallback.h"
+#include "service/mirror.h"
 #include "service/versions.h"
 
 enum status service_call(const struct service *service, struct exchange *x)
@@ -11,7 +12,7 @@ enum status service_call(const struct service *service, struct exchange *x)
     return e && service->options->fallback.is_set ? fallback_answer(service, x, e, tries) : e;
 }
 
-enum status release_call(const struct service *service, struct exchange *x)
+static enum status call_version(const struct service *service, struct exchange *x)
 {
     struct version_choice choice = versions_choose(service->versions, x);
     if (!x->is_rehearsal)
@@ -19,5 +20,13 @@ enum status release_call(const struct service *service, struct exchange *x)
     enum status e = service_call(choice.version->service, x);
     if (!e)
         versions_keep_user(service->versions, &choice, x);
+    return e;
+}
+
+enum status release_call(const struct service *service, struct exchange *x)
+{
+    struct mirror_pair *pair = service->mirror ? mirror_begin(service->mirror, x) : NULL;
+    enum status e = service->versions ? call_version(service, x) : call_run(service, x);
+    mirror_answered(pair, x, e);
     return e;
 }

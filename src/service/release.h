@@ -1,5 +1,5 @@
-/* What comes before a call of a service that is released in several versions, and what comes after
- * it. A service without that never comes here. */
+/* What comes before a call of a service that has versions or a mirror, and what comes after it. A
+ * service without that never comes here. */
 #pragma once
 
 #include "service/service_state.h"

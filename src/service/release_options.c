@@ -78,7 +78,7 @@ enum status versions_keep(struct reader *reader, const struct node *node, void *
 /* What is said of the whole, and not of each of its versions. */
 static bool is_of_the_whole(struct slice key)
 {
-    static const char *const keys[] = {"versions", "stay"};
+    static const char *const keys[] = {"versions", "stay", "mirror"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (slice_equal(key, slice_of_text(keys[i])))
             return true;

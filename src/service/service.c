@@ -7,6 +7,7 @@
 #include "service/service_tls.h"
 #include "service/finder.h"
 #include "service/sticky.h"
+#include "service/mirror.h"
 #include "service/versions.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
@@ -116,9 +117,11 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
                          service->options->sticky.is_set;
     service->id = plane_service_id(plane, name);
     bool has_versions = service->options->release.count > 0;
-    service->is_composed = has_versions;
+    service->is_composed = has_versions || service->options->mirror.is_set;
     enum status e = has_versions ? versions_prepare(plane, reader, defaults, service)
                                  : prepare_asking(plane, reader, defaults, service);
+    if (!e && service->options->mirror.is_set)
+        e = mirror_prepare(reader, service);
     if (e)
         return e;
     if (!arena_defer(reader->arena, release_service, service)) {
@@ -164,6 +167,7 @@ void service_link(const struct service *service, struct reader *reader,
     const struct service *(*find)(void *argument, struct slice name), void *argument)
 {
     fallback_link((struct service *)service, reader, find, argument);
+    mirror_link(service, reader, find, argument);
 }
 
 void service_activate(const struct service *service)

@@ -29,6 +29,10 @@ struct service_plane_options {
     struct metrics_shard *control_shard;
     void (*notice)(void *argument, const char *text); /* says something to the operator; or NULL */
     void *notice_argument;
+    /* Keeps the configuration that an exchange has pinned (exchange.h) for what outlives it, and
+     * lets go of it. On the worker. Both or NULL: it lives on. */
+    void (*hold)(void *pinned, unsigned worker);
+    void (*let_go)(void *pinned, unsigned worker);
 };
 enum status service_plane_new(
     const struct service_plane_options *options, struct service_plane **ret_plane);

@@ -9,6 +9,7 @@
 #include "service/concurrency_options.h"
 #include "service/fallback.h"
 #include "service/health_options.h"
+#include "service/mirror_options.h"
 #include "service/release_options.h"
 #include "service/retry_options.h"
 #include "service/source_key.h"
@@ -139,6 +140,7 @@ struct service_options {
     struct place proxy_place;
     struct loose_options loose; /* of its only source */
     struct release_options release;
+    struct mirror_options mirror;
     struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
 };
 

@@ -13,6 +13,7 @@ struct service {
     struct guard *guard;            /* borrowed from the plane; NULL as the roster */
     const struct service *fallback; /* of the snapshot: who answers when it cannot; or NULL */
     struct versions *versions;      /* of the snapshot's arena; or NULL */
+    struct mirror *mirror;          /* the same */
     bool is_composed; /* there is more to a call than to choose an endpoint (release.h) */
     uint32_t id;      /* for the metrics */
     uint32_t budget_exhausted_series;

@@ -3,6 +3,7 @@
 
 #include "base/json_writer.h"
 #include "service/guard.h"
+#include "service/mirror.h"
 
 static void write_text(struct json_writer *w, const char *name, struct slice value)
 {
@@ -44,6 +45,8 @@ void versions_describe(const struct versions *versions, struct json_writer *w)
     for (size_t i = 0; i < versions->count; i++)
         write_version(w, versions, i);
     json_write_array_end(w);
+    if (versions->service->mirror)
+        mirror_describe(versions->service->mirror, w);
     json_write_key(w, SLICE("events"));
     history_write(&versions->service->guard->history, w);
     json_write_key(w, SLICE("endpoints")); /* are those of its versions */

@@ -107,6 +107,8 @@ static void test_stay(void **state)
 
 static const struct malformed malformed[] = {
     {"versions: 3", 1, 11, "a map of 1 to 16 names", NULL},
+    {"{versions: {v1: 10.0.0.1:80}, mirror: a 200%}", 1, 41, "up to 100%", "order.v2 5%"},
+    {"{at: 10.0.0.1:80, mirror: {share: 5%}}", 1, 27, "needs \"to\"", NULL},
     {"versions: {}", 1, 11, "a map of 1 to 16 names", NULL},
     {"{versions: {v1: 10.0.0.1:80, v2: {at: 10.0.0.2:80, share: 110%}}}", 1, 59, "", NULL},
     {"{versions: {v1: {at: 10.0.0.1:80, share: 60%}, v2: {at: 10.0.0.2:80, share: 50%}}}", 1, 77,
