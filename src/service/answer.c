@@ -71,7 +71,7 @@ static void learn_of_failure(const struct call *call)
 /* A call of gRPC that failed in the end, whose head was reported as good. */
 static void report_trailers(const struct call *call)
 {
-    const struct fields *trailers = call->answer.body.trailers;
+    const struct fields *trailers = call->answer.inner->trailers;
     int status = call->x->grpc && trailers
                      ? grpc_http_status(fields_value(trailers, FIELD_GRPC_STATUS))
                      : 200;
@@ -182,8 +182,10 @@ static struct slice peek_answer(struct body *body, bool *ret_last)
 static void drop_answer(struct body *body)
 {
     struct call *call = call_of(body);
-    if (!call->answer.has_ended)
+    if (!call->answer.has_ended) {
+        report_trailers(call); /* who has peeked has seen them, and does not read to the end */
         call_finish(call, true);
+    }
     call->answer.has_ended = true;
     call->answer.outcome = CANCELLED;
 }

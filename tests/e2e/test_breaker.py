@@ -4,8 +4,11 @@ import contextlib
 import json
 import time
 
+import grpc
 import pytest
 from gateway import run_weir, wait_for
+from grpc_peer import SERVICE, channel, frame
+from h2_upstream import script
 from upstream import Upstream
 
 
@@ -223,3 +226,41 @@ def test_errors_point_at_the_word(tmp_path):
     path.write_text(f'version: 1\nlisten: "127.0.0.1:0"\nservices:\n{line}\nroutes: {{/**: a}}\n')
     code, out, err = run_weir("check", path)
     assert code == 3 and f"{path}:4:{line.index('fall') + 1}" in out + err and "50% of 20 fail" in out + err
+
+
+@pytest.mark.parametrize("messages", [(), (b"one",)])
+def test_calls_of_grpc(start, messages):
+    """A status of UNAVAILABLE is a failure, at once or behind messages; an open breaker says so in gRPC's words."""
+    asked = []
+
+    def fail(speaker):
+        while True:
+            stream = speaker.request().stream
+            asked.append(stream)
+            head = [(":status", "200"), ("content-type", "application/grpc")]
+            if messages:
+                speaker.headers(stream, head)
+                for text in messages:
+                    speaker.data(stream, frame(text))
+                head = []
+            speaker.headers(stream, [*head, ("grpc-status", "14")], end=True)
+    with Upstream(script(fail)) as back:
+        gateway = start(f"""
+            version: 1
+            listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
+            workers: 1
+            services: {{back: {{at: "h2c://{back.at}", outlier: {{failures: 0}}, breaker: open 20s if 50% of 6 fail}}}}
+            routes: {{grpc shop.Orders/*: back}}
+            """)
+        with channel(gateway.address) as calls:
+            get = calls.unary_unary(f"/{SERVICE}/Get")
+            for _ in range(6):
+                with pytest.raises(grpc.RpcError):
+                    get(b"x")
+            before = len(asked)
+            with pytest.raises(grpc.RpcError) as caught:
+                get(b"x")
+            assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+            assert "left alone" in caught.value.details()
+            assert len(asked) == before
+        assert gateway.metric("weir_breaker_state", service="back") == 1

@@ -268,3 +268,26 @@ def test_the_knee_is_found(start):
         assert pond.most <= max(limits) + 1
         [said] = gateway.status()["services"]
         assert said["concurrency_limit"] >= 3
+
+
+def test_a_cap_of_layer_4(start):
+    """Connections count too: one endpoint has all it may have, the other takes the next; then there is no place."""
+    def hold(peer):
+        peer.socket.recv(1)
+    with Upstream(hold) as one, Upstream(hold) as other:
+        gateway = start(f"""
+            version: 1
+            listen: {{tcp: {{"127.0.0.1:0": back}}}}
+            workers: 2
+            services: {{back: {{at: ["{one.at}", "{other.at}"], concurrency: {{endpoint: 2}}}}}}
+            """)
+        kept = [gateway.connect() for _ in range(4)]
+        wait_for(lambda: one.connections == other.connections == 2)
+        with gateway.connect() as late:
+            assert late.is_closed()
+        kept.pop().close()
+        wait_for(lambda: gateway.in_flight() == 3)
+        with gateway.connect():
+            wait_for(lambda: one.connections + other.connections == 5)
+        for connection in kept:
+            connection.close()
