@@ -7,6 +7,7 @@
 
 #define RELAXED    memory_order_relaxed
 #define LOOK_AGAIN (20 * MILLISECOND) /* by the first in a line */
+#define PATIENCE   5  /* looks at whose turn it is before it is only one's own line */
 #define LOOKS      16 /* at who cannot go on, before those behind have to wait too */
 #define RANK_AT    60
 #define NOBODY     UINT64_MAX
@@ -152,7 +153,7 @@ void queue_serve(struct queue *queue, unsigned worker)
 static enum status wait_in_line(
     struct queue *queue, struct queue_line *line, struct queue_waiter *waiter, instant deadline)
 {
-    while (!waiter->is_done) {
+    for (unsigned looks = 1; !waiter->is_done; looks++) {
         bool is_first = first_of(line) == waiter;
         instant look = is_first ? loop_now() + LOOK_AGAIN : NEVER;
         enum status e = fiber_wait(clock_sooner(deadline, look));
@@ -162,7 +163,11 @@ static enum status wait_in_line(
             leave(queue, line, waiter);
             return e == CANCELLED ? e : QUEUE_TIMEOUT;
         }
-        if (first_of(line) == waiter)
+        if (first_of(line) != waiter)
+            continue;
+        if (looks % PATIENCE) /* it may be the turn of another worker's first */
+            queue_serve(queue, line->worker);
+        else /* whom nothing that is free may fit */
             serve_line(queue, line);
     }
     return waiter->outcome;
