@@ -254,12 +254,13 @@ void serving_end(struct exchange *x, bool is_silent)
     struct server *server = ((struct carrier *)x->connection)->server;
     if (!x->facts.ended) /* nothing could be sent */
         x->facts.ended = clock_now();
-    if (is_silent)
+    if (x->tunnel) /* another answer was put in its place, or could not be sent */
+        x->tunnel->ops->drop(x->tunnel);
+    x->tunnel = NULL;
+    if (is_silent) /* the configuration may go with it */
         server->ops->abandon(server, x);
     else
         server->ops->finish(server, x);
-    if (x->tunnel) /* another answer was put in its place, or could not be sent */
-        x->tunnel->ops->drop(x->tunnel);
     server->exchange_count--;
     arena_release(&x->arena);
 }
