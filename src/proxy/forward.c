@@ -32,10 +32,10 @@ static int64_t patience(const struct passage *passage)
     return passage->proxy->options->idle_timeout;
 }
 
-/* When everything else of the exchange has ended. */
-static void release(void *argument)
+/* Before the exchange ends, and lets go of the configuration. */
+static void release(struct passage *passage)
 {
-    struct passage *passage = argument;
+    scope_end(&passage->sending);
     wire_release(&passage->upstream);
     proxy_leave(passage->proxy, passage->x->worker);
 }
@@ -274,8 +274,9 @@ static struct slice peek_body(struct body *body, bool *ret_last)
 
 static void drop_body(struct body *body)
 {
-    scope_end(&passage_of(body)->sending);
-    body_drop(&passage_of(body)->inner.body);
+    struct passage *passage = passage_of(body);
+    body_drop(&passage->inner.body);
+    release(passage);
 }
 
 /* What policies have put there before stays. */
@@ -317,7 +318,7 @@ static enum status begin_answer(struct passage *passage)
 enum status proxy_forward(const struct proxy *proxy, struct exchange *x, struct stream *upstream)
 {
     struct passage *passage = arena_alloc(&x->arena, sizeof *passage);
-    if (!passage || !arena_defer(&x->arena, release, passage)) {
+    if (!passage) {
         stream_close(upstream);
         proxy_leave(proxy, x->worker);
         return NO_MEMORY;
@@ -336,6 +337,6 @@ enum status proxy_forward(const struct proxy *proxy, struct exchange *x, struct 
     if (!e)
         e = begin_answer(passage);
     if (e)
-        scope_end(&passage->sending);
+        release(passage);
     return e;
 }

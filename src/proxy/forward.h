@@ -7,5 +7,6 @@
 
 /* Sends x->request and puts the answer's head into the exchange, its body not yet read. Takes over
  * the stream and one of the proxy's connections (proxy_enter), also on failure; they end with the
- * exchange. The statuses of UPSTREAM_…, REQUEST_TIMEOUT, CLIENT_CLOSED, NO_MEMORY, CANCELLED. */
+ * answer's body. The statuses of UPSTREAM_…, REQUEST_TIMEOUT, CLIENT_CLOSED, NO_MEMORY, CANCELLED.
+ */
 enum status proxy_forward(const struct proxy *proxy, struct exchange *x, struct stream *upstream);
