@@ -113,26 +113,22 @@ int64_t breakers_wait(const struct service *service, const struct endpoint_set *
 
 /* --- learning */
 
-void breakers_learn_of_call(
+void breakers_learn_of_call_with(
     const struct service *service, unsigned worker, instant began, bool is_failure)
 {
     struct breaker_change change;
     struct breaker_result result = {began, loop_now(), loop_now() - began, is_failure};
-    if (!breakers_are(service, BREAKER_PER_SERVICE))
-        return;
     breaker_report(&service->guard->breaker, &service->options->breaker, &result, &change);
     if (change.has_changed)
         follow_guard(service->guard, plane_shard(service->plane, worker), &change);
 }
 
-void breakers_learn_of_try(const struct outcome *outcome, bool is_failure)
+void breakers_learn_of_try_with(const struct outcome *outcome, bool is_failure)
 {
     struct breaker_change change;
     struct endpoint *endpoint = outcome->view->set->endpoints[outcome->index];
     instant now = loop_now();
     struct breaker_result result = {now - outcome->took, now, outcome->took, is_failure};
-    if (!breakers_are(outcome->service, BREAKER_PER_ENDPOINT))
-        return;
     breaker_report(&endpoint->breaker, &outcome->service->options->breaker, &result, &change);
     if (change.has_changed)
         follow(endpoint, plane_shard(endpoint->plane, outcome->view->worker), &change);

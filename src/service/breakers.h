@@ -33,9 +33,20 @@ static inline bool breakers_claim(const struct service *service, struct endpoint
 }
 
 /* What became of a whole call, or of a dial; of a try at an endpoint. On a worker. */
-void breakers_learn_of_call(
+void breakers_learn_of_call_with(
     const struct service *service, unsigned worker, instant began, bool is_failure);
-void breakers_learn_of_try(const struct outcome *outcome, bool is_failure);
+static inline void breakers_learn_of_call(
+    const struct service *service, unsigned worker, instant began, bool is_failure)
+{
+    if (breakers_are(service, BREAKER_PER_SERVICE))
+        breakers_learn_of_call_with(service, worker, began, is_failure);
+}
+void breakers_learn_of_try_with(const struct outcome *outcome, bool is_failure);
+static inline void breakers_learn_of_try(const struct outcome *outcome, bool is_failure)
+{
+    if (breakers_are(outcome->service, BREAKER_PER_ENDPOINT))
+        breakers_learn_of_try_with(outcome, is_failure);
+}
 
 /* How long until somebody may pass again, nanoseconds; 0: at once. */
 int64_t breakers_wait(const struct service *service, const struct endpoint_set *set);
