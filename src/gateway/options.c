@@ -45,6 +45,11 @@ static const struct option http_rows[] = {
         .help = "Which fields tell services about the client: X-Forwarded-For, -Proto, -Host and "
                 "-Port, or "
                 "Forwarded (RFC 7239), or both."},
+    {"deadline", OPTION_FLAG, HTTP(deadline), .fallback = "false",
+        .help =
+            "Whether deadlines travel by X-Request-Deadline, in milliseconds since 1970: what a "
+            "trusted client says limits the exchange, and services are told until when they "
+            "are waited for."},
     {"via", OPTION_FLAG, HTTP(via), .fallback = "true",
         .help = "Add Via to requests and answers (RFC 9110 §7.6.3)."},
     {"http2", OPTION_STRUCT, HTTP(http2), .table = &http2_table,

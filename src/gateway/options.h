@@ -21,6 +21,7 @@ struct http_options {
     int64_t connections_max; /* open client connections; 0: any number */
     int encoded_slash;       /* enum encoded_slash */
     int forwarded;           /* enum forwarded_style */
+    bool deadline;           /* X-Request-Deadline is read and written */
     bool via;                /* add Via */
     struct http2_options http2;
 };

@@ -49,7 +49,7 @@ enum status serving_reason(const struct exchange *x, enum status e)
     if (status_http(e))
         return e;
     if (e == TIMEOUT)
-        return loop_now() >= x->deadline ? UPSTREAM_TIMEOUT : REQUEST_TIMEOUT;
+        return loop_now() >= x->deadline ? exchange_lateness(x) : REQUEST_TIMEOUT;
     if (e == TOO_LARGE) /* trailers, or a head that has grown on its way */
         return FIELDS_TOO_LARGE;
     if (e == CANCELLED && is_cut_off(x))

@@ -6,6 +6,7 @@
 #include "gateway/acme_follow.h"
 #include "gateway/door.h"
 #include "gateway/https.h"
+#include "http/deadline.h"
 #include "http/forwarded.h"
 #include "http/request_id.h"
 #include "http/websocket_handshake.h"
@@ -88,6 +89,8 @@ static enum status prepare_request(struct exchange *x, const struct http_options
         e = request_id_assign(x);
     if (!e)
         e = forwarded_write(x, (enum forwarded_style)http->forwarded);
+    if (!e && http->deadline)
+        e = deadline_read(x);
     if (!e && http->via)
         e = via_add(&x->request.fields, x->request.version);
     return e;
@@ -167,7 +170,7 @@ static enum status serve(struct server *server, struct exchange *x)
     x->facts.route = route->name;
     x->facts.service = route->service;
     if (route->timeout)
-        x->deadline = clock_sooner(x->deadline, clock_after(x->facts.started, route->timeout));
+        exchange_limit(x, clock_after(x->facts.started, route->timeout), ROUTE_TIMEOUT);
     if (route->options->is_grpc && !x->grpc && x->request.method == METHOD_POST)
         return NOT_GRPC;
     return handler_serve(&route->chain, x);

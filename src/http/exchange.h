@@ -111,13 +111,15 @@ struct exchange {
     struct scope scope; /* owned: fibers of this exchange */
     struct http_request request;
     struct http_response response;
-    instant deadline;      /* for the whole of it; NEVER when there is none */
-    bool is_peer_trusted;  /* the peer's Forwarded, X-Request-Id … may be believed */
-    bool is_secure;        /* TLS on the client's side */
-    bool expects_continue; /* the client waits for 100 before it sends the body */
-    bool is_copy;          /* of another, for a mirror: asked once, answered to nobody */
-    bool is_rehearsal;     /* weir test and weir explain: services are named, not called */
-    enum grpc_kind grpc;   /* it is a call of gRPC */
+    instant deadline;            /* for the whole of it; NEVER when there is none */
+    enum status deadline_reason; /* what it is called when that has passed; OK: UPSTREAM_TIMEOUT */
+    bool tells_deadline;         /* services are told of it (deadline_forward) */
+    bool is_peer_trusted;        /* the peer's Forwarded, X-Request-Id … may be believed */
+    bool is_secure;              /* TLS on the client's side */
+    bool expects_continue;       /* the client waits for 100 before it sends the body */
+    bool is_copy;                /* of another, for a mirror: asked once, answered to nobody */
+    bool is_rehearsal;           /* weir test and weir explain: services are named, not called */
+    enum grpc_kind grpc;         /* it is a call of gRPC */
     enum grpc_status
         grpc_reset;    /* of a call: what the service's reset says; GRPC_OK: there was none */
     bool is_lasting;   /* the answer's body may be silent for as long as it likes */
@@ -151,6 +153,21 @@ struct exchange {
     struct address client; /* whom it was forwarded for, if trusted; else the peer */
     struct path_parameter parameters[PATH_PARAMETERS_MAX];
 };
+
+/* It is to end by then, if it is not to end before, for that reason. */
+static inline void exchange_limit(struct exchange *x, instant deadline, enum status reason)
+{
+    if (deadline >= x->deadline)
+        return;
+    x->deadline = deadline;
+    x->deadline_reason = reason;
+}
+
+/* Why it has run out of time. */
+static inline enum status exchange_lateness(const struct exchange *x)
+{
+    return x->deadline_reason ? x->deadline_reason : UPSTREAM_TIMEOUT;
+}
 
 /* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and
  * its type (empty: none). Drops the body of an earlier answer and clears its fields. NO_MEMORY. */

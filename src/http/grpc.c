@@ -116,17 +116,17 @@ enum status grpc_begin(struct exchange *x)
         return OK;
     if (grpc_timeout_parse(text, &timeout))
         return BAD_FIELD;
-    x->deadline = clock_sooner(
-        x->deadline, timeout ? clock_after(x->facts.started, timeout) : x->facts.started);
+    exchange_limit(x, timeout ? clock_after(x->facts.started, timeout) : x->facts.started,
+        DEADLINE_PASSED);
     return OK;
 }
 
-enum status grpc_forward_timeout(struct exchange *x)
+enum status grpc_forward_timeout(struct exchange *x, instant deadline)
 {
     char room[GRPC_TIMEOUT_MAX];
-    if (x->deadline == NEVER)
+    if (deadline == NEVER)
         return OK;
-    struct slice left = arena_copy(&x->arena, grpc_timeout_format(x->deadline - loop_now(), room));
+    struct slice left = arena_copy(&x->arena, grpc_timeout_format(deadline - loop_now(), room));
     return left.data ? fields_set_made(&x->request.fields, FIELD_GRPC_TIMEOUT, left) : NO_MEMORY;
 }
 
@@ -173,6 +173,10 @@ enum grpc_status grpc_status_of(enum status reason)
 {
     switch ((int)reason) {
     case UPSTREAM_TIMEOUT:
+    case UPSTREAM_TRY_TIMEOUT:
+    case UPSTREAM_TOTAL_TIMEOUT:
+    case ROUTE_TIMEOUT:
+    case DEADLINE_PASSED:
     case UPSTREAM_BODY_TIMEOUT:
     case UPSTREAM_WRITE_TIMEOUT:
         return GRPC_DEADLINE_EXCEEDED;

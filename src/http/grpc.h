@@ -60,8 +60,8 @@ enum grpc_status grpc_status_of_reset(uint32_t code);
 /* Marks a call (x->grpc), and takes its own time limit into account. BAD_FIELD. */
 enum status grpc_begin(struct exchange *x);
 
-/* Says to who is asked next how much time is left, if it is limited. NO_MEMORY. */
-enum status grpc_forward_timeout(struct exchange *x);
+/* Says to who is asked next how much time is left until then, unless that is never. NO_MEMORY. */
+enum status grpc_forward_timeout(struct exchange *x, instant deadline);
 
 /* Adds grpc-status and grpc-message for a failure of the gateway to fields of an answer, or to
  * trailers. An empty `detail` becomes the reason's sentence. NO_MEMORY. */

@@ -114,7 +114,7 @@ static enum status connect_in_turn(struct exchange *x, const struct address *add
         e = note_address(x, &addresses[i]);
         if (!e)
             e = connect_address(
-                &addresses[i], NULL, SLICE_NONE, SLICE_NONE, NULL, until, ret_stream, &ignored);
+                &addresses[i], NULL, SLICE_NONE, SLICE_NONE, NULL, until, 0, ret_stream, &ignored);
         if (!e || !connect_is_failure(e))
             return e;
     }

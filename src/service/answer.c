@@ -1,5 +1,6 @@
 #include "service/call.h"
 
+#include "run/loop.h"
 #include "service/breakers.h"
 #include "service/reports.h"
 
@@ -122,6 +123,8 @@ static void end(struct call *call, enum status e)
     struct answer *answer = &call->answer;
     answer->has_ended = true;
     answer->outcome = status_of_body(e);
+    if (answer->outcome == UPSTREAM_BODY_TIMEOUT && loop_now() >= call->x->deadline)
+        answer->outcome = exchange_lateness(call->x);
     if (e == END) {
         take_trailers(call);
         report_trailers(call);

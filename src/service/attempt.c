@@ -1,5 +1,6 @@
 #include "service/attempt.h"
 
+#include "http/deadline.h"
 #include "run/loop.h"
 #include "run/proxy_header.h"
 #include "service/breakers.h"
@@ -107,7 +108,7 @@ static enum status acquire_single(struct attempt *attempt, struct pool *pool,
     struct slice first = slice_of(room, write_proxy_header(call, room));
     attempt->transport = &transport_h1;
     attempt->shared = NULL;
-    return pool_acquire(pool, options, first, only_new, call->x->deadline, &attempt->upstream);
+    return pool_acquire(pool, options, first, only_new, attempt->deadline, &attempt->upstream);
 }
 
 /* A call of gRPC cannot be made by HTTP/1.1, which the endpoint may have chosen. */
@@ -116,7 +117,7 @@ static enum status acquire_shared(struct attempt *attempt, struct pool *pool)
     struct pool_h2_choice choice = {NULL, NULL};
     const struct call *call = attempt->call;
     attempt->transport = &transport_h2;
-    struct pool_h2_wish wish = {call->service->options, call->x->is_websocket, call->x->deadline};
+    struct pool_h2_wish wish = {call->service->options, call->x->is_websocket, attempt->deadline};
     enum status e = pool_h2_acquire(pool, wish, &choice);
     if (call->x->grpc && (choice.single || e == NOT_IMPLEMENTED)) {
         pool_discard(choice.single);
@@ -164,14 +165,39 @@ static enum status acquire(struct attempt *attempt, bool only_new)
 
 /* --- from here to there */
 
+/* What a timeout is called that came since the try's own time was over, or the whole call's. */
+static enum status name_lateness(const struct attempt *attempt, enum status e)
+{
+    const struct exchange *x = attempt->call->x;
+    if (e != UPSTREAM_TIMEOUT && e != UPSTREAM_WRITE_TIMEOUT && e != UPSTREAM_CONNECT_TIMEOUT)
+        return e;
+    if (loop_now() >= x->deadline)
+        return exchange_lateness(x);
+    return attempt->is_connected && loop_now() >= attempt->deadline ? UPSTREAM_TRY_TIMEOUT : e;
+}
+
+/* Connected. */
+static enum status exchange(struct attempt *attempt)
+{
+    attempt->is_connected = true;
+    enum status e = deadline_forward(attempt->call->x, attempt->deadline);
+    return e ? e : upload_exchange(attempt);
+}
+
 enum status attempt_run(struct attempt *attempt, bool only_new)
 {
+    struct exchange *x = attempt->call->x;
+    int64_t time = attempt->call->service->options->timeout.attempt;
     attempt->began = loop_now();
-    attempt->is_answered = false;
-    attempt->call->x->facts.tries++;
+    attempt->is_answered = attempt->is_connected = false;
+    attempt->deadline = x->deadline;
+    if (time)
+        attempt->deadline = clock_sooner(x->deadline, clock_after(attempt->began, time));
+    x->facts.tries++;
     enum status e = acquire(attempt, only_new);
-    attempt->is_connected = !e;
-    return e ? e : upload_exchange(attempt);
+    if (!e)
+        e = exchange(attempt);
+    return e ? name_lateness(attempt, e) : OK;
 }
 
 /* A call of gRPC that fails at once says so in its head, beside a status of 200. */

@@ -46,6 +46,7 @@ struct attempt {
     bool is_answered;                  /* something of an answer has come */
     bool is_on_old;                    /* the connection had carried requests before */
     instant began;
+    instant deadline; /* for the head of its answer */
     struct http_response response;
     struct h1_framing framing; /* of the answer */
     struct upload upload;
@@ -91,6 +92,9 @@ struct slice attempt_host(const struct attempt *attempt);
  * attempt->response, passing on interim ones. OK, or the UPSTREAM_… statuses, what reading the
  * client's body gave, CANCELLED. */
 enum status upload_exchange(struct attempt *attempt);
+
+/* Until when the body is sent: a stream may go on while the answer comes already. */
+instant upload_deadline(const struct attempt *attempt);
 
 /* What a failure to read the client's body is called. */
 enum status upload_status_of_source(enum status e);

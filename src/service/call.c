@@ -128,6 +128,9 @@ static enum status begin(struct call *call, const struct service *service, struc
     attempt_init(&call->first, call);
     x->facts.service = service->name;
     x->facts.service_id = service->id;
+    if (service->options->timeout.total)
+        exchange_limit(
+            x, clock_after(call->began, service->options->timeout.total), UPSTREAM_TOTAL_TIMEOUT);
     retry_begin(&call->retry, call);
     parcel_plan(call);
     enum status e = breakers_admit(service, x->worker);

@@ -1,5 +1,6 @@
 #include "service/connect.h"
 
+#include "run/loop.h"
 #include "run/socket.h"
 #include "service/service_tls.h"
 
@@ -54,6 +55,17 @@ static enum status begin_tls(struct stream *below, struct tls_client *client, co
     return OK;
 }
 
+/* The same, in its own time. */
+static enum status handshake_within(struct stream *below, struct tls_client *client,
+    const char *name, struct tls_session *session, instant deadline, int64_t time,
+    struct stream **ret_stream, const char **ret_trouble)
+{
+    instant until = time ? clock_after(loop_now(), time) : NEVER;
+    enum status e = begin_tls(
+        below, client, name, session, clock_sooner(deadline, until), ret_stream, ret_trouble);
+    return e == UPSTREAM_CONNECT_TIMEOUT && until < deadline ? UPSTREAM_TLS_TIMEOUT : e;
+}
+
 /* A connection on which `first` has been sent. */
 static enum status connect_and_say(
     const struct address *address, struct slice first, instant deadline, struct stream **ret_stream)
@@ -72,14 +84,15 @@ static enum status connect_and_say(
 
 enum status connect_address(const struct address *address, struct tls_client *client,
     struct slice name, struct slice first, struct tls_session *session, instant deadline,
-    struct stream **ret_stream, const char **ret_trouble)
+    int64_t handshake, struct stream **ret_stream, const char **ret_trouble)
 {
     char name_text[256];
     struct stream *stream;
     snprintf(name_text, sizeof name_text, "%.*s", SLICE_ARG(name));
     enum status e = connect_and_say(address, first, deadline, &stream);
     if (!e && client)
-        return begin_tls(stream, client, name_text, session, deadline, ret_stream, ret_trouble);
+        return handshake_within(
+            stream, client, name_text, session, deadline, handshake, ret_stream, ret_trouble);
     if (!e)
         *ret_stream = stream;
     return e;
@@ -91,7 +104,7 @@ enum status connect_endpoint(struct endpoint *endpoint, const struct service_opt
     const char *trouble = "";
     char text[96];
     enum status e = connect_address(&endpoint->address, service_tls_client(options),
-        endpoint->tls_name, first, session, deadline, ret_stream, &trouble);
+        endpoint->tls_name, first, session, deadline, options->timeout.tls, ret_stream, &trouble);
     if (*trouble) {
         snprintf(text, sizeof text, "no TLS: %s", trouble);
         endpoint_note_once(endpoint, text);
@@ -102,7 +115,8 @@ enum status connect_endpoint(struct endpoint *endpoint, const struct service_opt
 bool connect_is_failure(enum status e)
 {
     return e == UPSTREAM_REFUSED || e == UPSTREAM_UNREACHABLE || e == UPSTREAM_CONNECT_TIMEOUT ||
-           e == UPSTREAM_TLS_CERTIFICATE || e == UPSTREAM_TLS_PROTOCOL || e == UPSTREAM_TLS_ALERT;
+           e == UPSTREAM_TLS_TIMEOUT || e == UPSTREAM_TLS_CERTIFICATE ||
+           e == UPSTREAM_TLS_PROTOCOL || e == UPSTREAM_TLS_ALERT;
 }
 
 enum status connect_status_of_end(const struct stream *stream)

@@ -10,10 +10,11 @@
 enum status connect_endpoint(struct endpoint *endpoint, const struct service_options *options,
     struct slice first, struct tls_session *session, instant deadline, struct stream **ret_stream);
 
-/* The same for who holds no endpoint. `client` NULL: in clear. `name` is read before it waits. */
+/* The same for who holds no endpoint. `client` NULL: in clear. `name` is read before it waits.
+ * `handshake`: nanoseconds that TLS may take of that time; 0: all of it. */
 enum status connect_address(const struct address *address, struct tls_client *client,
     struct slice name, struct slice first, struct tls_session *session, instant deadline,
-    struct stream **ret_stream, const char **ret_trouble);
+    int64_t handshake, struct stream **ret_stream, const char **ret_trouble);
 
 /* Nothing has been sent yet: another endpoint may be asked. */
 bool connect_is_failure(enum status e);

@@ -7,7 +7,9 @@
 bool outcome_is_failure(enum status reason)
 {
     return connect_is_failure(reason) || reason == UPSTREAM_CLOSED || reason == UPSTREAM_RESET ||
-           reason == UPSTREAM_TIMEOUT || reason == UPSTREAM_WRITE_TIMEOUT ||
+           reason == UPSTREAM_TIMEOUT || reason == UPSTREAM_TRY_TIMEOUT ||
+           reason == UPSTREAM_TOTAL_TIMEOUT || reason == ROUTE_TIMEOUT ||
+           reason == DEADLINE_PASSED || reason == UPSTREAM_WRITE_TIMEOUT ||
            reason == UPSTREAM_PROTOCOL || reason == UPSTREAM_HEAD_TOO_LARGE ||
            reason == UPSTREAM_BODY_TIMEOUT || reason == UPSTREAM_INCOMPLETE;
 }

@@ -36,6 +36,7 @@ static uint32_t kind_of(const struct attempt *attempt, enum status e)
     case UPSTREAM_RESET:
         return attempt->is_answered ? RETRY_PROTOCOL : RETRY_RESET;
     case UPSTREAM_TIMEOUT:
+    case UPSTREAM_TRY_TIMEOUT:
     case UPSTREAM_WRITE_TIMEOUT:
         return RETRY_TIMEOUT;
     case UPSTREAM_PROTOCOL:

@@ -79,11 +79,19 @@ static const struct option_table endpoint_table = {.name = "endpoint",
 static const struct option timeout_option_list[] = {
     DURATION("connect", struct timeout_options, connect, "5s", MILLISECOND,
         "Until a connection is there: waiting for a free one, or opening one."),
+    DURATION("tls", struct timeout_options, tls, "0s", 0,
+        "For the TLS handshake, within `connect`; 0s: nothing but that bounds it."),
     DURATION("first-byte", struct timeout_options, first_byte, "30s", MILLISECOND,
         "From the request's last byte to the answer's head. Calls of gRPC have their deadlines "
         "instead."),
     DURATION("idle", struct timeout_options, idle, "30s", MILLISECOND,
         "Between two parts of a body, either way; not of gRPC."),
+    DURATION("try", struct timeout_options, attempt, "0s", 0,
+        "For one try, from looking for a connection to the answer's head; 0s: any time. With "
+        "`retry: "
+        "1 if timeout` another try follows."),
+    DURATION("total", struct timeout_options, total, "0s", 0,
+        "For all tries and the whole answer; 0s: any time."),
     {NULL}};
 
 static const struct option_table timeout_table = {.name = "timeout",

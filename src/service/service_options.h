@@ -81,6 +81,7 @@ struct sticky_options {
 
 struct timeout_options { /* nanoseconds */
     int64_t connect, first_byte, idle;
+    int64_t tls, attempt, total; /* 0: none of their own */
 };
 
 struct connection_options {

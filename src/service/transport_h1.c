@@ -56,7 +56,7 @@ static enum status send_request(struct attempt *attempt, struct body *body, bool
     uint64_t sent = 0;
     enum status e = h1_send(attempt->upstream->wire.stream, upload->head, body,
         &attempt->call->parcel.framing, attempt->call->service->options->timeout.idle,
-        attempt->call->x->deadline, &sent, ret_source_failed);
+        upload_deadline(attempt), &sent, ret_source_failed);
     give_buffer(upload);
     return e;
 }

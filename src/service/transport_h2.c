@@ -32,7 +32,7 @@ static enum status prepare(struct attempt *attempt)
     enum status e = make_stream(attempt, &arena);
     if (e)
         return e;
-    if (attempt->call->x->grpc && grpc_forward_timeout(attempt->call->x))
+    if (attempt->call->x->grpc && grpc_forward_timeout(attempt->call->x, attempt->deadline))
         return NO_MEMORY;
     request->authority = attempt_host(attempt);
     e = h2_call_begin(attempt->stream, attempt->shared->client, arena, request,
@@ -60,7 +60,7 @@ static enum status read_part(
     struct attempt *attempt, struct body *body, struct slice *ret_part, bool *ret_last)
 {
     bool is_last = false;
-    enum status e = body_read(body, attempt->call->x->deadline, ret_part);
+    enum status e = body_read(body, upload_deadline(attempt), ret_part);
     if (e == END) {
         *ret_part = SLICE_NONE;
         *ret_last = true;
@@ -91,8 +91,7 @@ static enum status pump(struct attempt *attempt, struct body *body, bool *ret_so
             return e;
         }
         h2_call_offer(attempt->stream, part, is_last, is_last ? body->trailers : NULL);
-        e = h2_call_wait_taken(
-            attempt->stream, call_idle(attempt->call), attempt->call->x->deadline);
+        e = h2_call_wait_taken(attempt->stream, call_idle(attempt->call), upload_deadline(attempt));
     }
     return e;
 }

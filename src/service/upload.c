@@ -74,6 +74,12 @@ static enum status read_head(struct attempt *attempt, instant deadline)
     return UPSTREAM_PROTOCOL;
 }
 
+instant upload_deadline(const struct attempt *attempt)
+{
+    const struct call *call = attempt->call;
+    return call->parcel.kind == PARCEL_STREAM ? call->x->deadline : attempt->deadline;
+}
+
 /* --- at once */
 
 /* Reads what was only looked at, so that the client's connection stands at its next request. */
@@ -107,7 +113,7 @@ static enum status exchange_at_once(struct attempt *attempt)
     enum status e = send_at_once(attempt);
     if (!e) {
         instant deadline = clock_after(loop_now(), call_patience(attempt->call));
-        e = read_head(attempt, clock_sooner(attempt->call->x->deadline, deadline));
+        e = read_head(attempt, clock_sooner(attempt->deadline, deadline));
     }
     if (!e && attempt->call->parcel.kind == PARCEL_MEMORY)
         consume_request(attempt->call->x->request.body);
@@ -174,7 +180,7 @@ static void run_pump(void *argument)
 static void run_reader(void *argument)
 {
     struct attempt *attempt = argument;
-    attempt->upload.head_outcome = read_head(attempt, attempt->call->x->deadline);
+    attempt->upload.head_outcome = read_head(attempt, attempt->deadline);
     attempt->upload.head_is_here = true;
     note(&attempt->upload);
 }
@@ -187,7 +193,7 @@ static enum status wait_for_head(struct attempt *attempt)
     while (!upload->head_is_here) {
         if (upload->failure)
             return upload->failure;
-        instant until = attempt->call->x->deadline;
+        instant until = attempt->deadline;
         if (upload->has_ended)
             until = clock_sooner(until, clock_after(upload->ended, first_byte));
         enum status e = fiber_wait(until);
