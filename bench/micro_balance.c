@@ -78,15 +78,17 @@ static void measure(const struct balancer_type *type, uint32_t count, bool is_we
 {
     struct bench b = {.count = count, .random = {{1, 2, 3, 4}}};
     b.options = (struct slate_options){.type = type,
-        .settings = {.choices = 2, .bias = 1, .points = 160, .slots = 65537, .aggression = 1}};
+        .settings = {.choices = 2, .bias = 1, .points = 1024, .slots = 65537, .aggression = 1}};
     b.loads = aligned_alloc(64, count * sizeof *b.loads);
     b.members = calloc(count, sizeof *b.members);
     must(b.loads && b.members);
     memset(b.loads, 0, count * sizeof *b.loads);
     for (uint32_t i = 0; i < count; i++) {
         latency_answered(&b.loads[i], (int64_t)(1 + i % 50) * MILLISECOND, 99 * SECOND);
-        b.members[i].candidate =
-            (struct candidate){&b.loads[i], mix(i), is_weighted ? 1 + i % 3 : 1, i};
+        b.members[i].candidate = (struct candidate){.load = &b.loads[i],
+            .id = mix(i),
+            .weight = is_weighted ? (float)(1 + i % 3) : 1,
+            .place = i};
     }
     double build_ms = build(&b), all_up = pick(&b);
     for (uint32_t i = 0; i < count / 10; i++)

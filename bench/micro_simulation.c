@@ -216,7 +216,7 @@ static void begin(
     s->options = (struct slate_options){.type = type,
         .settings = {.choices = 2,
             .bias = 1,
-            .points = 160,
+            .points = 1024,
             .slots = 65537,
             .aggression = 1,
             .bound = bound,
@@ -228,8 +228,10 @@ static void begin(
     must(s->loads && s->endings && s->latencies);
     memset(s->loads, 0, ENDPOINTS * sizeof *s->loads);
     for (uint32_t i = 0; i < ENDPOINTS; i++)
-        s->members[i].candidate = (struct candidate){
-            &s->loads[i], mix(100 + i), scenario == WEIGHTED && i % 2 ? 3 : 1, i};
+        s->members[i].candidate = (struct candidate){.load = &s->loads[i],
+            .id = mix(100 + i),
+            .weight = scenario == WEIGHTED && i % 2 ? 3 : 1,
+            .place = i};
     begin_workers(s, scenario == NEWCOMER);
 }
 

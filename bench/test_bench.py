@@ -205,5 +205,12 @@ class Figures(unittest.TestCase):
         self.assertRegex(machine.congestion_control(), r"^[a-z]+$")
 
 
+class Balancing(unittest.TestCase):
+    def test_what_is_said_of_balancers_is_what_they_do(self):
+        done = subprocess.run([os.path.join(os.path.dirname(os.path.abspath(__file__)), "balance"), "--check"],
+                              text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+
 if __name__ == "__main__":
     unittest.main()

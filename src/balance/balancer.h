@@ -59,6 +59,7 @@ struct balance_settings {
     int64_t choices;    /* how many are compared */
     double bias;        /* how strongly requests in flight count, where weights differ */
     int64_t points;     /* of a ring, for a weight of 1 */
+    int64_t most;       /* of a ring, points in all; 0: 1048576 */
     int64_t slots;      /* of a Maglev table */
     double bound;       /* of the average load, for hashes: 1.25; 0: any load */
     int64_t slow_start; /* nanoseconds until a newcomer gets its whole share; 0: at once */

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-#define POINTS_MOST (1u << 20) /* beyond, each weight gets fewer */
+#define POINTS_MOST 0x1p20 /* unless the settings say: beyond, each weight gets fewer */
 
 struct point {
     uint64_t hash;
@@ -27,8 +27,9 @@ struct ring {
 static double points_per_weight(const struct group *group, double weight)
 {
     double points = (double)group->settings->points;
-    if (points * weight > POINTS_MOST)
-        points = POINTS_MOST / weight;
+    double most = group->settings->most ? (double)group->settings->most : POINTS_MOST;
+    if (points * weight > most)
+        points = most / weight;
     return points;
 }
 

@@ -138,7 +138,7 @@ static bool is_choosy(const struct slate *slate)
     bool has_limits = false;
     for (uint32_t i = 0; i < slate->count; i++)
         has_limits = has_limits || slate->candidates[i].limit;
-    return has_limits || settings->slow_start > 0 || settings->bound > 0;
+    return has_limits || settings->bound > 0;
 }
 
 enum status slate_new(const struct slate_options *options, const struct slate_member *members,
@@ -268,7 +268,7 @@ static uint32_t pick_in(
     void *own = (char *)state + one->state_offset;
     pick->group = &one->group;
     pick->is_easy = false;
-    pick->is_choosy = pick->tried_count > 0 || slate->is_choosy;
+    pick->is_choosy = pick->tried_count > 0 || slate->is_choosy || slate_rises(slate, pick->now);
     if (settings->bound > 0)
         pick->bound = bound_of(&one->group, &state->groups[number]);
     uint32_t index = slate->options.type->pick(own, pick);

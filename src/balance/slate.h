@@ -20,6 +20,8 @@ struct slate_options {
     struct spread_rules rules;
     struct standing own;            /* the gateway's region and zone; both empty: no zones */
     const _Atomic uint32_t *change; /* borrowed: moves when an endpoint goes up or down */
+    const _Atomic int64_t *risen;   /* borrowed: instant at which one last began or came back, so
+                                       that slow starts cost nothing later; NULL: they always do */
 };
 
 struct slate_group {
@@ -33,7 +35,7 @@ struct slate_group {
 struct slate {
     struct slate_options options;
     bool is_plain;  /* one group, and whoever is up will do */
-    bool is_choosy; /* not everybody who is up will do */
+    bool is_choosy; /* not everybody who is up will do, slow starts apart */
     uint32_t count, group_count;
     struct candidate *candidates; /* owned: by group */
     struct slate_group *groups;   /* owned */
@@ -56,11 +58,21 @@ void slate_begin(const struct slate *slate, void *state, uint64_t seed);
 /* With groups, or when not everybody who is up will do. */
 uint32_t slate_pick_with_care(const struct slate *slate, void *state, struct pick *pick);
 
+/* True when somebody may be starting slowly. */
+static inline bool slate_rises(const struct slate *slate, instant now)
+{
+    const struct slate_options *options = &slate->options;
+    if (options->settings.slow_start == 0)
+        return false;
+    return !options->risen || now - atomic_load_explicit(options->risen, memory_order_relaxed) <
+                                  options->settings.slow_start;
+}
+
 /* The place of an endpoint that will do, or PICK_NONE. Of `pick` the caller fills in `random`,
  * `hash`, `now` and what was tried. */
 static inline uint32_t slate_pick(const struct slate *slate, void *state, struct pick *pick)
 {
-    if (!slate->is_plain || pick->tried_count)
+    if (!slate->is_plain || pick->tried_count || slate_rises(slate, pick->now))
         return slate_pick_with_care(slate, state, pick);
     pick->group = &slate->groups[0].group;
     uint32_t index = slate->options.type->pick((char *)state + slate->groups[0].state_offset, pick);

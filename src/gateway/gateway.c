@@ -420,6 +420,8 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
         e = start_workers(gateway);
     if (!e)
         e = foundation_connect(&gateway->foundation, gateway->loops, notice, gateway);
+    if (!e)
+        gateway_restore_orders(gateway);
     for (unsigned i = 0; !e && i < gateway->worker_count; i++)
         gateway->workers[i].plane = gateway->foundation.plane;
     if (!e)

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
+#include "service/order.h"
 
 /* What the service manager passed goes on whole, also what no listener uses at present. */
 static enum status offer_managed(const struct gateway *gateway, struct inheritance *offer)
@@ -34,6 +35,49 @@ static enum status offer_tickets(const struct gateway *gateway, struct inheritan
     return e;
 }
 
+#define ORDER_NOTES 64   /* beyond, orders are lost: that is thousands of endpoints */
+#define ORDER_BYTES 4000 /* of a note, which is one message */
+
+static struct slice order_note_name(char *room, size_t size, int number)
+{
+    struct text name = text_fixed(room, size);
+    text_format(&name, "orders of operators %d", number);
+    return text_slice(&name);
+}
+
+/* As many whole lines as one note holds. */
+static struct slice take_lines(struct slice *rest)
+{
+    size_t size = rest->size < ORDER_BYTES ? rest->size : ORDER_BYTES;
+    while (size > 0 && rest->data[size - 1] != '\n')
+        size--;
+    struct slice lines = slice_head(*rest, size);
+    *rest = slice_from(*rest, size);
+    return lines;
+}
+
+/* Who is drained stays so. */
+static enum status offer_orders(const struct gateway *gateway, struct inheritance *offer)
+{
+    char room[40];
+    struct text text = text_growing(0);
+    orders_save(gateway->foundation.plane, &text);
+    struct slice rest = text_slice(&text), lines;
+    enum status e = text.failed ? NO_MEMORY : OK;
+    for (int i = 0; !e && i < ORDER_NOTES && (lines = take_lines(&rest)).size; i++)
+        e = inheritance_note(offer, order_note_name(room, sizeof room, i), lines);
+    text_release(&text);
+    return e;
+}
+
+void gateway_restore_orders(struct gateway *gateway)
+{
+    char room[40];
+    for (int i = 0; i < ORDER_NOTES; i++)
+        orders_restore(gateway->foundation.plane,
+            inheritance_noted(gateway->inheritance, order_note_name(room, sizeof room, i)));
+}
+
 void gateway_restore(struct gateway *gateway)
 {
     struct slice bytes = inheritance_noted(gateway->inheritance, TICKETS);
@@ -46,6 +90,8 @@ enum status gateway_offer_sockets(const struct gateway *gateway, struct inherita
     enum status e = offer_managed(gateway, offer);
     for (struct listener *const *l = gateway->listeners; !e && *l; l++)
         e = listener_offer(*l, offer);
+    if (!e)
+        e = offer_orders(gateway, offer);
     return e ? e : offer_tickets(gateway, offer);
 }
 

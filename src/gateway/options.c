@@ -181,6 +181,13 @@ static void check_proxies(struct reader *reader, const struct gateway_options *o
                 "a PROXY header is read from `trusted` peers only, and there are none");
 }
 
+/* Services stand where the gateway stands, unless they say otherwise. */
+static void inherit_zone(struct gateway_options *options)
+{
+    for (size_t i = 0; i < options->services.count; i++)
+        service_inherit_zone(options->services.entries[i].value, options->zone);
+}
+
 static enum status check_top(struct reader *reader, const struct node *node, void *value)
 {
     struct gateway_options *options = value;
@@ -188,6 +195,7 @@ static enum status check_top(struct reader *reader, const struct node *node, voi
     if (workers)
         options->workers_place = workers->place;
     check_proxies(reader, options);
+    inherit_zone(options);
     const struct node *version = node_get(node, SLICE("version"));
     if (version && options->version != 1)
         return diagnostics_error(reader->diagnostics, version->place, SLICE("write `version: 1`"),
@@ -231,6 +239,9 @@ static const struct option gateway_rows[] = {
                 "there are none."},
     {"services", OPTION_MAP, TOP(services), .table = &service_table, .item_size = 0,
         .help = "The parts of the system, by name."},
+    {"zone", OPTION_TEXT, TOP(zone),
+        .help = "Where this gateway stands: a zone, or region/zone. Services prefer endpoints of "
+                "that zone, unless their own `zone` says otherwise."},
     {"discovery", OPTION_STRUCT, TOP(discovery), .table = &discovery_table,
         .help = "Options for all sources of endpoints of one kind."},
     {"use", OPTION_LIST, TOP(use), .item = &policy_reference_option,

@@ -56,6 +56,7 @@ struct gateway_options {
     struct option_list hosts;   /* of struct slice */
     struct option_list use;     /* of struct policy_reference */
     struct option_map services; /* of the services' own options */
+    struct slice zone;          /* where this gateway stands: "a", "eu-west/a"; empty: not said */
     struct discovery_defaults discovery;
     struct option_list routes;   /* of struct route_options */
     struct option_list tests;    /* of struct proof_options */

@@ -7,6 +7,7 @@
 #include "gateway/rehearsal.h"
 #include "handler/handler.h"
 #include "main/arguments.h"
+#include "main/live.h"
 #include "main/load.h"
 
 #define FIELDS_MAX 64
@@ -14,6 +15,7 @@
 struct explain {
     const char *path;
     const char *client;
+    const char *control; /* of a running gateway that is asked how endpoints are; NULL: none is */
     bool json;
     struct slice method, host, target;
     bool is_secure;
@@ -111,7 +113,16 @@ static void print_listener(const struct listen_options *listen, bool is_secure)
     printf("listener: %.*s\n", SLICE_ARG(found->text));
 }
 
-static void print_outcome(const struct loaded *loaded, struct rehearsal *rehearsal)
+/* How the endpoints are in the gateway that runs, if it is to be asked. */
+static int explain_live(
+    const struct explain *explain, const struct rehearsal *rehearsal, struct json_writer *writer)
+{
+    bool is_asked = explain->control && rehearsal->route && rehearsal->route->service.size;
+    return is_asked ? live_explain(explain->control, rehearsal->route->service, writer) : EXIT_DONE;
+}
+
+static int print_outcome(
+    const struct explain *explain, const struct loaded *loaded, struct rehearsal *rehearsal)
 {
     struct near_misses misses = {NULL, 0};
     struct exchange *x = &rehearsal->x;
@@ -120,6 +131,7 @@ static void print_outcome(const struct loaded *loaded, struct rehearsal *rehears
     print_listener(&loaded->snapshot->options->listen, x->is_secure);
     if (rehearsal->route)
         print_route(rehearsal->route, x);
+    int code = explain_live(explain, rehearsal, NULL);
     if (rehearsal->result)
         printf("answer:   %d %s\n", x->response.status, status_word(rehearsal->result));
     else if (x->facts.tries)
@@ -127,6 +139,7 @@ static void print_outcome(const struct loaded *loaded, struct rehearsal *rehears
     else
         printf("answer:   %d\n", x->response.status);
     router_explain(loaded->snapshot->router, x, report_miss, &misses);
+    return code;
 }
 
 static void write_pair(struct json_writer *writer, struct slice key, struct slice value)
@@ -152,7 +165,8 @@ static void write_policies(
     text_release(&text);
 }
 
-static void write_outcome(const struct loaded *loaded, struct rehearsal *rehearsal)
+static int write_outcome(
+    const struct explain *explain, const struct loaded *loaded, struct rehearsal *rehearsal)
 {
     struct text text = text_growing(0);
     struct json_writer writer;
@@ -170,6 +184,7 @@ static void write_outcome(const struct loaded *loaded, struct rehearsal *rehears
         write_pair(&writer, SLICE("service"), rehearsal->route->service);
     }
     write_policies(&writer, rehearsal->route, x);
+    int code = explain_live(explain, rehearsal, &writer);
     write_pair(&writer, SLICE("reason"), slice_of_text(status_word(rehearsal->result)));
     json_write_key(&writer, SLICE("status"));
     if (x->facts.tries && !rehearsal->result)
@@ -183,6 +198,7 @@ static void write_outcome(const struct loaded *loaded, struct rehearsal *rehears
     json_write_object_end(&writer);
     printf("%.*s\n", SLICE_ARG(text_slice(&text)));
     text_release(&text);
+    return code;
 }
 
 static int explain_loaded(const struct explain *explain, struct loaded *loaded)
@@ -195,16 +211,16 @@ static int explain_loaded(const struct explain *explain, struct loaded *loaded)
         .field_count = explain->field_count,
         .client = slice_of_text(explain->client),
         .is_secure = explain->is_secure};
-    enum status e = rehearse(loaded->snapshot, &request, &rehearsal);
-    if (e)
+    int code = EXIT_FAILED;
+    if (rehearse(loaded->snapshot, &request, &rehearsal))
         fprintf(stderr,
             "weir: the request makes no sense: look at its host, path, fields and client\n");
     else if (explain->json)
-        write_outcome(loaded, &rehearsal);
+        code = write_outcome(explain, loaded, &rehearsal);
     else
-        print_outcome(loaded, &rehearsal);
+        code = print_outcome(explain, loaded, &rehearsal);
     rehearsal_release(&rehearsal);
-    return e ? EXIT_FAILED : EXIT_DONE;
+    return code;
 }
 
 static int run_explain(void *argument)
@@ -242,7 +258,8 @@ static int run(int count, char **words)
     const char *request = NULL;
     const struct argument taken[] = {{.value = &request},
         {.value = &explain.path, .is_required = true},
-        {.name = "--client", .value = &explain.client}, {.name = "--json", .flag = &explain.json},
+        {.name = "--client", .value = &explain.client},
+        {.name = "--control", .value = &explain.control}, {.name = "--json", .flag = &explain.json},
         {0}};
     int code = take_fields(&explain, &count, words);
     if (!code)
@@ -252,13 +269,17 @@ static int run(int count, char **words)
     return code ? code : run_on_fiber(run_explain, &explain);
 }
 
-static const char *const options[] = {"-H", "--client", "--json", NULL};
+static const char *const options[] = {"-H", "--client", "--control", "--json", NULL};
 
 const struct command explain_command = {.name = "explain",
-    .arguments = "'GET https://host/path' FILE [-H 'Name: value']... [--client IP] [--json]",
+    .arguments =
+        "'GET https://host/path' FILE [-H 'Name: value']... [--client IP] [--control PATH] "
+        "[--json]",
     .summary = "Says what would happen to a request, and why.",
     .help = "Shows the route with its place in the file, the policies with their verdicts, the "
             "service, and the\n"
-            "routes that came near, with why they do not match.",
+            "routes that came near, with why they do not match. --control asks a running gateway "
+            "how the\n"
+            "service's endpoints are, and why one is not chosen.",
     .options = options,
     .run = run};

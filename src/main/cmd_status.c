@@ -69,6 +69,25 @@ static void print_pair(const char *format, struct slice value)
         printf(format, SLICE_ARG(value));
 }
 
+/* A number as it is written; empty: there is none. */
+static struct slice digits_of(const struct json_value *object, const char *key)
+{
+    const struct json_value *value = json_get(object, slice_of_text(key));
+    return value && value->type == JSON_NUMBER ? value->text : SLICE_NONE;
+}
+
+/* As far as it is not 1. */
+static void print_weight(const struct json_value *endpoint)
+{
+    struct slice weight = digits_of(endpoint, "weight"), now = digits_of(endpoint, "weight_now");
+    if (now.size)
+        printf(", weight %.*s of %.*s", SLICE_ARG(now), SLICE_ARG(weight));
+    else if (!slice_equal(weight, SLICE("1")))
+        print_pair(", weight %.*s", weight);
+    print_pair(", at most %.*s in flight", digits_of(endpoint, "limit"));
+    print_pair(", utilization %.*s", digits_of(endpoint, "utilization"));
+}
+
 static void print_endpoint(const struct json_value *endpoint)
 {
     printf("    %-28.*s %-10.*s %lld in flight, %lld requests, %lld failures",
@@ -79,6 +98,7 @@ static void print_endpoint(const struct json_value *endpoint)
         printf(", tier %lld", number_of(endpoint, "tier"));
     print_pair(", %.*s", text_of(endpoint, "region"));
     print_pair(", zone %.*s", text_of(endpoint, "zone"));
+    print_weight(endpoint);
     struct slice since = text_of(endpoint, "history");
     if (since.size)
         printf("  (%.*s)", SLICE_ARG(since));
@@ -156,6 +176,9 @@ static void print_services(const struct json_value *root)
         print_pair(", zone %.*s", text_of(service, "zone"));
         print_pair(", sticky by %.*s", text_of(service, "sticky"));
         print_mirror(service);
+        bool panics = false;
+        if (json_get_bool(service, SLICE("panics"), &panics) && panics)
+            printf(", too few are well: all are asked");
         putchar('\n');
         print_sources(service);
         const struct json_value *retry = json_get(service, SLICE("retry"));

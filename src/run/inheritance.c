@@ -7,7 +7,7 @@
 
 #define FIRST_PASSED_DESCRIPTOR 3 /* sd_listen_fds(3) */
 
-#define NOTES_MAX               8
+#define NOTES_MAX               72
 
 struct inheritance {
     struct inherited *items; /* owned; so are their names */

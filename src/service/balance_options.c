@@ -106,10 +106,13 @@ static const struct option balance_rows[] = {
         .maximum = 1000,
         .help = "Of least-requests where weights differ: how strongly requests in flight count, as "
                 "an exponent; 0%: not at all."},
-    {"points", OPTION_INTEGER, BALANCE(settings.points), .fallback = "160", .minimum = 1,
+    {"points", OPTION_INTEGER, BALANCE(settings.points), .fallback = "1024", .minimum = 1,
         .maximum = 65536,
         .help = "Of ring-hash: points on the ring for a weight of 1; the more, the more even. "
-                "There are at most 1048576 in all."},
+                "The default makes any ring one of 1024 points or more."},
+    {"most", OPTION_INTEGER, BALANCE(settings.most), .fallback = "1048576", .minimum = 1024,
+        .maximum = 8388608,
+        .help = "Of ring-hash: points in all, 20 bytes each; with more endpoints each gets fewer."},
     {"slots", OPTION_INTEGER, BALANCE(settings.slots), .fallback = "65537", .minimum = 101,
         .maximum = 5000011,
         .help = "Of maglev: slots of its table, a hundred for each endpoint or more; the next "
@@ -132,7 +135,7 @@ const struct option_table balance_table = {.name = "balance",
 /* --- slow start */
 
 static const struct option slow_start_rows[] = {
-    {"time", OPTION_DURATION, offsetof(struct slow_start_options, time), .fallback = "0s",
+    {"time", OPTION_DURATION, offsetof(struct slow_start_options, time), .fallback = "10s",
         .minimum = 0, .maximum = DAY,
         .help = "Until it gets its whole share; it begins with a tenth. 0s: at once."},
     {"aggression", OPTION_SHARE, offsetof(struct slow_start_options, aggression),
@@ -141,7 +144,9 @@ static const struct option slow_start_rows[] = {
     {NULL}};
 
 const struct option_table slow_start_table = {.name = "slow-start",
-    .help = "An endpoint that is new among others, or comes back, gets its share little by little.",
+    .help = "An endpoint that comes back gets its share little by little: it is often cold, or not "
+            "as well as it seems. Where this is written, so does one that is new among others. "
+            "Nobody starts slowly when the gateway does.",
     .options = slow_start_rows,
     .size = sizeof(struct slow_start_options),
     .shorthand = "time",

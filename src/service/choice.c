@@ -95,6 +95,16 @@ static uint32_t pick_subset(struct choice *choice, const struct service *service
     return place;
 }
 
+static void count_place(const struct service *service, const struct view *view, uint32_t place)
+{
+    const struct set_series *series = &view->set->series[place];
+    struct metrics_shard *shard = plane_shard(service->plane, view->worker);
+    if (series->zone)
+        metric_add(shard, series->zone, 1);
+    if (series->spilled)
+        metric_add(shard, series->spilled, 1);
+}
+
 uint32_t choice_pick(struct choice *choice, const struct service *service, struct view *view)
 {
     const struct endpoint_set *set = view->set;
@@ -105,6 +115,8 @@ uint32_t choice_pick(struct choice *choice, const struct service *service, struc
     if (place == PICK_NONE)
         place =
             choice->subset ? pick_subset(choice, service, view) : pick_in_slate(choice, view, 0);
+    if (place != PICK_NONE && set->series)
+        count_place(service, view, place);
     if (place != PICK_NONE && service->sticky)
         choice->id = set->members[place].candidate.id;
     return place;

@@ -1,6 +1,7 @@
 #include "service/endpoint.h"
 
 #include "service/errand.h"
+#include "service/order.h"
 
 #include <stdlib.h>
 
@@ -131,6 +132,8 @@ static enum status init_entry(void *object, void *context)
     pthread_mutex_unlock(&plane->mutex);
     entry->endpoint = endpoint;
     recipe->is_new = true;
+    if (plane->orders)
+        orders_apply(endpoint);
     return OK;
 }
 
@@ -249,6 +252,13 @@ void endpoint_note_once(struct endpoint *endpoint, const char *text)
         endpoint_note(endpoint, "%s", text);
 }
 
+void endpoint_rise(struct endpoint *endpoint)
+{
+    instant now = clock_now();
+    atomic_store_explicit(&endpoint->load.risen, now, memory_order_relaxed);
+    atomic_store_explicit(&endpoint->plane->risen, now, memory_order_relaxed);
+}
+
 void endpoint_show_reasons(struct endpoint *endpoint)
 {
     uint32_t reasons = atomic_load(&endpoint->reasons);
@@ -259,7 +269,7 @@ void endpoint_show_reasons(struct endpoint *endpoint)
     if (atomic_load_explicit(&endpoint->load.is_down, memory_order_relaxed) == reasons)
         return;
     if (!reasons && !is_forgiven) /* it begins slowly, if it is to */
-        atomic_store_explicit(&endpoint->load.risen, clock_now(), memory_order_relaxed);
+        endpoint_rise(endpoint);
     atomic_store(&endpoint->load.is_down, reasons);
     atomic_fetch_add_explicit(&endpoint->plane->change, 1, memory_order_relaxed);
     sweep_stir(endpoint->plane);

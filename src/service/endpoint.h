@@ -145,6 +145,9 @@ static inline bool endpoint_is_down(const struct endpoint *endpoint)
  * thread. */
 bool endpoint_set_down(struct endpoint *endpoint, uint32_t reason, bool is_down);
 
+/* It begins now, or comes back: slowly, if its service says so. */
+void endpoint_rise(struct endpoint *endpoint);
+
 /* Lets those who pick see its reasons as they are now: for the sweep, since two who changed them at
  * the same moment may have left an older view. */
 void endpoint_show_reasons(struct endpoint *endpoint);

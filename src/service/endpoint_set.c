@@ -18,6 +18,7 @@ void endpoint_set_free(struct endpoint_set *set)
     for (uint32_t i = 0; i < set->slate_count; i++)
         slate_free(set->slates[i].slate);
     free(set->slates);
+    free(set->series);
     free(set->ids);
     free(set->cookies);
     free(set->entries);
@@ -210,8 +211,8 @@ static enum status add(struct filling *f, const struct part *part)
     }
     put(f, part, entry);
     f->newcomers += is_new;
-    if (is_new)
-        atomic_store_explicit(&endpoint->load.risen, clock_now(), memory_order_relaxed);
+    if (is_new && f->roster->options->slow_start.is_set)
+        endpoint_rise(endpoint);
     return OK;
 }
 
@@ -314,7 +315,8 @@ static struct slate_options slate_options_of(const struct roster *roster)
             .zone_least = options->zone.least,
             .at_least = (uint32_t)options->zone.at_least},
         .own = standing_in(options->zone.own),
-        .change = &roster->plane->change};
+        .change = &roster->plane->change,
+        .risen = &roster->plane->risen};
     slate.settings.slow_start = service_rise_time(options);
     slate.settings.aggression = options->slow_start.aggression;
     return slate;
@@ -341,6 +343,58 @@ uint32_t endpoint_set_subset(const struct endpoint_set *set, uint64_t subset)
         if (set->slates[i].subset == subset)
             return i;
     return 0;
+}
+
+/* --- tiers and zones, as they are counted */
+
+static const struct metric_family zone_family = {"weir_zone_requests_total",
+    "Requests and connections by the zone of the endpoint that was chosen for them.",
+    METRIC_COUNTER, {"service", "zone"}};
+static const struct metric_family spilled_family = {"weir_spilled_requests_total",
+    "Requests and connections that went to another zone, to another region or to a later tier.",
+    METRIC_COUNTER, {"service", "to"}};
+
+/* Whither a request goes that is sent there, if that is not where it should; else null. */
+static struct slice spilled_to(const struct standing *own, const struct standing *standing)
+{
+    bool has_zone = own->zone.size || own->region.size;
+    if (standing->tier > 0)
+        return SLICE("tier");
+    if (has_zone && !slice_equal(own->region, standing->region))
+        return SLICE("region");
+    return has_zone && !slice_equal(own->zone, standing->zone) ? SLICE("zone") : SLICE_NONE;
+}
+
+static void add_set_series(const struct roster *roster, struct set_series *series,
+    const struct standing *own, const struct standing *standing)
+{
+    struct metrics *metrics = roster->plane->options.metrics;
+    char room[256];
+    struct text zone = text_fixed(room, sizeof room);
+    text_format(&zone, "%.*s%s%.*s", SLICE_ARG(standing->region), standing->region.size ? "/" : "",
+        SLICE_ARG(standing->zone));
+    struct slice labels[] = {roster->service_name, text_slice(&zone)};
+    struct slice spilled[] = {roster->service_name, spilled_to(own, standing)};
+    if (own->zone.size || own->region.size)
+        series->zone = metrics_series(metrics, &zone_family, labels);
+    if (spilled[1].size)
+        series->spilled = metrics_series(metrics, &spilled_family, spilled);
+}
+
+static enum status make_series(const struct roster *roster, struct endpoint_set *set)
+{
+    const struct standing own = slate_options_of(roster).own;
+    bool has_any = own.zone.size || own.region.size;
+    for (uint32_t i = 0; i < set->count; i++)
+        has_any = has_any || set->members[i].standing.tier;
+    if (!has_any || !roster->plane->options.metrics)
+        return OK;
+    set->series = calloc((size_t)set->count + 1, sizeof *set->series);
+    if (!set->series)
+        return NO_MEMORY;
+    for (uint32_t i = 0; i < set->count; i++)
+        add_set_series(roster, &set->series[i], &own, &set->members[i].standing);
+    return OK;
 }
 
 /* --- ids */
@@ -401,6 +455,8 @@ enum status endpoint_set_build(
     if (!e)
         e = make_slates(roster, set);
     if (!e)
+        e = make_series(roster, set);
+    if (!e)
         e = make_ids(roster, set);
     if (e) {
         endpoint_set_free(set);
@@ -440,6 +496,8 @@ enum status endpoint_set_regrade(
     add_those_of(roster, old, set);
     grade_apply(set);
     enum status e = make_slates(roster, set);
+    if (!e)
+        e = make_series(roster, set);
     if (!e)
         e = make_ids(roster, set);
     if (e) {

@@ -15,6 +15,11 @@ struct set_slate {
     size_t state_offset;
 };
 
+/* What is counted of each request that an endpoint is chosen for; METRIC_OVERFLOW: nothing. */
+struct set_series {
+    uint32_t zone, spilled;
+};
+
 /* Which place has an endpoint of that id. */
 struct set_id {
     uint64_t id;
@@ -36,7 +41,8 @@ struct endpoint_set {
     struct set_slate *slates;        /* owned: the first of all endpoints */
     uint32_t *begins; /* owned: the first place of each item under `at`, and behind the last */
     uint32_t slate_count;
-    struct set_id *ids;                  /* owned: in order of the ids */
+    struct set_series *series; /* owned: by place; NULL: there are neither tiers nor zones */
+    struct set_id *ids;        /* owned: in order of the ids */
     char (*cookies)[STICKY_COOKIE_SIZE]; /* owned: by place; NULL: nobody is sticky by cookie */
     size_t state_size;                   /* of a view's state for all slates */
 };

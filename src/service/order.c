@@ -3,6 +3,8 @@
 #include "service/outlier.h"
 #include "service/service_state.h"
 
+#include <stdlib.h>
+
 static const char *const words[] = {
     [ORDER_READY] = "ready", [ORDER_DRAIN] = "drain", [ORDER_MAINTENANCE] = "maintenance"};
 
@@ -33,6 +35,57 @@ static void obey(struct endpoint *endpoint, enum endpoint_order order)
     else
         endpoint_note(
             endpoint, "%s: said by an operator", order == ORDER_DRAIN ? "drained" : "maintenance");
+}
+
+/* --- for a successor: a line each, "drain", the service and the endpoint, with tabs between */
+
+static void save(const struct endpoint *endpoint, struct text *text)
+{
+    uint32_t reasons = endpoint_reasons(endpoint);
+    enum endpoint_order order = reasons & DOWN_MAINTENANCE ? ORDER_MAINTENANCE
+                                : reasons & DOWN_DRAINED   ? ORDER_DRAIN
+                                                           : ORDER_READY;
+    if (order != ORDER_READY)
+        text_format(text, "%s\t%.*s\t%.*s\n", words[order], SLICE_ARG(endpoint->service_name),
+            SLICE_ARG(endpoint->text));
+}
+
+void orders_save(struct service_plane *plane, struct text *text)
+{
+    pthread_mutex_lock(&plane->mutex);
+    list_each (node, &plane->endpoints)
+        save(list_entry(node, struct endpoint, node), text);
+    pthread_mutex_unlock(&plane->mutex);
+}
+
+void orders_restore(struct service_plane *plane, struct slice text)
+{
+    char *all = text.size ? realloc(plane->orders, plane->orders_size + text.size) : NULL;
+    if (!all)
+        return;
+    memcpy(all + plane->orders_size, text.data, text.size);
+    plane->orders = all;
+    plane->orders_size += text.size;
+}
+
+static bool is_for(struct slice line, const struct endpoint *endpoint, enum endpoint_order *order)
+{
+    struct slice word, name;
+    return slice_split(&line, '\t', &word) && slice_split(&line, '\t', &name) &&
+           slice_equal(name, endpoint->service_name) && slice_equal(line, endpoint->text) &&
+           order_of(word, order);
+}
+
+void orders_apply(struct endpoint *endpoint)
+{
+    struct slice rest = slice_of(endpoint->plane->orders, endpoint->plane->orders_size), line;
+    enum endpoint_order order;
+    while (rest.size && slice_split(&rest, '\n', &line)) {
+        if (!is_for(line, endpoint, &order))
+            continue;
+        obey(endpoint, order);
+        endpoint->plane->orders[line.data - endpoint->plane->orders] = '#'; /* it has been heard */
+    }
 }
 
 enum status service_order(

@@ -171,6 +171,7 @@ void service_plane_free(struct service_plane *plane)
     pthread_mutex_destroy(&plane->mutex);
     free(plane->has_left);
     free(plane->copies);
+    free(plane->orders);
     free(plane->resolvers);
     free(plane);
 }

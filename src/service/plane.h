@@ -25,11 +25,14 @@ struct service_plane {
     bool *has_left;                  /* owned; guarded: by worker */
     struct resolver **resolvers;     /* owned; each its worker's alone; NULL: not needed yet */
     _Atomic uint32_t change;         /* moves when an endpoint goes up or down */
+    _Atomic int64_t risen;           /* instant at which an endpoint last began or came back */
     struct sweep sweep;
     struct hash_key session_key; /* of sessions in tables */
     unsigned char secret[32];    /* of cookies, where none is configured */
 
     /* Of the control thread alone. */
+    char *orders; /* owned: what operators told a predecessor (order.h), or NULL */
+    size_t orders_size;
     struct list guards;                  /* guarded: of the services that were ever used */
     struct table guard_names;            /* of the control thread */
     struct list rosters;                 /* all that still have memory */

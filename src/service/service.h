@@ -50,6 +50,9 @@ void service_plane_free(struct service_plane *plane);
 /* The table of one entry under `services:` ("user: 10.0.0.1:80", or a map). */
 extern const struct option_table service_table;
 
+/* Of what the table read: where the gateway stands, unless the service says so itself. */
+void service_inherit_zone(void *value, struct slice zone);
+
 /* Makes a service from what the table read; `defaults` are of its sources, or NULL. On the control
  * thread. Name and options must live as long as the snapshot's arena, with which the service is
  * released (arena_defer). New endpoints start being checked and resolved at service_activate. */

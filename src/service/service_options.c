@@ -258,7 +258,9 @@ static const struct option service_option_list[] = {
         .is_set_offset = offsetof(struct service_options, subset.is_set),
         .help = "By which label of theirs endpoints are chosen; nothing: by none."},
     {"slow-start", OPTION_STRUCT, offsetof(struct service_options, slow_start),
-        .table = &slow_start_table, .help = "How endpoints begin that are new or come back."},
+        .table = &slow_start_table,
+        .is_set_offset = offsetof(struct service_options, slow_start.is_set),
+        .help = "How endpoints begin that come back, and, if it is written, those that are new."},
     {"zone", OPTION_STRUCT, offsetof(struct service_options, zone), .table = &zone_table,
         .help = "Where the gateway stands, so that endpoints nearby are preferred; nothing: "
                 "wherever they stand."},
@@ -343,6 +345,13 @@ static enum status read_loose(struct reader *reader, const struct node_entry *en
     return source_option_exists(entry->key)
                ? loose_options_add(reader->arena, &options->loose, entry)
                : NOT_FOUND;
+}
+
+void service_inherit_zone(void *value, struct slice zone)
+{
+    struct service_options *options = value;
+    if (options->zone.own.size == 0)
+        options->zone.own = zone;
 }
 
 const struct option_table service_table = {.name = "service",

@@ -49,6 +49,7 @@ struct balance_options {
 };
 
 struct slow_start_options {
+    bool is_set;  /* written: newcomers start slowly, too */
     int64_t time; /* nanoseconds; 0: none */
     double aggression;
 };

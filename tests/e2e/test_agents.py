@@ -50,7 +50,7 @@ def answers(gateway, count=8):
 ])
 def test_an_endpoint_says_how_it_is(start, loaded, bad, good, word):
     one, other = loaded
-    gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}"], agent: GET /load every 30ms}}'))
+    gateway = start(config(f'back: {{at: ["{one.at}", "{other.at}"], slow-start: 0s, agent: GET /load every 30ms}}'))
     one.load = bad
     wait_for(lambda: state(gateway, one.at) == word)
     assert answers(gateway) == {other.at}
@@ -188,7 +188,8 @@ def test_no_more_requests_than_an_agent_allows(start, paired):
 def test_a_silent_agent_is_forgotten(start, loaded):
     one, _ = loaded
     agent = Agent(b"yes\n")
-    gateway = start(config(f'back: {{at: "{one.at}", agent: tcp {agent.port} every 30ms expires 300ms}}'))
+    gateway = start(config(f'back: {{at: "{one.at}", slow-start: 0s, '
+                           f'agent: tcp {agent.port} every 30ms expires 300ms}}'))
     wait_for(lambda: state(gateway, one.at) == "overloaded")
     agent.line = b"no 50%\n"
     wait_for(lambda: endpoints(gateway)[one.at].get("weight_now") == 0.5)

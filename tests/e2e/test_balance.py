@@ -1,6 +1,7 @@
 """Choosing an endpoint: each algorithm and what surrounds it, from YAML, against real endpoints."""
 
 import collections
+import json
 import re
 import threading
 import time
@@ -345,6 +346,44 @@ def test_explained(several, tmp_path):
     assert f'maglev header.x-user = "anna": {address}' in said
     _, said, _ = run_weir("status", "--control", gateway.control)
     assert "service back, maglev header.x-user" in said
+
+
+def test_explained_live(several):
+    """A running gateway says of each endpoint why it is not chosen."""
+    gateway, services = several(4, "panic: 0%", [", zone: a", ", zone: b", ", zone: a", ", zone: a, tier: 1"],
+                                more="zone: a")
+    at = [service.at for service in services]
+    assert run_weir("drain", "back", at[2], "--control", gateway.control)[0] == 0
+    code, out, error = run_weir("explain", "GET /", gateway.config_path, "--control", gateway.control)
+    assert code == 0, error
+    lines = [line for line in out.splitlines() if line.startswith("endpoint:")]
+    assert lines[0] == f"endpoint: {at[0]}, up"
+    assert lines[1] == f"endpoint: {at[1]}, up: in zone b; the gateway stands in a"
+    assert lines[2].startswith(f"endpoint: {at[2]}, drained, not chosen: drained since ")
+    assert lines[3] == f"endpoint: {at[3]}, up: in tier 1, behind tier 0"
+    code, out, _ = run_weir("explain", "GET /", gateway.config_path, "--control", gateway.control, "--json")
+    assert [one["state"] for one in json.loads(out)["endpoints"]] == ["up", "up", "drained", "up"]
+    code, _, error = run_weir("explain", "GET /", gateway.config_path, "--control", gateway.control + "x")
+    assert code == 1 and "no gateway answers" in error
+
+
+def test_a_zone_for_all_services(several):
+    """Written once at the top, it holds for services that say nothing else; what goes elsewhere is counted."""
+    zones = [", zone: eu/a", ", zone: eu/a", ", zone: eu/b", ", zone: eu/b", ", zone: us/a", ", zone: eu/a, tier: 2"]
+    gateway, services = several(6, "zone: {at-least: 0}, panic: 0%", zones, more="zone: eu/a")
+    assert gateway.status()["services"][0]["zone"] == "eu/a"
+    counts(gateway, 20)
+    assert gateway.metric("weir_zone_requests_total", zone="eu/a") == 20
+    assert "weir_spilled_requests_total{" not in gateway.metrics() or \
+        gateway.metric("weir_spilled_requests_total") == 0
+    seen = {"zone": "eu/b", "region": "us/a", "tier": "eu/a"}
+    for to, drained in [("zone", services[0:2]), ("region", services[2:4]), ("tier", services[4:5])]:
+        for service in drained:
+            assert run_weir("drain", "back", service.at, "--control", gateway.control)[0] == 0
+        before = gateway.metric("weir_zone_requests_total", zone=seen[to])
+        counts(gateway, 10)
+        assert gateway.metric("weir_spilled_requests_total", to=to) == 10
+        assert gateway.metric("weir_zone_requests_total", zone=seen[to]) == before + 10
 
 
 def test_counted(several):

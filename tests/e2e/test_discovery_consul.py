@@ -84,7 +84,7 @@ def test_instances_come_and_go(start, serve, consul):
 def test_health(start, serve, consul):
     one, two = named(serve, "one"), named(serve, "two")
     consul.put("user", instance(one, "critical"), instance(two))
-    gateway = start(config(at(consul)))
+    gateway = start(config(at(consul)[:-1] + ", slow-start: 0s}"))
     wait_for_endpoints(gateway, one.at, two.at)
     assert answers(gateway) == {"two": 20}
     assert "critical in Consul: HTTP on /health" in endpoints(gateway)[one.at]["events"][0]["what"]

@@ -186,6 +186,27 @@ def test_status_shows_where_it_comes_from(start, upgraded):
     assert "after 1 upgrade\n" in run_weir("status", "--control", gateway.control)[1]
 
 
+def test_what_operators_have_said_holds(start, serve, upgraded):
+    """Of more endpoints than one message holds."""
+    services = [serve(), serve()]
+    names = [f"127.0.0.1:{port}" for port in range(20000, 20150)]
+    at = ", ".join(f'"{one}"' for one in [services[0].at, services[1].at, *names])
+    text = CONFIG.format(drain="2s", at="X").replace('"X"', f"[{at}]")
+    one = upgraded(start(text))
+    for name in [services[0].at, *names]:
+        word = "maintenance" if name == names[-1] else "drain"
+        assert run_weir(word, "back", name, "--control", one.gateway.control)[0] == 0
+    for _ in range(2):
+        assert one.upgrade()[0] == 0
+        states = {e["address"]: e["state"] for e in one.gateway.status()["services"][0]["endpoints"]}
+        assert states == {services[1].at: "up", names[-1]: "maintenance",
+                          **{name: "drained" for name in [services[0].at, *names[:-1]]}}
+    assert run_weir("ready", "back", services[0].at, "--control", one.gateway.control)[0] == 0
+    assert one.upgrade()[0] == 0
+    found = {e["address"]: e["state"] for e in one.gateway.status()["services"][0]["endpoints"]}
+    assert found[services[0].at] == "up"
+
+
 def test_what_began_before_goes_on_in_the_old_one(start, serve, upgraded):
     release = threading.Event()
     size = 300_000

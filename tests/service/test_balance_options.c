@@ -34,10 +34,11 @@ static void test_defaults(void **state)
     assert_null(r.options.balance.key);
     assert_int_equal(r.options.balance.settings.choices, 2);
     assert_true(r.options.balance.settings.bias == 1);
-    assert_int_equal(r.options.balance.settings.points, 160);
+    assert_int_equal(r.options.balance.settings.points, 1024);
+    assert_int_equal(r.options.balance.settings.most, 1 << 20);
     assert_int_equal(r.options.balance.settings.slots, 65537);
     assert_true(r.options.balance.settings.bound == 0);
-    assert_int_equal(r.options.slow_start.time, 0);
+    assert_true(r.options.slow_start.time == 10 * SECOND);
     assert_true(r.options.slow_start.aggression == 1);
     assert_int_equal(r.options.zone.at_least, 6);
     assert_true(r.options.zone.least == 0.5);

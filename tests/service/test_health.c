@@ -135,8 +135,8 @@ static void test_ejection(void **state)
     struct told bad = {503, 200, 0}, good = {200, 200, 0};
     struct fake *first = rig_fake(rig, serve_as_told, &bad);
     struct fake *second = rig_fake(rig, serve_as_told, &good);
-    rig_service(
-        rig, "{at: [%s, %s], outlier: {failures: 3, eject: 60ms}}", first->text, second->text);
+    rig_service(rig, "{at: [%s, %s], slow-start: 0s, outlier: {failures: 3, eject: 60ms}}",
+        first->text, second->text);
     ask_often(rig, 12);
     assert_int_equal(first->requests, 3);
     assert_int_equal(second->requests, 9);
@@ -153,8 +153,8 @@ static void test_ejection_lasts_longer_the_second_time(void **state)
     struct told bad = {0, 200, 0}, good = {200, 200, 0};
     struct fake *first = rig_fake(rig, serve_as_told, &bad);
     struct fake *second = rig_fake(rig, serve_as_told, &good);
-    rig_service(
-        rig, "{at: [%s, %s], outlier: {failures: 1, eject: 10ms}}", first->text, second->text);
+    rig_service(rig, "{at: [%s, %s], slow-start: 0s, outlier: {failures: 1, eject: 10ms}}",
+        first->text, second->text);
     for (int i = 0; i < 2; i++) {
         ask_often(rig, 2);
         assert_true(says(rig, i ? "ejected for 20 ms" : "ejected for 10 ms"));
@@ -215,8 +215,8 @@ static void test_trial(void **state)
     struct told bad = {503, 200, 0}, good = {200, 200, 0};
     struct fake *first = rig_fake(rig, serve_as_told, &bad);
     struct fake *second = rig_fake(rig, serve_as_told, &good);
-    rig_service(
-        rig, "{at: [%s, %s], outlier: {failures: 4, eject: 10ms}}", first->text, second->text);
+    rig_service(rig, "{at: [%s, %s], slow-start: 0s, outlier: {failures: 4, eject: 10ms}}",
+        first->text, second->text);
     ask_often(rig, 8);
     assert_int_equal(first->requests, 4);
     rig_until(says(rig, "back after its ejection, on trial"));

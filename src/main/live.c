@@ -1,0 +1,160 @@
+#include "main/live.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "main/command.h"
+#include "main/control.h"
+
+static struct slice text_of(const struct json_value *object, const char *key)
+{
+    struct slice text = SLICE_NONE;
+    json_get_text(object, slice_of_text(key), &text);
+    return text;
+}
+
+static long long number_of(const struct json_value *object, const char *key)
+{
+    int64_t number = 0;
+    json_get_i64(object, slice_of_text(key), &number);
+    return number;
+}
+
+static struct slice digits_of(const struct json_value *object, const char *key)
+{
+    const struct json_value *value = json_get(object, slice_of_text(key));
+    return value && value->type == JSON_NUMBER ? value->text : SLICE_NONE;
+}
+
+static bool is_up(const struct json_value *endpoint)
+{
+    return slice_equal(text_of(endpoint, "state"), SLICE("up"));
+}
+
+/* The tier of those who are asked first: of whom is up. */
+static long long first_tier(const struct json_value *endpoints)
+{
+    long long least = -1;
+    json_each (one, endpoints)
+        if (is_up(one) && (least < 0 || number_of(one, "tier") < least))
+            least = number_of(one, "tier");
+    return least;
+}
+
+/* "region/zone", as the configuration writes it. */
+static struct slice zone_of(struct arena *arena, const struct json_value *endpoint)
+{
+    struct slice region = text_of(endpoint, "region"), zone = text_of(endpoint, "zone");
+    return region.size ? arena_format(arena, "%.*s/%.*s", SLICE_ARG(region), SLICE_ARG(zone))
+                       : zone;
+}
+
+/* Why it gets no requests, or fewer than others; empty: nothing stands in its way. */
+static struct slice why_not(struct arena *arena, const struct json_value *service,
+    const struct json_value *endpoint, long long tier)
+{
+    struct slice state = text_of(endpoint, "state"), history = text_of(endpoint, "history");
+    struct slice own = text_of(service, "zone"), zone = zone_of(arena, endpoint);
+    long long limit = number_of(endpoint, "limit");
+    if (!is_up(endpoint))
+        return history.size ? history : state;
+    if (slice_equal(digits_of(endpoint, "weight"), SLICE("0")))
+        return SLICE("its weight is 0");
+    if (limit && number_of(endpoint, "in_flight") >= limit)
+        return arena_format(arena, "has %lld requests in flight, as many as its agent allows",
+            number_of(endpoint, "in_flight"));
+    if (number_of(endpoint, "tier") > tier)
+        return arena_format(
+            arena, "in tier %lld, behind tier %lld", number_of(endpoint, "tier"), tier);
+    if (own.size && !slice_equal(own, zone))
+        return arena_format(
+            arena, "in zone %.*s; the gateway stands in %.*s", SLICE_ARG(zone), SLICE_ARG(own));
+    if (digits_of(endpoint, "slow_start").size)
+        return arena_format(arena, "begins slowly, with %.*s of its share",
+            SLICE_ARG(digits_of(endpoint, "slow_start")));
+    return SLICE_NONE;
+}
+
+static void write_pair(struct json_writer *writer, const char *key, struct slice value)
+{
+    json_write_key(writer, slice_of_text(key));
+    json_write_string(writer, value);
+}
+
+static void show(struct json_writer *writer, const struct json_value *endpoint, struct slice why)
+{
+    struct slice address = text_of(endpoint, "address"), state = text_of(endpoint, "state");
+    if (!writer) {
+        printf("endpoint: %.*s, %.*s", SLICE_ARG(address), SLICE_ARG(state));
+        if (why.size)
+            printf(is_up(endpoint) ? ": %.*s" : ", not chosen: %.*s", SLICE_ARG(why));
+        putchar('\n');
+        return;
+    }
+    json_write_object(writer);
+    write_pair(writer, "address", address);
+    write_pair(writer, "state", state);
+    write_pair(writer, "why_not", why);
+    json_write_object_end(writer);
+}
+
+static const struct json_value *find_service(const struct json_value *root, struct slice name)
+{
+    const struct json_value *services = json_get(root, SLICE("services"));
+    if (services)
+        json_each (service, services)
+            if (slice_equal(text_of(service, "name"), name))
+                return service;
+    return NULL;
+}
+
+static int show_all(
+    struct arena *arena, struct slice body, struct slice name, struct json_writer *writer)
+{
+    struct json_value *root;
+    if (json_parse(arena, body, NULL, &root, NULL)) {
+        fprintf(stderr, "weir: the gateway's answer is not JSON\n");
+        return EXIT_FAILED;
+    }
+    const struct json_value *service = find_service(root, name);
+    const struct json_value *endpoints = json_get(service, SLICE("endpoints"));
+    if (!endpoints) {
+        fprintf(stderr, "weir: the running gateway has no service \"%.*s\"\n", SLICE_ARG(name));
+        return EXIT_FAILED;
+    }
+    long long tier = first_tier(endpoints);
+    json_each (endpoint, endpoints)
+        show(writer, endpoint, why_not(arena, service, endpoint, tier));
+    return EXIT_DONE;
+}
+
+static int ask(struct arena *arena, const char *control, struct control_answer *ret_answer)
+{
+    const struct control_question question = {.method = "GET", .target = "/v1/status"};
+    struct slice path = control_path(arena, control, false);
+    enum status e = path.data ? control_call(arena, path, &question, ret_answer) : IO_ERROR;
+    if (!e)
+        return EXIT_DONE;
+    if (path.data)
+        fprintf(
+            stderr, "weir: no gateway answers on %.*s: %s\n", SLICE_ARG(path), status_sentence(e));
+    return EXIT_FAILED;
+}
+
+int live_explain(const char *control, struct slice service, struct json_writer *writer)
+{
+    struct arena arena;
+    struct control_answer answer;
+    arena_init(&arena, 0, 0);
+    if (writer) {
+        json_write_key(writer, SLICE("endpoints"));
+        json_write_array(writer);
+    }
+    int code = ask(&arena, control, &answer);
+    if (!code)
+        code = show_all(&arena, answer.body, service, writer);
+    if (writer)
+        json_write_array_end(writer);
+    arena_release(&arena);
+    return code;
+}
