@@ -210,7 +210,8 @@ def check(stage, name, took, most, generations=1):
     print(f"{name}: p99 {took * 1000:.2f} ms, in peace {peace * 1000:.2f} ms; {(most - memory) >> 10} KiB more")
     assert SANITIZED or took < max(100 * peace, 1), "others wait for the flood"
     assert SANITIZED or most < memory + generations * MEMORY, (most, memory)
-    wait_for(lambda: gateway.metric("weir_client_connections") <= 1, 90 if SANITIZED else 20, "the end of the attackers")
+    # On a busy machine those who hit and ran stand in the queue for long.
+    wait_for(lambda: gateway.metric("weir_client_connections") <= 1, 60, "the end of the attackers")
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
