@@ -93,14 +93,14 @@ class Reading:
 
 
 def test_the_original_waits_for_nothing(mirrored):
-    gateway, _, two = mirrored("{to: order.v2, copies: 3, timeout: 500ms}", two=silent)
+    gateway, _, two = mirrored("{to: order.v2, copies: 3, timeout: 3s}", two=silent)
     with gateway.connect() as connection:
         began = time.monotonic()
         for _ in range(50):
             assert connection.request("GET", "/orders/1").body == b"same"
         assert time.monotonic() - began < 5
-    assert gateway.metric("weir_mirror_dropped_total", reason="busy") >= 44
-    wait_for(lambda: requests(gateway, result="no-answer") == 50 - gateway.metric("weir_mirror_dropped_total"))
+    assert gateway.metric("weir_mirror_dropped_total", reason="busy") >= 40
+    wait_for(lambda: requests(gateway, result="no-answer") == 50 - gateway.metric("weir_mirror_dropped_total"), 20)
     two.close()
     assert gateway.get("/orders/1").body == b"same"
 

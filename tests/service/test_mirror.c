@@ -2,7 +2,7 @@
 #include "support/service_rig.h"
 
 #include "run/loop.h"
-#include "service/service_state.h"
+#include "service/plane.h"
 #include "support/world.h"
 
 #include <stdio.h>
@@ -194,7 +194,8 @@ static void test_share(void **state)
     assert_in_range(two->requests, 25, 75);
 }
 
-/* The worker ends, and with it the copies that are under way: rig_free finds nothing left. */
+/* The worker ends, and with it the copies that are under way. Nobody holds the configuration for
+ * them here, so they end before rig_free takes it away, and it finds nothing left. */
 static void test_end(void **state)
 {
     struct rig *rig = *state;
@@ -203,6 +204,8 @@ static void test_end(void **state)
     make(rig, one, two, ", timeout: 1h");
     rig_expect(rig, "hello");
     rig_until(two->requests == 1);
+    scope_end(&rig->plane->copies[0]);
+    assert_non_null(strstr(rig_describe(rig), "\"running\":0"));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
