@@ -13,10 +13,11 @@
  *     anything      128 bytes
  *
  * Request bodies with a Content-Length are read and dropped before the answer goes; pipelined
- * requests are answered in order.
+ * requests are answered in order. After SIGUSR1 it is ill: every answer takes 200 ms.
  */
 #include "net.h"
 
+#include <signal.h>
 #include <sys/uio.h>
 
 enum {
@@ -24,10 +25,18 @@ enum {
     READ_SIZE = 64 << 10,
     EARLY_MOST = 64 << 10,
     HEAD_ROOM = 128,
-    EVENTS = 512
+    EVENTS = 512,
+    ILL_MS = 200
 };
 
 static const size_t small_body = 128;
+static volatile sig_atomic_t is_ill;
+
+static void become_ill(int signal)
+{
+    (void)signal;
+    is_ill = 1;
+}
 
 struct client {
     int fd;
@@ -170,7 +179,9 @@ static void start_answer(struct backend *b, struct client *c, const char *head, 
     }
     path++;
     size_t path_length = (size_t)(stop - path);
-    if (path_asks(path, path_length, "/size/", &value))
+    if (is_ill)
+        delay_answer(b, c, ILL_MS);
+    else if (path_asks(path, path_length, "/size/", &value))
         answer_bytes(c, value);
     else if (path_asks(path, path_length, "/delay/", &value))
         delay_answer(b, c, value);
@@ -342,6 +353,7 @@ int main(int count, char **arguments)
         return 2;
     }
     raise_descriptor_limit();
+    signal(SIGUSR1, become_ill);
     prepare(&b);
     int listener = listen_on((uint16_t)parse_number("port", arguments[1], 65535));
     watch_listener(b.epoll, listener, NULL);

@@ -6,6 +6,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -166,6 +167,32 @@ class Grpc(unittest.TestCase):
                 nginx.wait()
         self.assertEqual(done.returncode, 1)
         self.assertGreater(json.loads(done.stdout)["errors"], 0)
+
+
+class Failures(unittest.TestCase):
+    def test_a_backend_becomes_ill(self):
+        with tempfile.TemporaryDirectory() as folder:
+            backend = proxies.Backend(folder, 0).start()
+            self.addCleanup(backend.stop)
+            quick, slow = self.load(backend), None
+            backend.process.send_signal(signal.SIGUSR1)
+            slow = self.load(backend)
+        self.assertLess(quick["p50_us"], 200000)
+        self.assertGreaterEqual(slow["p50_us"], 199000)
+        self.assertEqual(slow["errors"], 0)
+
+    def load(self, backend):
+        done = subprocess.run([proxies.program("load"), "--port", str(backend.port), "--connections", "2",
+                               "--seconds", "0.5"], stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def test_a_failed_request_is_too_many(self):
+        def one(failed, p99):
+            return {"failed": failed, "p99_us": [p99, 0, 0]}
+        found = bars.judge({"failures": {"title": "t", "proxies": {
+            "weir": one([0, 1, 0], 10), "nginx": one([3, 3, 3], 20), "haproxy": one([0, 0, 0], 30)}}})
+        self.assertEqual([line[-1] for line in found], ["**falls short**", "reached"])
+        self.assertEqual(found[1][2:4], ["nginx, 20 µs", "0.50"])
 
 
 class Figures(unittest.TestCase):

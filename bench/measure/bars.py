@@ -107,6 +107,13 @@ def judge_idle_websockets(scenario):
     return [row(f"{scenario['title']}: bytes", ours, "–", 4096, "≤ 4,096", None)]
 
 
+def judge_failures(scenario):
+    proxies, title = scenario["proxies"], scenario["title"]
+    ours = max(proxies["weir"]["failed"]) if "weir" in proxies else None
+    failed = row(f"{title}: failed requests, at most", ours, "–", 0, "0", None)
+    return [failed] + against_peer(f"{title}: p99 µs", proxies, "p99_us", "µs", 1.0)
+
+
 def judge_nothing(_scenario):
     """Measured for what it says, and held against no bar."""
     return []
@@ -126,7 +133,8 @@ def judge_reload(scenario):
 
 
 SPECIAL = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload,
-           "idle-tcp": judge_idle_websockets, "ws-idle": judge_idle_websockets, "ws-idle-tls": judge_nothing}
+           "failures": judge_failures, "idle-tcp": judge_idle_websockets, "ws-idle": judge_idle_websockets,
+           "ws-idle-tls": judge_nothing}
 
 
 def judge(results):

@@ -75,9 +75,19 @@ def work_table(scenario):
     return text
 
 
+def failures_table(scenario):
+    text = ("\n| | failed requests, of each trial | p50 µs | p99 µs | p99.9 µs | CPU µs/request |\n"
+            "|---|---|---|---|---|---|\n")
+    for name, one in scenario["proxies"].items():
+        cells = [name, ", ".join(str(count) for count in one["failed"])]
+        cells += [spread(one[key]) for key in ("p50_us", "p99_us", "p999_us", "cpu_us")]
+        text += "| " + " | ".join(cells) + " |\n"
+    return text
+
+
 def table(name, scenario):
-    special = {"idle": idle_table, "idle-tls": idle_table, "idle-tcp": idle_table, "ws-idle": idle_table, "ws-idle-tls": idle_table,
-               "reload": reload_table}
+    special = {"idle": idle_table, "idle-tls": idle_table, "idle-tcp": idle_table, "ws-idle": idle_table,
+               "ws-idle-tls": idle_table, "reload": reload_table, "failures": failures_table}
     if "unit" in scenario:
         special[name] = work_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)
