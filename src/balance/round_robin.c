@@ -11,25 +11,16 @@ struct round_robin {
 static void begin(void *state, const struct group *group, uint64_t seed)
 {
     struct round_robin *robin = state;
-    robin->next = group->count ? (uint32_t)(seed % group->count) : 0;
+    robin->next = turn_first(group, seed);
     turns_begin(robin->turns, group, seed);
 }
 
 static uint32_t pick_next(void *state, const struct pick *pick)
 {
     struct round_robin *robin = state;
-    const struct group *group = pick->group;
-    if (group->is_weighted)
+    if (pick->group->is_weighted)
         return turns_pick(robin->turns, pick, turn_stride_by_weight);
-    for (uint32_t tries = 0, i = robin->next; tries < group->count; tries++, i++) {
-        if (i >= group->count)
-            i = 0;
-        if (!candidate_will_do(pick, i))
-            continue;
-        robin->next = i + 1;
-        return i;
-    }
-    return PICK_NONE;
+    return turn_next(&robin->next, pick);
 }
 
 const struct balancer_type round_robin_balancer = {

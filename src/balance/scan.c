@@ -52,10 +52,10 @@ static uint32_t draw_another(const struct pick *pick, uint32_t best)
     return candidate_will_do(pick, index) ? index : draw_evenly(pick);
 }
 
-uint32_t scan_drawn(const struct pick *pick, candidate_cost *cost)
+uint32_t scan_some(const struct pick *pick, uint32_t first, candidate_cost *cost)
 {
     const struct group *group = pick->group;
-    uint32_t best = draw_evenly(pick);
+    uint32_t best = first;
     if (best == PICK_NONE || group->count == 1)
         return best;
     double least = cost(pick, &group->candidates[best]);

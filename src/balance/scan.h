@@ -15,5 +15,6 @@ typedef double candidate_cost(const struct pick *pick, const struct candidate *c
  */
 uint32_t scan_cheapest(const struct pick *pick, candidate_cost *cost, bool by_weight);
 
-/* The cheapest of `choices` drawn by lot (power of two choices; Mitzenmacher 1996). PICK_NONE. */
-uint32_t scan_drawn(const struct pick *pick, candidate_cost *cost);
+/* The cheapest of `choices` (power of two choices; Mitzenmacher 1996): the first, who is picked
+ * unless another costs less, and the rest drawn by lot. PICK_NONE when the first is that. */
+uint32_t scan_some(const struct pick *pick, uint32_t first, candidate_cost *cost);

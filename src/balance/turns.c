@@ -35,6 +35,20 @@ void turns_advance(struct turn *turns, uint32_t count, double stride)
     sift_down(turns, count, 0);
 }
 
+uint32_t turn_next(uint32_t *next, const struct pick *pick)
+{
+    const struct group *group = pick->group;
+    for (uint32_t tries = 0, i = *next; tries < group->count; tries++, i++) {
+        if (i >= group->count)
+            i = 0;
+        if (!candidate_will_do(pick, i))
+            continue;
+        *next = i + 1;
+        return i;
+    }
+    return PICK_NONE;
+}
+
 double turn_stride_by_weight(const struct group *group, uint32_t index)
 {
     return TURN_STRIDE / group->candidates[index].weight;

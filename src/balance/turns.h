@@ -17,6 +17,15 @@ struct turn {
 /* How far apart a candidate's turns are now. */
 typedef double turn_stride(const struct group *group, uint32_t index);
 
+/* Without weights: a number that counts up, from a place that differs from worker to worker. */
+static inline uint32_t turn_first(const struct group *group, uint64_t seed)
+{
+    return group->count ? (uint32_t)(seed % group->count) : 0;
+}
+
+/* The next who will do, from `*next` on, which moves behind it; PICK_NONE. */
+uint32_t turn_next(uint32_t *next, const struct pick *pick);
+
 /* In inverse proportion to the weight. */
 turn_stride turn_stride_by_weight;
 
@@ -29,4 +38,5 @@ void turns_advance(struct turn *turns, uint32_t count, double stride);
 /* `turns` has one for each candidate. */
 void turns_begin(struct turn *turns, const struct group *group, uint64_t seed);
 
+/* Whoever's turn it is of those who will do; PICK_NONE. */
 uint32_t turns_pick(struct turn *turns, const struct pick *pick, turn_stride *stride);

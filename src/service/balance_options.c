@@ -90,7 +90,7 @@ static enum status check_balance(struct reader *reader, const struct node *node,
 #define BALANCE(member) offsetof(struct balance_options, member)
 
 static const struct option balance_rows[] = {
-    {"by", OPTION_CHOICE, BALANCE(by), .fallback = "round-robin", .choices = balancer_names,
+    {"by", OPTION_CHOICE, BALANCE(by), .fallback = "least-requests", .choices = balancer_names,
         .help = "The algorithm."},
     {"key", OPTION_EXPRESSION, BALANCE(key),
         .help = "Of hashes: whose requests stay together. Of ip-hash it is client.ip when nothing "
@@ -101,7 +101,7 @@ static const struct option balance_rows[] = {
     {"seed", OPTION_INTEGER, BALANCE(seed), .fallback = "0", .minimum = 0, .maximum = INT64_MAX,
         .help = "Makes the hash another one; gateways that should choose alike need the same."},
     {"choices", OPTION_INTEGER, BALANCE(settings.choices), .fallback = "2", .minimum = 1,
-        .maximum = 16, .help = "Of least-requests and peak-ewma: how many are drawn and compared."},
+        .maximum = 16, .help = "Of least-requests and peak-ewma: how many are compared."},
     {"bias", OPTION_SHARE, BALANCE(settings.bias), .fallback = "100%", .minimum = 0,
         .maximum = 1000,
         .help = "Of least-requests where weights differ: how strongly requests in flight count, as "

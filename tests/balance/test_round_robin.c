@@ -1,4 +1,4 @@
-/* Round robin, with and without weights. */
+/* Taking turns, with and without weights. */
 #include "support/balance_rig.h"
 
 #include <math.h>
@@ -8,10 +8,24 @@
 static void test_equal_weights_take_turns(void **state)
 {
     (void)state;
-    struct balance_rig *rig = balance_rig_new("round-robin", (uint32_t[]){2, 2, 2}, COUNT);
-    uint32_t first = balance_rig_pick(rig);
-    for (uint32_t i = 1; i < 10; i++)
-        assert_int_equal(balance_rig_pick(rig), (first + i) % COUNT);
+    static const char *const types[] = {"round-robin", "least-requests"};
+    for (size_t type = 0; type < 2; type++) {
+        struct balance_rig *rig = balance_rig_new(types[type], (uint32_t[]){2, 2, 2}, COUNT);
+        uint32_t first = balance_rig_pick(rig);
+        for (uint32_t i = 1; i < 10; i++)
+            assert_int_equal(balance_rig_pick(rig), (first + i) % COUNT);
+        balance_rig_free(rig);
+    }
+}
+
+/* Whose turn it is gives way to another who has less to do, and of two that is everybody else. */
+static void test_who_has_more_to_do_is_passed_over(void **state)
+{
+    (void)state;
+    struct balance_rig *rig = balance_rig_new("least-requests", NULL, 2);
+    rig->loads[0].in_flight = 1;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(balance_rig_pick(rig), 1);
     balance_rig_free(rig);
 }
 
@@ -121,6 +135,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal_weights_take_turns),
+        cmocka_unit_test(test_who_has_more_to_do_is_passed_over),
         cmocka_unit_test(test_workers_begin_apart),
         cmocka_unit_test(test_who_is_left_shares_evenly),
         cmocka_unit_test(test_weights_are_spread_smoothly),

@@ -30,7 +30,7 @@ static void test_defaults(void **state)
     (void)state;
     struct read r;
     read_clean(&r, "10.0.0.1:80");
-    assert_int_equal(r.options.balance.by, 0);
+    assert_string_equal(service_balancer(&r.options)->name, "least-requests");
     assert_null(r.options.balance.key);
     assert_int_equal(r.options.balance.settings.choices, 2);
     assert_true(r.options.balance.settings.bias == 1);

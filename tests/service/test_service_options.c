@@ -40,7 +40,7 @@ static void test_defaults(void **state)
     assert_int_equal(r.options.at.count, 1);
     assert_slice(endpoint(&r, 0)->at.text, "10.0.0.1:8080");
     assert_int_equal(endpoint(&r, 0)->weight, 1);
-    assert_string_equal(service_balancer(&r.options)->name, "round-robin");
+    assert_string_equal(service_balancer(&r.options)->name, "least-requests");
     assert_int_equal(r.options.timeout.connect, 5 * SECOND);
     assert_int_equal(r.options.timeout.first_byte, 30 * SECOND);
     assert_int_equal(r.options.timeout.idle, 30 * SECOND);
