@@ -14,6 +14,8 @@
 #include "gateway/stapling.h"
 #include "run/sharing.h"
 
+#define EARLY_MAX ((size_t)64 << 10) /* bytes of notices that nobody hears yet */
+
 /* Orders to all workers at once, and the wait for their answers. */
 
 struct round {
@@ -404,10 +406,13 @@ static enum status start_workers(struct gateway *gateway)
     return e;
 }
 
+/* What is said before anybody listens is kept until then. */
 static void notice(void *argument, const char *text)
 {
-    const struct gateway *gateway = argument;
-    if (gateway->hooks && gateway->hooks->notice)
+    struct gateway *gateway = argument;
+    if (!gateway->hooks)
+        text_add(&gateway->early, slice_of(text, strlen(text) + 1));
+    else if (gateway->hooks->notice)
         gateway->hooks->notice(gateway->hooks_argument, text);
 }
 
@@ -440,6 +445,7 @@ enum status gateway_start(struct slice path, struct inheritance *inheritance,
     wait_queue_init(&gateway->turn);
     wait_queue_init(&gateway->retired);
     gateway->began = clock_now();
+    gateway->early = text_growing(EARLY_MAX);
     gateway->inheritance = inheritance;
     gateway->path = slice_of_text(strndup(path.data, path.size));
     gateway->worker_count = foundation_worker_count(path);
@@ -464,6 +470,9 @@ void gateway_set_hooks(struct gateway *gateway, const struct gateway_hooks *hook
 {
     gateway->hooks = hooks;
     gateway->hooks_argument = argument;
+    for (size_t at = 0; at < gateway->early.size; at += strlen(gateway->early.data + at) + 1)
+        notice(gateway, gateway->early.data + at);
+    text_release(&gateway->early);
 }
 
 static void stop_workers(struct gateway *gateway)
@@ -511,6 +520,7 @@ void gateway_free(struct gateway *gateway)
     process_metrics_free(gateway->process);
     tls_keeper_free(gateway->keeper);
     acme_follow_free(gateway->acme);
+    text_release(&gateway->early);
     free(gateway->log_target);
     free(gateway->listeners);
     free(gateway->workers);

@@ -38,6 +38,7 @@ struct gateway {
     struct reload_facts reload;
     const struct gateway_hooks *hooks; /* borrowed; or NULL */
     void *hooks_argument;
+    struct text early;               /* notices from before there were hooks, each with its NUL */
     struct process_metrics *process; /* owned */
     struct tls_keeper *keeper;       /* owned */
     struct acme_follow *acme;        /* owned; NULL: no certificates are got */
