@@ -15,6 +15,9 @@ CONFIG = """
 
 
 def config(service, more=""):
+    """`service` as it stands in the file; taken in turns, so that shares can be told exactly."""
+    turns = "balance: weighted-round-robin"
+    service = f"{{{turns}, {service[1:]}" if service.startswith("{") else f"{{at: {service}, {turns}}}"
     return CONFIG.format(service=service, more=more)
 
 
