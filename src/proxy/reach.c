@@ -113,8 +113,8 @@ static enum status connect_in_turn(struct exchange *x, const struct address *add
         instant until = loop_now() + left / (int64_t)(count - i);
         e = note_address(x, &addresses[i]);
         if (!e)
-            e = connect_address(
-                &addresses[i], NULL, SLICE_NONE, SLICE_NONE, NULL, until, 0, ret_stream, &ignored);
+            e = connect_address(&addresses[i], NULL, SLICE_NONE, SLICE_NONE, NULL,
+                (struct connect_time){until, 0}, ret_stream, &ignored);
         if (!e || !connect_is_failure(e))
             return e;
     }

@@ -60,7 +60,7 @@ enum status question_connect(struct question *q, struct stream **ret_stream)
     char header[PROXY_HEADER_ROOM];
     size_t size = proxy_header_write(q->send_proxy, NULL, NULL, header);
     return connect_address(&q->address, q->client, q->tls_name, slice_of(header, size), q->session,
-        q->deadline, 0, ret_stream, &q->trouble);
+        (struct connect_time){q->deadline, 0}, ret_stream, &q->trouble);
 }
 
 /* The rest of a body that is too long is not waited for: the connection ends anyway. */

@@ -57,13 +57,13 @@ static enum status begin_tls(struct stream *below, struct tls_client *client, co
 
 /* The same, in its own time. */
 static enum status handshake_within(struct stream *below, struct tls_client *client,
-    const char *name, struct tls_session *session, instant deadline, int64_t time,
+    const char *name, struct tls_session *session, struct connect_time time,
     struct stream **ret_stream, const char **ret_trouble)
 {
-    instant until = time ? clock_after(loop_now(), time) : NEVER;
+    instant until = time.handshake ? clock_after(loop_now(), time.handshake) : NEVER;
     enum status e = begin_tls(
-        below, client, name, session, clock_sooner(deadline, until), ret_stream, ret_trouble);
-    return e == UPSTREAM_CONNECT_TIMEOUT && until < deadline ? UPSTREAM_TLS_TIMEOUT : e;
+        below, client, name, session, clock_sooner(time.deadline, until), ret_stream, ret_trouble);
+    return e == UPSTREAM_CONNECT_TIMEOUT && until < time.deadline ? UPSTREAM_TLS_TIMEOUT : e;
 }
 
 /* A connection on which `first` has been sent. */
@@ -83,16 +83,15 @@ static enum status connect_and_say(
 }
 
 enum status connect_address(const struct address *address, struct tls_client *client,
-    struct slice name, struct slice first, struct tls_session *session, instant deadline,
-    int64_t handshake, struct stream **ret_stream, const char **ret_trouble)
+    struct slice name, struct slice first, struct tls_session *session, struct connect_time time,
+    struct stream **ret_stream, const char **ret_trouble)
 {
     char name_text[256];
     struct stream *stream;
     snprintf(name_text, sizeof name_text, "%.*s", SLICE_ARG(name));
-    enum status e = connect_and_say(address, first, deadline, &stream);
+    enum status e = connect_and_say(address, first, time.deadline, &stream);
     if (!e && client)
-        return handshake_within(
-            stream, client, name_text, session, deadline, handshake, ret_stream, ret_trouble);
+        return handshake_within(stream, client, name_text, session, time, ret_stream, ret_trouble);
     if (!e)
         *ret_stream = stream;
     return e;
@@ -103,8 +102,9 @@ enum status connect_endpoint(struct endpoint *endpoint, const struct service_opt
 {
     const char *trouble = "";
     char text[96];
-    enum status e = connect_address(&endpoint->address, service_tls_client(options),
-        endpoint->tls_name, first, session, deadline, options->timeout.tls, ret_stream, &trouble);
+    enum status e =
+        connect_address(&endpoint->address, service_tls_client(options), endpoint->tls_name, first,
+            session, (struct connect_time){deadline, options->timeout.tls}, ret_stream, &trouble);
     if (*trouble) {
         snprintf(text, sizeof text, "no TLS: %s", trouble);
         endpoint_note_once(endpoint, text);

@@ -10,11 +10,16 @@
 enum status connect_endpoint(struct endpoint *endpoint, const struct service_options *options,
     struct slice first, struct tls_session *session, instant deadline, struct stream **ret_stream);
 
-/* The same for who holds no endpoint. `client` NULL: in clear. `name` is read before it waits.
- * `handshake`: nanoseconds that TLS may take of that time; 0: all of it. */
+/* How long it may take. */
+struct connect_time {
+    instant deadline;
+    int64_t handshake; /* nanoseconds that TLS may take of that; 0: all of it */
+};
+
+/* The same for who holds no endpoint. `client` NULL: in clear. `name` is read before it waits. */
 enum status connect_address(const struct address *address, struct tls_client *client,
-    struct slice name, struct slice first, struct tls_session *session, instant deadline,
-    int64_t handshake, struct stream **ret_stream, const char **ret_trouble);
+    struct slice name, struct slice first, struct tls_session *session, struct connect_time time,
+    struct stream **ret_stream, const char **ret_trouble);
 
 /* Nothing has been sent yet: another endpoint may be asked. */
 bool connect_is_failure(enum status e);
