@@ -57,7 +57,7 @@ def at(docker, more=""):
 def test_containers_come_and_go(start, serve, docker):
     one, two = named(serve, "one"), named(serve, "two")
     docker.run("one", one, labels={"weir.weight": "3", "weir.zone": "a"})
-    gateway = start(config(at(docker)))
+    gateway = start(config(at(docker, ", slow-start: 0s")))
     wait_for_endpoints(gateway, one.at)
     assert endpoints(gateway)[one.at]["zone"] == "a"
     docker.run("two", two, status="Up 1 second (health: starting)")

@@ -170,7 +170,7 @@ def test_reset_while_a_large_body_goes_up(stage):
 
 
 def test_reset_while_waiting_for_a_connection(stage):
-    """A request that waits in a pool's queue leaves it."""
+    """A request that waits in front of a busy service leaves its queue."""
     script = stage.service.script = Waiting()
     first = stage.gateway.connect()
     first.send_request("GET", "/one/first")
@@ -178,9 +178,10 @@ def test_reset_while_waiting_for_a_connection(stage):
     path = stage.path("one")
     second = stage.gateway.connect()
     second.send_request("GET", path)
-    wait_for(lambda: stage.gateway.in_flight() == 2)
+    wait_for(lambda: stage.gateway.metric("weir_service_waiting", service="one") == 1)
     second.reset()
     assert stage.gateway.log_line(path)["reason"] == "client-closed"
+    assert stage.gateway.metric("weir_service_waiting", service="one") == 0
     assert stage.gateway.in_flight() == 1
     first.reset()
     assert script.has_ended.wait(5)
