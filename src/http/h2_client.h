@@ -122,6 +122,11 @@ enum status h2_call_begin(struct h2_call *call, struct h2_client *client, struct
 void h2_call_offer(
     struct h2_call *call, struct slice part, bool is_last, const struct fields *trailers);
 
+/* The memory of what was offered goes, but what was not taken yet shall be sent: copies it.
+ * NO_MEMORY.
+ */
+enum status h2_call_keep(struct h2_call *call);
+
 /* Waits until what was offered was taken, in parts each of which may take `idle` nanoseconds.
  * CLOSED: the peer wants no more of it. TIMEOUT, CANCELLED. */
 enum status h2_call_wait_taken(struct h2_call *call, int64_t idle, instant deadline);

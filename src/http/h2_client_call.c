@@ -161,6 +161,17 @@ void h2_call_withdraw(struct h2_call *call)
     call->out_is_last = false;
 }
 
+enum status h2_call_keep(struct h2_call *call)
+{
+    if (!call->client || call->out.size == 0)
+        return OK;
+    struct slice copy = arena_copy(call->arena, call->out);
+    if (!copy.data)
+        return NO_MEMORY;
+    call->out = copy;
+    return OK;
+}
+
 static bool is_taken(const struct h2_call *call)
 {
     return call->is_sent || (call->out.size == 0 && !call->out_is_last);

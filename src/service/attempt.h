@@ -102,6 +102,10 @@ enum status upload_status_of_source(enum status e);
 /* Stops sending, and waits until that has stopped. */
 void upload_stop(struct upload *upload);
 
+/* There will be no other try: what was only looked at of the client's body, and sent from where it
+ * lies, is read. NO_MEMORY. */
+enum status upload_settle(struct attempt *attempt);
+
 /* True when all was sent, so that the connection stands at the next request. */
 bool upload_is_complete(const struct upload *upload);
 

@@ -208,6 +208,8 @@ enum status call_run(const struct service *service, struct exchange *x)
     int64_t took = loop_now() - call->began;
     x->facts.upstream_time += took > 0 ? took : 1;
     if (!e)
+        e = upload_settle(call->attempt);
+    if (!e)
         e = answer_begin(call);
     if (!e)
         choice_keep(&call->choice, service, x);

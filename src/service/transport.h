@@ -25,6 +25,10 @@ struct transport {
      * no more, but may have answered. */
     enum status (*send)(struct attempt *attempt, struct body *body, bool *ret_source_failed);
 
+    /* The memory of a body that is whole goes now, and not all of it may have left. NO_MEMORY.
+     * NULL: it always has. */
+    enum status (*keep_unsent)(struct attempt *attempt);
+
     /* Reads one head, final or interim, into attempt->response, and what it says of its body into
      * attempt->framing. Statuses of h1_read_response, and UPSTREAM_… of their own. */
     enum status (*read_head)(struct attempt *attempt, instant deadline);

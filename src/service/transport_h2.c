@@ -96,13 +96,19 @@ static enum status pump(struct attempt *attempt, struct body *body, bool *ret_so
     return e;
 }
 
+/* A service may answer before it has let us send all of the request. */
+static enum status keep_unsent(struct attempt *attempt)
+{
+    return h2_call_keep(attempt->stream);
+}
+
 static enum status send_request(struct attempt *attempt, struct body *body, bool *ret_source_failed)
 {
     struct upload *upload = &attempt->upload;
     if (attempt->call->parcel.kind == PARCEL_STREAM)
         return pump(attempt, body, ret_source_failed);
     if (attempt->call->parcel.kind ==
-        PARCEL_MEMORY) /* it stays where it is until there is an answer */
+        PARCEL_MEMORY) /* it stays where it is until there is an answer that is wanted */
         h2_call_offer(attempt->stream, upload->memory.bytes, true, NULL);
     return OK;
 }
@@ -123,8 +129,6 @@ static enum status read_head(struct attempt *attempt, instant deadline)
     bool is_from_memory = attempt->call->parcel.kind == PARCEL_MEMORY;
     enum status e = h2_call_read_head(stream, deadline, &attempt->response, &attempt->framing);
     attempt->is_answered |= stream->is_answered;
-    if (is_from_memory && !e && attempt->response.status >= 200)
-        h2_call_withdraw(stream); /* nobody waits for what was not sent by now */
     if (is_from_memory && e == TIMEOUT && !stream->is_sent)
         return UPSTREAM_WRITE_TIMEOUT;
     return e ? e : translate(attempt);
@@ -172,6 +176,7 @@ static void finish(struct attempt *attempt, bool can_go_on)
 const struct transport transport_h2 = {.prepare = prepare,
     .send_head = send_head,
     .send = send_request,
+    .keep_unsent = keep_unsent,
     .read_head = read_head,
     .body = begin_body,
     .was_tired = was_tired,

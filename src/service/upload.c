@@ -82,14 +82,6 @@ instant upload_deadline(const struct attempt *attempt)
 
 /* --- at once */
 
-/* Reads what was only looked at, so that the client's connection stands at its next request. */
-static void consume_request(struct body *body)
-{
-    struct slice ignored;
-    while (body_read(body, loop_now(), &ignored) == OK)
-        ;
-}
-
 static enum status send_at_once(struct attempt *attempt)
 {
     struct upload *upload = &attempt->upload;
@@ -115,8 +107,6 @@ static enum status exchange_at_once(struct attempt *attempt)
         instant deadline = clock_after(loop_now(), call_patience(attempt->call));
         e = read_head(attempt, clock_sooner(attempt->deadline, deadline));
     }
-    if (!e && attempt->call->parcel.kind == PARCEL_MEMORY)
-        consume_request(attempt->call->x->request.body);
     return e;
 }
 
@@ -235,6 +225,26 @@ enum status upload_exchange(struct attempt *attempt)
 }
 
 /* --- after */
+
+/* Reads what was only looked at, so that the client's connection stands at its next request. */
+static void consume_request(struct body *body)
+{
+    struct slice ignored;
+    while (body_read(body, loop_now(), &ignored) == OK)
+        ;
+}
+
+enum status upload_settle(struct attempt *attempt)
+{
+    enum status e = OK;
+    if (attempt->call->parcel.kind != PARCEL_MEMORY)
+        return OK;
+    if (attempt->transport->keep_unsent)
+        e = attempt->transport->keep_unsent(attempt);
+    if (!e)
+        consume_request(attempt->call->x->request.body);
+    return e;
+}
 
 void upload_stop(struct upload *upload)
 {

@@ -37,6 +37,10 @@ class Connection:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
+    def read_chunks(self):
+        """The body behind a head that read_head has read."""
+        return self._chunked()[0]
+
     def request(self, method, path, headers=None, body=b""):
         self.send_request(method, path, headers, body)
         return self.read_answer(method)

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import subprocess
+import threading
 import time
 
 import h2.errors
@@ -74,6 +75,34 @@ def test_a_window_that_shrinks_below_nothing(pair):
     answer = gateway.request("POST", "/x", body=bytes(1_000_000), timeout=20)
     assert (answer.status, answer.body) == (200, b"1000000")
     assert sizes[0] <= sizes[1] <= 65_535
+
+
+@pytest.mark.parametrize("size", [100, 8000])
+def test_a_body_that_is_read_after_the_answer_has_begun(start, serve, size):
+    """What the service had no window for is still there when its client's connection has gone on."""
+    go_on = threading.Event()
+
+    def run(speaker):
+        speaker.answer(speaker.begin())  # the window holds from then on
+        request = speaker.begin()
+        speaker.headers(request.stream, [(":status", "200")], end=False)
+        go_on.wait(10)
+        speaker.send_raw(8, 0, request.stream, (1 << 24).to_bytes(4, "big"))
+        speaker.h2.increment_flow_control_window(1 << 24, request.stream)
+        speaker.until(lambda: request.has_ended)
+        speaker.data(request.stream, bytes(request.body), end=True)
+        speaker.linger()
+
+    service = serve(script(run, settings={SETTINGS.INITIAL_WINDOW_SIZE: 0}))
+    gateway = start(configuration(service.at).replace("{/**: back}", "{/back: back, /here: {respond: here}}"))
+    assert gateway.get("/back").status == 200
+    with gateway.connect() as connection:
+        connection.send_request("POST", "/back", body=b"a" * size)
+        assert connection.read_head().status == 200
+        for _ in range(20):
+            gateway.request("POST", "/here", body=b"b" * size)
+        go_on.set()
+        assert connection.read_chunks() == b"a" * size
 
 
 def test_fewer_streams_than_are_under_way(pair):

@@ -2,15 +2,18 @@
 
 import concurrent.futures
 import itertools
+import threading
 import time
 
 import grpc
 import h2.errors
+import h2_client
 import pytest
 from gateway import run_weir, wait_for
 from grpc_peer import SERVICE, channel, frame
 from h2_upstream import H2Peer
 from h2_upstream import script as h2_script
+from http_client import Connection
 from load import Load
 from upstream import Upstream
 
@@ -247,6 +250,42 @@ def test_a_route_of_its_own(start, serve):
     assert "retry 2 if 503, 2 of 3 requests in 10 s, 0 under way" in run_weir("status", "--control", gateway.control)[1]
     assert "; retry 2 if 503" in run_weir("explain", "GET http://shop.example/x", gateway.config_path)[1]
     assert "; retry off" in run_weir("explain", "GET http://shop.example/once", gateway.config_path)[1]
+
+
+class AtOnce(h2_client.Connection):
+    """All of a request is in one packet."""
+
+    def send_request(self, method, path, headers=None, body=b""):
+        self.flush = lambda: None
+        super().send_request(method, path, headers, body)
+        del self.flush
+        self.flush()
+
+
+@pytest.mark.parametrize("connect", [Connection, AtOnce], ids=["http1", "http2"])
+def test_a_body_is_still_there_for_the_next_try(start, serve, connect):
+    """After an answer that is not wanted, while others send theirs."""
+    answered = threading.Event()
+
+    def busy_for_a_while(peer):
+        peer.read_request()
+        peer.answer(b"busy", status=503, headers=[("Retry-After", "1")])
+        answered.set()
+        peer.read_request()
+
+    bad, well = serve(busy_for_a_while), serve(good)
+    gateway = start(config(
+        f'back: {{at: [{{address: "{bad.at}", weight: 1}}, {{address: "{well.at}", backup: true}}], outlier: {{failures: 0}}, '
+        f'retry: 1 if 503}}', more="{/**: back, /here: {respond: here}}"))
+    with connect(gateway.address, 10) as connection:
+        connection.send_request("PUT", "/x", body=b"a" * 8000)
+        assert answered.wait(10)
+        for _ in range(20):
+            with connect(gateway.address, 10) as other:
+                other.request("PUT", "/here", body=b"b" * 8000)
+        assert connection.read_answer().status == 200
+    assert well.requests[0].body == b"a" * 8000
+    assert gateway.log_line("/x")["upstream.tries"] == 2
 
 
 # --- an endpoint dies, and comes back
