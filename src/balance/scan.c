@@ -3,6 +3,8 @@
 #include "balance/draw.h"
 #include "balance/mix.h"
 
+#define DRAWS 4 /* of somebody who is up; then whoever comes next */
+
 struct cheapest {
     uint32_t index;
     double cost;
@@ -44,12 +46,24 @@ uint32_t scan_cheapest(const struct pick *pick, candidate_cost *cost, bool by_we
     return best.index == PICK_NONE && !is_all ? draw_any(pick) : best.index;
 }
 
-/* Somebody else than the best so far, if that is up; so that of two both are compared. */
+/* Somebody else than the best so far, if anybody is up; so that of two both are compared, and
+ * nobody is compared with himself because another is down. */
 static uint32_t draw_another(const struct pick *pick, uint32_t best)
 {
-    uint32_t index = (uint32_t)random_below(pick->random, pick->group->count - 1);
-    index += index >= best;
-    return candidate_will_do(pick, index) ? index : draw_evenly(pick);
+    uint32_t count = pick->group->count, index = best;
+    for (int tries = 0; tries < DRAWS; tries++) {
+        index = (uint32_t)random_below(pick->random, count - 1);
+        index += index >= best;
+        if (candidate_will_do(pick, index))
+            return index;
+    }
+    for (uint32_t i = 0; i < count; i++, index++) {
+        if (index >= count)
+            index = 0;
+        if (index != best && candidate_will_do(pick, index))
+            return index;
+    }
+    return best;
 }
 
 uint32_t scan_some(const struct pick *pick, uint32_t first, candidate_cost *cost)

@@ -57,6 +57,22 @@ static void test_who_is_left_shares_evenly(void **state)
     balance_rig_free(rig);
 }
 
+/* ... even if others are down, who are drawn in vain. */
+static void test_who_is_down_is_no_comparison(void **state)
+{
+    (void)state;
+    static const char *const types[] = {"least-requests", "peak-ewma"};
+    for (size_t type = 0; type < 2; type++) {
+        struct balance_rig *rig = balance_rig_new(types[type], NULL, 8);
+        rig->loads[0].in_flight = 5;
+        for (int i = 2; i < 8; i++)
+            rig->loads[i].is_down = DOWN_EJECTED;
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal(balance_rig_pick(rig), 1);
+        balance_rig_free(rig);
+    }
+}
+
 /* Of 5:1:1 in seven picks five, one and one, and the five not in a block. */
 static void test_weights_are_spread_smoothly(void **state)
 {
@@ -136,6 +152,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equal_weights_take_turns),
         cmocka_unit_test(test_who_has_more_to_do_is_passed_over),
+        cmocka_unit_test(test_who_is_down_is_no_comparison),
         cmocka_unit_test(test_workers_begin_apart),
         cmocka_unit_test(test_who_is_left_shares_evenly),
         cmocka_unit_test(test_weights_are_spread_smoothly),
