@@ -117,8 +117,13 @@ class Client:
         self.flush()
         return stream
 
+    def is_closed(self, stream):
+        """Nothing may be sent on the stream any more: it was reset, or the connection has ended."""
+        return self.answers[stream].reset is not None or self.is_over
+
     def send_body(self, stream, body, end=True):
-        while body:
+        """Sends what the gateway takes: after an early answer it may stop the rest with a reset (RFC 9113 §8.1)."""
+        while body and not self.is_closed(stream):
             size = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size, len(body))
             if size == 0:
                 self.pump()
@@ -126,7 +131,7 @@ class Client:
             self.h2.send_data(stream, body[:size])
             body = body[size:]
             self.flush()
-        if end:
+        if end and not self.is_closed(stream):
             self.h2.end_stream(stream)
             self.flush()
 
@@ -160,10 +165,9 @@ class Client:
             self.goaways.append(event.error_code)
 
     def finish(self, stream):
-        answer = self.answers[stream]
-        while not (answer.is_whole or answer.reset is not None or self.is_over):
+        while not (self.answers[stream].is_whole or self.is_closed(stream)):
             self.pump()
-        return answer
+        return self.answers[stream]
 
     def request(self, method, path, headers=(), body=None):
         stream = self.begin(method, path, headers, end=body is None)
@@ -201,7 +205,7 @@ class Connection(Client):
     def upload_until_answered(self, path, length):
         """Sends as much of a body as the gateway takes."""
         self.newest = stream = self.begin("POST", path, [("content-length", str(length))], end=False)
-        while self.answers[stream].status is None:
+        while self.answers[stream].status is None and not self.is_closed(stream):
             size = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
             if size:
                 self.h2.send_data(stream, bytes(size))
