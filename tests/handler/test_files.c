@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "support/unit.h"
+#include "support/on_loop.h"
 #include "support/world.h"
 
 extern const struct handler_type files_handler;

@@ -3,7 +3,7 @@
 
 #include "run/loop.h"
 #include "support/unit.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 static void test_parse(void **state)
 {

@@ -2,7 +2,7 @@
 #include "http/fetch.h"
 #include "run/loop.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 
 #include "http/exchange.h"
 #include "support/unit.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 static void calls_are_known_by_their_type(void **state)
 {

@@ -6,7 +6,7 @@
 #include "run/loop.h"
 #include "run/socket.h"
 #include "support/unit.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #define PATIENCE   (5 * SECOND)
 #define SOON       (50 * MILLISECOND)

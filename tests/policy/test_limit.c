@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "support/unit.h"
+#include "support/on_loop.h"
 #include "support/world.h"
 
 extern const struct policy_type limit_policy;

@@ -9,7 +9,7 @@
 #include "run/loop.h"
 #include "run/resolver.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #define ANSWERS_MAX 4
 

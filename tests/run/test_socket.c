@@ -5,12 +5,8 @@
 #include <unistd.h>
 
 #include "run/loop.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
-}
 
 static void send_hello(void *argument)
 {

@@ -5,28 +5,8 @@
 #include "run/loop.h"
 #include "run/tls_core.h"
 #include "support/meeting.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
-
-static struct pki *pki;
-
-static int make_pki(void **state)
-{
-    (void)state;
-    pki = pki_new();
-    return 0;
-}
-
-static int drop_pki(void **state)
-{
-    (void)state;
-    pki_free(pki);
-    return 0;
-}
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
-}
 
 /* --- bytes */
 
@@ -36,7 +16,7 @@ static void talk(void *argument)
     char room[100];
     size_t size = 0;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.serve = serve_echo;
     assert_ok(meet(&meeting));
     struct iovec parts[] = {{"he", 2}, {"", 0}, {"llo", 3}};
@@ -100,7 +80,7 @@ static void receive_long(void *argument)
     char *room = malloc(50000);
     enum status e;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.serve = send_long;
     assert_ok(meet(&meeting));
     while ((e = stream_read(meeting.b, room, 50000, NEVER, &size)) == OK)
@@ -137,7 +117,7 @@ static void both_ways(void *argument)
     size_t size, total = 0;
     enum status e;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.serve = serve_echo;
     assert_ok(meet(&meeting));
     scope_init(&scope);
@@ -163,7 +143,7 @@ static void renew_keys(void *argument)
     char room[100];
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.serve = serve_echo;
     assert_ok(meet(&meeting));
     for (int i = 0; i < 5; i++) {
@@ -189,7 +169,7 @@ static void wear_keys_out(void *argument)
     char room[100];
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.serve = serve_echo;
     assert_ok(meet(&meeting));
     for (int i = 0; i < 4; i++) {
@@ -230,7 +210,7 @@ static void rest_well(void *argument)
     char room[10];
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     assert_ok(meet(&meeting));
     /* The server's ticket is on its way, and no reason to be called. */
     stream_park(meeting.b, note_call, &rest);
@@ -270,7 +250,7 @@ static void agree(void *argument)
     struct meeting meeting;
     struct tls_facts facts;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.server.protocols = ours;
     meeting.server.protocol_count = 2;
     meeting.client.protocols = theirs;
@@ -323,7 +303,7 @@ static void resume(void *argument)
     struct tls_session session = {0};
     struct meeting meeting;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.session = &session;
     assert_false(is_resumed(&meeting));
     uint64_t of = session.of;
@@ -352,5 +332,5 @@ int main(void)
         cmocka_unit_test(both_sides_know_what_was_agreed),
         cmocka_unit_test(another_client_does_not_resume),
     };
-    return cmocka_run_group_tests(tests, make_pki, drop_pki);
+    return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
 }

@@ -8,32 +8,13 @@
 #include "run/tls_core.h"
 #include "support/forger.h"
 #include "support/meeting.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
-
-static struct pki *pki;
-static int make_pki(void **state)
-{
-    (void)state;
-    pki = pki_new();
-    return 0;
-}
-
-static int drop_pki(void **state)
-{
-    (void)state;
-    pki_free(pki);
-    return 0;
-}
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
-}
 
 static void refuse(unsigned type, struct slice content, size_t padding, int alert)
 {
     struct forger forger;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     send_forged(&forger, type, content, padding);
     assert_refused(&forger, alert);
     forger_end(&forger);
@@ -49,7 +30,7 @@ static void speak_every_suite(void *argument)
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct forger forger;
         struct tls_facts facts;
-        forger_begin_with(&forger, pki, names[i]);
+        forger_begin_with(&forger, names[i]);
         assert_true(tls_facts(forger.server, &facts));
         assert_string_equal(facts.cipher, names[i]);
         assert_null(tls_of(forger.server)->ssl);
@@ -76,7 +57,7 @@ static void offer_ccm_alone(void *argument)
     struct tls_client *client;
     struct meeting meeting;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     assert_ok(tls_client_new(&meeting.client, &client));
     assert_true(SSL_CTX_set_ciphersuites(
         client->context, "TLS_AES_128_CCM_SHA256:TLS_AES_128_CCM_8_SHA256"));
@@ -98,7 +79,7 @@ static void pad(void *argument)
     char *whole = calloc(1, RECORD_PLAIN_MAX + 1), *room = malloc(RECORD_PLAIN_MAX);
     size_t size, done = 0;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     for (size_t padding = 0; padding <= RECORD_PLAIN_MAX - 5; padding += 5 + padding) {
         send_forged(&forger, RECORD_DATA, SLICE("hello"), padding);
         assert_hears(&forger, "hello");
@@ -128,7 +109,7 @@ static void send_nothing(void *argument)
 {
     struct forger forger;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     for (int i = 0; i < 5; i++) {
         for (size_t j = 0; j < 30; j++)
             send_forged(&forger, RECORD_DATA, SLICE_NONE, j * j);
@@ -152,21 +133,21 @@ static void send_again(void *argument)
     struct forger forger;
     char one[100], two[100];
     (void)argument;
-    forger_begin(&forger, pki); /* the same record twice */
+    forger_begin(&forger); /* the same record twice */
     size_t size = forge(&forger, RECORD_DATA, SLICE("once"), 0, one);
     assert_ok(stream_write(forger.wire, one, size, NEVER, NULL));
     assert_hears(&forger, "once");
     assert_ok(stream_write(forger.wire, one, size, NEVER, NULL));
     assert_refused(&forger, ALERT_BAD_RECORD_MAC);
     forger_end(&forger);
-    forger_begin(&forger, pki); /* two in the wrong order */
+    forger_begin(&forger); /* two in the wrong order */
     size = forge(&forger, RECORD_DATA, SLICE("one"), 0, one);
     size_t second = forge(&forger, RECORD_DATA, SLICE("two"), 0, two);
     assert_ok(stream_write(forger.wire, two, second, NEVER, NULL));
     assert_ok(stream_write(forger.wire, one, size, NEVER, NULL));
     assert_refused(&forger, ALERT_BAD_RECORD_MAC);
     forger_end(&forger);
-    forger_begin(&forger, pki); /* one that is whole, and one that is cut */
+    forger_begin(&forger); /* one that is whole, and one that is cut */
     size = forge(&forger, RECORD_DATA, SLICE("one"), 0, one);
     second = forge(&forger, RECORD_DATA, SLICE("two"), 0, two);
     assert_ok(stream_write(forger.wire, one, size, NEVER, NULL));
@@ -190,7 +171,7 @@ static void send_in_pieces(void *argument)
     char record[100], many[4000], room[4000];
     size_t size, filled = 0, done;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     size = forge(&forger, RECORD_DATA, SLICE("slowly"), 11, record);
     for (size_t i = 0; i < size; i++) {
         assert_true(stream_is_quiet(forger.server));
@@ -232,11 +213,11 @@ static void send_strange_messages(void *argument)
     refuse(CHANGE_CIPHER, SLICE("\1"), 0, ALERT_UNEXPECTED_MESSAGE);
     refuse(UNKNOWN_TYPE, SLICE("abc"), 0, ALERT_UNEXPECTED_MESSAGE);
     struct forger forger;
-    forger_begin(&forger, pki); /* fine in a handshake, not behind it */
+    forger_begin(&forger); /* fine in a handshake, not behind it */
     assert_ok(stream_write(forger.wire, "\x14\3\3\0\1\1", 6, NEVER, NULL));
     assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
     forger_end(&forger);
-    forger_begin(&forger, pki); /* nobody says anything in clear any more */
+    forger_begin(&forger); /* nobody says anything in clear any more */
     assert_ok(stream_write(forger.wire, "\x15\3\3\0\2\1\0", 7, NEVER, NULL));
     assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
     forger_end(&forger);
@@ -254,7 +235,7 @@ static void renew(void *argument)
 {
     struct forger forger;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     for (int i = 0; i < 100; i++) {
         update_keys(&forger, i % 3 == 0 ? REQUEST : UPDATE);
         send_data(&forger, SLICE("hello"));
@@ -278,7 +259,7 @@ static void renew_in_pieces(void *argument)
     struct forger forger;
     (void)argument;
     for (size_t cut = 1; cut < 5; cut++) {
-        forger_begin(&forger, pki);
+        forger_begin(&forger);
         send_forged(&forger, RECORD_HANDSHAKE, slice_head(REQUEST, cut), 3);
         send_forged(&forger, RECORD_HANDSHAKE, slice_from(REQUEST, cut), 0);
         assert_ok(record_half_update(&forger.out));
@@ -291,14 +272,14 @@ static void renew_in_pieces(void *argument)
         assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
         forger_end(&forger);
     }
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     for (size_t i = 0; i < 5; i++)
         send_forged(&forger, RECORD_HANDSHAKE, slice_head(slice_from(UPDATE, i), 1), i);
     assert_ok(record_half_update(&forger.out));
     send_data(&forger, SLICE("hello"));
     assert_hears(&forger, "hello");
     forger_end(&forger);
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     send_forged(&forger, RECORD_HANDSHAKE, slice_head(REQUEST, 4), 0);
     send_forged(&forger, RECORD_HANDSHAKE, SLICE("\1\x18"), 0);
     assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
@@ -315,7 +296,7 @@ static void update_without_end(void *argument)
 {
     struct forger forger;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     for (int i = 0; i < 33; i++)
         update_keys(&forger, UPDATE);
     assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
@@ -342,7 +323,7 @@ static void ask_often(void *argument)
     char room[64];
     size_t size;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     answer(&forger, SLICE("the ticket is out"));
     assert_told(&forger, "the ticket is out");
     for (int i = 0; i < 200; i++) {
@@ -394,7 +375,7 @@ static void renew_in_the_middle(void *argument)
     size_t size, total = 0, next = 0;
     enum status e;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     scope_init(&scope);
     assert_ok(scope_start(&scope, write_long, &forger));
     assert_ok(scope_start(&scope, read_messages, &forger));
@@ -427,7 +408,7 @@ static void wear_out(void *argument)
     char room[200];
     size_t size, before;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     struct record_half *out = &tls_of(forger.server)->direct->out;
     answer(&forger, SLICE("the ticket is out"));
     assert_told(&forger, "the ticket is out");
@@ -458,7 +439,7 @@ static void say_the_end(void *argument)
     char room[64];
     size_t size;
     (void)argument;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     send_data(&forger, SLICE("last"));
     send_forged(&forger, RECORD_ALERT, slice_of("\1\x5a", 2), 0); /* user_canceled */
     send_forged(&forger, RECORD_ALERT, slice_of("\1\0", 2), 0);
@@ -485,7 +466,7 @@ static void send_alert(struct slice alert, int expected)
     struct forger forger;
     char room[64];
     size_t size;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     send_forged(&forger, RECORD_ALERT, alert, 0);
     assert_status(stream_read(forger.server, room, sizeof room, NEVER, &size), CLOSED);
     assert_int_equal(tls_alert(forger.server), expected);
@@ -503,7 +484,7 @@ static void send_alerts(void *argument)
     refuse(RECORD_ALERT, SLICE_NONE, 0, ALERT_UNEXPECTED_MESSAGE);
     refuse(RECORD_ALERT, SLICE("\1"), 0, ALERT_UNEXPECTED_MESSAGE);
     refuse(RECORD_ALERT, slice_of("\1\0\1\0", 4), 0, ALERT_UNEXPECTED_MESSAGE);
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     for (int i = 0; i < 33; i++)
         send_forged(&forger, RECORD_ALERT, slice_of("\1\x5a", 2), 0);
     assert_refused(&forger, ALERT_UNEXPECTED_MESSAGE);
@@ -535,5 +516,5 @@ int main(void)
         cmocka_unit_test(nothing_counts_behind_the_end),
         cmocka_unit_test(alerts_are_obeyed),
     };
-    return cmocka_run_group_tests(tests, make_pki, drop_pki);
+    return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
 }

@@ -8,28 +8,8 @@
 #include "run/socket.h"
 #include "run/tls_core.h"
 #include "support/meeting.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
-
-static struct pki *pki;
-
-static int make_pki(void **state)
-{
-    (void)state;
-    pki = pki_new();
-    return 0;
-}
-
-static int drop_pki(void **state)
-{
-    (void)state;
-    pki_free(pki);
-    return 0;
-}
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
-}
 
 /* --- an end for which there is no room */
 
@@ -65,7 +45,7 @@ static enum status read_to_the_end(struct stream *stream, int *ret_size)
 static void meet_with(struct meeting *meeting, int version)
 {
     struct tls_client *client;
-    meeting_init(meeting, pki);
+    meeting_init(meeting);
     assert_ok(tls_client_new(&meeting->client, &client));
     assert_true(SSL_CTX_set_max_proto_version(client->context, version));
     meeting->same_client = client;
@@ -250,5 +230,5 @@ int main(void)
         cmocka_unit_test(nobody_waits_for_ever),
         cmocka_unit_test(who_rests_hears_of_the_end),
     };
-    return cmocka_run_group_tests(tests, make_pki, drop_pki);
+    return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
 }

@@ -8,28 +8,8 @@
 #include "run/socket.h"
 #include "run/tls.h"
 #include "support/meeting.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
-
-static struct pki *pki;
-
-static int make_pki(void **state)
-{
-    (void)state;
-    pki = pki_new();
-    return 0;
-}
-
-static int drop_pki(void **state)
-{
-    (void)state;
-    pki_free(pki);
-    return 0;
-}
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
-}
 
 /* --- handshakes that fail */
 
@@ -125,7 +105,7 @@ static void expect_certificate_trouble(const struct certificate_recipe *recipe, 
     struct meeting meeting;
     struct certificate *certificate = certificate_make(recipe);
     struct tls_identity *identity = identity_of(certificate);
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.host.identities = &identity;
     assert_status(meet(&meeting), TLS_CERTIFICATE);
     assert_string_equal(tls_trouble(meeting.b), trouble);
@@ -151,13 +131,13 @@ static void show_bad_certificates(void *argument)
     expect_certificate_trouble(&recipe, "self-signed certificate");
     recipe = (struct certificate_recipe){.issuer = pki->authority, .names = "DNS:*.example"};
     expect_certificate_trouble(&recipe, "hostname mismatch");
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.name = SLICE("127.0.0.2");
     assert_meeting(&meeting, TLS_CERTIFICATE, TLS_ALERT);
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.name = SLICE("127.0.0.1");
     assert_meeting(&meeting, OK, OK);
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.name = SLICE("elsewhere.example");
     meeting.client.trusts_anyone = true;
     assert_meeting(&meeting, OK, OK);
@@ -176,7 +156,7 @@ static void ask_for_certificates(void *argument)
     size_t size;
     (void)argument;
     for (int is_required = 0; is_required < 2; is_required++) {
-        meeting_init(&meeting, pki);
+        meeting_init(&meeting);
         meeting.host.client = is_required ? TLS_REQUIRED : TLS_ASKED;
         meeting.host.authorities = pki->authorities;
         assert_ok(meet(&meeting)); /* with TLS 1.3 the client is ready before it is judged */
@@ -227,7 +207,7 @@ static void cut(void *argument)
     char room[8];
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     assert_ok(meet(&meeting));
     meeting_wait(&meeting);
     struct stream *below = tls_below(meeting.b);
@@ -256,7 +236,7 @@ static void expect_break(const void *bytes, size_t size, int alert)
     struct meeting meeting;
     char room[64];
     size_t got;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     assert_ok(meet(&meeting));
     meeting_wait(&meeting);
     assert_ok(stream_write(tls_below(meeting.b), bytes, size, NEVER, NULL));
@@ -300,7 +280,7 @@ static void give_up(void *argument)
     char room[8];
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     assert_ok(meet(&meeting));
     meeting_wait(&meeting);
     scope_init(&scope);
@@ -327,7 +307,7 @@ static void write_too_long(void *argument)
     char *data = calloc(1, 1 << 20);
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     assert_ok(meet(&meeting));
     meeting_wait(&meeting);
     assert_status(
@@ -360,5 +340,5 @@ int main(void)
         cmocka_unit_test(reading_outlives_writing),
         cmocka_unit_test(a_write_that_is_out_of_time_can_go_on),
     };
-    return cmocka_run_group_tests(tests, make_pki, drop_pki);
+    return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
 }

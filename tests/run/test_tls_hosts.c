@@ -6,16 +6,15 @@
 #include "run/socket.h"
 #include "run/tls_core.h"
 #include "support/meeting.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
 
-static struct pki *pki;
 static struct certificate *plain, *secret, *rsa;
 static struct tls_identity *plain_identity, *secret_identity, *rsa_identity;
 
 static int make_pki(void **state)
 {
-    (void)state;
-    pki = pki_new();
+    pki_setup(state);
     plain = certificate_make(&(struct certificate_recipe){.subject = "plain",
         .names = "DNS:plain.example,DNS:*.wild.example",
         .issuer = pki->authority});
@@ -34,20 +33,13 @@ static int make_pki(void **state)
 
 static int drop_pki(void **state)
 {
-    (void)state;
     tls_identity_unref(plain_identity);
     tls_identity_unref(secret_identity);
     tls_identity_unref(rsa_identity);
     certificate_free(plain);
     certificate_free(secret);
     certificate_free(rsa);
-    pki_free(pki);
-    return 0;
-}
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
+    return pki_teardown(state);
 }
 
 static void expect_subject(struct meeting *meeting, const char *name, const char *subject)
@@ -72,7 +64,7 @@ static void choose(void *argument)
     };
     struct meeting meeting;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.server.hosts = hosts;
     meeting.server.host_count = 3;
     expect_subject(&meeting, "plain.example", "CN=plain");
@@ -131,7 +123,7 @@ static void resume(void *argument)
     struct tls_session session = {0};
     struct meeting meeting;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.server.hosts = hosts;
     meeting.server.host_count = 2;
     meeting.session = &session;
@@ -164,7 +156,7 @@ static void resume_with_certificate(void *argument)
     struct tls_session session = {0};
     struct meeting meeting;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.host.client = TLS_REQUIRED;
     meeting.host.authorities = pki->authorities;
     meeting.client.identity = pki->client_identity;
@@ -207,7 +199,7 @@ static void send_early_data(void *argument)
     char room[100];
     size_t size;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.session = &session;
     assert_ok(tls_client_new(&meeting.client, &meeting.same_client));
     assert_false(resumes(&meeting, "shop.example"));
@@ -256,7 +248,7 @@ static void challenge(void *argument)
     struct meeting meeting;
     struct tls_facts facts;
     (void)argument;
-    meeting_init(&meeting, pki);
+    meeting_init(&meeting);
     meeting.server.protocols = ours;
     meeting.server.protocol_count = 1;
     meeting.server.challenge = answer;

@@ -11,30 +11,10 @@
 #include "run/socket.h"
 #include "run/splice.h"
 #include "support/forger.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
 
 #define MUCH (4 * TLS_KERNEL_LEAST)
-
-static struct pki *pki;
-
-static int make_pki(void **state)
-{
-    (void)state;
-    pki = pki_new();
-    return 0;
-}
-
-static int drop_pki(void **state)
-{
-    (void)state;
-    pki_free(pki);
-    return 0;
-}
-
-static void in_a_fiber(fiber_function *run)
-{
-    assert_ok(loop_run_main(NULL, run, NULL));
-}
 
 /* --- keys */
 
@@ -95,7 +75,7 @@ static void decide(void *argument)
 {
     (void)argument;
     struct forger forger;
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     struct tls *tls = tls_of(forger.server);
     assert_false(splice_is_welcome(forger.server, MUCH)); /* nobody has asked for it */
     tls->server->uses_kernel = true;
@@ -169,7 +149,7 @@ static void copy_instead(void *argument)
     size_t done = 0, size;
     char room[5000];
     scope_init(&scope);
-    forger_begin(&forger, pki);
+    forger_begin(&forger);
     struct tls *tls = tls_of(forger.server);
     tls->server->uses_kernel = true;
     struct transfer transfer = {.to = forger.server, .total = 300 * (size_t)10007};
@@ -200,7 +180,7 @@ static void what_it_does_not_take_is_copied(void **state)
 
 static struct tls *pretend(struct forger *forger)
 {
-    forger_begin(forger, pki);
+    forger_begin(forger);
     struct tls *tls = tls_of(forger->server);
     tls->direct->is_in_kernel = true;
     return tls;
@@ -325,5 +305,5 @@ int main(void)
         cmocka_unit_test(a_worn_key_takes_no_more_requests),
         cmocka_unit_test(the_end_waits_for_room),
     };
-    return cmocka_run_group_tests(tests, make_pki, drop_pki);
+    return cmocka_run_group_tests(tests, pki_setup, pki_teardown);
 }

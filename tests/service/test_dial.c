@@ -2,7 +2,7 @@
 #include "service/dial.h"
 
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include "run/loop.h"
 

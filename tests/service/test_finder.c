@@ -6,7 +6,7 @@
 #include "service/roster.h"
 #include "service/service_state.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <stdio.h>
 

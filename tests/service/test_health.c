@@ -2,7 +2,7 @@
 #include "support/service_rig.h"
 
 #include "run/loop.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <stdio.h>
 

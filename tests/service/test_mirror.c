@@ -3,7 +3,7 @@
 
 #include "run/loop.h"
 #include "service/plane.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <stdio.h>
 #include <stdlib.h>

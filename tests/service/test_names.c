@@ -3,7 +3,7 @@
 #include "run/resolver.h"
 #include "service/plane.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>

@@ -7,7 +7,7 @@
 #include "service/service_options.h"
 #include "support/config.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <stdio.h>
 

@@ -3,7 +3,7 @@
 #include "run/loop.h"
 #include "service/service_state.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #include <pthread.h>
 #include <stdio.h>

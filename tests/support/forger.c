@@ -28,10 +28,10 @@ static void take_secret(struct forger *forger, unsigned suite)
     OPENSSL_free(secret);
 }
 
-void forger_begin_with(struct forger *forger, const struct pki *pki, const char *cipher)
+void forger_begin_with(struct forger *forger, const char *cipher)
 {
     struct tls_client *client;
-    meeting_init(&forger->meeting, pki);
+    meeting_init(&forger->meeting);
     assert_ok(tls_client_new(&forger->meeting.client, &client));
     SSL_CTX_set_keylog_callback(client->context, note_secret);
     if (cipher)
@@ -48,9 +48,9 @@ void forger_begin_with(struct forger *forger, const struct pki *pki, const char 
     tls_client_unref(client);
 }
 
-void forger_begin(struct forger *forger, const struct pki *pki)
+void forger_begin(struct forger *forger)
 {
-    forger_begin_with(forger, pki, NULL);
+    forger_begin_with(forger, NULL);
 }
 
 void forger_end(struct forger *forger)

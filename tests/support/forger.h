@@ -15,8 +15,8 @@ struct forger {
 };
 
 /* Shakes hands. `cipher`: all that the client offers; NULL: what it likes. */
-void forger_begin_with(struct forger *forger, const struct pki *pki, const char *cipher);
-void forger_begin(struct forger *forger, const struct pki *pki);
+void forger_begin_with(struct forger *forger, const char *cipher);
+void forger_begin(struct forger *forger);
 void forger_end(struct forger *forger);
 
 /* Makes a record, with `padding` zeros behind the type; its size. */

@@ -13,10 +13,13 @@ struct tls_identity *identity_of(const struct certificate *certificate)
     return identity;
 }
 
-struct pki *pki_new(void)
+struct pki *pki;
+
+int pki_setup(void **state)
 {
     const char *problem;
-    struct pki *pki = calloc(1, sizeof *pki);
+    (void)state;
+    pki = calloc(1, sizeof *pki);
     assert_non_null(pki);
     pki->authority = certificate_make(
         &(struct certificate_recipe){.subject = "Test authority", .is_authority = true});
@@ -30,11 +33,12 @@ struct pki *pki_new(void)
     pki->client_identity = identity_of(pki->client);
     assert_ok(tls_authorities_new(pki->authority->pem, &pki->authorities, &problem));
     pki->tickets = tls_tickets_new();
-    return pki;
+    return 0;
 }
 
-void pki_free(struct pki *pki)
+int pki_teardown(void **state)
 {
+    (void)state;
     tls_identity_unref(pki->server_identity);
     tls_identity_unref(pki->client_identity);
     tls_authorities_unref(pki->authorities);
@@ -43,9 +47,10 @@ void pki_free(struct pki *pki)
     certificate_free(pki->client);
     certificate_free(pki->authority);
     free(pki);
+    return 0;
 }
 
-void meeting_init(struct meeting *meeting, const struct pki *pki)
+void meeting_init(struct meeting *meeting)
 {
     *meeting = (struct meeting){.name = SLICE("shop.example"), .deadline = NEVER};
     meeting->host.identities = &pki->server_identity;

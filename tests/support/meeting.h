@@ -14,8 +14,11 @@ struct pki {
     struct tls_tickets *tickets;
 };
 
-struct pki *pki_new(void);
-void pki_free(struct pki *pki);
+/* The program's, from pki_setup to pki_teardown: fixtures of the whole group of its tests. */
+extern struct pki *pki;
+
+int pki_setup(void **state);
+int pki_teardown(void **state);
 
 /* Fails the test when the identity cannot be made. */
 struct tls_identity *identity_of(const struct certificate *certificate);
@@ -37,7 +40,7 @@ struct meeting {
     struct scope scope;
 };
 
-void meeting_init(struct meeting *meeting, const struct pki *pki);
+void meeting_init(struct meeting *meeting);
 
 /* Lets both shake hands; the outcome of the client's. */
 enum status meet(struct meeting *meeting);

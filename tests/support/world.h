@@ -81,7 +81,3 @@ const char *world_answer_body(struct world *world);
 
 /* What `explain` says. */
 const char *world_explain(struct world *world);
-
-/* Runs a test program's tests on a loop, which some of what they test asks for the time and for
- * buffers. */
-int run_tests_on_loop(int (*tests)(void));
