@@ -1,29 +1,23 @@
 /* From a name to a connection: what a DNS server of the test's own says, now this and now that. */
 #include "proxy/reach.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
+#include <netinet/in.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "run/loop.h"
 #include "run/resolver.h"
+#include "support/name_server.h"
 #include "support/service_rig.h"
 #include "support/on_loop.h"
 
 #define ANSWERS_MAX 4
 
-/* Answers every question for IPv4 addresses with these (host order), and others with none. */
-struct server {
-    pthread_t thread;
-    int descriptor;
-    _Atomic uint32_t addresses[ANSWERS_MAX]; /* up to the first 0 */
-    _Atomic int questions;                   /* for IPv4 */
-};
-
 struct fixture {
     struct rig *rig;
-    struct server server;
+    struct name_server server;
+    _Atomic uint32_t
+        addresses[ANSWERS_MAX]; /* that every name has: up to the first 0, host order */
+    _Atomic int questions;      /* for IPv4 */
     struct arena arena;
     struct proxy_own own;
     struct proxy_options options;
@@ -32,70 +26,31 @@ struct fixture {
     struct exchange x;
 };
 
-static size_t make_reply(unsigned char *packet, size_t end, const struct server *server)
+static bool reply_with_all(void *context, struct name_reply *reply)
 {
-    bool is_for_v4 = packet[end - 3] == 1;
-    packet[2] |= 0x80;
-    memset(packet + 6, 0, 6);
-    for (int i = 0; i < ANSWERS_MAX && server->addresses[i] && is_for_v4; i++) {
-        uint32_t address = server->addresses[i];
-        const unsigned char record[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4,
-            (unsigned char)(address >> 24), (unsigned char)(address >> 16),
-            (unsigned char)(address >> 8), (unsigned char)address};
-        memcpy(packet + end, record, sizeof record);
-        end += sizeof record;
-        packet[7]++;
-    }
-    return end;
-}
-
-static void *serve(void *argument)
-{
-    struct server *server = argument;
-    for (;;) {
-        unsigned char packet[600];
-        struct sockaddr_in from;
-        socklen_t from_size = sizeof from;
-        ssize_t size =
-            recvfrom(server->descriptor, packet, 400, 0, (struct sockaddr *)&from, &from_size);
-        if (size < 17)
-            return NULL;
-        size_t end = 12;
-        while (packet[end])
-            end += packet[end] + 1u;
-        server->questions += packet[end + 2] == 1;
-        size_t reply = make_reply(packet, end + 5, server);
-        sendto(server->descriptor, packet, reply, 0, (struct sockaddr *)&from, from_size);
-    }
-}
-
-static struct sockaddr_in address_of(const struct server *server)
-{
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    getsockname(server->descriptor, (struct sockaddr *)&address, &size);
-    return address;
+    struct fixture *f = context;
+    bool is_for_v4 = reply->type == NAME_A;
+    f->questions += is_for_v4;
+    for (int i = 0; i < ANSWERS_MAX && f->addresses[i] && is_for_v4; i++)
+        name_reply_add_address(reply, f->addresses[i]);
+    return true;
 }
 
 static void answer(struct fixture *f, uint32_t first, uint32_t second)
 {
-    f->server.addresses[0] = first;
-    f->server.addresses[1] = second;
-    f->server.questions = 0;
+    f->addresses[0] = first;
+    f->addresses[1] = second;
+    f->questions = 0;
 }
 
 static int setup(void **state)
 {
     struct fixture *f = test_calloc(1, sizeof *f);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    f->server.descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(f->server.descriptor, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(pthread_create(&f->server.thread, NULL, serve, &f->server), 0);
+    f->server = (struct name_server){.answer = reply_with_all, .context = f};
+    name_server_start(&f->server);
     f->rig = rig_new();
-    char where[32];
-    snprintf(where, sizeof where, "127.0.0.1:%d", ntohs(address_of(&f->server).sin_port));
     struct resolver *resolver = service_plane_worker_resolver(f->rig->plane, 0);
-    assert_ok(resolver_use_servers(resolver, slice_of_text(where)));
+    assert_ok(resolver_use_servers(resolver, slice_of_text(f->server.where)));
     arena_init(&f->arena, 0, 0);
     f->options.connect_timeout = 5 * SECOND;
     f->proxy = (struct proxy){.options = &f->options,
@@ -115,10 +70,7 @@ static int teardown(void **state)
     arena_release(&f->x.arena);
     arena_release(&f->arena);
     rig_free(f->rig);
-    struct sockaddr_in address = address_of(&f->server);
-    sendto(f->server.descriptor, "end", 3, 0, (struct sockaddr *)&address, sizeof address);
-    pthread_join(f->server.thread, NULL);
-    close(f->server.descriptor);
+    name_server_stop(&f->server);
     test_free(f);
     return 0;
 }
@@ -187,11 +139,11 @@ static void a_name_that_changes_its_mind(void **state)
     allow(f, true, "127.0.0.2");
     answer(f, INADDR_LOOPBACK + 1, 0);
     assert_ok(reach(f, "rebind.test", port_of(inside)));
-    assert_int_equal(f->server.questions, 1);
+    assert_int_equal(f->questions, 1);
     assert_slices(f->x.facts.endpoint, slice_of_text(outside->text));
     answer(f, INADDR_LOOPBACK, 0);
     assert_status(reach(f, "rebind.test", port_of(inside)), TARGET_ADDRESS_DENIED);
-    assert_int_equal(f->server.questions, 1);
+    assert_int_equal(f->questions, 1);
     assert_int_equal(inside->connections, 0);
     rig_until(outside->connections == 1);
 }

@@ -1,107 +1,33 @@
 #include "run/resolver.h"
 
-#include <arpa/inet.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "run/loop.h"
+#include "support/name_server.h"
 #include "support/unit.h"
 
-/* A DNS server of our own, on a thread: the first label of the question says what it answers. */
-struct server {
-    pthread_t thread;
-    int descriptor;
-    char where[32];
-};
-
-struct reply {
-    unsigned char bytes[512];
-    size_t size;
-};
-
-static void add(struct reply *reply, const void *bytes, size_t size)
+/* The first label of the question says what is answered. */
+static bool answer(void *context, struct name_reply *reply)
 {
-    memcpy(reply->bytes + reply->size, bytes, size);
-    reply->size += size;
-}
-
-/* A record for the name in the question (a pointer to offset 12), class IN. */
-static void add_record(struct reply *reply, unsigned char type, unsigned char ttl, const void *data,
-    unsigned char size)
-{
-    const unsigned char head[] = {0xc0, 12, 0, type, 0, 1, 0, 0, 0, ttl, 0, size};
-    add(reply, head, sizeof head);
-    add(reply, data, size);
-    reply->bytes[7]++; /* answers */
-}
-
-#define A    1
-#define AAAA 28
-
-static bool answer(struct reply *reply, unsigned char type)
-{
-    const char *label = (const char *)reply->bytes + 13;
-    reply->bytes[2] |= 0x80; /* an answer */
+    unsigned type = reply->type;
+    const char *label = reply->label;
+    (void)context;
     if (strncmp(label, "mute", 4) == 0)
         return false;
     if (strncmp(label, "none", 4) == 0)
-        reply->bytes[3] = 3;
+        *reply->code = NAME_MISSING;
     if (strncmp(label, "broken", 6) == 0)
-        reply->bytes[3] = 2;
-    if (strncmp(label, "two", 3) == 0 && type == A) {
-        add_record(reply, A, 30, "\x0a\0\0\1", 4);
-        add_record(reply, A, 20, "\x0a\0\0\2", 4);
+        *reply->code = NAME_SERVER_FAILED;
+    if (strncmp(label, "two", 3) == 0 && type == NAME_A) {
+        name_reply_add(reply, NAME_A, 30, "\x0a\0\0\1", 4);
+        name_reply_add(reply, NAME_A, 20, "\x0a\0\0\2", 4);
     }
-    if (strncmp(label, "two", 3) == 0 && type == AAAA)
-        add_record(reply, AAAA, 60, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
-    if (strncmp(label, "hasty", 5) == 0 && type == A)
-        add_record(reply, A, 0, "\x0a\0\0\3", 4);
+    if (strncmp(label, "two", 3) == 0 && type == NAME_AAAA)
+        name_reply_add(reply, NAME_AAAA, 60, "\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01", 16);
+    if (strncmp(label, "hasty", 5) == 0 && type == NAME_A)
+        name_reply_add(reply, NAME_A, 0, "\x0a\0\0\3", 4);
     return true;
-}
-
-static void *serve(void *argument)
-{
-    struct server *server = argument;
-    for (;;) {
-        struct reply reply = {.size = 0};
-        struct sockaddr_in from;
-        socklen_t from_size = sizeof from;
-        ssize_t size = recvfrom(server->descriptor, reply.bytes, sizeof reply.bytes, 0,
-            (struct sockaddr *)&from, &from_size);
-        if (size < 17)
-            return NULL; /* not a question: the end */
-        size_t end = 12; /* of the question; what follows (EDNS) is dropped */
-        while (reply.bytes[end])
-            end += reply.bytes[end] + 1u;
-        reply.size = end + 5;
-        memset(reply.bytes + 6, 0, 6);
-        if (answer(&reply, reply.bytes[end + 2]))
-            sendto(server->descriptor, reply.bytes, reply.size, 0, (struct sockaddr *)&from,
-                from_size);
-    }
-}
-
-static void start_server(struct server *server)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    server->descriptor = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(server->descriptor, (struct sockaddr *)&address, size), 0);
-    getsockname(server->descriptor, (struct sockaddr *)&address, &size);
-    snprintf(server->where, sizeof server->where, "127.0.0.1:%d", ntohs(address.sin_port));
-    assert_int_equal(pthread_create(&server->thread, NULL, serve, server), 0);
-}
-
-static void stop_server(struct server *server)
-{
-    struct sockaddr_in address;
-    socklen_t size = sizeof address;
-    getsockname(server->descriptor, (struct sockaddr *)&address, &size);
-    sendto(server->descriptor, "end", 3, 0, (struct sockaddr *)&address, size);
-    pthread_join(server->thread, NULL);
-    close(server->descriptor);
 }
 
 static struct resolver *resolver;
@@ -109,9 +35,9 @@ static struct arena arena;
 
 static void with_server(fiber_function *ask)
 {
-    struct server server;
+    struct name_server server = {.answer = answer};
     struct loop *loop;
-    start_server(&server);
+    name_server_start(&server);
     assert_ok(loop_new(NULL, &loop));
     assert_ok(resolver_new(&resolver));
     assert_ok(resolver_use_servers(resolver, slice_of_text(server.where)));
@@ -121,7 +47,7 @@ static void with_server(fiber_function *ask)
     arena_release(&arena);
     resolver_free(resolver);
     loop_free(loop);
-    stop_server(&server);
+    name_server_stop(&server);
 }
 
 static enum status resolve(const char *name, int64_t patience, struct resolved *ret_resolved)
