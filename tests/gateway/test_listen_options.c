@@ -9,17 +9,9 @@ struct read {
     struct listen_options options;
 };
 
-static void begin(struct read *r, const char *yaml)
-{
-    memset(r, 0, sizeof *r);
-    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
-    (void)option_read(&r->config.reader, &listen_table, r->config.root, &r->options);
-}
-
 static void read_clean(struct read *r, const char *yaml)
 {
-    begin(r, yaml);
-    config_check_clean(&r->config);
+    config_read_clean(&r->config, yaml, &listen_table, &r->options);
 }
 
 static const struct listen_address *http(const struct read *r, size_t i)
@@ -101,12 +93,7 @@ static void test_malformed(void **state)
         {"https: {address: \":1\", hsts: {max-age: 30d, preload: true}}", 1, 54, "subdomains",
             "365d"},
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        struct read r;
-        begin(&r, wrong[i].text);
-        assert_true(config_complains(&r.config, &wrong[i]));
-        config_end(&r.config);
-    }
+    assert_malformed(&listen_table, wrong);
 }
 
 int main(void)

@@ -9,17 +9,9 @@ struct read {
     struct tls_options options;
 };
 
-static void begin(struct read *r, const char *yaml)
-{
-    memset(r, 0, sizeof *r);
-    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
-    (void)option_read(&r->config.reader, &tls_table, r->config.root, &r->options);
-}
-
 static void read_clean(struct read *r, const char *yaml)
 {
-    begin(r, yaml);
-    config_check_clean(&r->config);
+    config_read_clean(&r->config, yaml, &tls_table, &r->options);
 }
 
 static const struct tls_pair_options *pair(const struct read *r, size_t i)
@@ -85,12 +77,7 @@ static void test_malformed(void **state)
         {"{cert: a, key: b, hosts: [\"*\"]}", 1, 27, "not the name of a host", NULL},
         {"{cert: a, kye: b}", 1, 11, "unknown option \"kye\"", "did you mean \"key\"?"},
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        struct read r;
-        begin(&r, wrong[i].text);
-        assert_true(config_complains(&r.config, &wrong[i]));
-        config_end(&r.config);
-    }
+    assert_malformed(&tls_table, wrong);
 }
 
 int main(void)

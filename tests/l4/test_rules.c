@@ -28,8 +28,7 @@ struct rules {
 static void make(struct rules *r, const char *yaml)
 {
     memset(r, 0, sizeof *r);
-    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
-    assert_ok(option_read(&r->config.reader, &tcp_table, r->config.root, &r->options));
+    config_read_clean(&r->config, yaml, &tcp_table, &r->options);
     struct l4_prepare prepare = {.reader = &r->config.reader,
         .trusted = &nobody,
         .find_service = find_any,
@@ -63,8 +62,7 @@ static void datagrams_need_one_that_is_there_too(void **state)
     struct config config;
     struct udp_options options;
     const struct udp_rules *rules;
-    assert_ok(config_begin(&config, SLICE("{to: shpo}")));
-    assert_ok(option_read(&config.reader, &udp_table, config.root, &options));
+    config_read_clean(&config, "{to: shpo}", &udp_table, &options);
     struct l4_prepare prepare = {.reader = &config.reader,
         .trusted = &nobody,
         .find_service = find_any,

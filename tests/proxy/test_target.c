@@ -24,10 +24,7 @@ struct targets {
 
 static void make(struct targets *t, const char *yaml)
 {
-    memset(t, 0, sizeof *t);
-    assert_ok(config_begin(&t->config, slice_of_text(yaml)));
-    assert_ok(option_read(&t->config.reader, &table, t->config.root, &t->list));
-    config_check_clean(&t->config);
+    config_read_clean(&t->config, yaml, &table, &t->list);
 }
 
 static enum proxy_leave look(
@@ -168,13 +165,7 @@ static void what_is_no_target(void **state)
         {"[{a: b}]", 1, 2, "a target is text", NULL},
     };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct targets t = {0};
-        assert_ok(config_begin(&t.config, slice_of_text(cases[i].text)));
-        (void)option_read(&t.config.reader, &table, t.config.root, &t.list);
-        assert_true(config_complains(&t.config, &cases[i]));
-        config_end(&t.config);
-    }
+    assert_malformed(&table, cases);
 }
 
 int main(void)

@@ -268,10 +268,7 @@ struct read {
 
 static void read_clean(struct read *r, const char *yaml)
 {
-    memset(r, 0, sizeof *r);
-    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
-    (void)option_read(&r->config.reader, &breaker_table, r->config.root, &r->options);
-    config_check_clean(&r->config);
+    config_read_clean(&r->config, yaml, &breaker_table, &r->options);
 }
 
 static void test_phrase_and_map_say_the_same(void **state)
@@ -314,14 +311,7 @@ static void test_malformed(void **state)
         {"{open: 10s, longest: 5s}", 1, 1, "shorter than `open`", NULL},
         {"{open: 10s, longets: 5m}", 1, 13, "unknown option", "longest"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct config config;
-        struct breaker_options options = {0};
-        assert_ok(config_begin(&config, slice_of_text(cases[i].text)));
-        (void)option_read(&config.reader, &breaker_table, config.root, &options);
-        assert_true(config_complains(&config, &cases[i]));
-        config_end(&config);
-    }
+    assert_malformed(&breaker_table, cases);
 }
 
 int main(void)

@@ -4,9 +4,8 @@
 #include "base/registry.h"
 #include "run/loop.h"
 #include "service/retry_budget.h"
-#include "service/service_options.h"
-#include "support/config.h"
 #include "support/service_rig.h"
+#include "support/service_text.h"
 #include "support/on_loop.h"
 
 #include <stdio.h>
@@ -28,27 +27,14 @@ static uint64_t metric_of(struct slice text, const char *name)
 
 /* --- options */
 
-struct read {
-    struct config config;
-    struct service_options options;
-};
-
-static void begin(struct read *r, const char *yaml)
-{
-    memset(r, 0, sizeof *r);
-    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
-    (void)option_read(&r->config.reader, &service_table, r->config.root, &r->options);
-}
-
 static void check_policy(const char *retry, const char *expected)
 {
-    struct read r;
+    struct service_text r;
     char yaml[256], room[512];
     struct text text = text_fixed(room, sizeof room);
     snprintf(
         yaml, sizeof yaml, "{at: 10.0.0.1:80%s%s}", retry ? ", retry: " : "", retry ? retry : "");
-    begin(&r, yaml);
-    config_check_clean(&r.config);
+    service_text_read(&r, yaml);
     retry_explain(&r.options.retry.rule, &text);
     assert_slices(text_slice(&text), slice_of_text(expected));
     config_end(&r.config);
@@ -80,12 +66,7 @@ static void test_what_one_may_not(void **state)
         {"{at: 10.0.0.1:80, retry: 2 if 503|403}", 1, 35, "not tried again"},
         {"{at: 10.0.0.1:80, retry: 2 if 200}", 1, 31, "400 to 599"},
         {"{at: 10.0.0.1:80, retry: {if: [503, x]}}", 1, 37, "no condition"}};
-    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
-        struct read r;
-        begin(&r, malformed[i].text);
-        assert_true(config_complains(&r.config, &malformed[i]));
-        config_end(&r.config);
-    }
+    assert_malformed(&service_table, malformed);
 }
 
 /* --- numbers */

@@ -2,32 +2,14 @@
 #include "service/service_options.h"
 
 #include "service/service.h"
-#include "support/config.h"
+#include "support/service_text.h"
 
-struct read {
-    struct config config;
-    struct service_options options;
-};
-
-static void begin(struct read *r, const char *yaml)
-{
-    memset(r, 0, sizeof *r);
-    assert_ok(config_begin(&r->config, slice_of_text(yaml)));
-    (void)option_read(&r->config.reader, &service_table, r->config.root, &r->options);
-}
-
-static void read_clean(struct read *r, const char *yaml)
-{
-    begin(r, yaml);
-    config_check_clean(&r->config);
-}
-
-static const struct endpoint_options *endpoint(const struct read *r, size_t i)
+static const struct endpoint_options *endpoint(const struct service_text *r, size_t i)
 {
     return (const struct endpoint_options *)r->options.at.items + i;
 }
 
-static const struct status_range *range(const struct read *r, size_t i)
+static const struct status_range *range(const struct service_text *r, size_t i)
 {
     return (const struct status_range *)r->options.health.expect.items + i;
 }
@@ -35,8 +17,8 @@ static const struct status_range *range(const struct read *r, size_t i)
 static void test_defaults(void **state)
 {
     (void)state;
-    struct read r;
-    read_clean(&r, "10.0.0.1:8080");
+    struct service_text r;
+    service_text_read(&r, "10.0.0.1:8080");
     assert_int_equal(r.options.at.count, 1);
     assert_slice(endpoint(&r, 0)->at.text, "10.0.0.1:8080");
     assert_int_equal(endpoint(&r, 0)->weight, 1);
@@ -64,10 +46,10 @@ static void test_defaults(void **state)
 static void test_endpoints(void **state)
 {
     (void)state;
-    struct read r;
-    read_clean(&r, "at: [\"[::1]:80\", \"http://user.internal:81/\", unix:/run/x.sock, "
-                   "{address: cart-1:82, weight: 3}, http://10.0.0.1, \"http://[::1]\", "
-                   "\"http://cart\"]");
+    struct service_text r;
+    service_text_read(&r, "at: [\"[::1]:80\", \"http://user.internal:81/\", unix:/run/x.sock, "
+                          "{address: cart-1:82, weight: 3}, http://10.0.0.1, \"http://[::1]\", "
+                          "\"http://cart\"]");
     assert_int_equal(r.options.at.count, 7);
     assert_int_equal(endpoint(&r, 0)->at.address.any.sa_family, AF_INET6);
     assert_slice(endpoint(&r, 1)->at.name, "user.internal");
@@ -84,12 +66,13 @@ static void test_endpoints(void **state)
 static void test_short_forms(void **state)
 {
     (void)state;
-    struct read r;
-    read_clean(&r, "[10.0.0.1:80, 10.0.0.2:80]");
+    struct service_text r;
+    service_text_read(&r, "[10.0.0.1:80, 10.0.0.2:80]");
     assert_int_equal(r.options.at.count, 2);
     config_end(&r.config);
-    read_clean(&r, "{at: 10.0.0.1:80, timeout: 3s, connections: 7, outlier: 2, "
-                   "health: HEAD /ok?a=b  every 250ms timeout 1s, balance: weighted-round-robin}");
+    service_text_read(&r,
+        "{at: 10.0.0.1:80, timeout: 3s, connections: 7, outlier: 2, "
+        "health: HEAD /ok?a=b  every 250ms timeout 1s, balance: weighted-round-robin}");
     assert_int_equal(r.options.timeout.first_byte, 3 * SECOND);
     assert_int_equal(r.options.timeout.connect, 5 * SECOND);
     assert_int_equal(r.options.connections.max, 7);
@@ -111,8 +94,8 @@ static void test_short_forms(void **state)
 static void test_long_forms(void **state)
 {
     (void)state;
-    struct read r;
-    read_clean(&r,
+    struct service_text r;
+    service_text_read(&r,
         "at: 10.0.0.1:80\n"
         "host: endpoint\n"
         "timeout: {connect: 1s, first-byte: 2s, idle: 3s}\n"
@@ -136,8 +119,8 @@ static void test_long_forms(void **state)
 static void test_checks(void **state)
 {
     (void)state;
-    struct read r;
-    read_clean(&r,
+    struct service_text r;
+    service_text_read(&r,
         "{at: 10.0.0.1:80, health: \"GET /h every 2s expect 200|204-206 body ready rise 1 fall 7 "
         "failing 100ms idle 0s\"}");
     assert_int_equal(r.options.health.expect.count, 2);
@@ -150,16 +133,17 @@ static void test_checks(void **state)
     assert_int_equal(r.options.health.failing, 100 * MILLISECOND);
     assert_int_equal(r.options.health.idle, 0);
     config_end(&r.config);
-    read_clean(
+    service_text_read(
         &r, "{at: 10.0.0.1:80, health: {path: /bin/true, method: command, arguments: [a, b]}}");
     assert_int_equal(r.options.health.method, HEALTH_COMMAND);
     assert_int_equal(r.options.health.arguments.count, 2);
     config_end(&r.config);
-    read_clean(&r, "{at: https://10.0.0.1, health: tls every 10s}");
+    service_text_read(&r, "{at: https://10.0.0.1, health: tls every 10s}");
     assert_int_equal(r.options.health.method, HEALTH_TLS);
     config_end(&r.config);
-    read_clean(&r, "{at: 10.0.0.1:80, health: {path: /h, expect: [200, 300-302], body: /^o.$/, "
-                   "headers: {X-Ready: yes, X-Any: \"\"}}}");
+    service_text_read(&r,
+        "{at: 10.0.0.1:80, health: {path: /h, expect: [200, 300-302], body: /^o.$/, "
+        "headers: {X-Ready: yes, X-Any: \"\"}}}");
     assert_int_equal(r.options.health.expect.count, 2);
     assert_non_null(r.options.health.body.pattern);
     assert_int_equal(r.options.health.headers.count, 2);
@@ -169,8 +153,8 @@ static void test_checks(void **state)
 static void test_agents(void **state)
 {
     (void)state;
-    struct read r;
-    read_clean(&r, "{at: 10.0.0.1:80, agent: tcp 9000 every 1s expires 30s}");
+    struct service_text r;
+    service_text_read(&r, "{at: 10.0.0.1:80, agent: tcp 9000 every 1s expires 30s}");
     assert_true(r.options.agent.is_set);
     assert_int_equal(r.options.agent.method, AGENT_TCP);
     assert_int_equal(r.options.agent.port, 9000);
@@ -179,8 +163,9 @@ static void test_agents(void **state)
     assert_int_equal(r.options.agent.overload.status, 503);
     assert_int_equal(r.options.agent.overload.retry_after, 5 * SECOND);
     config_end(&r.config);
-    read_clean(&r, "{at: 10.0.0.1:80, agent: {path: /load, port: 9000, overloaded: {status: 429, "
-                   "retry-after: 0s, body: later}}}");
+    service_text_read(&r,
+        "{at: 10.0.0.1:80, agent: {path: /load, port: 9000, overloaded: {status: 429, "
+        "retry-after: 0s, body: later}}}");
     assert_int_equal(r.options.agent.method, AGENT_GET);
     assert_slice(r.options.agent.overload.body, "later");
     config_end(&r.config);
@@ -251,14 +236,7 @@ static const struct malformed malformed[] = {
 static void test_malformed(void **state)
 {
     (void)state;
-    int wrong = 0;
-    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
-        struct read r;
-        begin(&r, malformed[i].text);
-        wrong += !config_complains(&r.config, &malformed[i]);
-        config_end(&r.config);
-    }
-    assert_int_equal(wrong, 0);
+    assert_malformed(&service_table, malformed);
 }
 
 int main(void)

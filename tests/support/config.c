@@ -1,6 +1,8 @@
 #include "support/config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum status config_begin(struct config *config, struct slice text)
 {
@@ -50,4 +52,35 @@ void config_check_clean(struct config *config)
         show(config);
         fail_msg("complaints where none should be");
     }
+}
+
+void config_read(
+    struct config *config, const char *text, const struct option_table *table, void *options)
+{
+    memset(options, 0, table->size);
+    assert_ok(config_begin(config, slice_of_text(text)));
+    (void)option_read(&config->reader, table, config->root, options);
+}
+
+void config_read_clean(
+    struct config *config, const char *text, const struct option_table *table, void *options)
+{
+    config_read(config, text, table, options);
+    config_check_clean(config);
+}
+
+void config_check_malformed(
+    const struct option_table *table, const struct malformed *cases, size_t count)
+{
+    void *options = malloc(table->size);
+    size_t wrong = 0;
+    assert_non_null(options);
+    for (size_t i = 0; i < count; i++) {
+        struct config config;
+        config_read(&config, cases[i].text, table, options);
+        wrong += !config_complains(&config, &cases[i]);
+        config_end(&config);
+    }
+    free(options);
+    assert_int_equal(wrong, 0);
 }

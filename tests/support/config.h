@@ -30,3 +30,18 @@ bool config_complains(struct config *config, const struct malformed *wanted);
 
 /* Fails the test with all complaints when there is one. */
 void config_check_clean(struct config *config);
+
+/* Begins with a text, and reads it by the table; `options` begin as zeros. Complaints can be looked
+ * at afterwards, or, read cleanly, fail the test. */
+void config_read(
+    struct config *config, const char *text, const struct option_table *table, void *options);
+void config_read_clean(
+    struct config *config, const char *text, const struct option_table *table, void *options);
+
+/* Reads each of an array of malformed texts; shows all that are not complained of as they should
+ * be, and fails the test when there was one. */
+#define assert_malformed(table, cases) \
+    config_check_malformed((table), (cases), sizeof(cases) / sizeof *(cases))
+
+void config_check_malformed(
+    const struct option_table *table, const struct malformed *cases, size_t count);
