@@ -16,7 +16,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from measure import bars, http2, machine, proxies, reload, scenarios  # noqa: E402
+from measure import bars, http2, machine, proxies, reload, scenarios, slices  # noqa: E402
 
 
 class Programs(unittest.TestCase):
@@ -220,8 +220,8 @@ class Figures(unittest.TestCase):
         self.assertEqual({line[5] for line in found}, {bars.NOT_MEASURED})
 
     def test_slices_become_a_median_and_sums(self):
-        slices = [{"cpu_us": value, "errors": 1, "late": 0} for value in (3, 1, 2)]
-        self.assertEqual(scenarios.summarise(slices), {"cpu_us": [2, 1, 3], "errors": 3, "late": 0})
+        rounds = [{"cpu_us": value, "errors": 1, "late": 0} for value in (3, 1, 2)]
+        self.assertEqual(slices.summarise(rounds), {"cpu_us": [2, 1, 3], "errors": 3, "late": 0})
 
     def test_the_time_of_a_snapshot_is_read(self):
         metrics = "# HELP weir_config_build_seconds x\nweir_config_build_seconds 0.0315\nother 2\n"

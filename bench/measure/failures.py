@@ -2,11 +2,10 @@
 
 import json
 import signal
-import statistics
 import subprocess
 import time
 
-from . import machine
+from . import slices
 from .proxies import Backend, HAProxy, Nginx, Proxy, Weir, pinned, program
 from .scenarios import slice_figures
 
@@ -53,9 +52,7 @@ KINDS = (FailuresWeir, FailuresNginx, FailuresHAProxy)
 def start_load(proxy):
     command = [program("load"), "--port", str(proxy.port), "--seconds", str(SECONDS), "--warm-up", str(WARM_UP),
                "--rate", str(RATE), "--connections", str(CONNECTIONS)]
-    for pid in proxy.pids():
-        command += ["--watch", str(pid)]
-    return subprocess.Popen(pinned((1,), command), stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(pinned((1,), slices.watching(command, proxy)), stdout=subprocess.PIPE, text=True)
 
 
 def let_backends_fail(backends, began):
@@ -74,30 +71,22 @@ def let_backends_fail(backends, began):
 
 def run_trial(kind, folder):
     """One proxy before four fresh backends: the load's figures."""
-    running = []
-    try:
+    with slices.running() as started:
         backends = [Backend(folder, 0, cores=(1,)) for _ in range(4)]
         for backend in backends:
-            running.append(backend.start())
-        running.append(kind(folder, backends).start())
-        load, began = start_load(running[-1]), time.monotonic()
+            started.append(backend.start())
+        started.append(kind(folder, backends).start())
+        load, began = start_load(started[-1]), time.monotonic()
         let_backends_fail(backends, began)
         printed, _ = load.communicate(timeout=30)
         if load.returncode != 0 or not printed:
             raise RuntimeError(f"the load on {kind.name} failed")
         return slice_figures(json.loads(printed))
-    finally:
-        for one in reversed(running):
-            one.stop()
 
 
 def summarise(trials):
-    """Of the trials: failed requests of each, and the median, least and most of the rest."""
-    result = {"failed": [one["errors"] for one in trials], "errors": sum(one["errors"] for one in trials)}
-    for key in ("p50_us", "p99_us", "p999_us", "cpu_us"):
-        values = [one[key] for one in trials]
-        result[key] = [statistics.median(values), min(values), max(values)]
-    return result
+    """The figures of the trials, and the failed requests of each."""
+    return {"failed": [one["errors"] for one in trials], **slices.summarise(trials)}
 
 
 def measure(bench, _results):

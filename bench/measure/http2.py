@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 
-from . import machine, scenarios
+from . import machine, scenarios, slices
 from .proxies import H2O, Backend, HAProxy, Nginx, Weir, pinned, program
 
 CONNECTIONS, STREAMS = 16, 32
@@ -59,24 +59,14 @@ class Http2Scenario:
         raise NotImplementedError
 
     def __call__(self, bench, _results):
-        """All proxies in interleaved slices, after one round that only warms up."""
-        running = [self.backend(bench.folder, 0, cores=(1,)).start()]
-        slices = {}
-        try:
+        with slices.running() as started:
+            started.append(self.backend(bench.folder, 0, cores=(1,)).start())
             for name in (kind.name for kind in bench.kinds if kind.name in self.kinds):
-                running.append(self.kinds[name](bench.folder, running[0].port, tls=True).start())
-            for turn in range(bench.rounds + 1):
-                for proxy in running[1:]:
-                    report = self.load(proxy, bench.seconds if turn > 0 else 0.3)
-                    proxy.empty_log()
-                    if turn > 0:
-                        slices.setdefault(proxy.name, []).append(scenarios.slice_figures(report))
-            figures = {name: scenarios.summarise(of_proxy) for name, of_proxy in slices.items()}
-            for proxy in running[1:]:
+                started.append(self.kinds[name](bench.folder, started[0].port, tls=True).start())
+            figures = slices.in_turn(started[1:], bench.rounds, bench.seconds,
+                                     lambda *how: scenarios.slice_figures(self.load(*how)))
+            for proxy in started[1:]:
                 figures[proxy.name]["rss_bytes"] = machine.rss_bytes(proxy.pids())
-        finally:
-            for one in reversed(running):
-                one.stop()
         return {"title": self.title, "proxies": figures}
 
 

@@ -68,6 +68,12 @@ def raise_descriptor_limit():
     return soft
 
 
+def connections_to_hold():
+    """10,000, or what the descriptors are enough for: each takes two of the proxy's."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(10000, (limit - 200) // 2)
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]

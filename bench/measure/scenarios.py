@@ -1,13 +1,7 @@
 """The scenarios: what is asked of the proxies, and how the answers become figures."""
 
-import json
-import statistics
-import subprocess
-import sys
-import time
-
-from . import machine
-from .proxies import Backend, Forwarder, pinned, program
+from . import machine, slices
+from .proxies import Backend, Forwarder, program
 
 SMALL_PATHS = ["/users/7", "/orders/42", "/cart/items"]
 SIZES = {"100k": 102400, "1m": 1048576}
@@ -86,14 +80,8 @@ class Bench:
 
 def run_load(proxy, cores, options, seconds, warm_up=0.3, load="load"):
     """One slice: the load generator's own report, as a dict."""
-    command = [program(load), "--port", str(proxy.port), "--seconds", str(seconds),
-               "--warm-up", str(warm_up)] + options
-    for pid in proxy.pids():
-        command += ["--watch", str(pid)]
-    done = subprocess.run(pinned(cores, command), stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0 or not done.stdout:
-        raise RuntimeError(f"the load on {proxy.name} failed")
-    return json.loads(done.stdout)
+    return slices.run_load(proxy, cores, [program(load), "--port", str(proxy.port), "--seconds", str(seconds),
+                                          "--warm-up", str(warm_up)] + options)
 
 
 def slice_figures(report):
@@ -109,21 +97,14 @@ def slice_figures(report):
     }
 
 
-def summarise(slices):
-    """Median, least and most of each figure over the rounds; what went wrong is added up."""
-    result = {key: sum(one[key] for one in slices) for key in ("errors", "late")}
-    for key in slices[0]:
-        if key not in result:
-            values = [one[key] for one in slices]
-            result[key] = [statistics.median(values), min(values), max(values)]
-    return result
-
-
-def start_all(bench, scenario, backend):
+def start_all(bench, scenario, started):
+    """All proxies before the first of what is started."""
     proxy_cores, _ = bench.cores(scenario.workers)
     is_tls = isinstance(scenario, TlsScenario)
-    return [kind(bench.folder, backend.port, scenario.workers, proxy_cores, scenario.body or "100k", is_tls).start()
-            for kind in bench.general_kinds() if not is_tls or kind is not Forwarder]
+    for kind in bench.general_kinds():
+        if not is_tls or kind is not Forwarder:
+            started.append(kind(bench.folder, started[0].port, scenario.workers, proxy_cores,
+                                scenario.body or "100k", is_tls).start())
 
 
 def fixed_rate(results):
@@ -144,30 +125,22 @@ def slicing(bench, scenario):
 
 
 def measure(bench, scenario, results):
-    """All proxies of a scenario, in interleaved slices, after one round that only warms up."""
     _, other_cores = bench.cores(scenario.workers)
     rounds, slice_seconds = slicing(bench, scenario)
     options = scenario.load_options()
     rate = fixed_rate(results) if scenario.at_rate else None
     if rate:
         options += ["--rate", str(rate)]
-    running = [Backend(bench.folder, 0, cores=other_cores).start()]
-    try:
-        running += start_all(bench, scenario, running[0])
-        slices = {proxy.name: [] for proxy in running[1:]}
-        for turn in range(rounds + 1):
-            for proxy in running[1:]:
-                seconds = slice_seconds if turn > 0 else 0.3
-                report = run_load(proxy, other_cores, options, seconds, load=scenario.load)
-                proxy.empty_log()
-                if turn > 0:
-                    slices[proxy.name].append(slice_figures(report))
-        figures = {name: summarise(of_proxy) for name, of_proxy in slices.items()}
-        for proxy in running[1:]:
+
+    def load(proxy, seconds):
+        return slice_figures(run_load(proxy, other_cores, options, seconds, load=scenario.load))
+
+    with slices.running() as started:
+        started.append(Backend(bench.folder, 0, cores=other_cores).start())
+        start_all(bench, scenario, started)
+        figures = slices.in_turn(started[1:], rounds, slice_seconds, load)
+        for proxy in started[1:]:
             figures[proxy.name]["rss_bytes"] = machine.rss_bytes(proxy.pids())
-    finally:
-        for one in reversed(running):
-            one.stop()
     return {"title": scenario.title, "rate": rate, "proxies": figures}
 
 
@@ -177,37 +150,13 @@ def measure_idle_tls(bench, results, count=10000):
 
 def measure_idle(bench, _results, count=10000, is_tls=False):
     """Resident memory for each idle keep-alive connection that has had one request."""
-    figures = {}
-    for kind in bench.general_kinds():
-        if is_tls and kind is Forwarder:
-            continue
-        backend = Backend(bench.folder, 0, cores=(1,)).start()
-        proxy = kind(bench.folder, backend.port, tls=is_tls).start()
-        try:
-            run_load(proxy, (1,), ["--connections", "16"], 1, load="load_tls" if is_tls else "load")
-            time.sleep(0.5)
-            figures[kind.name] = idle_figures(proxy, count)
-        except RuntimeError as error:
-            print(f"idle connections, {kind.name}: {error}", file=sys.stderr)
-        finally:
-            proxy.stop()
-            backend.stop()
+    load, held = ("load_tls", ["--mode", "idle"]) if is_tls else ("load", ["--idle"])
+
+    def figures_of(proxy):
+        run_load(proxy, (1,), ["--connections", "16"], 1, load=load)
+        return slices.idle_figures(proxy, [program(load)] + held, count, settle=1)
+
+    kinds = [kind for kind in bench.general_kinds() if not is_tls or kind is not Forwarder]
+    figures = slices.each_alone(bench, kinds, Backend, figures_of, "idle connections", tls=is_tls)
     kind = "idle TLS connections" if is_tls else "idle keep-alive connections"
     return {"title": f"{count:,} {kind}", "proxies": figures}
-
-
-def idle_figures(proxy, count):
-    before = machine.rss_bytes(proxy.pids())
-    how = [program("load_tls"), "--mode", "idle"] if proxy.tls else [program("load"), "--idle"]
-    command = how + ["--port", str(proxy.port), "--connections", str(count)]
-    with subprocess.Popen(pinned((1,), command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as load:
-        opened = load.stdout.readline()
-        time.sleep(1)
-        after = machine.rss_bytes(proxy.pids())
-        rest, _ = load.communicate("\n")
-    if not opened or not rest:
-        raise RuntimeError("the load generator could not hold the connections")
-    return {"rss_before_bytes": before, "rss_after_bytes": after,
-            "bytes_per_connection": (after - before) / count,
-            "errors": json.loads(opened)["errors"] + json.loads(rest)["closed_by_proxy"]}

@@ -1,14 +1,7 @@
 """WebSockets: messages for each second of processor time, and what idle ones hold."""
 
-import json
-import resource
-import subprocess
-import sys
-import time
-
-from . import machine
-from .layer4 import summarise
-from .proxies import HAProxy, Nginx, Proxy, Weir, pinned, program
+from . import machine, slices
+from .proxies import HAProxy, Nginx, Proxy, Weir, program
 
 
 class WebSocketWeir(Weir):
@@ -46,81 +39,29 @@ def run_load(proxy, seconds):
     """One slice: messages there and back for each second of processor time, and what went wrong."""
     command = [program("websocket"), "load", "--port", str(proxy.port), "--seconds", str(seconds),
                "--warm-up", "0.3"]
-    for pid in proxy.pids():
-        command += ["--watch", str(pid)]
-    done = subprocess.run(pinned((1,), command), stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0 or not done.stdout:
-        raise RuntimeError(f"the load on {proxy.name} failed")
-    report = json.loads(done.stdout)
+    report = slices.run_load(proxy, (1,), command)
     return {"per_cpu_second": report["units"] / (report["cpu_ns"] / 1e9),
             "per_second": report["units"] / report["seconds"], "errors": report["errors"]}
 
 
 def measure_echo(bench, _results):
-    """All proxies in interleaved slices, after one round that only warms up."""
-    running = [Service(bench.folder, 0, cores=(1,)).start()]
-    slices = {}
-    try:
-        running += [kind(bench.folder, running[0].port).start() for kind in kinds_of(bench)]
-        for turn in range(bench.rounds + 1):
-            for proxy in running[1:]:
-                one = run_load(proxy, bench.seconds if turn > 0 else 0.3)
-                if turn > 0:
-                    slices.setdefault(proxy.name, []).append(one)
-    finally:
-        for one in reversed(running):
-            one.stop()
+    with slices.running() as started:
+        started.append(Service(bench.folder, 0, cores=(1,)).start())
+        for kind in kinds_of(bench):
+            started.append(kind(bench.folder, started[0].port).start())
+        figures = slices.in_turn(started[1:], bench.rounds, bench.seconds, run_load)
     return {"title": "WebSocket: messages of 128 bytes there and back, 64 connections", "unit": "messages",
-            "proxies": {name: summarise(of_proxy) for name, of_proxy in slices.items()}}
-
-
-def idle_command(proxy, count):
-    how = [program("load_tls"), "--mode", "websocket"] if proxy.tls else [program("websocket"), "load", "--idle"]
-    return how + ["--port", str(proxy.port), "--connections", str(count)]
-
-
-def hold(proxy, count, settle):
-    """Opens that many WebSockets; the resident memory with them, and what went wrong."""
-    with subprocess.Popen(pinned((1,), idle_command(proxy, count)), stdin=subprocess.PIPE,
-                          stdout=subprocess.PIPE, text=True) as load:
-        opened = load.stdout.readline()
-        time.sleep(settle)
-        resident = machine.rss_bytes(proxy.pids())
-        rest, _ = load.communicate("\n")
-    if not opened or not rest:
-        raise RuntimeError("the load generator could not hold the WebSockets")
-    return resident, json.loads(opened)["errors"] + json.loads(rest)["closed_by_proxy"]
-
-
-def idle_figures(proxy, count):
-    hold(proxy, 16, 0.5)
-    time.sleep(0.5)
-    before = machine.rss_bytes(proxy.pids())
-    after, errors = hold(proxy, count, 4)
-    return {"rss_before_bytes": before, "rss_after_bytes": after,
-            "bytes_per_connection": (after - before) / count, "errors": errors}
-
-
-def how_many():
-    """10,000, or what the descriptors are enough for: each takes two of the proxy's."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(10000, (limit - 200) // 2)
+            "proxies": figures}
 
 
 def measure_idle(bench, _results, is_tls=False):
     """Resident memory for each WebSocket, both of its connections included, that has passed one message
     both ways and then rests."""
-    figures, count = {}, how_many()
-    for kind in kinds_of(bench):
-        service = Service(bench.folder, 0, cores=(1,)).start()
-        proxy = kind(bench.folder, service.port, tls=is_tls).start()
-        try:
-            figures[kind.name] = idle_figures(proxy, count)
-        except RuntimeError as error:
-            print(f"idle WebSockets, {kind.name}: {error}", file=sys.stderr)
-        finally:
-            proxy.stop()
-            service.stop()
+    count = machine.connections_to_hold()
+    command = [program("load_tls"), "--mode", "websocket"] if is_tls else [program("websocket"), "load", "--idle"]
+    figures = slices.each_alone(bench, kinds_of(bench), Service,
+                                lambda proxy: slices.warmed_idle_figures(proxy, command, count),
+                                "idle WebSockets", tls=is_tls)
     how = " over TLS" if is_tls else ""
     return {"title": f"{count:,} idle WebSockets{how}", "proxies": figures}
 
