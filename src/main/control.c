@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "http/h1.h"
+#include "http/fetch.h"
 #include "main/command.h"
 #include "run/loop.h"
 #include "run/socket.h"
@@ -46,68 +46,49 @@ struct slice control_path(struct arena *arena, const char *wanted, bool make_fol
     return arena_format(arena, "%.*s/control.sock", SLICE_ARG(folder));
 }
 
-static enum status connect_to(struct slice path, instant deadline, struct stream **ret_stream)
+static enum status place_of(struct arena *arena, struct slice path, struct fetch_place *ret_place)
 {
-    char text[sizeof(struct sockaddr_un) + 8];
-    struct address address;
-    int size = snprintf(text, sizeof text, "unix:%.*s", SLICE_ARG(path));
-    if (size < 0 || (size_t)size >= sizeof text)
-        return TOO_LARGE;
-    enum status e = address_parse(slice_of(text, (size_t)size), &address);
-    return e ? e : socket_connect(&address, NULL, deadline, ret_stream);
+    const char *problem;
+    struct slice url = arena_format(arena, "unix:%.*s", SLICE_ARG(path));
+    return url.data ? fetch_place_parse(arena, url, ret_place, &problem) : NO_MEMORY;
 }
 
-static struct slice request_of(struct arena *arena, const struct control_question *question)
+/* The caller's own, which outlives the fetch. */
+static enum status copy_descriptor(const struct fetch *fetch, int *ret_descriptor)
 {
-    return arena_format(arena,
-        "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-        "Content-Length: %zu\r\nConnection: close\r\n\r\n%.*s",
-        question->method, question->target, question->body.size, SLICE_ARG(question->body));
-}
-
-static enum status exchange(struct wire *wire, struct arena *arena,
-    const struct control_question *question, instant deadline, struct control_answer *ret_answer)
-{
-    static const struct h1_limits limits = H1_LIMITS_DEFAULT;
-    struct http_response response = {0};
-    struct h1_framing framing;
-    struct h1_body body;
-    struct slice request = request_of(arena, question);
-    if (!request.data)
-        return NO_MEMORY;
-    fields_init(&response.fields, arena);
-    enum status e = stream_write(wire->stream, request.data, request.size, deadline, NULL);
-    if (!e)
-        e = h1_read_response(wire, arena, &limits, http_method_of(slice_of_text(question->method)),
-            deadline, &response, &framing);
-    if (e)
-        return e;
-    h1_body_init(&body, wire, &limits, &framing, arena, 0);
-    e = body_read_all(&body.body, arena, ANSWER_MAX, deadline, &ret_answer->body);
-    body_drop(&body.body);
-    ret_answer->status = response.status;
-    return e;
+    int copy = fcntl(socket_descriptor(fetch->wire.stream), F_DUPFD_CLOEXEC, 3);
+    if (copy < 0)
+        return IO_ERROR;
+    *ret_descriptor = copy;
+    return OK;
 }
 
 enum status control_call(struct arena *arena, struct slice path,
     const struct control_question *question, struct control_answer *ret_answer)
 {
-    struct stream *stream;
-    struct wire wire;
+    static const struct fetch_field close = {"Connection", SLICE_INIT("close")};
+    const struct fetch_question asked = {.method = question->method,
+        .target = slice_of_text(question->target),
+        .fields = &close,
+        .field_count = 1,
+        .type = SLICE("application/json"),
+        .body = question->body.data ? question->body : SLICE("")};
+    struct fetch_place place;
+    struct fetch fetch;
     instant deadline = loop_now() + (question->patience ? question->patience : CALL_TIME);
-    enum status e = connect_to(path, deadline, &stream);
+    enum status e = place_of(arena, path, &place);
     if (e)
         return e;
-    wire_init(&wire, stream);
-    e = exchange(&wire, arena, question, deadline, ret_answer);
-    if (!e && question->ret_descriptor) {
-        int copy = fcntl(socket_descriptor(wire.stream), F_DUPFD_CLOEXEC, 3);
-        if (copy < 0)
-            e = IO_ERROR;
-        else
-            *question->ret_descriptor = copy;
+    fetch_init(&fetch, &place, NULL, NULL);
+    e = fetch_ask(&fetch, &asked, arena, deadline);
+    if (!e)
+        e = fetch_read_all(&fetch, ANSWER_MAX, deadline, &ret_answer->body);
+    if (!e) {
+        ret_answer->status = fetch.response.status;
+        if (question->ret_descriptor)
+            e = copy_descriptor(&fetch, question->ret_descriptor);
     }
-    wire_release(&wire);
+    fetch_close(&fetch);
     return e;
 }
 
