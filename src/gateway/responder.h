@@ -2,13 +2,8 @@
  * end up in a request. Plain HTTP, since what comes back is signed. */
 #pragma once
 
-#include "base/arena.h"
-#include "base/status.h"
+#include "http/fetch.h"
 
-struct responder {
-    struct slice authority, host, path; /* of the URL, or the arena */
-    uint16_t port;
-};
-
-/* Reads "http://ocsp.example/path". INVALID, NO_MEMORY. */
-enum status responder_parse(struct arena *arena, struct slice url, struct responder *ret_responder);
+/* Reads "http://ocsp.example/path"; in the arena. INVALID, NO_MEMORY. */
+enum status responder_parse(
+    struct arena *arena, struct slice url, struct fetch_place *ret_responder);

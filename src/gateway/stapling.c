@@ -3,10 +3,8 @@
 #include <stdlib.h>
 
 #include "gateway/responder.h"
-#include "http/h1.h"
 #include "run/loop.h"
 #include "run/resolver.h"
-#include "run/socket.h"
 #include "service/errand.h"
 
 #define PATIENCE    (20 * SECOND) /* for one question, from the name to the last byte */
@@ -16,97 +14,39 @@
 #define AGAIN_LEAST MINUTE /* after an answer, however short its life */
 #define AGAIN_MOST  (12 * HOUR)
 
-static const struct h1_limits limits = H1_LIMITS_DEFAULT;
-
 /* One question, with memory of its own: the certificate may go while it is asked. */
 struct question {
     struct arena arena;
-    struct responder responder;
+    struct fetch_place responder;
     struct slice bytes;
     instant deadline;
     int status;
     struct slice answer;
 };
 
-static enum status write_question(struct question *q, struct stream *stream)
+static enum status ask_by(struct question *q, struct fetch *fetch)
 {
-    char room[2048];
-    struct text head = text_fixed(room, sizeof room);
-    struct http_request request = {.method = METHOD_POST,
-        .method_text = SLICE("POST"),
-        .version = HTTP_1_1,
-        .authority = q->responder.authority,
-        .path = q->responder.path};
-    struct h1_framing framing = {.kind = H1_LENGTH, .length = q->bytes.size};
-    fields_init(&request.fields, &q->arena);
-    (void)fields_add_known(&request.fields, FIELD_CONTENT_TYPE, SLICE("application/ocsp-request"));
-    (void)fields_add_known(&request.fields, FIELD_USER_AGENT, SLICE("weir"));
-    h1_write_request_head(&head, &request, &framing);
-    if (head.failed)
-        return TOO_LARGE;
-    enum status e = stream_write(stream, head.data, head.size, q->deadline, NULL);
-    return e ? e : stream_write(stream, q->bytes.data, q->bytes.size, q->deadline, NULL);
-}
-
-static enum status read_answer(struct question *q, struct wire *connection)
-{
-    struct http_response response = {0};
-    struct h1_framing framing;
-    struct h1_body body;
-    enum status e;
-    do
-        e = h1_read_response(
-            connection, &q->arena, &limits, METHOD_POST, q->deadline, &response, &framing);
-    while (!e && response.status < 200);
+    const struct fetch_question question = {
+        .method = "POST", .type = SLICE("application/ocsp-request"), .body = q->bytes};
+    enum status e = fetch_ask(fetch, &question, &q->arena, q->deadline);
     if (e)
         return e;
-    q->status = response.status;
-    struct body *reader = h1_body_init(&body, connection, &limits, &framing, &q->arena, PATIENCE);
-    e = body_read_all(reader, &q->arena, ANSWER_MAX, q->deadline, &q->answer);
-    body_drop(reader);
-    return e;
-}
-
-static enum status ask_at(struct question *q, const struct address *address)
-{
-    struct stream *stream;
-    struct wire connection;
-    enum status e = socket_connect(address, NULL, q->deadline, &stream);
-    if (e)
-        return e;
-    wire_init(&connection, stream);
-    e = write_question(q, stream);
-    if (!e)
-        e = read_answer(q, &connection);
-    wire_release(&connection);
-    return e;
-}
-
-static enum status resolve(struct question *q, struct resolved *ret_resolved)
-{
-    struct resolver *resolver;
-    enum status e = resolver_new(&resolver);
-    if (e)
-        return e;
-    e = resolver_resolve(
-        resolver, q->responder.host, q->responder.port, &q->arena, q->deadline, ret_resolved);
-    resolver_free(resolver);
-    return e;
+    q->status = fetch->response.status;
+    return fetch_read_all(fetch, ANSWER_MAX, q->deadline, &q->answer);
 }
 
 static enum status ask(struct question *q)
 {
-    struct resolved resolved;
-    enum status e = resolve(q, &resolved);
-    for (size_t i = 0; !e && i < resolved.count; i++) {
-        e = ask_at(q, &resolved.addresses[i]);
-        if (!e)
-            return OK;
-        if (e == CANCELLED || i + 1 == resolved.count)
-            return e;
-        e = OK;
-    }
-    return e ? e : NOT_FOUND;
+    struct resolver *resolver;
+    struct fetch fetch;
+    enum status e = resolver_new(&resolver);
+    if (e)
+        return e;
+    fetch_init(&fetch, &q->responder, resolver, NULL);
+    e = ask_by(q, &fetch);
+    fetch_close(&fetch);
+    resolver_free(resolver);
+    return e;
 }
 
 /* The question about a certificate, copied. */

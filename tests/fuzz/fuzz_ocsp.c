@@ -62,7 +62,7 @@ static void read_answer(struct slice answer)
 static void read_url(struct slice url)
 {
     struct arena arena;
-    struct responder responder;
+    struct fetch_place responder;
     arena_init(&arena, 0, 0);
     if (responder_parse(&arena, url, &responder) == OK) {
         must(slice_has_prefix(responder.path, SLICE("/")) && responder.host.size > 0);

@@ -5,7 +5,7 @@
 static void check(struct slice url, const char *authority, const char *path, unsigned port)
 {
     struct arena arena;
-    struct responder responder;
+    struct fetch_place responder;
     arena_init(&arena, 0, 0);
     assert_ok(responder_parse(&arena, url, &responder));
     assert_slices(responder.authority, slice_of_text(authority));
@@ -26,7 +26,7 @@ static void urls_are_read(void **state)
 static void refuse(struct slice url)
 {
     struct arena arena;
-    struct responder responder;
+    struct fetch_place responder;
     arena_init(&arena, 0, 0);
     assert_status(responder_parse(&arena, url, &responder), INVALID);
     arena_release(&arena);
