@@ -46,8 +46,11 @@ static void add_json_line(struct text *text, const struct l4_facts *facts, struc
     access_add_optional(text, SLICE(",\"service\":"), facts->service);
     access_add_optional(text, SLICE(",\"upstream.address\":"), facts->endpoint);
     add_amounts(text, facts);
-    if (facts->reason != OK)
-        access_add_optional(text, SLICE(",\"reason\":"), slice_of_text(status_word(facts->reason)));
+    enum status reason = facts->reason ? facts->reason : facts->replaced;
+    if (reason != OK)
+        access_add_optional(text, SLICE(",\"reason\":"), slice_of_text(status_word(reason)));
+    if (facts->replaced)
+        access_add_optional(text, SLICE(",\"error.message\":"), SLICE("served by a fallback"));
     text_add_literal(text, "}\n");
 }
 

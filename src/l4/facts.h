@@ -12,7 +12,8 @@ struct l4_facts {
     struct slice listener, service, endpoint; /* until `finish` has returned, as the next */
     struct slice server_name, protocol;       /* that the client's TLS asks for; or empty */
     struct address client;
-    enum status reason; /* why it ended other than by its ends; OK: by them */
+    enum status reason;   /* why it ended other than by its ends; OK: by them */
+    enum status replaced; /* why another service stood in (a fallback); OK: none did */
     instant started, ended;
     int64_t connect_time;    /* nanoseconds until an endpoint was there, all tries; 0: none was */
     uint64_t received, sent; /* bytes from and to the client */

@@ -30,6 +30,7 @@ struct session {
     struct stream *client;   /* owned */
     struct stream *upstream; /* owned; NULL until connected */
     const struct l4_target *target;
+    bool is_broken;             /* the client has gone while it waited */
     struct text early;          /* owned: what was read before the service was known */
     struct client_hello *hello; /* owned; what the client's TLS asks for; NULL: not known */
     struct dial dial;
@@ -213,21 +214,49 @@ static size_t write_proxy_header(const struct session *session, const struct ser
         (enum proxy_version)version, &session->facts.client, destination, room);
 }
 
-static enum status connect_session(struct session *session, const struct proxy_header *heard)
+static enum status dial_to(
+    struct session *session, const struct service *service, const struct proxy_header *heard)
 {
     struct l4_facts *facts = &session->facts;
     char header[PROXY_HEADER_ROOM];
-    const struct service *service = dial_service(session->target->service, session->server->worker);
     struct slice first = slice_of(header, write_proxy_header(session, service, heard, header));
     struct dial_caller caller = {&facts->client, facts->listener, first};
-    instant began = loop_now();
     facts->service = service_name(service);
     dial_begin(&session->dial, service, session->server->worker, &caller);
     enum status e = dial_connect(&session->dial, NEVER, &session->upstream);
-    facts->tries = session->dial.tries;
+    facts->tries += session->dial.tries;
     facts->endpoint = dial_endpoint(&session->dial);
-    facts->connect_time = loop_now() > began ? loop_now() - began : 1;
     return e;
+}
+
+/* A client that goes while it waits has no use for what it waits for. */
+static void broken(void *argument)
+{
+    struct session *session = argument;
+    session->is_broken = true;
+    fiber_cancel(session->fiber);
+}
+
+static enum status connect_session(struct session *session, const struct proxy_header *heard)
+{
+    struct l4_facts *facts = &session->facts;
+    unsigned worker = session->server->worker;
+    const struct service *service = dial_service(session->target->service, worker), *other = NULL;
+    instant began = loop_now();
+    enum status e;
+    stream_on_break(session->client, broken, session);
+    do {
+        if (other) {
+            dial_end(&session->dial);
+            service = dial_service(other, worker);
+        }
+        e = dial_to(session, service, heard);
+        other = e ? dial_instead(&session->dial, e) : NULL;
+        facts->replaced = other ? e : facts->replaced;
+    } while (other);
+    stream_on_break(session->client, NULL, NULL);
+    facts->connect_time = loop_now() > began ? loop_now() - began : 1;
+    return e == CANCELLED && session->is_broken ? CLIENT_CLOSED : e;
 }
 
 /* What the client has said already. */

@@ -107,7 +107,7 @@ void udp_session_end(struct udp_session *session, enum status reason)
     facts->reason = reason;
     facts->ended = loop_now();
     facts->endpoint = dial_endpoint(&session->dial);
-    facts->tries = session->dial.tries;
+    facts->tries += session->dial.tries;
     gate->open--;
     count_open(gate, session->rules);
     if (server->shard)
@@ -135,6 +135,29 @@ static enum status connect_session(struct udp_session *session)
     return e;
 }
 
+static void begin_dial(struct udp_session *session, const struct service *service)
+{
+    struct dial_caller caller = {&session->facts.client, session->facts.listener};
+    unsigned worker = session->gate->server->worker;
+    service = dial_service(service, worker);
+    session->facts.service = service_name(service);
+    dial_begin(&session->dial, service, worker, &caller);
+}
+
+/* A service that has failed with `e` is left for the one that stands in for it, if there is one. */
+static enum status fall_back(struct udp_session *session, enum status e)
+{
+    const struct service *other;
+    while (e && (other = dial_instead(&session->dial, e))) {
+        session->facts.replaced = e;
+        session->facts.tries += session->dial.tries;
+        dial_end(&session->dial);
+        begin_dial(session, other);
+        e = connect_session(session);
+    }
+    return e;
+}
+
 /* A service that has answered before begins anew: it has restarted, perhaps. */
 bool udp_session_move(struct udp_session *session)
 {
@@ -143,8 +166,9 @@ bool udp_session_move(struct udp_session *session)
     dial_failed(dial, UPSTREAM_REFUSED);
     dial_leave(dial);
     enum status e = dial->tries < TRIES_MAX ? connect_session(session) : UPSTREAM_REFUSED;
+    e = fall_back(session, e == NO_ENDPOINT ? UPSTREAM_REFUSED : e);
     if (e)
-        udp_session_end(session, e == NO_ENDPOINT ? UPSTREAM_REFUSED : e);
+        udp_session_end(session, e);
     return !e;
 }
 
@@ -212,16 +236,13 @@ static struct udp_session *begin_session(struct udp_gate *gate, const struct dat
     struct udp_session *session = new_session(gate, from);
     if (!session)
         return NULL;
-    struct dial_caller caller = {&session->facts.client, session->facts.listener};
     gate->open++;
     count_open(gate, session->rules);
     gate->server->ops->hold(gate->server, session->pinned);
     list_push_back(&gate->sessions, &session->node);
     session->last = loop_now();
-    const struct service *service = dial_service(gate->rules->to->service, gate->server->worker);
-    session->facts.service = service_name(service);
-    dial_begin(&session->dial, service, gate->server->worker, &caller);
-    enum status e = connect_with_room(session);
+    begin_dial(session, gate->rules->to->service);
+    enum status e = fall_back(session, connect_with_room(session));
     arm(gate);
     if (!e)
         return session;

@@ -6,7 +6,6 @@
 #include "service/breakers.h"
 #include "service/call.h"
 #include "service/outcome.h"
-#include "service/overload.h"
 #include "service/service_tls.h"
 
 #define CHANGES_MAX 3 /* of an endpoint's mind about HTTP/2, within one try */
@@ -36,8 +35,9 @@ static enum status use_endpoint(struct attempt *attempt, uint32_t index)
 }
 
 /* Why it may not be asked now; OK: it may. */
-static enum status why_not(const struct call *call, struct endpoint *endpoint)
+static enum status why_not(void *argument, struct endpoint *endpoint)
 {
+    const struct call *call = argument;
     uint32_t in_flight = atomic_load_explicit(&endpoint->load.in_flight, memory_order_relaxed);
     if (in_flight >= call->service->room)
         return SERVICE_BUSY; /* its connections carry no more */
@@ -47,24 +47,9 @@ static enum status why_not(const struct call *call, struct endpoint *endpoint)
 enum status attempt_choose(struct attempt *attempt)
 {
     struct call *call = attempt->call;
-    struct choice *choice = &call->choice;
-    const struct endpoint_set *set = call->view->set;
-    uint32_t tried = choice->tried_count, index;
-    enum status e = OK;
-    do {
-        index = choice_pick(choice, call->service, call->view);
-        if (index == PICK_NONE)
-            break;
-        e = why_not(call, set->endpoints[index]);
-        if (e)
-            choice_exclude(choice, index);
-    } while (e && choice->tried_count < CHOICE_TRIED_MAX);
-    choice->tried_count = tried;
-    if (index != PICK_NONE && !e)
-        return use_endpoint(attempt, index);
-    if (e)
-        return e;
-    return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(call->service, set);
+    uint32_t index;
+    enum status e = choice_claim(&call->choice, call->service, call->view, why_not, call, &index);
+    return e ? e : use_endpoint(attempt, index);
 }
 
 static void release_endpoint(struct attempt *attempt)

@@ -13,7 +13,7 @@
 #include "service/choice.h"
 #include "service/mark.h"
 #include "service/retry.h"
-#include "service/service_state.h"
+#include "service/seat.h"
 
 /* The body of the answer: reads what the transport brings, and gives that up at the end. */
 struct answer {
@@ -43,8 +43,7 @@ struct call {
     const struct service *service;
     struct exchange *x;
     instant began;
-    instant entered;   /* when it got its place */
-    bool is_inside;    /* counted among the service's requests */
+    struct seat seat;
     struct view *view; /* in use until the call is finished */
     struct choice choice;
     struct parcel parcel;

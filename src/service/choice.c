@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "http/cookie.h"
 #include "run/loop.h"
+#include "service/overload.h"
 #include "service/sticky.h"
 
 #include <openssl/crypto.h>
@@ -120,6 +121,30 @@ uint32_t choice_pick(struct choice *choice, const struct service *service, struc
     if (place != PICK_NONE && service->sticky)
         choice->id = set->members[place].candidate.id;
     return place;
+}
+
+enum status choice_claim(struct choice *choice, const struct service *service, struct view *view,
+    enum status (*may)(void *argument, struct endpoint *endpoint), void *argument,
+    uint32_t *ret_place)
+{
+    const struct endpoint_set *set = view->set;
+    uint32_t tried = choice->tried_count, place;
+    enum status e = OK;
+    do {
+        place = choice_pick(choice, service, view);
+        if (place == PICK_NONE)
+            break;
+        e = may(argument, set->endpoints[place]);
+        if (e)
+            choice_exclude(choice, place);
+    } while (e && choice->tried_count < CHOICE_TRIED_MAX);
+    choice->tried_count = tried;
+    if (e)
+        return e;
+    if (place == PICK_NONE)
+        return set->count == 0 && set->trouble ? set->trouble : overload_why_nobody(service, set);
+    *ret_place = place;
+    return OK;
 }
 
 /* --- keeping */

@@ -37,6 +37,13 @@ static inline void choice_begin(
 /* An endpoint's place in the view, or PICK_NONE. On a worker. */
 uint32_t choice_pick(struct choice *choice, const struct service *service, struct view *view);
 
+/* The same of one that `may` be asked: that says OK, or why not, and then others are. In
+ * `ret_place`; or why none may: what `may` said, SERVICE_BUSY, ALL_OVERLOADED, BREAKER_OPEN,
+ * NO_ENDPOINT, or why its names have no addresses. */
+enum status choice_claim(struct choice *choice, const struct service *service, struct view *view,
+    enum status (*may)(void *argument, struct endpoint *endpoint), void *argument,
+    uint32_t *ret_place);
+
 static inline void choice_exclude(struct choice *choice, uint32_t place)
 {
     if (choice->tried_count < CHOICE_TRIED_MAX)

@@ -104,8 +104,8 @@ static enum status read_queue(struct reader *reader, const struct node *node, vo
 }
 
 const struct option_table queue_table = {.name = "queue",
-    .help = "Where requests wait while a service is busy: those that matter more first "
-            "(`importance` of a route), else as they came.",
+    .help = "Where requests wait while a service is busy, and connections of layer 4: those that "
+            "matter more first (`importance` of a route), else as they came.",
     .options = queue_rows,
     .size = sizeof(struct queue_options),
     .read_phrase = read_queue,

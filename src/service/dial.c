@@ -3,8 +3,9 @@
 #include "run/loop.h"
 #include "service/breakers.h"
 #include "service/connect.h"
+#include "service/fallback.h"
+#include "service/guard.h"
 #include "service/outcome.h"
-#include "service/overload.h"
 #include "service/versions.h"
 
 /* Expressions are asked of an exchange: one in which nothing is known but who calls. */
@@ -26,28 +27,44 @@ const struct service *dial_service(const struct service *service, unsigned worke
     return service->versions ? versions_draw(service->versions, worker) : service;
 }
 
-void dial_begin(struct dial *dial, const struct service *service, unsigned worker,
-    const struct dial_caller *caller)
+/* One connection more, of all workers, if there may be. */
+static bool reserve(struct dial *dial, struct endpoint *endpoint)
 {
-    *dial = (struct dial){.service = service, .worker = worker, .first = caller->first};
-    dial->view = roster_use(service->roster, worker);
-    if (service->is_choosy)
-        ask_caller(dial, caller);
+    int64_t max = dial->service->options->connections.max;
+    dial->is_open = atomic_fetch_add(&endpoint->load.open, 1) < max;
+    if (!dial->is_open)
+        atomic_fetch_sub(&endpoint->load.open, 1);
+    return dial->is_open;
 }
 
-enum status dial_choose(struct dial *dial)
+static void give_back(struct dial *dial, struct endpoint *endpoint)
 {
+    if (dial->is_open)
+        atomic_fetch_sub(&endpoint->load.open, 1);
+    dial->is_open = false;
+}
+
+/* Why it may not be dialled now; OK: it may, and has a connection more if one is wanted. */
+static enum status why_not(void *argument, struct endpoint *endpoint)
+{
+    struct dial *dial = argument;
+    if (dial->connects && !reserve(dial, endpoint))
+        return SERVICE_BUSY;
+    if (breakers_claim(dial->service, endpoint))
+        return OK;
+    give_back(dial, endpoint);
+    return BREAKER_OPEN;
+}
+
+static enum status choose(void *argument)
+{
+    struct dial *dial = argument;
     const struct endpoint_set *set = dial->view->set;
-    if (dial->tries == 0 && breakers_admit(dial->service, dial->worker))
-        return BREAKER_OPEN;
-    uint32_t index = choice_pick(&dial->choice, dial->service, dial->view);
-    if (index != PICK_NONE && !breakers_claim(dial->service, set->endpoints[index]))
-        index = PICK_NONE;
-    if (index == PICK_NONE)
-        return set->count == 0 && set->trouble ? set->trouble
-                                               : overload_why_nobody(dial->service, set);
-    dial->index = index;
-    dial->endpoint = set->endpoints[index];
+    enum status e =
+        choice_claim(&dial->choice, dial->service, dial->view, why_not, dial, &dial->index);
+    if (e)
+        return e;
+    dial->endpoint = set->endpoints[dial->index];
     dial->text = dial->endpoint->text;
     dial->tries++;
     choice_settle(&dial->choice, dial->service, dial->worker);
@@ -56,22 +73,44 @@ enum status dial_choose(struct dial *dial)
     return OK;
 }
 
+void dial_begin(struct dial *dial, const struct service *service, unsigned worker,
+    const struct dial_caller *caller)
+{
+    *dial = (struct dial){.service = service, .worker = worker, .first = caller->first};
+    dial->seat = (struct seat){.service = service,
+        .worker = worker,
+        .rank = QUEUE_RANKS / 2 - 1,
+        .choose = choose,
+        .argument = dial};
+    dial->view = roster_use(service->roster, worker);
+    if (service->is_choosy)
+        ask_caller(dial, caller);
+}
+
+enum status dial_choose(struct dial *dial)
+{
+    if (dial->tries)
+        return choose(dial);
+    enum status e = breakers_admit(dial->service, dial->worker);
+    return e ? e : seat_take(&dial->seat);
+}
+
 void dial_leave(struct dial *dial)
 {
-    if (!dial->endpoint)
+    struct endpoint *endpoint = dial->endpoint;
+    if (!endpoint)
         return;
-    struct load *load = &dial->endpoint->load;
-    if (dial->is_open)
-        atomic_fetch_sub(&load->open, 1);
-    atomic_fetch_sub_explicit(&load->in_flight, 1, memory_order_relaxed);
+    give_back(dial, endpoint);
+    atomic_fetch_sub_explicit(&endpoint->load.in_flight, 1, memory_order_relaxed);
     choice_exclude(&dial->choice, dial->index);
-    dial->is_open = false;
     dial->endpoint = NULL;
+    queue_stir(&dial->service->guard->queue, dial->worker);
 }
 
 void dial_end(struct dial *dial)
 {
     dial_leave(dial);
+    seat_leave(&dial->seat);
     if (dial->view)
         view_release(dial->view);
     dial->view = NULL;
@@ -122,19 +161,9 @@ static enum status wait_for_names(struct dial *dial, instant deadline)
     return OK;
 }
 
-/* One connection more, of all workers, if there may be. */
-static bool reserve(struct dial *dial)
-{
-    int64_t max = dial->service->options->connections.max;
-    dial->is_open = true;
-    return atomic_fetch_add(&dial->endpoint->load.open, 1) < max;
-}
-
 static enum status try_once(struct dial *dial, instant deadline, struct stream **ret_stream)
 {
     instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
-    if (!reserve(dial))
-        return UPSTREAM_CONNECTIONS;
     struct endpoint *endpoint = dial->endpoint;
     return connect_endpoint(endpoint, dial->service->options, dial->first,
         &endpoint->pools[dial->worker].session, clock_sooner(until, deadline), ret_stream);
@@ -146,18 +175,20 @@ static enum status connect_somewhere(
     instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
     enum status e = wait_for_names(dial, clock_sooner(until, deadline));
     if (!e)
-        e = dial_choose(dial);
+        e = breakers_admit(dial->service, dial->worker);
+    if (!e)
+        e = seat_find(&dial->seat, deadline);
     while (!e) {
         e = try_once(dial, deadline, ret_stream);
         if (!e)
             return OK;
-        if (connect_is_failure(e))
-            report(dial, e);
-        bool may_go_on = connect_is_failure(e) || e == UPSTREAM_CONNECTIONS;
-        if (!may_go_on || dial->tries == DIAL_TRIES_MAX)
+        if (!connect_is_failure(e))
+            return e;
+        report(dial, e);
+        if (dial->tries == DIAL_TRIES_MAX)
             return e;
         dial_leave(dial);
-        if (dial_choose(dial))
+        if (choose(dial))
             return e; /* nobody else is left */
         service_count_retry(dial->service, dial->worker, slice_of_text(status_word(e)));
         e = OK;
@@ -165,9 +196,23 @@ static enum status connect_somewhere(
     return e;
 }
 
+/* Of those that have not come to an endpoint, which counts its own. */
+static void count_refusal(const struct dial *dial, enum status e)
+{
+    if (e == BREAKER_OPEN || e == SERVICE_BUSY || e == QUEUE_FULL || e == QUEUE_TIMEOUT)
+        service_count_failure(dial->service, dial->worker, e);
+}
+
+const struct service *dial_instead(const struct dial *dial, enum status e)
+{
+    return fallback_instead(dial->service, e, dial->worker);
+}
+
 enum status dial_connect(struct dial *dial, instant deadline, struct stream **ret_stream)
 {
+    dial->connects = true;
     enum status e = connect_somewhere(dial, deadline, ret_stream);
     learn(dial, e);
+    count_refusal(dial, e);
     return e;
 }

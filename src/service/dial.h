@@ -7,14 +7,15 @@
  *     stream_close(stream);
  *     dial_end(&dial);                      last: a stream of TLS may still need the endpoint
  *
- * Balancing, health, ejections, in-flight counts and the bound of connections are those of calls.
- * An endpoint that does not let us connect is left for another: nothing has been sent yet. */
+ * Balancing, health, ejections, in-flight counts, bounds, the queue and breakers are those of
+ * calls. An endpoint that does not let us connect is left for another: nothing has been sent yet.
+ */
 #pragma once
 
 #include "run/stream.h"
 #include "service/choice.h"
 #include "service/mark.h"
-#include "service/service_state.h"
+#include "service/seat.h"
 
 #define DIAL_TRIES_MAX \
     CHOICE_TRIES_MAX /* endpoints that are asked in turn while none lets us connect */
@@ -36,6 +37,8 @@ struct dial {
     uint32_t index;            /* its place in the view */
     struct choice choice;      /* what is known of who is wanted, and who failed */
     struct slice first;        /* what the caller wants to be sent */
+    struct seat seat;          /* among what is under way at the service */
+    bool connects;             /* it is for a connection, of which there may be so many */
     bool is_open;              /* counted among the endpoint's connections */
 };
 
@@ -47,13 +50,17 @@ const struct service *dial_service(const struct service *service, unsigned worke
 void dial_begin(struct dial *dial, const struct service *service, unsigned worker,
     const struct dial_caller *caller);
 
-/* Chooses an endpoint that has not been tried yet, and counts it as in flight. NO_ENDPOINT, or why
- * its name has no address. */
+/* Chooses an endpoint that has not been tried yet, and counts it as in flight. SERVICE_BUSY and its
+ * kin (choice.h), NO_ENDPOINT, or why its name has no address. */
 enum status dial_choose(struct dial *dial);
 
-/* Chooses and connects, elsewhere when that fails. On a fiber. The UPSTREAM_… statuses of
- * connecting, NO_ENDPOINT, OVERLOADED, NO_MEMORY, CANCELLED. */
+/* Chooses and connects, elsewhere when that fails; waits in the service's queue while all are busy.
+ * On a fiber. The UPSTREAM_… statuses of connecting, NO_ENDPOINT, QUEUE_FULL, QUEUE_TIMEOUT,
+ * SERVICE_BUSY, BREAKER_OPEN, OVERLOADED, NO_MEMORY, CANCELLED. */
 enum status dial_connect(struct dial *dial, instant deadline, struct stream **ret_stream);
+
+/* Who is to be dialled instead, once this has failed with `e`; NULL: nobody. End this one first. */
+const struct service *dial_instead(const struct dial *dial, enum status e);
 
 /* The endpoint has done well; or it has failed, for a reason. */
 void dial_good(struct dial *dial);

@@ -25,7 +25,7 @@ static const struct option header_item = {
 static const struct option fallback_rows[] = {
     {"to", OPTION_TEXT, FALLBACK(to), .place_offset = FALLBACK(to_place),
         .help = "Another service, which answers instead: if the request has no body, or nothing "
-                "of it was sent yet."},
+                "of it was sent yet. It gets connections and datagrams of layer 4 too."},
     {"status", OPTION_INTEGER, FALLBACK(status), .fallback = "200", .minimum = 200, .maximum = 599,
         .help = "Of the fixed answer, which calls of gRPC do not get."},
     {"body", OPTION_TEXT, FALLBACK(body), .help = "The same."},
@@ -146,6 +146,15 @@ static void count(const struct service *service, unsigned worker, enum status re
     if (metrics)
         metric_add(plane_shard(service->plane, worker),
             metrics_series(metrics, &fallback_family, labels), 1);
+}
+
+const struct service *fallback_instead(
+    const struct service *service, enum status e, unsigned worker)
+{
+    if (!service->fallback || !is_for(&service->options->fallback, cause_of(e)))
+        return NULL;
+    count(service, worker, e);
+    return service->fallback;
 }
 
 static enum status fail(const struct service *service, struct exchange *x, enum status e)

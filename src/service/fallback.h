@@ -35,6 +35,11 @@ struct reader;
 void fallback_link(struct service *service, struct reader *reader,
     const struct service *(*find)(void *argument, struct slice name), void *argument);
 
+/* Who is asked instead of a service that has failed with `e`, where nothing has answers that could
+ * be fixed: counted as a fallback. NULL: nobody. */
+const struct service *fallback_instead(
+    const struct service *service, enum status e, unsigned worker);
+
 /* Answers instead of a service that has failed with `e`, or returns that. `tries` is what
  * x->facts.tries was before. */
 enum status fallback_answer(

@@ -43,6 +43,44 @@ class TcpService:
         self.close()
 
 
+class UdpService:
+    """Answers every datagram with what answer(data) gives: one, a list of them, or None."""
+
+    def __init__(self, answer=lambda data: data, port=0):
+        self.answer = answer
+        self.got = []
+        self.peers = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", port))
+        self.port = self.socket.getsockname()[1]
+        self.at = f"127.0.0.1:{self.port}"
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while True:
+            data, peer = self.socket.recvfrom(65536)
+            if data == b"stop" and peer == self.socket.getsockname():
+                return
+            self.got.append(data)
+            self.peers.append(peer)
+            answers = self.answer(data)
+            for one in answers if isinstance(answers, list) else [answers]:
+                if one is not None:
+                    self.socket.sendto(one, peer)
+
+    def close(self):
+        self.socket.sendto(b"stop", self.socket.getsockname())
+        self.thread.join()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 def echo(connection):
     """Sends back what comes, and ends when the other side has."""
     while data := connection.recv(65536):
@@ -111,5 +149,19 @@ def port_of(gateway, number=0):
     return int(gateway.addresses[number].rsplit(":", 1)[1])
 
 
-def connect(gateway, number=0, timeout=10.0):
-    return socket.create_connection(("127.0.0.1", port_of(gateway, number)), timeout)
+def connect(gateway, number=0, timeout=10.0, source=""):
+    return socket.create_connection(("127.0.0.1", port_of(gateway, number)), timeout, (source, 0))
+
+
+def datagram_socket(gateway, number=0, host="127.0.0.1", source=""):
+    """One that speaks to the gateway's listener of that number."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    one.settimeout(10)
+    one.bind((source, 0))
+    one.connect((host, port_of(gateway, number)))
+    return one
+
+
+def ask(one, data):
+    one.send(data)
+    return one.recv(65536)

@@ -208,9 +208,9 @@ def test_a_service_of_tcp(start, free_port):
     for _ in range(5):
         dial()
     assert gateway.metric("weir_breaker_state", service="back") == 1
-    assert gateway.metric("weir_upstream_failures_total", service="back") == 5
     dial()
-    assert gateway.metric("weir_upstream_failures_total", service="back") == 5
+    assert gateway.metric("weir_upstream_failures_total", service="back", reason="upstream-refused") == 5
+    assert gateway.metric("weir_upstream_failures_total", service="back", reason="breaker-open") == 1
 
     def hello(peer):
         peer.send(b"hello")

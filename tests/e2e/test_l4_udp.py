@@ -5,50 +5,11 @@ import os
 import random
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 from gateway import run_weir, wait_for
-from l4_peers import port_of
-
-
-class UdpService:
-    """Answers every datagram with what answer(data) gives: one, a list of them, or None."""
-
-    def __init__(self, answer=lambda data: data, port=0):
-        self.answer = answer
-        self.got = []
-        self.peers = []
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", port))
-        self.port = self.socket.getsockname()[1]
-        self.at = f"127.0.0.1:{self.port}"
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self):
-        while True:
-            data, peer = self.socket.recvfrom(65536)
-            if data == b"stop" and peer == self.socket.getsockname():
-                return
-            self.got.append(data)
-            self.peers.append(peer)
-            answers = self.answer(data)
-            for one in answers if isinstance(answers, list) else [answers]:
-                if one is not None:
-                    self.socket.sendto(one, peer)
-
-    def close(self):
-        self.socket.sendto(b"stop", self.socket.getsockname())
-        self.thread.join()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+from l4_peers import UdpService, ask, datagram_socket, port_of
 
 
 @pytest.fixture
@@ -62,10 +23,7 @@ def client():
     """client(gateway): a socket that speaks to its first listener."""
     with contextlib.ExitStack() as stack:
         def make(gateway, host="127.0.0.1", number=0):
-            one = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            one.settimeout(5)
-            one.connect((host, port_of(gateway, number)))
-            return one
+            return stack.enter_context(datagram_socket(gateway, number, host))
         yield make
 
 
@@ -76,11 +34,6 @@ def config_of(at, options="", listener="127.0.0.1:0"):
         workers: 2
         services: {{back: {at}}}
         """
-
-
-def ask(one, data):
-    one.send(data)
-    return one.recv(65536)
 
 
 def test_there_and_back(start, service, client):

@@ -280,7 +280,7 @@ def test_a_cap_of_layer_4(start):
             version: 1
             listen: {{tcp: {{"127.0.0.1:0": back}}}}
             workers: 2
-            services: {{back: {{at: ["{one.at}", "{other.at}"], concurrency: {{endpoint: 2}}}}}}
+            services: {{back: {{at: ["{one.at}", "{other.at}"], concurrency: {{endpoint: 2}}, queue: 0}}}}
             """)
         kept = [gateway.connect() for _ in range(4)]
         wait_for(lambda: one.connections == other.connections == 2)

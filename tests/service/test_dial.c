@@ -5,6 +5,7 @@
 #include "support/on_loop.h"
 
 #include "run/loop.h"
+#include "run/scope.h"
 
 static int setup(void **state)
 {
@@ -91,11 +92,11 @@ static void test_bound_of_connections(void **state)
     struct fake *fake = rig_fake(rig, stay, NULL);
     struct dial first, second;
     struct stream *stream, *other;
-    rig_service(rig, "{at: \"%s\", connections: 1}", fake->text);
+    rig_service(rig, "{at: \"%s\", connections: 1, queue: 0}", fake->text);
     begin(rig, &first);
     assert_ok(dial_connect(&first, NEVER, &stream));
     begin(rig, &second);
-    assert_status(dial_connect(&second, NEVER, &other), UPSTREAM_CONNECTIONS);
+    assert_status(dial_connect(&second, NEVER, &other), SERVICE_BUSY);
     dial_end(&second);
     stream_close(stream);
     dial_end(&first);
@@ -104,6 +105,63 @@ static void test_bound_of_connections(void **state)
     stream_close(other);
     dial_end(&second);
     rig_until(fake->open == 0);
+}
+
+struct waiting {
+    struct rig *rig;
+    struct dial dial;
+    struct stream *stream;
+    enum status outcome;
+    bool is_done;
+};
+
+static void wait_in_queue(void *argument)
+{
+    struct waiting *waiting = argument;
+    waiting->outcome = dial_connect(&waiting->dial, NEVER, &waiting->stream);
+    waiting->is_done = true;
+}
+
+/* The bound of the whole service, and of its endpoint. */
+static void test_one_waits_until_another_ends(void **state)
+{
+    static const char *const caps[] = {"concurrency: 1", "concurrency: {endpoint: 1}"};
+    struct rig *rig = *state;
+    struct fake *fake = rig_fake(rig, stay, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        struct dial first;
+        struct stream *stream;
+        struct waiting waiting = {.rig = rig};
+        rig_service(rig, "{at: \"%s\", %s, queue: 5 for 20s}", fake->text, caps[i]);
+        begin(rig, &first);
+        assert_ok(dial_connect(&first, NEVER, &stream));
+        begin(rig, &waiting.dial);
+        assert_ok(scope_start(loop_scope(loop_current()), wait_in_queue, &waiting));
+        rig_until(strstr(rig_describe(rig), "\"waiting\":1"));
+        assert_false(waiting.is_done);
+        stream_close(stream);
+        dial_end(&first);
+        rig_until(waiting.is_done);
+        assert_ok(waiting.outcome);
+        stream_close(waiting.stream);
+        dial_end(&waiting.dial);
+        rig_until(fake->open == 0);
+    }
+}
+
+/* Datagrams are not kept: choosing alone never waits. */
+static void test_choosing_does_not_wait(void **state)
+{
+    struct rig *rig = *state;
+    struct dial first, second;
+    rig_service(rig, "{at: \"127.0.0.1:1\", concurrency: 1, queue: 5 for 20s}");
+    begin(rig, &first);
+    assert_ok(dial_choose(&first));
+    begin(rig, &second);
+    assert_status(dial_choose(&second), SERVICE_BUSY);
+    dial_end(&first);
+    assert_ok(dial_choose(&second));
+    dial_end(&second);
 }
 
 static void test_failures_eject(void **state)
@@ -129,6 +187,8 @@ static int run_all(void)
         TEST(test_another_endpoint_when_one_refuses),
         TEST(test_nobody_is_left),
         TEST(test_bound_of_connections),
+        TEST(test_one_waits_until_another_ends),
+        TEST(test_choosing_does_not_wait),
         TEST(test_failures_eject),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
