@@ -121,7 +121,7 @@ class Authority:
 class SecureConnection(http_client.Connection):
     """A client's connection with TLS on it."""
 
-    def __init__(self, address, context, name="localhost", timeout=10.0, session=None):
+    def __init__(self, address, context, name="localhost", timeout=30.0, session=None):
         super().__init__(address, timeout)
         try:
             self.socket = context.wrap_socket(self.socket, server_hostname=name, session=session)

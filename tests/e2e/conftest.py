@@ -60,10 +60,14 @@ def free_port():
         def pick():
             # A bound socket that does not listen keeps the port from being given to others, and SO_REUSEPORT
             # is not needed to listen there: the kernel allows it beside one with SO_REUSEADDR.
-            keeper = stack.enter_context(socket.socket())
-            keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            keeper.bind(("127.0.0.1", 0))
-            return keeper.getsockname()[1]
+            while True:
+                keeper = stack.enter_context(socket.socket())
+                keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                keeper.bind(("127.0.0.1", 0))
+                # Nothing keeps datagrams' ports, but who comes by chance takes any other just as well.
+                with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+                    datagrams.bind(keeper.getsockname())
+                    return keeper.getsockname()[1]
 
         yield pick
 

@@ -31,7 +31,7 @@ def source(gateway):
     return gateway.status()["services"][0]["sources"][0]
 
 
-def wait_for_endpoints(gateway, *addresses, timeout=20):
+def wait_for_endpoints(gateway, *addresses, timeout=40):
     wait_for(lambda: set(endpoints(gateway)) == set(addresses), timeout, f"endpoints {addresses}")
 
 

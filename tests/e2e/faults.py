@@ -5,7 +5,7 @@ import itertools
 import socket
 
 import h2_client
-from gateway import Gateway, wait_for
+from gateway import PATIENCE, Gateway, wait_for
 from upstream import Upstream
 
 CONFIG = """
@@ -56,11 +56,17 @@ class FullDoor:
         self.listener.listen(0)
         self.port = self.listener.getsockname()[1]
         self.waiting = []
-        for _ in range(4):
+        # The first has the only place: it is there once it is connected.
+        self.waiting.append(socket.create_connection(("127.0.0.1", self.port)))
+        for _ in range(3):
             client = socket.socket()
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", self.port))
             self.waiting.append(client)
+
+    @property
+    def at(self):
+        return f"127.0.0.1:{self.port}"
 
     def close(self):
         for client in self.waiting:
@@ -84,7 +90,7 @@ class Stage:
         self.gateway = self.stack.enter_context(Gateway(folder, text))
         self.is_http2 = http2
         if http2:
-            self.gateway.connect = lambda timeout=10.0: h2_client.Connection(self.gateway.address, timeout)
+            self.gateway.connect = lambda timeout=PATIENCE: h2_client.Connection(self.gateway.address, timeout)
         self.numbers = itertools.count()
         self.gateway.get("/back/warm-up")
         self.gateway.settle(self.gateway.sockets())

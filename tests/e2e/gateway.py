@@ -14,7 +14,8 @@ import http_client
 
 WEIR = os.environ.get("WEIR", str(Path(__file__).resolve().parents[2] / "build" / "weir"))
 SANITIZED = os.environ.get("WEIR_BUILD") in ("asan", "tsan")  # such builds are slow, and their memory says nothing
-STARTUP = 20  # seconds; sanitizer builds are slow to start on a busy machine
+STARTUP = 60  # seconds; sanitizer builds are slow to start on a busy machine
+PATIENCE = 30.0  # seconds: how long a test waits for what must come; far more than it takes, since machines are busy
 
 
 class Gateway:
@@ -69,10 +70,10 @@ class Gateway:
     def url(self) -> str:
         return "http://%s:%d" % self.address
 
-    def connect(self, timeout=10.0):
+    def connect(self, timeout=PATIENCE):
         return http_client.Connection(self.address, timeout)
 
-    def request(self, method, path, headers=None, body=b"", timeout=10.0):
+    def request(self, method, path, headers=None, body=b"", timeout=PATIENCE):
         """One request on a connection of its own."""
         with self.connect(timeout) as connection:
             return connection.request(method, path, headers, body)
@@ -109,13 +110,13 @@ class Gateway:
         answer = self.control_request("POST", "/v1/reload")
         return answer.status, json.loads(answer.body)
 
-    def log_lines(self, count, timeout=10.0):
+    def log_lines(self, count, timeout=PATIENCE):
         """The access log's lines as dictionaries, once there are `count` of them."""
         lines = wait_for(lambda: self._whole_lines() if len(self._whole_lines()) >= count else None,
                          timeout, f"{count} log lines in {self.log_path}")
         return [json.loads(line) for line in lines]
 
-    def log_line(self, path, timeout=10.0):
+    def log_line(self, path, timeout=PATIENCE):
         """The access log's line for a path that was asked for once."""
         def look():
             return [line for line in map(json.loads, self._whole_lines()) if line.get("url.path") == path]
@@ -137,7 +138,7 @@ class Gateway:
                 targets.append(os.readlink(f"{folder}/{name}"))
         return sum(target.startswith("socket:") for target in targets)
 
-    def settle(self, sockets, timeout=10.0):
+    def settle(self, sockets, timeout=PATIENCE):
         """Waits until nothing is under way and no more sockets are open than there were."""
         try:
             wait_for(lambda: self.sockets() <= sockets, timeout)
@@ -162,7 +163,7 @@ class Gateway:
     def signal(self, number) -> None:
         self.process.send_signal(number)
 
-    def stop(self, timeout=40.0) -> int:
+    def stop(self, timeout=60.0) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -182,7 +183,7 @@ class Gateway:
             assert "Sanitizer" not in self.stderr, self.stderr
 
 
-def wait_for(look, timeout=10.0, what="the condition"):
+def wait_for(look, timeout=PATIENCE, what="the condition"):
     """Calls `look` until it gives something true; that."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:

@@ -22,29 +22,15 @@ class Connection(h2_client.Client):
     """A client whose streams may be WebSockets. `window`: what each stream may be sent unasked; it is opened anew
     for what has been read, and so not for streams that nobody reads."""
 
-    def __init__(self, address, timeout=10.0, window=None):
+    def __init__(self, address, timeout=30.0, window=None):
         super().__init__(address, timeout, authority="localhost")
-        self.unread, self.held, self.raw = {}, {}, b""
+        self.unread, self.held = {}, {}
         if window is not None:
             self.h2.update_settings({h2_client.h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.h2.increment_flow_control_window(1 << 28)
         self.flush()
         while h2_client.h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL not in self.h2.remote_settings:
             self.pump()
-
-    def pump(self):
-        """python3-h2 says and hears nothing more after a GOAWAY; here the streams go on."""
-        data = self.socket.recv(1 << 20)
-        self.is_over = not data
-        self.raw += data
-        while len(self.raw) >= 9 and len(self.raw) >= 9 + (size := int.from_bytes(self.raw[:3], "big")):
-            found, self.raw = self.raw[:9 + size], self.raw[9 + size:]
-            if found[3] == h2_client.GOAWAY:
-                self.goaways.append(int.from_bytes(found[13:17], "big"))
-                continue
-            for event in self.h2.receive_data(found):
-                self._take(event)
-        self.flush()
 
     def _take(self, event):
         stream = getattr(event, "stream_id", None)

@@ -26,7 +26,7 @@ class Closed(Exception):
 
 
 class Connection:
-    def __init__(self, address, timeout=10.0):
+    def __init__(self, address, timeout=30.0):
         family = socket.AF_UNIX if isinstance(address, str) else (
             socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
         self.socket = socket.socket(family, socket.SOCK_STREAM)
@@ -53,7 +53,12 @@ class Connection:
         if body and not names & {"content-length", "transfer-encoding"}:
             fields["Content-Length"] = str(len(body))
         head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields.items()) + "\r\n"
-        self.send(head.encode("latin-1") + body)
+        try:
+            self.send(head.encode("latin-1") + body)
+        except ConnectionError:
+            if not body:
+                raise
+            # An answer may come before all of a body is taken, and end the connection: read_answer tells.
 
     def _receive(self):
         try:

@@ -125,13 +125,13 @@ def bounce(connection, data):
     parts, sent = [], 0
     connection.setblocking(False)
     while (left := len(data) - sum(map(len, parts))) > 0:
-        select.select([connection], [connection] if sent < len(data) else [], [], 10)
+        select.select([connection], [connection] if sent < len(data) else [], [], 30)
         with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
             sent += connection.send(data[sent:sent + 65536])
         with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
             parts.append(connection.recv(left))
             assert parts[-1], f"ended with {left} bytes to come"
-    connection.settimeout(10)
+    connection.settimeout(30)
     return b"".join(parts)
 
 
@@ -149,7 +149,7 @@ def port_of(gateway, number=0):
     return int(gateway.addresses[number].rsplit(":", 1)[1])
 
 
-def connect(gateway, number=0, timeout=10.0, source=""):
+def connect(gateway, number=0, timeout=30.0, source=""):
     return socket.create_connection(("127.0.0.1", port_of(gateway, number)), timeout, (source, 0))
 
 

@@ -98,6 +98,12 @@ class RegistryServer:
         self.changed = threading.Condition()
         self.listener = None
         self.is_stopping = False
+        # Nobody else gets the port while the server is down.
+        self.keeper = socket.socket()
+        self.keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not path:
+            self.keeper.bind(("127.0.0.1", 0))
+            self.port = self.keeper.getsockname()[1]
         self.start()
 
     @property
@@ -110,7 +116,6 @@ class RegistryServer:
             self.listener = UnixListener(str(self.path), self)
         else:
             self.listener = Listener(("127.0.0.1", self.port), self)
-            self.port = self.listener.server_address[1]
         threading.Thread(target=self.listener.serve_forever, args=(0.02,), daemon=True).start()
 
     def kill(self):
@@ -145,3 +150,4 @@ class RegistryServer:
     def __exit__(self, *_):
         if not self.is_stopping:
             self.kill()
+        self.keeper.close()

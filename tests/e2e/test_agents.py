@@ -125,7 +125,7 @@ def test_percentages_are_parts_of_the_weight(start, paired, balance):
     assert endpoints(gateway)[one.at]["weight"] == 1
     assert gateway.metric("weir_endpoint_weight", endpoint=one.at) == 0.2
     found = parts(gateway)
-    assert 30 <= found[one.at] <= 110, found  # a sixth of them is 67
+    assert 15 <= found[one.at] <= 130, found  # a sixth of them is 67
     first.line = b"100%\n"
     wait_for(lambda: "weight_now" not in endpoints(gateway)[one.at])
     found = parts(gateway)
@@ -139,7 +139,12 @@ def test_percentages_by_http_and_at_layer_4(start):
         gateway = start(f"""
             version: 1
             listen: {{tcp: {{"127.0.0.1:0": {{to: back}}}}}}
-            services: {{back: {{at: ["{one.at}", "{other.at}"], agent: {{path: /load, port: {first.port}, every: 30ms}}}}}}
+            workers: 1
+            services:
+              back:
+                at: ["{one.at}", "{other.at}"]
+                balance: weighted-round-robin
+                agent: {{path: /load, port: {first.port}, every: 30ms}}
             """)
         first.load = b"25%"
         wait_for(lambda: endpoints(gateway)[one.at].get("weight_now") == 0.25)
@@ -149,7 +154,7 @@ def test_percentages_by_http_and_at_layer_4(start):
                 return read_line(client)
 
         found = collections.Counter(map(who, range(100)))
-        assert 10 <= found["a"] <= 30, found
+        assert 18 <= found["a"] <= 22, found
 
 
 def test_no_more_requests_than_an_agent_allows(start, paired):
@@ -162,7 +167,7 @@ def test_no_more_requests_than_an_agent_allows(start, paired):
             request = peer.read_request()
             if request.target != "/load":
                 arrived.release()
-                go_on.wait(10)
+                go_on.wait(60)
             peer.answer(peer.upstream.at.encode())
 
     one.script = other.script = wait
@@ -173,7 +178,7 @@ def test_no_more_requests_than_an_agent_allows(start, paired):
         asked = []
         for _ in range(10):  # one after the other, since workers that look at once may both find room
             asked.append(pool.submit(gateway.get, "/x"))
-            assert arrived.acquire(timeout=10)
+            assert arrived.acquire(timeout=30)
         assert endpoints(gateway)[one.at]["in_flight"] == 2
         second.line = b"maxconn:3\n"
         wait_for(lambda: endpoints(gateway)[other.at].get("limit") == 3)

@@ -107,7 +107,7 @@ def test_in_proportion_to_weights(several, name):
 @pytest.mark.parametrize("name", ["least-connections", "weighted-least-connections", "least-requests",
                                   "least-response-time", "peak-ewma"])
 def test_a_slow_endpoint_gets_less(several, name):
-    gateway, _ = several(3, f"balance: {name}", scripts=[Named("slow", 0.05)])
+    gateway, _ = several(3, f"balance: {name}", scripts=[Named("slow", 0.3)])
     found = at_once(gateway, 6, 15)
     assert found["slow"] < 20, found
     assert found["b"] > 0 and found["c"] > 0, found
@@ -169,9 +169,10 @@ def test_hash_functions(several, function):
 def test_bounded_load(several):
     """One key that everybody asks for goes to more than one endpoint, once its own is busy."""
     gateway, services = several(3, "balance: {by: ring-hash, key: path, bound: 125%}",
-                                scripts=[Named(name, 0.05) for name in "abc"])
+                                scripts=[Named(name, 0.3) for name in "abc"])
     found = at_once(gateway, 9, 4)
     assert max(found.values()) <= 24 and len(found) == 3, found
+    wait_for(lambda: gateway.in_flight() == 0)
     assert len(counts(gateway, 6)) == 1
 
 
@@ -312,7 +313,7 @@ def test_sticky_by_a_key(several, by, headers):
 
 
 def test_sticky_round_robin_with_timeout_and_logout(several):
-    options = 'balance: round-robin, sticky: {by: header.x-session, timeout: 1s, logout: path == "/logout"}'
+    options = 'balance: round-robin, sticky: {by: header.x-session, timeout: 4s, logout: path == "/logout"}'
     gateway, _ = several(3, options)
     session = {"X-Session": "one"}
     with gateway.connect() as connection:

@@ -76,14 +76,14 @@ def test_it_opens_and_says_so(start, moody):
     asked = len(one.requests)
     answer = gateway.get("/open")
     assert answer.status == 503 and json.loads(answer.body)["reason"] == "breaker-open"
-    assert answer.header("Retry-After") == "20"
+    assert 10 < int(answer.header("Retry-After")) <= 20
     assert answer.header("Proxy-Status") == "weir; error=destination_unavailable"
     assert len(one.requests) == asked
     assert gateway.log_line("/open")["reason"] == "breaker-open"
     assert gateway.metric("weir_breaker_state", service="back") == 1
     assert gateway.metric("weir_breaker_transitions_total", service="back", to="open") == 1
     said = service(gateway)
-    assert said["breaker"] == "open" and 15 < said["breaker_open_for_seconds"] <= 20
+    assert said["breaker"] == "open" and 10 < said["breaker_open_for_seconds"] <= 20
     assert said["events"][0]["what"] == "breaker open for 20000 ms: 15 of 30 requests failed"
 
 
@@ -105,17 +105,18 @@ def test_slow_answers_count(start, moody):
 
 def test_the_ramp(start, moody):
     one, _ = moody
-    gateway = start(config("open 300ms if 50% of 20 fail ramp 2s", one))
+    gateway = start(config("open 300ms if 50% of 20 fail ramp 6s", one))
     open_it(gateway, one)
     one.status = 200
     wait_for(lambda: service(gateway)["breaker"] == "half-open")
     began = time.monotonic()
-    passed = {0: [], 1: []}
+    passed = {0: [], 1: [], 2: []}
     with gateway.connect() as connection:
-        while (at := time.monotonic() - began) < 2:
-            passed[int(at)].append(connection.request("GET", "/x").status == 200)
-    first, second = (sum(half) / len(half) for half in (passed[0], passed[1]))
-    assert 0.1 < first < 0.5 < second < 0.95
+        while (at := time.monotonic() - began) < 6:
+            passed[int(at / 2)].append(connection.request("GET", "/x").status == 200)
+            time.sleep(0.002)
+    first, last = (sum(third) / len(third) for third in (passed[0], passed[2]))
+    assert 0.05 < first < 0.5 < last < 0.98  # a sixth, and five
     wait_for(lambda: service(gateway)["breaker"] == "closed")
     assert statuses(gateway, 50) == [200] * 50
     assert [event["what"] for event in service(gateway)["events"]][:2] == ["breaker closed", "breaker half-open"]
@@ -175,7 +176,7 @@ def test_no_panic_forgives_it(start, moody):
     asked = len(one.requests) + len(other.requests)
     answer = gateway.get("/open")
     assert answer.status == 503 and json.loads(answer.body)["reason"] == "breaker-open"
-    assert answer.header("Retry-After") in ("19", "20")
+    assert 10 < int(answer.header("Retry-After")) <= 20
     time.sleep(0.5)  # as the sweep looks for panics
     assert gateway.get("/open").status == 503
     assert len(one.requests) + len(other.requests) == asked
@@ -199,7 +200,7 @@ def test_a_service_of_tcp(start, free_port):
         version: 1
         listen: {{tcp: {{"127.0.0.1:0": back}}}}
         workers: 1
-        services: {{back: {{at: "127.0.0.1:{port}", outlier: {{failures: 0}}, breaker: open 300ms if 5 in a row fail trial}}}}
+        services: {{back: {{at: "127.0.0.1:{port}", outlier: {{failures: 0}}, breaker: open 3s if 5 in a row fail trial}}}}
         """)
 
     def dial():
@@ -217,7 +218,7 @@ def test_a_service_of_tcp(start, free_port):
         peer.close()
     with Upstream(hello, address=("127.0.0.1", port)):
         wait_for(lambda: dial() == b"hello")
-    assert gateway.metric("weir_breaker_state", service="back") == 0
+    wait_for(lambda: gateway.metric("weir_breaker_state", service="back") == 0)
 
 
 def test_errors_point_at_the_word(tmp_path):

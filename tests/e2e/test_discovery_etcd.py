@@ -45,7 +45,7 @@ class Etcd:
         request = urllib.request.Request(f"{self.url}/v3/{what}", json.dumps(body).encode())
         if self.token:
             request.add_header("Authorization", self.token)
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return json.load(answer)
 
     def put(self, key, value):

@@ -80,7 +80,7 @@ def test_an_empty_file(start, serve, tmp_path):
     one = named(serve, "one")
     path = tmp_path / "back.json"
     path.write_text(json.dumps([one.at]))
-    gateway = start(config(f'{{at: "file://{path}", grace: 1s}}'))
+    gateway = start(config(f'{{at: "file://{path}", grace: 3s}}'))
     wait_for_endpoints(gateway, one.at)
     path.write_text("[]")
     wait_for(lambda: source(gateway)["state"] == "empty")

@@ -47,8 +47,8 @@ def test_instances_come_and_go(gateway, serve):
 
 def test_leases(gateway, serve):
     one, two = named(serve, "one"), named(serve, "two")
-    put(gateway, "a", {"address": one.at, "lease": "1s"})
-    put(gateway, "b", {"address": two.at, "lease": "1s"})
+    put(gateway, "a", {"address": one.at, "lease": "3s"})
+    put(gateway, "b", {"address": two.at, "lease": "3s"})
     wait_for_endpoints(gateway, one.at, two.at)
     index = ask(gateway, "GET", "/v1/services/user")[1]["index"]
     stop = threading.Event()
@@ -58,12 +58,12 @@ def test_leases(gateway, serve):
             assert put(gateway, "b")[0] == 200
     heart = threading.Thread(target=beat)
     heart.start()
-    wait_for_endpoints(gateway, two.at, timeout=5)
+    wait_for_endpoints(gateway, two.at)
     assert set(listed(gateway)) == {"b"}
     assert ask(gateway, "GET", "/v1/services/user")[1]["index"] == index + 1, "renewals are no changes"
     stop.set()
     heart.join()
-    wait_for(lambda: not listed(gateway), 5)
+    wait_for(lambda: not listed(gateway))
     wait_for(lambda: source(gateway)["state"] == "empty")
     assert answers(gateway) == {"two": 20}, "the last one stays for a while"
     assert put(gateway, "b")[0] == 404
@@ -89,7 +89,7 @@ def test_watching(gateway):
     watcher = threading.Thread(target=watch)
     watcher.start()
     put(gateway, "a", {"address": "127.0.0.1:7"})
-    watcher.join(10)
+    watcher.join(30)
     assert results[0][0] == 200 and results[0][1]["instances"][0]["address"] == "127.0.0.1:7"
     assert results[0][1]["index"] == now["index"] + 1
     status, same = ask(gateway, "GET", f"/v1/services/user?watch&index={results[0][1]['index']}&wait=50ms")
@@ -125,7 +125,7 @@ def test_a_watch_outlives_its_source(start):
     watcher.start()
     status, _ = gateway.reload(config("127.0.0.1:7"))
     assert status == 200
-    watcher.join(10)
+    watcher.join(30)
     assert results[0][0] in (200, 404)
     assert ask(gateway, "GET", "/v1/services/user")[0] == 404
 

@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from gateway import run_weir
+from gateway import run_weir, wait_for
 from h2_client import REQUEST, RST_STREAM, Raw
 from http_client import Closed
 
@@ -31,10 +31,10 @@ def moment(seconds):
 
 def test_a_delay_and_a_status(start, serve):
     service = serve()
-    gateway = start(config(service, f"{{delay: 150ms, abort: 418, until: {day(1)}}}"))
+    gateway = start(config(service, f"{{delay: 150ms, abort: 418, until: {day(2)}}}"))
     began = time.monotonic()
     answer = gateway.get("/a")
-    assert answer.status == 418 and time.monotonic() - began >= 0.15
+    assert answer.status == 418 and time.monotonic() - began > 0.14
     assert service.requests == []
     assert gateway.log_line("/a")["reason"] == "fault-injected"
     assert gateway.metric("weir_faults_injected_total", kind="delay") == 1
@@ -43,21 +43,21 @@ def test_a_delay_and_a_status(start, serve):
 
 def test_a_delay_alone_lets_the_request_pass(start, serve):
     service = serve()
-    gateway = start(config(service, f"{{delay: 100ms, until: {day(1)}}}"))
+    gateway = start(config(service, f"{{delay: 100ms, until: {day(2)}}}"))
     began = time.monotonic()
-    assert gateway.get("/a").status == 200 and time.monotonic() - began >= 0.1
+    assert gateway.get("/a").status == 200 and time.monotonic() - began > 0.09
     assert len(service.requests) == 1
 
 
 def test_the_usual_status_is_a_problem_document(start, serve):
-    gateway = start(config(serve(), f"{{abort: 503, until: {day(1)}}}"))
+    gateway = start(config(serve(), f"{{abort: 503, until: {day(2)}}}"))
     answer = gateway.get("/a")
     assert answer.status == 503 and json.loads(answer.body)["reason"] == "fault-injected"
 
 
 def test_a_reset(start, serve):
     service = serve()
-    gateway = start(config(service, f"{{abort: reset, until: {day(1)}}}"))
+    gateway = start(config(service, f"{{abort: reset, until: {day(2)}}}"))
     with gateway.connect() as connection, pytest.raises(Closed):
         connection.request("GET", "/a")
     assert gateway.log_line("/a")["reason"] == "fault-injected"
@@ -72,7 +72,7 @@ def test_a_reset(start, serve):
 
 def test_only_some(start, serve):
     service = serve()
-    gateway = start(config(service, "{abort: 503, share: 30%%, when: 'header.x-trial == \"1\"', until: %s}" % day(1)))
+    gateway = start(config(service, "{abort: 503, share: 30%%, when: 'header.x-trial == \"1\"', until: %s}" % day(2)))
     with gateway.connect() as connection:
         plain = [connection.request("GET", "/a").status for _ in range(50)]
         trial = [connection.request("GET", "/a", {"X-Trial": "1"}).status for _ in range(300)]
@@ -81,16 +81,12 @@ def test_only_some(start, serve):
 
 
 def test_it_ends_by_itself(start, serve):
-    gateway = start(config(serve(), f"{{abort: 503, until: {moment(2)}}}"))
+    gateway = start(config(serve(), f"{{abort: 503, until: {moment(5)}}}"))
     assert gateway.get("/a").status == 503
-    deadline = time.monotonic() + 5
-    while gateway.get("/a").status == 503:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert gateway.get("/a").status == 200
+    wait_for(lambda: gateway.get("/a").status == 200)
 
 
-@pytest.mark.parametrize("until,says", [(day(-2), "the fault expired on"), (day(1), "a fault is on until")])
+@pytest.mark.parametrize("until,says", [(day(-2), "the fault expired on"), (day(2), "a fault is on until")])
 def test_it_is_never_on_silently(tmp_path, serve, until, says):
     path = tmp_path / "weir.yaml"
     path.write_text(config(serve(), f"{{abort: 503, until: {until}}}").replace("\n        ", "\n"))

@@ -420,7 +420,7 @@ def test_wrong_policies_are_shown(tmp_path):
 # --- programs that others wrote
 
 @pytest.fixture
-def nginx(tmp_path, authority):
+def nginx(tmp_path, authority, free_port):
     """nginx: (port in clear, port with TLS)."""
     if not shutil.which("nginx"):
         pytest.skip("there is no nginx")
@@ -430,11 +430,7 @@ def nginx(tmp_path, authority):
     (folder / "www" / "file").write_bytes(b"0123456789" * 100_000)
     os.chmod(tmp_path, 0o755)
     configuration = folder / "nginx.conf"
-    import socket
-    keepers = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    plain, secure = (keeper.getsockname()[1] for keeper in keepers)
-    for keeper in keepers:
-        keeper.close()
+    plain, secure = free_port(), free_port()
     configuration.write_text(f"""
         daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
         events {{}}

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from faults import FullDoor
 from gateway import wait_for
 from http_client import Closed
 from l4_peers import TcpService, echo, read_all, reset
@@ -30,18 +31,9 @@ def ask(gateway, at, *lines, method="GET", body=b""):
         return connection.read_answer(method)
 
 
-@contextlib.contextmanager
 def full_queue():
-    """An address where nobody lets a connection in, nor refuses it: the queue is full."""
-    with socket.socket() as listener, contextlib.ExitStack() as stack:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        time.sleep(0.1)
-        yield "%s:%d" % listener.getsockname()
+    """Where nobody lets a connection in, nor refuses it."""
+    return contextlib.closing(FullDoor())
 
 
 def test_a_target_that_refuses(proxy, free_port):
@@ -62,17 +54,17 @@ def test_the_next_address_is_tried(proxy, service):
 
 def test_a_target_that_never_lets_in(proxy):
     gateway = proxy('{to: "loopback:*", connect-timeout: 300ms}')
-    with full_queue() as at:
+    with full_queue() as door:
         began = time.monotonic()
-        assert refused(gateway, at) == (504, "upstream-connect-timeout", "weir; error=connection_timeout")
-        assert 0.25 < time.monotonic() - began < 5
+        assert refused(gateway, door.at) == (504, "upstream-connect-timeout", "weir; error=connection_timeout")
+        assert time.monotonic() - began > 0.25
 
 
 def test_a_client_that_leaves_while_connecting(proxy):
     gateway = proxy('{to: "loopback:*", connect-timeout: 60s}')
-    with full_queue() as at:
+    with full_queue() as door:
         with gateway.connect() as connection:
-            connection.send(f"CONNECT {at} HTTP/1.1\r\nHost: {at}\r\n\r\n".encode())
+            connection.send(f"CONNECT {door.at} HTTP/1.1\r\nHost: {door.at}\r\n\r\n".encode())
             wait_for(lambda: gateway.metric("weir_proxy_open_connections") == 1)
             reset(connection.socket)
         assert gateway.log_lines(1)[0]["reason"] == "client-closed"
@@ -116,15 +108,15 @@ def test_a_client_that_dies_midway(proxy, service):
 
 
 def test_silence_ends_a_tunnel(proxy, service):
-    gateway = proxy('{to: "loopback:*", idle-timeout: 400ms}')
+    gateway = proxy('{to: "loopback:*", idle-timeout: 2s}')
     with Tunnel(gateway, service().at) as tunnel:
-        for _ in range(4):  # it is not idle while something passes
-            time.sleep(0.2)
+        for _ in range(10):  # it is not idle while something passes
+            time.sleep(0.25)
+            last = time.monotonic()
             tunnel.send(b"x")
             assert tunnel.exactly(1) == b"x"
-        began = time.monotonic()
         assert tunnel.recv() == b""
-        assert time.monotonic() - began > 0.3
+        assert time.monotonic() - last > 1.9
     line = gateway.log_lines(1)[0]
     assert line["reason"] == "idle-timeout" and line["http.response.status_code"] == 200
 
@@ -216,28 +208,28 @@ def test_the_option_comes_and_goes(start, service):
 
 
 def test_tunnels_last_to_the_end_of_a_drain(proxy, service):
-    gateway = proxy(drain="1500ms")
+    gateway = proxy(drain="4s")
     with Tunnel(gateway, service().at) as tunnel:
         began = time.monotonic()
         stop = threading.Thread(target=gateway.stop)
         stop.start()
-        time.sleep(0.8)
+        time.sleep(1.5)
         tunnel.send(b"x")
         assert tunnel.exactly(1) == b"x"
         with contextlib.suppress(ConnectionResetError):
             assert tunnel.recv() == b""
-        assert time.monotonic() - began > 1.3
+        assert time.monotonic() - began > 3.8
         stop.join()
     assert gateway.log_lines(1)[0]["reason"] == "shutting-down"
 
 
 def test_a_stop_waits_for_no_tunnel_longer_than_it_lasts(proxy, service):
-    gateway = proxy(drain="20s")
+    gateway = proxy(drain="60s")
     with Tunnel(gateway, service().at) as tunnel:
         stop = threading.Thread(target=gateway.stop)
         stop.start()
         tunnel.end()
         assert tunnel.recv() == b""
-        stop.join(10)
+        stop.join(30)
         assert not stop.is_alive()
     assert "reason" not in gateway.log_lines(1)[0]

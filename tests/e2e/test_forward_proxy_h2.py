@@ -186,7 +186,7 @@ class Secure(H2Tunnels):
         self.authority, self.socket = "localhost", context.wrap_socket(plain, server_hostname="localhost")
         self.h2 = h2_client.h2.connection.H2Connection(h2_client.h2.config.H2Configuration(header_encoding="utf-8"))
         self.h2.initiate_connection()
-        self.answers, self.goaways, self.is_over = {}, [], False
+        self.answers, self.goaways, self.is_over, self.raw = {}, [], False, b""
         self.flush()
 
 

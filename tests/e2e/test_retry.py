@@ -9,6 +9,7 @@ import grpc
 import h2.errors
 import h2_client
 import pytest
+from faults import closed_port
 from gateway import run_weir, wait_for
 from grpc_peer import SERVICE, channel, frame
 from h2_upstream import H2Peer
@@ -112,18 +113,21 @@ class Pair:
         self.faults = H2_FAULTS if protocol == "HTTP/2" else H1_FAULTS
         scheme = "h2c://" if protocol == "HTTP/2" else ""
         self.bad, self.good = Upstream(closes), Upstream(good_h2 if scheme else good)
-        gone = Upstream()
-        gone.close()
+        closed, self.keeper = closed_port()
+        gone = f"127.0.0.1:{closed}"
 
         def service(first, more):
             return (f'{{at: [{{address: "{scheme}{first}", weight: 1}}, {{address: "{scheme}{self.good.at}", backup: true}}], '
-                    f'timeout: 300ms, connections: {{idle: 0}}, outlier: {{failures: 0}}, {more}}}')
+                    f'connections: {{idle: 0}}, outlier: {{failures: 0}}, {more}}}')
         every = "retry: {if: connect-error refused-stream reset closed timeout 503 bad-answer, keyed: true, backoff: 1ms}"
-        services = ", ".join([f"plain: {service(self.bad.at, '')}", f"plain-gone: {service(gone.at, '')}",
-                              f"every: {service(self.bad.at, every)}", f"every-gone: {service(gone.at, every)}",
-                              f"never: {service(self.bad.at, 'retry: 0')}", f"never-gone: {service(gone.at, 'retry: 0')}"])
-        routes = ", ".join(f"/{name}/**: {{to: {name}, rewrite: {{path: /x}}}}" for name in
-                           ("plain", "plain-gone", "every", "every-gone", "never", "never-gone"))
+        # Only who waits for a silent one has little patience, and enough for the other one where that is asked.
+        hasty = {"plain": "timeout: 300ms", "every": "timeout: 1s", "never": "timeout: 300ms"}
+        services, routes = [], []
+        for name, retry in (("plain", ""), ("every", f"{every}, "), ("never", "retry: 0, ")):
+            services += [f"{name}: {service(self.bad.at, retry)}", f"{name}-gone: {service(gone, retry)}",
+                         f"{name}-hasty: {service(self.bad.at, retry + hasty[name])}"]
+            routes += [f"/{each}/**: {{to: {each}, rewrite: {{path: /x}}}}" for each in (name, f"{name}-gone", f"{name}-hasty")]
+        services, routes = ", ".join(services), ", ".join(routes)
         self.gateway = Gateway(folder, config(services, more=f"{{{routes}}}"))
         self.gateway.__enter__()
 
@@ -131,6 +135,7 @@ class Pair:
         self.gateway.__exit__(None, None, None)
         self.bad.close()
         self.good.close()
+        self.keeper.close()
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +148,7 @@ def pair(protocol, tmp_path_factory):
 def ask(pair, service, fault, method, fields, body):
     if pair.faults[fault]:
         pair.bad.script = pair.faults[fault]
-    name = service if pair.faults[fault] else f"{service}-gone"
+    name = {"refuses": f"{service}-gone", "is silent": f"{service}-hasty"}.get(fault, service)
     size = BODIES[body]
     pair.good.requests.clear()
     with pair.gateway.connect() as connection:
@@ -290,9 +295,9 @@ def test_a_body_is_still_there_for_the_next_try(start, serve, connect):
 
 # --- an endpoint dies, and comes back
 
-def test_one_of_four_dies_under_load(start):
+def test_one_of_four_dies_under_load(start, free_port):
     """The one-line service, not tuned: nobody notices."""
-    services = [Upstream() for _ in range(4)]
+    services = [Upstream(address=("127.0.0.1", free_port())) for _ in range(4)]
     gateway = start(config(f'back: [{", ".join(repr(service.at) for service in services)}]', workers=2))
     with Load(gateway, threads=4, connections=8) as load:
         wait_for(lambda: all(len(service.requests) > 50 for service in services))
@@ -305,7 +310,7 @@ def test_one_of_four_dies_under_load(start):
     for service in services:
         service.close()
     assert load.failures == []
-    assert load.done > 500
+    assert load.done > 200
 
 
 def test_no_storm_when_all_fail(start):

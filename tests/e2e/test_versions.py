@@ -131,9 +131,9 @@ def test_http2(start, serve):
     with Client(gateway.address) as client:
         for i in range(10):
             canary = [("x-canary", "1")] if i % 2 else []
-            assert client.request("GET", "/orders/1", canary).status == 200
-    services = [line["service"] for line in gateway.log_lines(10)]
-    assert services == ["order.v1", "order.v2"] * 5
+            assert client.request("GET", f"/orders/{i}", canary).status == 200
+    services = {line["url.path"]: line["service"] for line in gateway.log_lines(10)}
+    assert services == {f"/orders/{i}": "order.v2" if i % 2 else "order.v1" for i in range(10)}
 
 
 def test_grpc(start):
@@ -164,7 +164,7 @@ def test_websocket(start):
         gateway = start(configuration(one.at, two.at, "when: header.x-canary"))
         assert asyncio.run(ask(gateway)) == "one"
         assert asyncio.run(ask(gateway, extra_headers={"X-Canary": "1"})) == "two"
-    assert [line["service"] for line in gateway.log_lines(2)] == ["order.v1", "order.v2"]
+    assert {line["service"] for line in gateway.log_lines(2)} == {"order.v1", "order.v2"}
 
 
 def test_tcp(start):

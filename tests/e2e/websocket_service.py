@@ -18,7 +18,7 @@ class WebSocketService:
         ready = threading.Event()
         self.thread = threading.Thread(target=self._run, args=(ready,), daemon=True)
         self.thread.start()
-        ready.wait(10)
+        assert ready.wait(30)
 
     def _run(self, ready):
         asyncio.set_event_loop(self.loop)
@@ -62,9 +62,9 @@ class WebSocketService:
         async def stop():
             self.server.close()
             await self.server.wait_closed()
-        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(10)
+        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(30)  # more than a close may take
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(30)
 
 
 async def echo(websocket):
