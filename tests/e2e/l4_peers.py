@@ -156,7 +156,7 @@ def connect(gateway, number=0, timeout=30.0, source=""):
 def datagram_socket(gateway, number=0, host="127.0.0.1", source=""):
     """One that speaks to the gateway's listener of that number."""
     one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    one.settimeout(10)
+    one.settimeout(30)
     one.bind((source, 0))
     one.connect((host, port_of(gateway, number)))
     return one
