@@ -76,39 +76,15 @@ void fetch_init(struct fetch *fetch, const struct fetch_place *place, struct res
     *fetch = (struct fetch){.place = place, .resolver = resolver, .tls = tls, .trouble = ""};
 }
 
-static enum status connect_by_name(
-    struct fetch *fetch, struct arena *arena, instant deadline, struct stream **ret_stream)
-{
-    struct resolved resolved;
-    enum status e = fetch->resolver ? resolver_resolve(fetch->resolver, fetch->place->host,
-                                          fetch->place->port, arena, deadline, &resolved)
-                                    : NOT_FOUND;
-    fetch->trouble = e == NOT_FOUND ? "its name has no address" : "its name cannot be resolved";
-    if (e)
-        return e;
-    e = NOT_FOUND;
-    for (size_t i = 0; e && e != CANCELLED && i < resolved.count; i++)
-        e = socket_connect(&resolved.addresses[i], NULL, deadline, ret_stream);
-    return e;
-}
-
 static enum status connect_plainly(
     struct fetch *fetch, struct arena *arena, instant deadline, struct stream **ret_stream)
 {
-    struct address address;
-    enum status e;
-    if (fetch->place->is_local)
-        e = socket_connect(&fetch->place->local, NULL, deadline, ret_stream);
-    else if (!address_parse_ip(fetch->place->host, fetch->place->port, &address))
-        e = socket_connect(&address, NULL, deadline, ret_stream);
-    else
-        e = connect_by_name(fetch, arena, deadline, ret_stream);
-    if (e == REFUSED)
-        fetch->trouble = "connection refused";
-    else if (e == TIMEOUT)
-        fetch->trouble = "no connection in time";
-    else if (e && !*fetch->trouble)
-        fetch->trouble = "there is no way to it";
+    if (!fetch->place->is_local)
+        return resolver_connect(fetch->resolver, fetch->place->host, fetch->place->port, arena,
+            deadline, ret_stream, &fetch->trouble);
+    enum status e = socket_connect(&fetch->place->local, NULL, deadline, ret_stream);
+    if (e)
+        fetch->trouble = resolver_connect_trouble(e);
     return e;
 }
 

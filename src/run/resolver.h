@@ -39,3 +39,13 @@ enum status resolver_query(struct resolver *resolver, struct slice name, int typ
  * IO_ERROR: no server answered; NO_MEMORY. */
 enum status resolver_resolve(struct resolver *resolver, struct slice name, uint16_t port,
     struct arena *arena, instant deadline, struct resolved *ret_resolved);
+
+/* Connects to a name, at the first of its addresses that takes it, or to an IP address, for which
+ * the resolver may be NULL. Statuses as above, and of socket_connect; but for CANCELLED
+ * `*ret_trouble` says in words what went wrong. What is resolved is kept in the arena. */
+struct stream;
+enum status resolver_connect(struct resolver *resolver, struct slice host, uint16_t port,
+    struct arena *arena, instant deadline, struct stream **ret_stream, const char **ret_trouble);
+
+/* What it says of a connection that was not made. */
+const char *resolver_connect_trouble(enum status e);

@@ -1,6 +1,11 @@
 #include "service/found.h"
 
+#include "run/loop.h"
+#include "run/resolver.h"
+
 #include <stdlib.h>
+
+#define RESOLVE_TIME (5 * SECOND)
 
 enum status findings_add(struct findings *findings, const struct finding *finding)
 {
@@ -31,6 +36,34 @@ enum status findings_add_ip(
     if (port == 0 || port > 65535 || address_parse_ip(ip, (uint16_t)port, &finding.address))
         return INVALID;
     return findings_add(findings, &finding);
+}
+
+static enum status add_name(struct findings *findings, struct finding finding,
+    struct resolver *resolver, struct slice host, uint16_t port)
+{
+    struct resolved resolved;
+    enum status e = resolver_resolve(
+        resolver, host, port, findings->arena, loop_now() + RESOLVE_TIME, &resolved);
+    if (e)
+        return e == CANCELLED || e == NO_MEMORY ? e : OK;
+    if (!finding.name.size)
+        finding.name = arena_copy(findings->arena, host);
+    for (size_t i = 0; !e && i < resolved.count; i++) {
+        finding.address = resolved.addresses[i];
+        e = findings_add(findings, &finding);
+    }
+    return e;
+}
+
+enum status findings_add_host(struct findings *findings, struct finding finding,
+    struct resolver *resolver, struct slice host, int64_t port)
+{
+    if (port < 1 || port > 65535 || !host.size)
+        return OK;
+    enum status e = findings_add_ip(findings, finding, host, (uint64_t)port);
+    if (e != INVALID)
+        return e;
+    return resolver ? add_name(findings, finding, resolver, host, (uint16_t)port) : OK;
 }
 
 /* --- one */

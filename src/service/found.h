@@ -45,6 +45,13 @@ enum status findings_add(struct findings *findings, const struct finding *findin
 enum status findings_add_ip(
     struct findings *findings, struct finding finding, struct slice ip, uint64_t port);
 
+/* The same for a host, which may be a name: then at all of its addresses, known as that name unless
+ * the finding has one. One without an address is left out, and so are all names when the resolver
+ * is NULL. NO_MEMORY, FULL, CANCELLED. */
+struct resolver;
+enum status findings_add_host(struct findings *findings, struct finding finding,
+    struct resolver *resolver, struct slice host, int64_t port);
+
 /* What was found, for whoever uses it: does not change, counted. */
 struct found {
     uint32_t users;

@@ -1,11 +1,9 @@
 #include "service/http_source.h"
 
 #include "run/loop.h"
-#include "run/resolver.h"
 
-#define TOKEN_MAX    ((size_t)64 << 10)
-#define CA_MAX       ((size_t)4 << 20)
-#define RESOLVE_TIME (5 * SECOND)
+#define TOKEN_MAX ((size_t)64 << 10)
+#define CA_MAX    ((size_t)4 << 20)
 
 /* --- preparing */
 
@@ -198,25 +196,7 @@ enum status http_source_odd(struct http_source *source, const char *what)
 enum status http_source_add(struct http_source *source, struct findings *findings,
     struct finding finding, struct slice host, int64_t port)
 {
-    struct resolved resolved;
-    if (port < 1 || port > 65535 || !host.size)
-        return OK;
-    enum status e = findings_add_ip(findings, finding, host, (uint64_t)port);
-    if (e != INVALID)
-        return e;
-    if (!source->fetch.resolver)
-        return OK;
-    e = resolver_resolve(source->fetch.resolver, host, (uint16_t)port, findings->arena,
-        loop_now() + RESOLVE_TIME, &resolved);
-    if (e)
-        return e == CANCELLED || e == NO_MEMORY ? e : OK;
-    if (!finding.name.size)
-        finding.name = arena_copy(findings->arena, host);
-    for (size_t i = 0; !e && i < resolved.count; i++) {
-        finding.address = resolved.addresses[i];
-        e = findings_add(findings, &finding);
-    }
-    return e;
+    return findings_add_host(findings, finding, source->fetch.resolver, host, port);
 }
 
 struct slice http_source_text(const struct json_value *object, const char *key)
