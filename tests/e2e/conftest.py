@@ -1,7 +1,6 @@
 """Fixtures of the end-to-end tests: the real program between real sockets."""
 
 import contextlib
-import socket
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from authority import Authority  # noqa: E402
-from gateway import Gateway  # noqa: E402
+from gateway import Gateway, pick_port  # noqa: E402
 from https import HTTPS, pair, split  # noqa: E402
 from upstream import Upstream  # noqa: E402
 from websocket_service import WebSocketService  # noqa: E402
@@ -57,19 +56,7 @@ def shop(start, serve):
 def free_port():
     """free_port(): a port of 127.0.0.1 on which nobody listens; each call gives another."""
     with contextlib.ExitStack() as stack:
-        def pick():
-            # A bound socket that does not listen keeps the port from being given to others, and SO_REUSEPORT
-            # is not needed to listen there: the kernel allows it beside one with SO_REUSEADDR.
-            while True:
-                keeper = stack.enter_context(socket.socket())
-                keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                keeper.bind(("127.0.0.1", 0))
-                # Nothing keeps datagrams' ports, but who comes by chance takes any other just as well.
-                with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
-                    datagrams.bind(keeper.getsockname())
-                    return keeper.getsockname()[1]
-
-        yield pick
+        yield lambda: pick_port(stack)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import textwrap
 import time
@@ -16,6 +17,20 @@ WEIR = os.environ.get("WEIR", str(Path(__file__).resolve().parents[2] / "build" 
 SANITIZED = os.environ.get("WEIR_BUILD") in ("asan", "tsan")  # such builds are slow, and their memory says nothing
 STARTUP = 60  # seconds; sanitizer builds are slow to start on a busy machine
 PATIENCE = 30.0  # seconds: how long a test waits for what must come; far more than it takes, since machines are busy
+
+
+def pick_port(stack):
+    """A port of 127.0.0.1 on which nobody listens and which nobody else is given until the ExitStack ends."""
+    # A bound socket that does not listen keeps the port from being given to others, and SO_REUSEPORT
+    # is not needed to listen there: the kernel allows it beside one with SO_REUSEADDR.
+    while True:
+        keeper = stack.enter_context(socket.socket())
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keeper.bind(("127.0.0.1", 0))
+        # Nothing keeps datagrams' ports, but who comes by chance takes any other just as well.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+            datagrams.bind(keeper.getsockname())
+            return keeper.getsockname()[1]
 
 
 class Gateway:
