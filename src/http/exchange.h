@@ -126,10 +126,12 @@ struct exchange {
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
     int8_t importance; /* 3: before all others, -4: behind; 0: as usual */
     const struct retry_rule
-        *retry;        /* of the route; borrowed from the snapshot; NULL: the service's */
-    bool must_close;   /* close the client's connection after this answer */
-    bool breaks_off;   /* instead of the answer the client sees its connection or stream reset */
-    bool is_torn;      /* its tunnel did not end in peace: the client hears of it by a reset */
+        *retry;      /* of the route; borrowed from the snapshot; NULL: the service's */
+    bool is_spent;   /* the service that has failed may have done it, or its body is gone: it is no
+                        other one's */
+    bool must_close; /* close the client's connection after this answer */
+    bool breaks_off; /* instead of the answer the client sees its connection or stream reset */
+    bool is_torn;    /* its tunnel did not end in peace: the client hears of it by a reset */
     bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
     struct tunnel *tunnel; /* with an answer of 101, or of 200 to CONNECT: what follows; owned until

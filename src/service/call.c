@@ -214,8 +214,10 @@ enum status call_run(const struct service *service, struct exchange *x)
     if (!e)
         choice_keep(&call->choice, service, x);
     if (e) {
+        bool is_safe = retry_is_safe(call, e);
         say_when(call, e);
         call_finish(call, false);
+        x->is_spent = !is_safe || !parcel_hand_on(call);
     }
     return e == ALL_OVERLOADED && !service->options->fallback.is_set
                ? overload_answer(x, &service->options->agent.overload)

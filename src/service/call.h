@@ -76,6 +76,10 @@ void parcel_plan(struct call *call);
 /* True when the request can be sent once more from its beginning; makes it ready for that. */
 bool parcel_rewind(struct call *call);
 
+/* The same, for whoever is called after this call: what was kept of the body is the exchange's from
+ * then on. */
+bool parcel_hand_on(struct call *call);
+
 /* --- websocket_call.c */
 
 /* The endpoint has answered 101: checks that, and makes what the call holds a tunnel in x->tunnel;

@@ -24,8 +24,9 @@ static const struct option header_item = {
 
 static const struct option fallback_rows[] = {
     {"to", OPTION_TEXT, FALLBACK(to), .place_offset = FALLBACK(to_place),
-        .help = "Another service, which answers instead: if the request has no body, or nothing "
-                "of it was sent yet. It gets connections and datagrams of layer 4 too."},
+        .help = "Another service, which answers instead: if the request may be sent twice, or the "
+                "first has surely not begun with it, and its body was kept (`keep` of `retry`). It "
+                "gets connections and datagrams of layer 4 too."},
     {"status", OPTION_INTEGER, FALLBACK(status), .fallback = "200", .minimum = 200, .maximum = 599,
         .help = "Of the fixed answer, which calls of gRPC do not get."},
     {"body", OPTION_TEXT, FALLBACK(body), .help = "The same."},
@@ -162,12 +163,10 @@ static enum status fail(const struct service *service, struct exchange *x, enum 
     return e == ALL_OVERLOADED ? overload_answer(x, &service->options->agent.overload) : e;
 }
 
-enum status fallback_answer(
-    const struct service *service, struct exchange *x, enum status e, uint32_t tries)
+enum status fallback_answer(const struct service *service, struct exchange *x, enum status e)
 {
     const struct fallback_options *options = &service->options->fallback;
-    bool is_whole = x->facts.tries == tries || x->request.body->length == 0;
-    bool can_answer = options->to.size ? service->fallback && is_whole : !x->grpc;
+    bool can_answer = options->to.size ? service->fallback && !x->is_spent : !x->grpc;
     if (!is_for(options, cause_of(e)) || !can_answer)
         return fail(service, x, e);
     count(service, x->worker, e);

@@ -40,7 +40,5 @@ void fallback_link(struct service *service, struct reader *reader,
 const struct service *fallback_instead(
     const struct service *service, enum status e, unsigned worker);
 
-/* Answers instead of a service that has failed with `e`, or returns that. `tries` is what
- * x->facts.tries was before. */
-enum status fallback_answer(
-    const struct service *service, struct exchange *x, enum status e, uint32_t tries);
+/* Answers instead of a service that has failed with `e`, or returns that. */
+enum status fallback_answer(const struct service *service, struct exchange *x, enum status e);

@@ -22,13 +22,14 @@ static bool is_whole(const struct call *call, struct slice here)
     return !body->trailers || body->trailers->count == 0;
 }
 
-/* Kept for another try if there may be one, and it may be little enough. Without memory for that it
- * is sent once. */
+/* Kept for another try or service if there may be one, and it may be little enough. Without memory
+ * for that it is sent once. */
 static struct body *stream_of(struct call *call)
 {
     struct exchange *x = call->x;
     struct body *body = x->request.body;
-    int64_t max = call->retry.rule->times ? call->service->options->retry.keep : 0;
+    bool has_use = call->retry.rule->times || call->service->fallback;
+    int64_t max = has_use ? call->service->options->retry.keep : 0;
     bool is_small = body->length == BODY_LENGTH_UNKNOWN || body->length <= max;
     struct kept_body *kept =
         max && is_small && !body->ops->rewind ? arena_alloc(&x->arena, sizeof *kept) : NULL;
@@ -73,4 +74,13 @@ bool parcel_rewind(struct call *call)
     if (parcel->kind != PARCEL_STREAM || !parcel->has_begun)
         return true;
     return stream->ops->rewind && stream->ops->rewind(stream) == OK;
+}
+
+bool parcel_hand_on(struct call *call)
+{
+    if (!parcel_rewind(call))
+        return false;
+    if (call->parcel.kind == PARCEL_STREAM)
+        call->x->request.body = call->parcel.stream;
+    return true;
 }

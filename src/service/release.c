@@ -7,9 +7,8 @@
 
 enum status service_call(const struct service *service, struct exchange *x)
 {
-    uint32_t tries = x->facts.tries;
     enum status e = service->is_composed ? release_call(service, x) : call_run(service, x);
-    return e && service->options->fallback.is_set ? fallback_answer(service, x, e, tries) : e;
+    return e && service->options->fallback.is_set ? fallback_answer(service, x, e) : e;
 }
 
 static enum status call_version(const struct service *service, struct exchange *x)

@@ -83,6 +83,13 @@ static bool is_wanted(const struct call *call, const struct attempt *attempt, en
     return kind == RETRY_CONNECT || kind == RETRY_REFUSED || retry_is_harmless(call);
 }
 
+bool retry_is_safe(const struct call *call, enum status e)
+{
+    const struct attempt *attempt = call->attempt;
+    return !attempt->is_connected || attempt->transport->is_unseen(attempt, e) ||
+           retry_is_harmless(call);
+}
+
 /* --- when */
 
 int64_t retry_backoff_bound(const struct backoff_options *backoff, int64_t n)

@@ -38,6 +38,10 @@ void retry_end(struct retry *retry, const struct call *call);
 /* True when the request may be sent twice whatever the endpoint has done with it. */
 bool retry_is_harmless(const struct call *call);
 
+/* True when it may be sent to whom it will, after an attempt that ended with `e`: nobody has done
+ * anything with it, or that is harmless. */
+bool retry_is_safe(const struct call *call, enum status e);
+
 /* Before the nth try again (from 1): up to so many nanoseconds. */
 int64_t retry_backoff_bound(const struct backoff_options *backoff, int64_t n);
 

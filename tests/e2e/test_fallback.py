@@ -1,7 +1,9 @@
 """What clients get when a service cannot answer."""
 
+import h2_client
 import pytest
-from gateway import run_weir
+from gateway import run_weir, wait_for
+from http_client import Connection
 from upstream import Upstream
 
 
@@ -11,10 +13,10 @@ def broken(peer):
         peer.answer(b"broken", status=500)
 
 
-def config(back, spare, fallback, more="outlier: {failures: 0}"):
+def config(back, spare, fallback, more="outlier: {failures: 0}", listen='"127.0.0.1:0"'):
     return f"""
         version: 1
-        listen: "127.0.0.1:0"
+        listen: {listen}
         workers: 2
         services:
           back: {{at: "{back}", {more}, fallback: {fallback}}}
@@ -40,11 +42,65 @@ def test_another_service_when_all_tries_failed(start, serve, free_port):
     spare = serve()
     gateway = start(config(f"127.0.0.1:{free_port()}", spare.at, "spare"))
     assert gateway.get("/a").status == 200
-    assert gateway.request("POST", "/b", body=b"not sent twice").status == 502
-    assert [request.target for request in spare.requests] == ["/a"]
+    assert gateway.request("POST", "/b", body=b"seen by nobody").status == 200
+    assert [request.body for request in spare.requests] == [b"", b"seen by nobody"]
     line = gateway.log_line("/a")
     assert line["reason"] == "upstream-refused"
-    assert gateway.metric("weir_fallbacks_total", service="back", reason="upstream-refused") == 1
+    assert gateway.metric("weir_fallbacks_total", service="back", reason="upstream-refused") == 2
+
+
+def resets(peer):
+    request = peer.read_head()
+    if request.header("X-All"):
+        peer.read_body(request)
+    peer.reset()
+
+
+KEEPING = "outlier: {failures: 0}, retry: {times: 0, keep: 100KiB}"
+KEY = {"Idempotency-Key": '"k"'}
+
+
+@pytest.mark.parametrize("connect", [Connection, h2_client.Connection], ids=["http1", "http2"])
+@pytest.mark.parametrize("size,all_read", [(1000, ""), (1000, "1"), (80000, "1")])
+def test_a_body_that_was_kept_goes_to_the_other(start, serve, connect, size, all_read):
+    """Whatever the first service has seen of it."""
+    back, spare = serve(resets), serve()
+    gateway = start(config(back.at, spare.at, "spare", KEEPING, '{http: {address: "127.0.0.1:0", http2: true}}'))
+    body = b"".join(b"%07d\n" % i for i in range(size // 8))
+    with connect(gateway.address) as client:
+        client.send_request("PUT", "/a", {"Content-Length": str(len(body)), "X-All": all_read})
+        back_has_it = lambda: back.connections == 1  # noqa: E731
+        wait_for(back_has_it)
+        send_all(client, body)
+        assert client.read_answer().status == 200
+    [request] = spare.requests
+    assert request.body == body
+
+
+def send_all(client, body):
+    if isinstance(client, h2_client.Connection):
+        client.send_body(client.newest, body)
+    else:
+        client.send(body)
+
+
+def test_a_body_that_was_too_large_to_be_kept_does_not(start, serve):
+    back, spare = serve(resets), serve()
+    gateway = start(config(back.at, spare.at, "spare", KEEPING))
+    with gateway.connect() as client:
+        client.send_request("PUT", "/a", {"Content-Length": "200000", "X-All": "1"})
+        client.send(bytes(200000))
+        assert client.read_answer().status == 502
+    assert not spare.requests
+
+
+@pytest.mark.parametrize("method,headers,body,status", [
+    ("POST", {}, b"x", 502), ("POST", {}, b"", 502), ("POST", KEY, b"x", 200), ("PUT", {}, b"x", 200), ("GET", {}, b"", 200)])
+def test_what_may_have_been_done_is_not_done_again(start, serve, method, headers, body, status):
+    back, spare = serve(resets), serve()
+    gateway = start(config(back.at, spare.at, "spare", "outlier: {failures: 0}, retry: {times: 0, keyed: true}"))
+    assert gateway.request(method, "/a", {"X-All": "1", **headers}, body).status == status
+    assert [request.body for request in spare.requests] == ([body] if status == 200 else [])
 
 
 def test_a_body_that_nobody_has_seen_goes_to_the_other(start, serve):
