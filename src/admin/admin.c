@@ -56,6 +56,7 @@ static const struct page pages[] = {
     {METHOD_GET, "/v1/config", true, true, page_config},
     {METHOD_POST, "/v1/reload", true, true, page_reload},
     {METHOD_POST, "/v1/endpoints", true, true, page_endpoints},
+    {METHOD_POST, "/v1/shift", true, true, page_shift},
     {METHOD_POST, "/v1/log/reopen", true, false, page_log_reopen},
     {METHOD_POST, "/v1/upgrade", true, true, NULL, offsetof(struct admin_hooks, upgrade)},
     {METHOD_POST, "/v1/hand-over", true, true, NULL, offsetof(struct admin_hooks, hand_over)},

@@ -6,9 +6,9 @@
  * busy the workers are, it answers, and however slow its clients are, no worker notices.
  *
  *     GET  /livez  /readyz  /metrics  /v1/status  /v1/config      anywhere
- *     POST /v1/reload  /v1/endpoints  /v1/log/reopen  /v1/upgrade  /v1/hand-over   by the socket
- *     /v1/services/NAME…        instances_page.h: looking anywhere, changing by the socket or a
- * token
+ *     POST /v1/reload  /v1/endpoints  /v1/shift  /v1/log/reopen  /v1/upgrade  /v1/hand-over   by
+ * the socket /v1/services/NAME…        instances_page.h: looking anywhere, changing by the socket
+ * or a token
  *
  * To add one: a function and a line in the table of admin.c. */
 #pragma once

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "config/unit.h"
+#include "run/socket.h"
 #include "service/order.h"
+#include "service/shift.h"
 
 #define PAGE_LIMIT ((size_t)256 << 20)
 #define ORDER_MAX  ((size_t)64 * 1024)
@@ -153,6 +156,97 @@ enum status page_endpoints(struct gateway *gateway, struct exchange *x)
         return refuse(
             x, NO_ROUTE, "Service \"%.*s\" has no endpoint \"%.*s\".", told.service, told.endpoint);
     return respond_told(x, &told);
+}
+
+/* --- shares of versions */
+
+/* What the caller says of himself, and what the kernel says of him. */
+static struct slice who_asks(struct exchange *x, const struct json_value *root)
+{
+    struct stream *stream = x->hooks->stream ? x->hooks->stream(x) : NULL;
+    struct socket_peer peer;
+    struct slice by = SLICE("somebody");
+    (void)json_get_text(root, SLICE("by"), &by);
+    for (size_t i = 0; i < by.size; i++)
+        if ((unsigned char)by.data[i] < ' ' || by.data[i] == 127)
+            return SLICE_NONE;
+    if (!by.size || by.size > SHIFT_WHO - 20)
+        return SLICE_NONE;
+    if (!stream || !socket_peer(socket_descriptor(stream), &peer))
+        return by;
+    return arena_format(&x->arena, "%.*s (uid %u)", SLICE_ARG(by), peer.user);
+}
+
+/* What stands in the body of POST /v1/shift. */
+struct asked {
+    struct slice service;
+    struct shift_wish wish;
+    struct slice bad_share; /* that is none, and why */
+    const char *problem;
+};
+
+static bool read_shares(const struct json_value *shares, struct asked *asked)
+{
+    struct shift_wish *wish = &asked->wish;
+    if (!shares || shares->type != JSON_OBJECT)
+        return false;
+    json_each (one, shares) {
+        struct shift_share *share = &wish->shares[wish->count];
+        if (wish->count++ == VERSIONS_MAX || one->type != JSON_STRING)
+            return false;
+        asked->bad_share = one->text;
+        if (unit_parse_share(one->text, &share->share, &asked->problem))
+            return false;
+        share->version = one->key;
+    }
+    return wish->count > 0;
+}
+
+static bool read_asked(struct exchange *x, struct asked *asked)
+{
+    struct slice body;
+    struct json_value *root;
+    if (body_read_all(x->request.body, &x->arena, ORDER_MAX, x->deadline, &body) ||
+        json_parse(&x->arena, body, NULL, &root, NULL) ||
+        !json_get_text(root, SLICE("service"), &asked->service))
+        return false;
+    const struct json_value *shares = json_get(root, SLICE("shares"));
+    asked->wish.who = who_asks(x, root);
+    (void)json_get_bool(root, SLICE("reset"), &asked->wish.is_reset);
+    if (!asked->wish.who.size)
+        return false;
+    return asked->wish.is_reset ? !shares : read_shares(shares, asked);
+}
+
+static enum status refuse_asked(struct exchange *x, const struct asked *asked)
+{
+    if (asked->problem)
+        return refuse(x, BAD_FIELD, "\"%.*s\" is no share of a version: %.*s.", asked->bad_share,
+            slice_of_text(asked->problem));
+    return refuse(x, BAD_FIELD,
+        "What is wanted is {\"service\": …, \"shares\": {\"green\": \"100%%\"}, \"by\": …}, or "
+        "\"reset\": true instead of the shares.%.*s%.*s",
+        SLICE(""), SLICE(""));
+}
+
+enum status page_shift(struct gateway *gateway, struct exchange *x)
+{
+    struct asked asked = {.problem = NULL};
+    struct slice problem;
+    if (!read_asked(x, &asked))
+        return refuse_asked(x, &asked);
+    const struct service *service = find_service(gateway_snapshot(gateway), asked.service);
+    if (!service)
+        return refuse(x, NO_ROUTE, "There is no service \"%.*s\"%.*s.", asked.service, SLICE(""));
+    enum status e = service_shift(service, &asked.wish, &x->arena, &problem);
+    if (e)
+        return refuse(x, e == NOT_FOUND ? NO_ROUTE : BAD_FIELD, "%.*s%.*s", problem, SLICE(""));
+    struct text text = text_growing(PAGE_LIMIT);
+    struct json_writer writer;
+    json_writer_init(&writer, &text, 2);
+    service_describe(service, &writer);
+    text_add_char(&text, '\n');
+    return respond_text(x, 200, SLICE("application/json"), &text);
 }
 
 enum status page_log_reopen(struct gateway *gateway, struct exchange *x)

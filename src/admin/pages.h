@@ -15,4 +15,7 @@ enum status page_reload(struct gateway *gateway,
     struct exchange *x); /* JSON: ok, generation, diagnostics; 422 when refused */
 enum status page_endpoints(struct gateway *gateway,
     struct exchange *x); /* {"service", "endpoint", "state"}: tells an endpoint; the same back */
+enum status page_shift(struct gateway *gateway,
+    struct exchange *x); /* {"service", "shares": {"green": "100%"}, "by"}, or "reset": true instead
+                          * of shares: says what versions get; the service's status back */
 enum status page_log_reopen(struct gateway *gateway, struct exchange *x); /* 204 */

@@ -138,18 +138,35 @@ static void print_mirror(const struct json_value *service)
             SLICE_ARG(text_of(mirror, "to")));
 }
 
+/* "v2   0%, 10% in the file, out since 2026-11-21T12:03:11Z: …" */
+static void print_version(const struct json_value *version)
+{
+    const struct json_value *verdict = json_get(version, SLICE("verdict"));
+    double share = share_of(version, "share"), written = share_of(version, "file_share");
+    printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")), share * 100);
+    if (share < written - 1e-9 || share > written + 1e-9)
+        printf(", %.4g%% in the file", written * 100);
+    print_pair(", when %.*s", text_of(version, "when"));
+    if (verdict) {
+        print_pair(", out since %.*s", text_of(verdict, "since"));
+        print_pair(": %.*s", text_of(verdict, "why"));
+    }
+    putchar('\n');
+}
+
 static void print_versions(const struct json_value *service)
 {
+    const struct json_value *shift = json_get(service, SLICE("shift"));
     printf("  service %.*s, in versions", SLICE_ARG(text_of(service, "name")));
     print_pair(", users by %.*s", text_of(service, "stay"));
     print_mirror(service);
-    putchar('\n');
-    json_each (version, json_get(service, SLICE("versions"))) {
-        printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")),
-            share_of(version, "share") * 100);
-        print_pair(", when %.*s", text_of(version, "when"));
-        putchar('\n');
+    if (shift) {
+        print_pair(", shifted at %.*s", text_of(shift, "time"));
+        print_pair(" by %.*s", text_of(shift, "by"));
     }
+    putchar('\n');
+    json_each (version, json_get(service, SLICE("versions")))
+        print_version(version);
 }
 
 static void print_retry(const struct json_value *retry)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "http/fetch.h"
 #include "main/command.h"
 #include "run/loop.h"
@@ -123,4 +124,13 @@ int control_ask(struct arena *arena, const char *wanted, const struct control_qu
     fprintf(
         stderr, "weir: no gateway answers on %.*s: %s\n", SLICE_ARG(ask.path), status_sentence(e));
     return EXIT_FAILED;
+}
+
+void control_complain(struct arena *arena, struct slice problem)
+{
+    struct json_value *root = NULL;
+    struct slice detail = problem;
+    if (json_parse(arena, problem, NULL, &root, NULL) == OK)
+        (void)json_get_text(root, SLICE("detail"), &detail);
+    fprintf(stderr, "weir: %.*s\n", SLICE_ARG(detail));
 }

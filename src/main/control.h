@@ -32,3 +32,6 @@ enum status control_call(struct arena *arena, struct slice path,
  * when there is an answer. */
 int control_ask(struct arena *arena, const char *wanted, const struct control_question *question,
     struct control_answer *ret_answer);
+
+/* On stderr why the gateway has refused, as its problem document says it. */
+void control_complain(struct arena *arena, struct slice problem);

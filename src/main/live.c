@@ -98,6 +98,51 @@ static void show(struct json_writer *writer, const struct json_value *endpoint, 
     json_write_object_end(writer);
 }
 
+static double share_of(const struct json_value *version, const char *key)
+{
+    double share = 0;
+    (void)json_to_double(digits_of(version, key), &share);
+    return share;
+}
+
+/* What a version really gets. */
+static void show_version(struct json_writer *writer, const struct json_value *version)
+{
+    const struct json_value *verdict = json_get(version, SLICE("verdict"));
+    struct slice name = text_of(version, "name"), why = text_of(verdict, "why");
+    double share = share_of(version, "share"), written = share_of(version, "file_share");
+    if (!writer) {
+        printf("version:  %.*s, %.4g%% now, %.4g%% in the file", SLICE_ARG(name), share * 100,
+            written * 100);
+        if (why.size)
+            printf(", out since %.*s: %.*s", SLICE_ARG(text_of(verdict, "since")), SLICE_ARG(why));
+        putchar('\n');
+        return;
+    }
+    json_write_object(writer);
+    write_pair(writer, "version", name);
+    json_write_key(writer, SLICE("share"));
+    json_write_double(writer, share);
+    json_write_key(writer, SLICE("file_share"));
+    json_write_double(writer, written);
+    write_pair(writer, "why_not", why);
+    json_write_object_end(writer);
+}
+
+static void show_versions(const struct json_value *versions, struct json_writer *writer)
+{
+    if (!versions)
+        return;
+    if (writer) {
+        json_write_key(writer, SLICE("versions"));
+        json_write_array(writer);
+    }
+    json_each (version, versions)
+        show_version(writer, version);
+    if (writer)
+        json_write_array_end(writer);
+}
+
 static const struct json_value *find_service(const struct json_value *root, struct slice name)
 {
     const struct json_value *services = json_get(root, SLICE("services"));
@@ -122,9 +167,16 @@ static int show_all(
         fprintf(stderr, "weir: the running gateway has no service \"%.*s\"\n", SLICE_ARG(name));
         return EXIT_FAILED;
     }
+    show_versions(json_get(service, SLICE("versions")), writer);
+    if (writer) {
+        json_write_key(writer, SLICE("endpoints"));
+        json_write_array(writer);
+    }
     long long tier = first_tier(endpoints);
     json_each (endpoint, endpoints)
         show(writer, endpoint, why_not(arena, service, endpoint, tier));
+    if (writer)
+        json_write_array_end(writer);
     return EXIT_DONE;
 }
 
@@ -146,15 +198,9 @@ int live_explain(const char *control, struct slice service, struct json_writer *
     struct arena arena;
     struct control_answer answer;
     arena_init(&arena, 0, 0);
-    if (writer) {
-        json_write_key(writer, SLICE("endpoints"));
-        json_write_array(writer);
-    }
     int code = ask(&arena, control, &answer);
     if (!code)
         code = show_all(&arena, answer.body, service, writer);
-    if (writer)
-        json_write_array_end(writer);
     arena_release(&arena);
     return code;
 }

@@ -27,16 +27,6 @@ static struct slice question_of(
     return body;
 }
 
-/* Why not, as the problem document says it. */
-static void complain(struct arena *arena, struct slice body)
-{
-    struct json_value *root = NULL;
-    struct slice detail = body;
-    if (json_parse(arena, body, NULL, &root, NULL) == OK)
-        (void)json_get_text(root, SLICE("detail"), &detail);
-    fprintf(stderr, "weir: %.*s\n", SLICE_ARG(detail));
-}
-
 static int tell(struct arena *arena, const char *control, struct slice body, bool json)
 {
     struct control_answer answer;
@@ -48,7 +38,7 @@ static int tell(struct arena *arena, const char *control, struct slice body, boo
     if (json)
         printf("%.*s", SLICE_ARG(answer.body));
     else if (answer.status != 200)
-        complain(arena, answer.body);
+        control_complain(arena, answer.body);
     return answer.status == 200 ? EXIT_DONE : EXIT_FAILED;
 }
 

@@ -180,12 +180,11 @@ static enum status refuse(struct exchange *x, int status, const char *why)
 /* Whoever may open the control socket could ask: only the same user and root are given anything. */
 static bool is_trusted(int descriptor, pid_t *ret_pid)
 {
-    struct ucred peer;
-    socklen_t size = sizeof peer;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+    struct socket_peer peer;
+    if (!socket_peer(descriptor, &peer))
         return false;
-    *ret_pid = peer.pid;
-    return peer.uid == 0 || peer.uid == geteuid();
+    *ret_pid = (pid_t)peer.process;
+    return peer.user == 0 || peer.user == geteuid();
 }
 
 enum status successor_hand_over(void *argument, struct exchange *x)

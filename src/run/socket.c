@@ -251,6 +251,16 @@ int socket_descriptor(const struct stream *stream)
     return stream->ops == &socket_ops ? socket->io.descriptor : -1;
 }
 
+bool socket_peer(int descriptor, struct socket_peer *ret_peer)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (descriptor < 0 || getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+        return false;
+    *ret_peer = (struct socket_peer){.process = peer.pid, .user = peer.uid};
+    return true;
+}
+
 enum status socket_wait_for_room(struct stream *stream, instant deadline)
 {
     must(stream->ops == &socket_ops);

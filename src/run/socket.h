@@ -22,6 +22,13 @@ enum status socket_adopt(int descriptor, const struct address *peer, struct stre
  * not. */
 int socket_descriptor(const struct stream *stream);
 
+/* Who is at the other end of a unix socket, as the kernel says: the process and its user. */
+struct socket_peer {
+    int64_t process;
+    uint32_t user;
+};
+bool socket_peer(int descriptor, struct socket_peer *ret_peer);
+
 /* Until the kernel has room for more, after it has said that it has none; of such a stream. */
 enum status socket_wait_for_room(struct stream *stream, instant deadline);
 

@@ -44,6 +44,7 @@ static void free_guard(struct guard *guard)
     queue_release(&guard->queue);
     free(guard->gradient);
     free(guard->admission);
+    free(guard->rollout);
     free((char *)guard->name.data);
     free(guard);
 }

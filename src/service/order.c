@@ -1,6 +1,7 @@
 #include "service/order.h"
 
 #include "service/outlier.h"
+#include "service/rollout.h"
 #include "service/service_state.h"
 
 #include <stdlib.h>
@@ -56,6 +57,7 @@ void orders_save(struct service_plane *plane, struct text *text)
     list_each (node, &plane->endpoints)
         save(list_entry(node, struct endpoint, node), text);
     pthread_mutex_unlock(&plane->mutex);
+    rollouts_save(plane, text);
 }
 
 void orders_restore(struct service_plane *plane, struct slice text)

@@ -21,8 +21,8 @@ struct endpoint;
 struct service_plane;
 struct text;
 
-/* What operators have said of all endpoints, for a process that takes this one's place. On the
- * control thread. */
+/* What operators have said of all endpoints and versions (rollout.h), for a process that takes this
+ * one's place. On the control thread. */
 void orders_save(struct service_plane *plane, struct text *text);
 
 /* Takes that over, or a part of it after others: it holds for endpoints that are made from now on.

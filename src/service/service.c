@@ -8,7 +8,7 @@
 #include "service/finder.h"
 #include "service/sticky.h"
 #include "service/mirror.h"
-#include "service/versions.h"
+#include "service/rollout.h"
 
 static const struct metric_family failure_family = {"weir_upstream_failures_total",
     "Tries to ask a service that failed.", METRIC_COUNTER, {"service", "reason"}};
@@ -177,7 +177,7 @@ void service_activate(const struct service *service)
     for (size_t i = 0; i < service_version_count(service); i++)
         activate_asking(service_version(service, i));
     if (service->versions)
-        versions_show(service->versions);
+        rollout_adopt(service->versions);
 }
 
 struct slice service_name(const struct service *service)

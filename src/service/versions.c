@@ -4,7 +4,7 @@
 #include "base/random.h"
 #include "http/cookie.h"
 #include "run/loop.h"
-#include "service/guard.h"
+#include "service/rollout.h"
 
 #include <stdio.h>
 
@@ -57,16 +57,22 @@ static enum status prepare_version(struct service_plane *plane, struct reader *r
     return e;
 }
 
-static void begin_split(struct versions *versions)
+static void leave(void *versions)
+{
+    rollout_leave(versions);
+}
+
+static enum status begin_split(struct arena *arena, struct versions *versions)
 {
     uint64_t seeds[VERSIONS_MAX];
-    double shares[VERSIONS_MAX];
-    for (size_t i = 0; i < versions->count; i++) {
+    for (size_t i = 0; i < versions->count; i++)
         seeds[i] = hash_bytes(versions->items[i].name);
-        shares[i] = versions->items[i].options->share;
-    }
     split_init(&versions->split, seeds, versions->count);
-    split_set(&versions->split, shares);
+    list_init(&versions->node);
+    if (!arena_defer(arena, leave, versions))
+        return NO_MEMORY;
+    rollout_join(versions);
+    return OK;
 }
 
 enum status versions_prepare(struct service_plane *plane, struct reader *reader,
@@ -78,7 +84,8 @@ enum status versions_prepare(struct service_plane *plane, struct reader *reader,
     if (!versions)
         return NO_MEMORY;
     service->guard = guard_obtain(plane, service->name);
-    if (!service->guard)
+    versions->rollout = service->guard ? rollout_obtain(service->guard) : NULL;
+    if (!versions->rollout)
         return NO_MEMORY;
     versions->service = service;
     versions->salt = hash_bytes(service->name);
@@ -87,9 +94,8 @@ enum status versions_prepare(struct service_plane *plane, struct reader *reader,
         if (e)
             return e;
     }
-    begin_split(versions);
     service->versions = versions;
-    return OK;
+    return begin_split(reader->arena, versions);
 }
 
 void versions_show(const struct versions *versions)
@@ -140,8 +146,10 @@ static const struct version *by_condition(const struct versions *versions, struc
 {
     for (size_t i = 0; i < versions->count; i++) {
         const struct expression *when = versions->items[i].options->service->release.when;
-        if (when && expression_is_true(when, x))
-            return &versions->items[i];
+        const struct version *version = &versions->items[i];
+        if (when && !atomic_load_explicit(&version->is_out, memory_order_relaxed) &&
+            expression_is_true(when, x))
+            return version;
     }
     return NULL;
 }
@@ -229,5 +237,5 @@ const struct service *versions_draw(const struct versions *versions, unsigned wo
 
 double versions_share(const struct versions *versions, size_t i)
 {
-    return versions->items[i].options->share;
+    return versions->shares[i];
 }

@@ -18,12 +18,17 @@ struct version {
     const struct version_options *options;
     uint32_t when_series, known_series, new_series, only_series;
     uint32_t share_series; /* set by the control thread */
+    _Atomic bool is_out;   /* shared: the judge has taken it out; its condition brings it nobody */
 };
 
 struct versions {
     const struct service *service; /* borrowed: the one above them */
-    struct split split;
-    uint64_t salt; /* so that users have different luck with different services */
+    struct split split;            /* shared */
+    struct rollout *rollout;       /* the guard's */
+    struct list node;              /* in its list; of the control thread, as the next */
+    uint64_t print;                /* of the file's shares */
+    double shares[VERSIONS_MAX];   /* that are in use */
+    uint64_t salt;                 /* so that users have different luck with different services */
     size_t count;
     struct version items[];
 };

@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "service/guard.h"
 #include "service/mirror.h"
+#include "service/rollout.h"
 
 static void write_text(struct json_writer *w, const char *name, struct slice value)
 {
@@ -17,10 +18,27 @@ static void write_share(struct json_writer *w, const char *name, double value)
     json_write_double(w, value);
 }
 
+static void write_time(struct json_writer *w, const char *name, int64_t wall)
+{
+    char time[ISO_TIME_SIZE];
+    clock_iso_time(wall, time);
+    write_text(w, name, slice_of(time, sizeof time));
+}
+
+static void write_verdict(struct json_writer *w, const struct rollout_version *said)
+{
+    json_write_key(w, SLICE("verdict"));
+    json_write_object(w);
+    write_time(w, "since", said->judged);
+    write_text(w, "why", slice_of_text(said->why));
+    json_write_object_end(w);
+}
+
 static void write_version(struct json_writer *w, const struct versions *versions, size_t i)
 {
     const struct version *version = &versions->items[i];
     const struct expression *when = version->options->service->release.when;
+    const struct rollout_version *said = rollout_find(versions->rollout, version->name);
     json_write_object(w);
     write_text(w, "name", version->name);
     write_text(w, "service", version->service->name);
@@ -28,6 +46,20 @@ static void write_version(struct json_writer *w, const struct versions *versions
     write_share(w, "file_share", version->options->share);
     if (when)
         write_text(w, "when", expression_source(when));
+    if (said && said->judged)
+        write_verdict(w, said);
+    json_write_object_end(w);
+}
+
+/* Who has said that not the file's shares hold. */
+static void write_shift(struct json_writer *w, const struct rollout *rollout)
+{
+    if (!rollout->shifted)
+        return;
+    json_write_key(w, SLICE("shift"));
+    json_write_object(w);
+    write_time(w, "time", rollout->shifted);
+    write_text(w, "by", slice_of_text(rollout->who));
     json_write_object_end(w);
 }
 
@@ -40,6 +72,7 @@ void versions_describe(const struct versions *versions, struct json_writer *w)
         write_text(w, "stay", expression_source(stay->by));
     else if (stay->cookie.size)
         write_text(w, "stay", stay->cookie);
+    write_shift(w, versions->rollout);
     json_write_key(w, SLICE("versions"));
     json_write_array(w);
     for (size_t i = 0; i < versions->count; i++)
