@@ -65,7 +65,7 @@ class Authority:
         def answers():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return True
-        wait_for(answers, 20, f"pebble on port {port}")
+        wait_for(answers, 60, f"pebble on port {port}")
 
     def root(self) -> str:
         """The certificate (PEM) that signs all the others."""

@@ -102,7 +102,7 @@ def test_a_certificate_is_got(rig, challenge):
     for name in "shop.example", "api.shop.example":
         view = wait_until(gateway, name, "good")
         assert view["issued"] == 1 and view["failed"] == 0 and "problem" not in view
-        wait_for(lambda name=name: is_served(one, name), 10, f"the certificate of {name}")
+        wait_for(lambda name=name: is_served(one, name), what=f"the certificate of {name}")
     assert gateway.metric("weir_acme_orders_total", host="shop.example", result="issued") == 1
     assert gateway.metric("weir_acme_failing", host="shop.example") == 0
     assert "acme shop.example: good, renewed " in run_weir("status", "--control", gateway.control)[1]
@@ -115,7 +115,7 @@ def test_it_survives_a_restart(rig):
     one = rig()
     gateway = one.run()
     wait_until(gateway, "shop.example", "good")
-    wait_for(lambda: is_served(one, "shop.example"), 10, "the certificate")
+    wait_for(lambda: is_served(one, "shop.example"), what="the certificate")
     before = one.shown("shop.example")
     assert gateway.stop() == 0
     again = one.run()
@@ -126,12 +126,12 @@ def test_it_survives_a_restart(rig):
 
 def test_renewal(rig):
     """After two thirds of its life, and whoever connects meanwhile sees a good one."""
-    one = rig(validity=9)
+    one = rig(validity=18)
     gateway = one.run()
     wait_until(gateway, "shop.example", "good")
-    wait_for(lambda: is_served(one, "shop.example"), 10, "the certificate")
+    wait_for(lambda: is_served(one, "shop.example"), what="the certificate")
     seen = set()
-    wait_for(lambda: seen.add(one.shown("shop.example")) or (one.ask("shop.example") and len(seen) >= 3), 30, "two renewals")
+    wait_for(lambda: seen.add(one.shown("shop.example")) or (one.ask("shop.example") and len(seen) >= 3), 90, "two renewals")
     assert views(gateway)["shop.example"]["issued"] >= 3
 
 
@@ -139,7 +139,7 @@ def test_a_refused_nonce(rig):
     one = rig(PEBBLE_WFE_NONCEREJECT="50")
     gateway = one.run()
     wait_until(gateway, "shop.example", "good", 60)
-    wait_for(lambda: is_served(one, "shop.example"), 10, "the certificate")
+    wait_for(lambda: is_served(one, "shop.example"), what="the certificate")
 
 
 def test_a_challenge_that_fails(rig, free_port):
@@ -150,7 +150,7 @@ def test_a_challenge_that_fails(rig, free_port):
     view = wait_for(lambda: (view := views(gateway)["shop.example"])["failed"] >= 2 and view, 30, "two failures")
     assert view["problem"]
     assert "no certificate for shop.example: " in gateway.stderr
-    wait_for(lambda: gateway.metric("weir_acme_failing", host="shop.example") == 1, 5, "the metric")
+    wait_for(lambda: gateway.metric("weir_acme_failing", host="shop.example") == 1, what="the metric")
     one.shown("shop.example")
     # As soon as it can be, it is: `any` takes the other kind.
     assert gateway.reload(one.config(more="challenge: any"))[0] == 200
@@ -196,7 +196,7 @@ def test_a_rate_limit(rig):
             return forward()
         times.append(time.monotonic())
         problem = b'{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many for today"}'
-        return 429, [("Retry-After", "2"), ("Content-Type", "application/problem+json")], problem
+        return 429, [("Retry-After", "4"), ("Content-Type", "application/problem+json")], problem
 
     with Intermediary(one.authority, look) as between:
         gateway = one.run()
@@ -207,7 +207,7 @@ def test_a_rate_limit(rig):
         time.sleep(1)
         assert len(between.paths) == seen
         wait_until(gateway, "shop.example", "good", 60)
-        assert len(times) == 2 and times[1] - times[0] >= 2
+        assert len(times) == 2 and times[1] - times[0] > 3.9
 
 
 @pytest.mark.parametrize("forwarded", [False, True])
@@ -233,7 +233,7 @@ def test_a_restart_in_the_middle_of_an_order(rig, forwarded):
         go_on.set()
         again = one.run()
         wait_until(again, "shop.example", "good", 60)
-        wait_for(lambda: is_served(one, "shop.example"), 10, "the certificate")
+        wait_for(lambda: is_served(one, "shop.example"), what="the certificate")
         assert between.paths.count("/order-plz") == 1
         assert between.paths.count("/sign-me-up") == 1
         assert not list((one.storage / "order").rglob("url"))
@@ -243,7 +243,7 @@ def test_an_upgrade_goes_on_with_it(rig):
     one = rig()
     gateway = one.run(more="challenge: http-01")
     wait_until(gateway, "shop.example", "good")
-    wait_for(lambda: is_served(one, "shop.example"), 10, "the certificate")
+    wait_for(lambda: is_served(one, "shop.example"), what="the certificate")
     before = one.shown("shop.example")
     code, _, error = run_weir("upgrade", "--control", gateway.control)
     assert code == 0, error

@@ -89,7 +89,7 @@ def test_labels_come_from_the_configuration(gate):
     gate.get("/c")
     gate.request("BREW", "/c")
     gate.get("/nowhere/0")
-    wait_for(lambda: any(dict(labels).get("method") == "_OTHER" for _, labels in series(gate)), 5, "the method _OTHER")
+    wait_for(lambda: any(dict(labels).get("method") == "_OTHER" for _, labels in series(gate)), what="the method _OTHER")
     before = set(series(gate))
     for number in range(30):
         gate.request(f"BREW{number}", f"/random/{number}", {"Host": f"host{number}.example", "X-Forwarded-For": f"10.0.0.{number}"})
@@ -101,7 +101,7 @@ def test_labels_come_from_the_configuration(gate):
 
 def test_hostile_names_are_escaped(gate):
     gate.get("/d")
-    wait_for(lambda: ("service", 'a"b\\c') in {label for _, labels in series(gate) for label in labels}, 5, "the service")
+    wait_for(lambda: ("service", 'a"b\\c') in {label for _, labels in series(gate) for label in labels}, what="the service")
 
 
 def test_health(gate):

@@ -22,10 +22,18 @@ def test_a_new_certificate(secure, authority):
     with SecureConnection(gateway.secure, context) as connection:
         assert connection.request("GET", "/").status == 200
         new = authority.issue("localhost")
-        wait_for(lambda: shown(gateway.secure, context, "localhost") == new.der, 10, "the new certificate")
+        wait_for(lambda: shown(gateway.secure, context, "localhost") == new.der, what="the new certificate")
         assert connection.request("GET", "/").status == 200
     assert old.der != new.der
-    wait_for(lambda: "reloaded" in gateway.stderr, 10, "a word about it")
+    wait_for(lambda: "reloaded" in gateway.stderr, what="a word about it")
+
+
+def replace(path, text):
+    """At once: a key that is half written is another one that is bad."""
+    new = path + ".new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    os.rename(new, path)
 
 
 def test_a_bad_pair_leaves_the_good_one(secure, authority):
@@ -33,18 +41,16 @@ def test_a_bad_pair_leaves_the_good_one(secure, authority):
     gateway = secure(pair(good))
     context, key = authority.context(), open(good.key).read()
     authority.issue("other.example")
-    with open(good.key, "w") as file:
-        file.write(open(authority.folder / "other.example.key").read())
-    wait_for(lambda: "refused" in gateway.stderr, 10, "a complaint")
+    replace(good.key, open(authority.folder / "other.example.key").read())
+    wait_for(lambda: "refused" in gateway.stderr, what="a complaint")
     assert "belong" in gateway.stderr, gateway.stderr
     assert "weir.yaml:5:" in gateway.stderr
     time.sleep(2.5)
     assert gateway.stderr.count("refused") == 1, "it is said once"
     assert shown(gateway.secure, context, "localhost") == good.der
     assert gateway.metric("weir_config_last_reload_success") == 0
-    with open(good.key, "w") as file:
-        file.write(key)
-    wait_for(lambda: gateway.metric("weir_config_last_reload_success") == 1, 10, "the good one again")
+    replace(good.key, key)
+    wait_for(lambda: gateway.metric("weir_config_last_reload_success") == 1, what="the good one again")
 
 
 def test_reloads_under_load(secure, authority):
@@ -138,7 +144,7 @@ def test_client_certificates(secure, authority, tmp_path):
     for context in [authority.context(), authority.context(mallory)]:
         with pytest.raises((ssl.SSLError, ConnectionError, Closed)):
             ask(gateway, context, "/who", "private.example")
-    wait_for(lambda: gateway.metric("weir_tls_handshake_failures_total", reason="tls-certificate") == 2, 10, "two refusals")
+    wait_for(lambda: gateway.metric("weir_tls_handshake_failures_total", reason="tls-certificate") == 2, what="two refusals")
 
 
 def test_nobody_goes_round_the_certificate(secure, authority, tmp_path):
@@ -252,7 +258,7 @@ def test_staple_from_the_responder(secure, authority, responder):
     issued = authority.issue("localhost", responder="http://127.0.0.1:%d/ocsp" % responder.server_address[1])
     responder.answer = lambda: authority.staple(issued)
     gateway = secure(pair(issued, ocsp="fetch"))
-    wait_for(lambda: gateway.metric("weir_tls_ocsp_fetches_total", result="ok") == 1, 10, "an answer")
+    wait_for(lambda: gateway.metric("weir_tls_ocsp_fetches_total", result="ok") == 1, what="an answer")
     assert "Cert Status: good" in s_client(gateway, "-status")
     assert gateway.status()["certificates"][0]["ocsp_until"]
     assert gateway.reload()[0] == 200
@@ -264,7 +270,7 @@ def test_a_responder_that_fails(secure, authority, responder):
     issued = authority.issue("localhost", responder="http://127.0.0.1:%d" % responder.server_address[1])
     responder.answer = lambda: b""
     gateway = secure(pair(issued, ocsp="fetch"))
-    wait_for(lambda: gateway.metric("weir_tls_ocsp_fetches_total", result="failed") == 1, 10, "a failure")
+    wait_for(lambda: gateway.metric("weir_tls_ocsp_fetches_total", result="failed") == 1, what="a failure")
     assert "no response sent" in s_client(gateway, "-status")
     assert gateway.status()["certificates"][0]["ocsp_problem"] == "the responder's answer is not 200"
     assert ask(gateway, authority.context()).status == 200

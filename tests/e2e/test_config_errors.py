@@ -10,7 +10,7 @@ import pytest
 from gateway import SANITIZED, WEIR
 
 SLOW = 10 if SANITIZED else 1
-PATIENCE = 4 * SLOW  # seconds for one file on a busy machine; it takes milliseconds
+PATIENCE = 15 * SLOW  # seconds for one file on a busy machine; it takes milliseconds
 
 HEAD = 'version: 1\nlisten: "127.0.0.1:0"\n'
 BACK = HEAD + 'services: {back: "127.0.0.1:1"}\n'

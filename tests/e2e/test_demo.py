@@ -25,7 +25,7 @@ class Demo:
         with open(self.out, "wb") as out, open(self.error, "wb") as error:
             self.process = subprocess.Popen([WEIR, "demo", "--control", self.control, *arguments], stdout=out, stderr=error,
                                             cwd=folder, env={**os.environ, **environment})
-        self.guide = wait_for(lambda: "Ctrl-C ends it" in self.out.read_text() and self.out.read_text(), 30, "the demo")
+        self.guide = wait_for(lambda: "Ctrl-C ends it" in self.out.read_text() and self.out.read_text(), 60, "the demo")
         self.url, self.address = re.search(r"In a browser:  (https?://(\S+))/", self.guide).groups()
 
     def curl(self, *arguments):
@@ -150,7 +150,7 @@ class Browser:
 
     def open(self, url):
         self.command("Page.navigate", url=url)
-        wait_for(lambda: self.evaluate("location.href + document.readyState") == url + "complete", 20, "the page")
+        wait_for(lambda: self.evaluate("location.href + document.readyState") == url + "complete", 60, "the page")
 
     def click(self, text):
         """With the mouse, where the button is."""
@@ -220,13 +220,13 @@ def test_page_in_a_browser(demo, browser, tmp_path):
     for count, (name, status, part) in enumerate([("GET /users", "200", "Ada"), ("POST /orders", "201", '"total":12'),
                                                   ("GET /nowhere", "404", "no-route"), ("GET /hello", "200", "Hello")], 1):
         browser.click(name)
-        rows = wait_for(lambda: len(browser.evaluate(ROWS)) == count and browser.evaluate(ROWS), 10, f"a row for {name}")
+        rows = wait_for(lambda: len(browser.evaluate(ROWS)) == count and browser.evaluate(ROWS), what=f"a row for {name}")
         assert rows[0][0] == name and rows[0][1] == status and part in rows[0][-1], rows[0]
     browser.evaluate("(() => { const one = document.getElementById('users-fail'); one.value = '100%';"
                      " one.dispatchEvent(new Event('change')); })()")
-    wait_for(lambda: browser.evaluate(ROWS)[0][0].startswith("PUT /users/_switch"), 10, "the switch's row")
+    wait_for(lambda: browser.evaluate(ROWS)[0][0].startswith("PUT /users/_switch"), what="the switch's row")
     browser.click("GET /users/1")
-    wait_for(lambda: browser.evaluate(ROWS)[0][:2] == ["GET /users/1", "500"], 10, "a failure")
+    wait_for(lambda: browser.evaluate(ROWS)[0][:2] == ["GET /users/1", "500"], what="a failure")
     assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than its window"
     browser.screenshot(tmp_path / "page.png")
     assert browser.console == []
@@ -247,7 +247,7 @@ def test_page_over_https(secure_demo, tmp_path):
         browser.open(f"{secure_demo.url}/")
         assert browser.evaluate("isSecureContext && location.protocol") == "https:"
         browser.click("GET /users")
-        rows = wait_for(lambda: browser.evaluate(ROWS), 10, "a row")
+        rows = wait_for(lambda: browser.evaluate(ROWS), what="a row")
         assert rows[0][:2] == ["GET /users", "200"], rows
         assert browser.console == []
     finally:

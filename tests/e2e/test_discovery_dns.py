@@ -23,7 +23,7 @@ class Dns:
              "--no-resolv", "--no-hosts", "--conf-file=/dev/null", "--local-ttl=1", "--pid-file", "--user=root",
              "--local=/test/", *(f"--{record}" for record in records)],
             stdout=subprocess.DEVNULL, stderr=open(self.folder / "dnsmasq", "ab"))
-        wait_for(self._answers, 10, "dnsmasq")
+        wait_for(self._answers, what="dnsmasq")
 
     def _answers(self):
         assert self.process.poll() is None, (self.folder / "dnsmasq").read_text()

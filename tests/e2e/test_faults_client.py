@@ -63,7 +63,7 @@ def test_within_the_head(stage, how, part):
     lines = stage.gateway.status()["access_log"]["lines"]
     connection = stage.gateway.connect()
     connection.send(part.format("head").encode())
-    time.sleep(0.02)
+    wait_for(lambda: stage.gateway.metric("weir_worker_fibers") > 0)  # it has been heard
     leave(connection, how)
     wait_for(lambda: stage.reasons("client-closed") == before + 1)
     stage.check_served()

@@ -25,7 +25,7 @@ def stage(tmp_path_factory):
             services: {{order: {{at: "h2c://{service.at}", connections: {{idle: 0}}, outlier: {{failures: 0}}}}}}
             routes:
               grpc shop.Orders/*: {{to: order, grpc-web: true}}
-              grpc shop.Hasty/*: {{to: order, timeout: 1s}}
+              grpc shop.Hasty/*: {{to: order, timeout: 3s}}
             """) as gateway:
         yield gateway, service
 

@@ -310,7 +310,7 @@ def test_a_failing_endpoint_is_ejected_and_tried_again(start, serve):
 
     bad = serve(script)
     with Well() as other:
-        gateway = start(config(f'back: {{at: ["{bad.at}", "{other.at}"], outlier: {{failures: 3, eject: 200ms}}}}'))
+        gateway = start(config(f'back: {{at: ["{bad.at}", "{other.at}"], outlier: {{failures: 3, eject: 1s}}}}'))
         for _ in range(20):
             gateway.get("/x")
         assert len(bad.requests) <= 6

@@ -304,7 +304,7 @@ def test_goodbye_when_the_listener_goes(start):
 
 
 def test_goodbye_after_the_longest_silence(start):
-    gateway = start(more="http: {keep-alive: 300ms}\n")
+    gateway = start(more="http: {keep-alive: 1500ms}\n")
     with Client(gateway.address) as client:
         assert client.request("GET", "/a").status == 200
         while not client.is_over:

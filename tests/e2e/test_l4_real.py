@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 from gateway import wait_for
@@ -139,6 +140,10 @@ QUIC = """
     """
 
 
+def hears_datagrams(port):
+    return f":{port:04X} " in Path("/proc/net/udp").read_text()
+
+
 @pytest.fixture
 def web(tmp_path, authority, free_port):
     """Two servers of HTTP/3, whose pages say which of them answered."""
@@ -153,6 +158,7 @@ def web(tmp_path, authority, free_port):
             ports.append(free_port())
             stack.enter_context(running(shutil.which("gtlsserver") or "/usr/sbin/gtlsserver", "-q", "-d", folder, "127.0.0.1", ports[-1],
                                         issued.key, issued.cert, cwd=folder))
+        wait_for(lambda: all(hears_datagrams(port) for port in ports), what="the servers")
         yield ports, tmp_path
 
 
@@ -160,7 +166,7 @@ def fetch(gateway, folder, *names, options=()):
     """What HTTP/3 brings through the gateway."""
     folder.mkdir(exist_ok=True)
     port = port_of(gateway)
-    run("gtlsclient", "-q", "--exit-on-all-streams-close", "--timeout=5s", f"--download={folder}", *options, "127.0.0.1", port,
+    run("gtlsclient", "-q", "--exit-on-all-streams-close", "--timeout=30s", f"--download={folder}", *options, "127.0.0.1", port,
         *[f"https://localhost:{port}/{name}" for name in names])
     return [(folder / name).read_bytes() for name in names]
 
@@ -190,4 +196,4 @@ def test_quic_moves(start, web):
     gateway = start(QUIC.format(at=f'"127.0.0.1:{ports[0]}"'))
     for i in range(3):
         check_files(folder, *fetch(gateway, folder / f"got{i}", "name", "large", options=["--change-local-addr=20ms"]))
-    wait_for(lambda: gateway.metric("weir_udp_open_sessions") >= 6, 10, "two sessions each")
+    wait_for(lambda: gateway.metric("weir_udp_open_sessions") >= 6, what="two sessions each")

@@ -28,8 +28,11 @@ def config(text):
 
 
 def lines_of(path, count):
-    return wait_for(lambda: path.exists() and len(path.read_bytes().splitlines()) >= count and path.read_bytes().splitlines(),
-                    10, f"{count} lines in {path}")
+    def look():
+        text = path.read_bytes() if path.exists() else b""
+        lines = text[:text.rfind(b"\n") + 1].splitlines()
+        return lines if len(lines) >= count else None
+    return wait_for(look, what=f"{count} lines in {path}")
 
 
 def test_every_field_of_the_json_form(start, serve):
@@ -45,7 +48,7 @@ def test_every_field_of_the_json_form(start, serve):
                     "X-Request-Id": "my-id", "Host": "shop.example"}, b"12345")
     [line] = gateway.log_lines(1)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("time"))
-    assert 0 < line.pop("upstream.duration") <= line.pop("duration") < 5
+    assert 0 < line.pop("upstream.duration") <= line.pop("duration") < 60
     assert line == {
         "request.id": "my-id", "listener": "127.0.0.1:0", "client.address": "203.0.113.9",
         "http.request.method": "POST", "server.address": "shop.example", "url.path": "/up/7", "url.query": "a=b&c",
@@ -108,13 +111,13 @@ def test_reopened_after_rotation(start):
         connection.request("GET", "/page?2")
         lines_of(old, 2)
         gateway.signal(signal.SIGUSR1)
-        wait_for(path.exists, 10, "the new file")
+        wait_for(path.exists, what="the new file")
         connection.request("GET", "/page?3")
         assert b'"url.query":"3"' in lines_of(path, 1)[0]
         assert len(lines_of(old, 2)) == 2
         path.rename(gateway.folder / "access.log.2")
         assert gateway.control_request("POST", "/v1/log/reopen").status == 204
-        wait_for(path.exists, 10, "the new file")
+        wait_for(path.exists, what="the new file")
     assert os.stat(path).st_mode & 0o007 == 0, "others can read the log"
 
 
@@ -132,7 +135,7 @@ def test_rotation_under_load_loses_no_line(start):
                 number += 1
             path.rename(f"{path}.{turn}")
             gateway.signal(signal.SIGUSR1)
-            wait_for(path.exists, 10, "the new file")
+            wait_for(path.exists, what="the new file")
     gateway.stop()
     queries = [json.loads(line)["url.query"] for file in gateway.folder.glob("access.log*")
                for line in file.read_text().splitlines()]
@@ -183,9 +186,7 @@ def test_stop_with_a_full_pipe(start, tmp_path):
     os.mkfifo(pipe)
     gateway = start(config(f"to: {pipe}, buffer: 64KiB"))
     flood(gateway)
-    began = time.monotonic()
-    assert gateway.stop() == 0
-    assert time.monotonic() - began < 5
+    assert gateway.stop(30) == 0
 
 
 def test_stdout_that_nobody_reads(tmp_path):
@@ -233,7 +234,7 @@ def test_full_disk(start):
     gateway = start(config("to: /dev/full"))
     for _ in range(10):
         assert gateway.get("/page").status == 200
-    wait_for(lambda: counted(gateway, "dropped") == 10, 10, "ten lost lines")
+    wait_for(lambda: counted(gateway, "dropped") == 10, what="ten lost lines")
     assert counted(gateway, "failed_writes") > 0
     assert gateway.status()["access_log"]["dropped"] == 10
 

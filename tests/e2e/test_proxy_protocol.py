@@ -31,7 +31,7 @@ HTTP = """
     version: 1
     listen: {{http: {{address: "127.0.0.1:0", proxy-protocol: true}}}}
     trusted: {}
-    http: {{head-timeout: 500ms}}
+    http: {{head-timeout: 2s}}
     routes: {{/**: {{respond: "${{client.ip}} ${{peer.ip}}"}}}}
     """
 
@@ -160,7 +160,7 @@ def tell_header(connection):
 
 def test_tcp_in(start):
     with TcpService(echo) as back:
-        gateway = start(tcp_config(back.at, "proxy-protocol: true, opening-timeout: 1s"))
+        gateway = start(tcp_config(back.at, "proxy-protocol: true, opening-timeout: 2s"))
         for header in [v1(), v2()]:
             with connect(gateway) as client:
                 client.sendall(header + b"hello")

@@ -23,11 +23,11 @@ BAD = """
 
 
 def says(gateway, text):
-    wait_for(lambda: gateway.get("/").body == text.encode(), 10, f"an answer {text}")
+    wait_for(lambda: gateway.get("/").body == text.encode(), what=f"an answer {text}")
 
 
 def test_control_socket(start):
-    gateway = start(CONFIG.format("one"))
+    gateway = start(CONFIG.format("one"), "--no-watch")
     says(gateway, "one")
     status, answer = gateway.reload(CONFIG.format("two"))
     assert (status, answer["ok"], answer["generation"]) == (200, True, 2)
@@ -122,7 +122,7 @@ def test_folder(start, tmp_path):
     gateway = start(CONFIG.format("unused"), path=folder)
     assert gateway.get("/a").body == b"a"
     (folder / "b.yaml").write_text('routes: {/a: {respond: "a"}, /c: {respond: "c"}}\n')
-    wait_for(lambda: gateway.get("/c").body == b"c", 10, "the new route")
+    wait_for(lambda: gateway.get("/c").body == b"c", what="the new route")
 
 
 def test_bad_file_is_refused_with_its_place(start):
@@ -143,7 +143,7 @@ def test_bad_file_is_refused_with_its_place(start):
     assert code == 3 and json.loads(output)["diagnostics"][0]["line"] == 6
 
     gateway.signal(signal.SIGHUP)
-    wait_for(lambda: "weir.yaml:6:8: error:" in gateway.stderr and "old one goes on" in gateway.stderr, 10, "a complaint")
+    wait_for(lambda: "weir.yaml:6:8: error:" in gateway.stderr and "old one goes on" in gateway.stderr, what="a complaint")
     assert gateway.get("/").body == b"one"
     assert gateway.reload(CONFIG.format("two"))[0] == 200
     assert gateway.get("/").body == b"two"
@@ -190,10 +190,10 @@ def test_admin_addresses_come_and_go(start, how, free_port):
     reload = (lambda: run_weir("reload", "--control", gateway.control)) if how == "command" else (
         lambda: gateway.signal(signal.SIGHUP))
     reload()
-    wait_for(lambda: reachable(port), 10, "the admin address")
+    wait_for(lambda: reachable(port), what="the admin address")
     gateway.write_config(CONFIG.format("three"))
     reload()
-    wait_for(lambda: not reachable(port), 10, "the admin address's end")
+    wait_for(lambda: not reachable(port), what="the admin address's end")
 
 
 def reachable(port):

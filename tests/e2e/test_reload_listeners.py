@@ -153,12 +153,12 @@ def test_log_target_changes(start, tmp_path):
         connection.request("GET", "/two")
         assert gateway.reload(config("127.0.0.1:0") .rstrip(" ") + f"    log: {{to: {other}, format: combined}}\n")[0] == 200
         connection.request("GET", "/three")
-        wait_for(lambda: other.exists() and "GET /three" in other.read_text(), 5, "a line in the new log")
+        wait_for(lambda: other.exists() and "GET /three" in other.read_text(), what="a line in the new log")
         assert [line["url.path"] for line in gateway.log_lines(2)] == ["/one", "/two"]
         status, answer = gateway.reload(config("127.0.0.1:0") .rstrip(" ") + "    log: {to: /nowhere/at/all.log}\n")
         assert status == 422 and "cannot open" in answer["diagnostics"][0]["message"]
         connection.request("GET", "/four")
-        wait_for(lambda: "GET /four" in other.read_text(), 5, "a line in the log that was kept")
+        wait_for(lambda: "GET /four" in other.read_text(), what="a line in the log that was kept")
         assert gateway.reload(config("127.0.0.1:0") .rstrip(" ") + "    log: off\n")[0] == 200
         connection.request("GET", "/five")
         assert gateway.reload(config("127.0.0.1:0"))[0] == 200

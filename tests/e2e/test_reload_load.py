@@ -97,7 +97,7 @@ def test_old_snapshots_are_freed(start, serve):
     grown = resident(gateway) - before
     assert SANITIZED or grown < 4 << 20, f"{count} reloads took {grown} bytes"
     # Each worker may have opened its own connection to the service meanwhile.
-    wait_for(lambda: gateway.descriptors() <= descriptors + 4, 5, "as few descriptors as before")
+    wait_for(lambda: gateway.descriptors() <= descriptors + 4, what="as few descriptors as before")
 
 
 def test_limit_counters_survive(start):
@@ -142,7 +142,7 @@ def test_health_and_counts_survive(start, serve):
         [service] = [one for one in gateway.status()["services"] if one["name"] == name]
         return service["endpoints"][0]
 
-    wait_for(lambda: gateway.metric("weir_endpoint_healthy", service="sick") == 0, 10, "a sick endpoint")
+    wait_for(lambda: gateway.metric("weir_endpoint_healthy", service="sick") == 0, what="a sick endpoint")
     state = endpoint("sick")["state"]
     with gateway.connect() as connection:
         connection.send_request("GET", "/slow")
@@ -154,4 +154,4 @@ def test_health_and_counts_survive(start, serve):
             assert gateway.get("/sick").status == 503
         release.set()
         assert connection.read_answer().body == b"late"
-    wait_for(lambda: endpoint("slow")["in_flight"] == 0, 5, "nothing in flight")
+    wait_for(lambda: endpoint("slow")["in_flight"] == 0, what="nothing in flight")

@@ -1,6 +1,5 @@
 """Trying again: what is sent a second time, and what is not; the budget; an endpoint that dies under load."""
 
-import concurrent.futures
 import itertools
 import threading
 import time

@@ -129,7 +129,7 @@ def test_http_2_clients(start, serve, authority):
 def test_checks_speak_for_nobody(start, serve):
     service = serve(proxied())
     gateway = start(config(service.at, more=", health: {path: /, every: 50ms, rise: 1, fall: 1}"))
-    wait_for(lambda: service.requests, 10, "a check")
+    wait_for(lambda: service.requests, what="a check")
     assert service.requests[0] == SIGNATURE + b"\x20\0\0\0"
     with gateway.connect() as client:
         assert said(client.request("GET", "/"))[0] == expected(client, gateway)
@@ -192,7 +192,7 @@ def test_nginx_understands(start, free_port, tmp_path, version):
     nginx = subprocess.Popen(["nginx", "-p", str(tmp_path), "-e", str(tmp_path / "error"), "-c", str(tmp_path / "nginx.conf")])
     try:
         gateway = start(config(f"127.0.0.1:{port}", version))
-        wait_for(lambda: gateway.get("/").status == 200, 10, "nginx")
+        wait_for(lambda: gateway.get("/").status == 200, what="nginx")
         with gateway.connect() as client:
             for _ in range(3):
                 answer = client.request("GET", "/")

@@ -1,5 +1,6 @@
 """Long bodies, which go from socket to socket without coming into the process: nobody sees a difference."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -139,7 +140,7 @@ def test_a_slow_client_is_waited_for(through):
                 time.sleep(0.1)
         assert digest.hexdigest() == digest_of(2 * LONG)
         assert connection.request("GET", "/3").status == 200
-        assert gateway.metric("weir_worker_pipes") == 0
+        wait_for(lambda: gateway.metric("weir_worker_pipes") == 0)
 
 
 def test_a_client_that_stops_reading_is_given_up(through):
@@ -257,7 +258,8 @@ def test_an_early_answer_ends_a_long_upload(through):
     gateway, service = through(refuse)
     with gateway.connect() as connection:
         connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % LONG)
-        connection.send(BLOCK[:200_000])
+        with contextlib.suppress(ConnectionError):
+            connection.send(BLOCK[:200_000])
         answer = connection.read_answer()
     assert (answer.status, answer.body) == (413, b"no")
 

@@ -72,16 +72,16 @@ def test_nothing_is_held_back(route, options):
 def test_silence_ends_other_answers_but_no_stream_of_events(route):
     idle = ", timeout: {idle: 300ms}"
     script = Steps(HEAD, chunk(b"data: late\n\n"))
-    connection = begin(route(script, ", stream: sse, timeout: 500ms", idle))
     script.go.release()
+    connection = begin(route(script, ", stream: sse, timeout: 500ms", idle))
     connection._until(b"\r\n\r\n")
     time.sleep(1)
     script.go.release()
     assert read_chunk(connection) == b"data: late\n\n"
 
     script = Steps(HEAD, chunk(b"data: late\n\n"))
-    connection = begin(route(script, "", idle))
     script.go.release()
+    connection = begin(route(script, "", idle))
     connection._until(b"\r\n\r\n")
     with pytest.raises(Closed):
         read_chunk(connection)

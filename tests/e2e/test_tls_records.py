@@ -28,7 +28,7 @@ class Typist:
         """A command counts only when it is read alone, so it is waited until all has been read."""
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
-        wait_for(lambda: not any(fcntl.ioctl(self.process.stdin, termios.FIONREAD, bytes(4))), 10, "an empty pipe")
+        wait_for(lambda: not any(fcntl.ioctl(self.process.stdin, termios.FIONREAD, bytes(4))), what="an empty pipe")
 
     def until(self, text):
         while text not in self.said:

@@ -34,7 +34,7 @@ def after_the_jump(look):
             return look()
         except (http_client.Closed, OSError):
             return None
-    return wait_for(attempt, 10, "what time brings")
+    return wait_for(attempt, what="what time brings")
 
 
 def is_resumed(gateway, context, session):

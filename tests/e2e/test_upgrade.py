@@ -31,7 +31,7 @@ PLAIN = """
     version: 1
     listen: [{listen}]
     workers: 2
-    drain: 2s
+    drain: 20s
     routes: {{/**: {{respond: "{answer}"}}}}
     """
 
@@ -71,7 +71,7 @@ class Upgraded:
     def descriptors(self):
         return sorted(os.listdir(f"/proc/{self.pid}/fd"), key=int)
 
-    def wait_for_the_old(self, timeout=20):
+    def wait_for_the_old(self, timeout=40):
         for pid in self.pids[:-1]:
             wait_for(lambda pid=pid: has_ended(pid), timeout, f"the end of {pid}")
         assert self.gateway.process.wait(timeout) == 0
@@ -155,7 +155,7 @@ class Clients:
 
 
 def test_twenty_upgrades_under_load_lose_nothing(start, serve, upgraded):
-    gateway = start(CONFIG.format(drain="2s", at=serve().at), "--no-watch")
+    gateway = start(CONFIG.format(drain="10s", at=serve().at), "--no-watch")
     one = upgraded(gateway)
     with Clients(gateway.address) as clients:
         for number in range(1, 21):
@@ -182,7 +182,7 @@ def test_status_shows_where_it_comes_from(start, upgraded):
         shown = run_weir("status", "--control", gateway.control)[1]
         assert f"after 1 upgrade; process {one.pids[0]} still drains" in shown
     one.wait_for_the_old()
-    wait_for(lambda: gateway.status()["predecessor"] is None, 5, "no predecessor")
+    wait_for(lambda: gateway.status()["predecessor"] is None, what="no predecessor")
     assert "after 1 upgrade\n" in run_weir("status", "--control", gateway.control)[1]
 
 
@@ -191,7 +191,7 @@ def test_what_operators_have_said_holds(start, serve, upgraded):
     services = [serve(), serve()]
     names = [f"127.0.0.1:{port}" for port in range(20000, 20150)]
     at = ", ".join(f'"{one}"' for one in [services[0].at, services[1].at, *names])
-    text = CONFIG.format(drain="2s", at="X").replace('"X"', f"[{at}]")
+    text = CONFIG.format(drain="10s", at="X").replace('"X"', f"[{at}]")
     one = upgraded(start(text))
     for name in [services[0].at, *names]:
         word = "maintenance" if name == names[-1] else "drain"
@@ -251,7 +251,7 @@ def test_the_new_one_has_the_new_configuration_and_other_listeners(start, tmp_pa
     with Connection(str(stays)) as connection:
         assert connection.request("GET", "/").body == b"new"
     os.kill(one.pid, signal.SIGTERM)
-    wait_for(lambda: has_ended(one.pid), 10, "the end")
+    wait_for(lambda: has_ended(one.pid), what="the end")
     assert not stays.exists() and not comes.exists() and not Path(gateway.control).exists()
 
 
@@ -262,12 +262,15 @@ def test_descriptors_do_not_add_up(start, serve, upgraded):
     for _ in range(4):
         assert one.upgrade()[0] == 0
         one.wait_for_the_old()
-        wait_for(lambda: gateway.status()["predecessor"] is None, 5, "no predecessor")
+        wait_for(lambda: gateway.status()["predecessor"] is None, what="no predecessor")
+        # Connections of the control socket may still be closing.
+        wait_for(lambda: not counts or len(one.descriptors()) <= counts[0] + 1, what=f"no more than {counts} and one")
         counts.append(len(one.descriptors()))
-    # A connection or two of the control socket may still be closing.
-    assert max(counts) <= min(counts) + 1, counts
     assert counts[0] <= len(os.listdir("/proc/self/fd")) + 40
-    links = [os.readlink(f"/proc/{one.pid}/fd/{number}") for number in one.descriptors()]
+    links = []
+    for number in one.descriptors():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/{one.pid}/fd/{number}"))
     assert links.count(os.readlink(f"/proc/{one.pid}/fd/2")) == 1, links
 
 
@@ -316,7 +319,7 @@ def test_a_configuration_that_does_not_start(start, upgraded, free_port):
 
 def test_one_that_fails_late_takes_nobody_in(start, serve, upgraded):
     """The listeners are there, what is opened last is not to be had: no client may notice."""
-    config = CONFIG.format(drain="2s", at=serve().at)
+    config = CONFIG.format(drain="10s", at=serve().at)
     gateway = start(config, "--no-watch")
     one = upgraded(gateway)
     with socket.create_server(("127.0.0.1", 0)) as taken, Clients(gateway.address) as clients:
@@ -355,7 +358,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.parametrize("stage", range(5))
 def test_a_new_one_that_dies_in_the_middle(start, serve, tmp_path, upgraded, stage):
-    gateway = start(CONFIG.format(drain="2s", at=serve().at), "--no-watch")
+    gateway = start(CONFIG.format(drain="10s", at=serve().at), "--no-watch")
     one = upgraded(gateway)
     with Clients(gateway.address, keeping=2) as clients:
         code, error = one.upgrade("--binary", script(tmp_path, HALF.format(stage=stage)))
@@ -389,7 +392,7 @@ def test_two_at_once(start, tmp_path, upgraded):
     one = upgraded(gateway)
     slow, go = slow_weir(tmp_path)
     thread, result = in_background(one, "--binary", slow)
-    wait_for(lambda: children(one.pid), 10, "a new program")
+    wait_for(lambda: children(one.pid), what="a new program")
     code, _, error = run_weir("upgrade", "--control", gateway.control)
     assert code == 1 and "an upgrade is under way already" in error
     assert gateway.get("/").body == b"old"
@@ -407,13 +410,13 @@ def test_a_stop_calls_it_off(start, tmp_path, upgraded):
     one = upgraded(gateway)
     slow, _ = slow_weir(tmp_path)
     thread, result = in_background(one, "--binary", slow)
-    guardian = int(wait_for(lambda: children(one.pid), 10, "a guardian")[0])
-    new = int(wait_for(lambda: children(guardian), 10, "a new program")[0])
+    guardian = int(wait_for(lambda: children(one.pid), what="a guardian")[0])
+    new = int(wait_for(lambda: children(guardian), what="a new program")[0])
     assert gateway.stop() == 0
     thread.join(30)
     assert result[0][0] == 1
     assert has_ended(guardian)
-    wait_for(lambda: has_ended(new), 5, "the end of the new one")
+    wait_for(lambda: has_ended(new), what="the end of the new one")
 
 
 def test_whoever_asked_goes_away(start, tmp_path, upgraded):
@@ -421,10 +424,10 @@ def test_whoever_asked_goes_away(start, tmp_path, upgraded):
     one = upgraded(gateway)
     slow, _ = slow_weir(tmp_path)
     command = subprocess.Popen([WEIR, "upgrade", "--control", gateway.control, "--binary", slow], stderr=subprocess.PIPE)
-    wait_for(lambda: children(one.pid), 10, "a new program")
+    wait_for(lambda: children(one.pid), what="a new program")
     command.kill()
     command.communicate()
-    wait_for(lambda: not children(one.pid), 10, "the new program's end")
+    wait_for(lambda: not children(one.pid), what="the new program's end")
     assert one.upgrade()[0] == 0
 
 
@@ -438,7 +441,7 @@ def test_sockets_are_given_to_the_new_one_alone(start, tmp_path, upgraded):
         return
     slow, go = slow_weir(tmp_path)
     thread, result = in_background(one, "--binary", slow)
-    wait_for(lambda: children(one.pid), 10, "a new program")
+    wait_for(lambda: children(one.pid), what="a new program")
     left, right = socket.socketpair()
     pid = os.fork()
     if pid == 0:
@@ -588,31 +591,30 @@ def test_json(start, upgraded):
 
 def test_layer_4_goes_over(start, upgraded):
     """A TCP connection ends with its old process, in peace; new ones and datagrams find the new one at the same ports."""
-    with TcpService(named("db")) as back:
+    with TcpService(named("db")) as back, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
+        echo.bind(("127.0.0.1", 0))
+        echo.settimeout(30)
         gateway = start(f"""
             version: 1
             listen: {{tcp: {{"127.0.0.1:0": db}}, udp: {{"127.0.0.1:0": echo}}}}
             workers: 2
-            drain: 10s
-            services: {{db: "{back.at}", echo: "{back.at}"}}
+            drain: 30s
+            services: {{db: "{back.at}", echo: "127.0.0.1:{echo.getsockname()[1]}"}}
             """, "--no-watch")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as echo:
-            echo.bind(("127.0.0.1", back.port))
-            echo.settimeout(5)
-            one = upgraded(gateway)
+        one = upgraded(gateway)
 
-            def sees_datagrams():
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-                    client.sendto(b"x", ("127.0.0.1", port_of(gateway, 1)))
-                    return echo.recv(10) == b"x"
-            with connect(gateway) as kept:
-                assert read_line(kept) == "db"
-                assert sees_datagrams()
-                assert one.upgrade()[0] == 0
-                with connect(gateway) as fresh:
-                    assert read_line(fresh) == "db"
-                assert all(sees_datagrams() for _ in range(5))
-                kept.sendall(b"still here")
-                assert kept.recv(100) == b"still here"
-            one.wait_for_the_old()
+        def sees_datagrams():
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.sendto(b"x", ("127.0.0.1", port_of(gateway, 1)))
+                return echo.recv(10) == b"x"
+        with connect(gateway) as kept:
+            assert read_line(kept) == "db"
             assert sees_datagrams()
+            assert one.upgrade()[0] == 0
+            with connect(gateway) as fresh:
+                assert read_line(fresh) == "db"
+            assert all(sees_datagrams() for _ in range(5))
+            kept.sendall(b"still here")
+            assert kept.recv(100) == b"still here"
+        one.wait_for_the_old()
+        assert sees_datagrams()

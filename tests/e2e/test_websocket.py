@@ -132,7 +132,7 @@ def test_a_slow_reader_makes_the_sender_wait(chat):
 
     gateway, _ = chat(handle=flood)
     client = Raw(gateway)
-    wait_for(lambda: len(sent) > 5, 10, "the beginning")
+    wait_for(lambda: len(sent) > 5, what="the beginning")
     seen = -1
     while seen != len(sent):  # until the service is stuck
         seen = len(sent)
@@ -270,7 +270,7 @@ def test_a_message_that_is_too_large_is_1009(chat):
     assert run(play()) == 1009
     line = gateway.log_lines(1)[0]
     assert line["reason"] == "message-too-large" and line["websocket.close_code"] == 1009
-    wait_for(lambda: back.closes == [1001], 10, "the service's end")
+    wait_for(lambda: back.closes == [1001], what="the service's end")
 
 
 def test_messages_that_come_too_fast_are_1008(chat):
@@ -298,11 +298,11 @@ def test_broken_frames_are_not_passed_on(chat, data, code):
         first, payload = client.read()
     assert (first, struct.unpack(">H", payload)[0]) == (0x88, code)
     assert gateway.log_lines(1)[0]["reason"] == "websocket-protocol"
-    wait_for(lambda: back.closes == [1001], 10, "the service's end")
+    wait_for(lambda: back.closes == [1001], what="the service's end")
 
 
 def test_silence_is_pinged_and_its_answers_end_here(chat):
-    gateway, _ = chat(", websocket: {ping: 1s}")
+    gateway, _ = chat(", websocket: {ping: 2s}")
     client = Raw(gateway)
     for _ in range(2):
         first, payload = client.read()
@@ -316,7 +316,7 @@ def test_who_does_not_answer_pings_is_given_up(chat):
     gateway, back = chat(", websocket: {ping: 1s}")
     client = Raw(gateway)
     assert client.read()[0] == 0x89
-    wait_for(lambda: back.closes == [1001], 10, "the service's end")
+    wait_for(lambda: back.closes == [1001], what="the service's end")
     line = gateway.log_lines(1)[0]
     assert line["reason"] == "client-closed" and line["websocket.close_code"] == 1006
 
@@ -329,7 +329,7 @@ def test_an_idle_websocket_can_be_ended(chat):
     assert client.read_close() == 1001
     client.send(frame(0x88, b"\x03\xe9"))
     assert gateway.log_lines(1)[0]["reason"] == "idle-timeout"
-    wait_for(lambda: back.closes == [1001], 10, "the service's end")
+    wait_for(lambda: back.closes == [1001], what="the service's end")
 
 
 # --- faults
@@ -368,7 +368,7 @@ def test_the_client_vanishes(chat):
     client.send(frame(0x82, b"x" * 1000)[:500])
     client.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.connection.socket.close()
-    wait_for(lambda: len(back.closes) == 1, 10, "the service's end")
+    wait_for(lambda: len(back.closes) == 1, what="the service's end")
     assert gateway.log_lines(1)[0]["reason"] == "client-closed"
 
 
@@ -406,7 +406,7 @@ def test_a_stop_closes_with_1001(chat):
         client.send(frame(0x88, b"\x03\xe9"))
         assert client.connection.socket.recv(1) == b""
     assert gateway.process.wait(20) == 0
-    wait_for(lambda: back.closes == [1001] * 5, 10, "the service's end")
+    wait_for(lambda: back.closes == [1001] * 5, what="the service's end")
 
 
 def test_a_stop_lets_a_frame_end(start, serve):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 
 import pytest
 
@@ -29,7 +28,7 @@ def resting(gateway, count, connect=lambda: None):
         client.send(frame(0x81, b"x"))
     for client in clients:
         assert client.read() == (0x81, b"x")
-    wait_for(lambda: are_at_rest(gateway, count), 10, "rest")
+    wait_for(lambda: are_at_rest(gateway, count), what="rest")
     try:
         yield clients
     finally:
@@ -37,18 +36,17 @@ def resting(gateway, count, connect=lambda: None):
             client.connection.close()
 
 
-def cost_of_each(gateway, **how):
+def cost_no_more(gateway, most, **how):
+    """What is not needed goes back to the system by and by, until each costs no more than `most`."""
     with resting(gateway, 50, **how):
         pass
-    wait_for(lambda: gateway.metric("weir_websockets_open") == 0, 10, "their end")
+    wait_for(lambda: gateway.metric("weir_websockets_open") == 0, what="their end")
     before = gateway.memory()
     with resting(gateway, COUNT, **how) as clients:
-        time.sleep(3)  # what is not needed goes back to the system
-        cost = (gateway.memory() - before) / COUNT
+        wait_for(lambda: SANITIZED or (gateway.memory() - before) / COUNT <= most, what=f"at most {most} bytes each")
         for number, client in enumerate(clients):
             client.send(frame(0x82, b"%d" % number))
             assert client.read() == (0x82, b"%d" % number)
-    return cost
 
 
 def secure_connection(gateway, authority):
@@ -57,15 +55,13 @@ def secure_connection(gateway, authority):
 
 def test_idle_ones_have_no_fiber_and_little_memory(chat):
     gateway, _ = chat(", websocket: {ping: 60s}")
-    cost = cost_of_each(gateway)
-    assert SANITIZED or cost <= MOST, cost
+    cost_no_more(gateway, MOST)
 
 
 def test_so_have_those_over_tls(chat, authority):
     listen = '{https: "127.0.0.1:0"}'
     gateway, _ = chat(", websocket: {ping: 60s}", listen=listen, more="tls: " + pair(authority.issue("localhost")))
-    cost = cost_of_each(gateway, connect=lambda: secure_connection(gateway, authority))
-    assert SANITIZED or cost <= MOST_TLS, cost
+    cost_no_more(gateway, MOST_TLS, connect=lambda: secure_connection(gateway, authority))
 
 
 def test_the_log_line_knows_the_request(chat):
@@ -73,7 +69,7 @@ def test_the_log_line_knows_the_request(chat):
     client = Raw(gateway, "/room?x=1", {"User-Agent": "test/1", "Cookie": "secret=1"})
     client.send(frame(0x81, b"x"))
     client.read()
-    wait_for(lambda: are_at_rest(gateway, 1), 10, "rest")
+    wait_for(lambda: are_at_rest(gateway, 1), what="rest")
     assert gateway.reload()[0] == 200  # what the line is made of must outlive its configuration
     client.send(frame(0x88, b"\x03\xe8"))
     assert client.read_close() == 1000
@@ -112,7 +108,7 @@ def test_half_a_frame_can_rest(chat):
     for data in (frame(0x81, b"slowly"), frame(0x89, b"ping"), frame(0x82, b"x" * 300)):
         for byte in data[:10]:
             client.send(bytes([byte]))
-            wait_for(lambda: are_at_rest(gateway, 1), 10, "rest")
+            wait_for(lambda: are_at_rest(gateway, 1), what="rest")
         client.send(data[10:])
         first, payload = client.read()
         assert first in (0x81, 0x8a, 0x82) and payload in (b"slowly", b"ping", b"x" * 300)
@@ -131,9 +127,9 @@ def test_both_directions_may_be_full_at_once(chat, authority, is_secure):
     else:
         gateway, _ = chat(handle=shout)
     client = Raw(gateway, connection=secure_connection(gateway, authority) if is_secure else None)
-    wait_for(lambda: gateway.metric("weir_worker_fibers") > 0, 10, "the service to be stuck")
+    wait_for(lambda: gateway.metric("weir_worker_fibers") > 0, what="the service to be stuck")
     client.send(frame(0x82, bytes(100_000)))
     for _ in range(40):
         assert len(client.read()[1]) == 200_000
     assert client.read() == (0x81, b"100000")
-    wait_for(lambda: are_at_rest(gateway, 1), 10, "rest")
+    wait_for(lambda: are_at_rest(gateway, 1), what="rest")
