@@ -5,7 +5,7 @@
 #include "service/order.h"
 #include "service/service_options.h"
 #include "support/service_rig.h"
-#include "support/world.h"
+#include "support/on_loop.h"
 
 #define THREE                                                                                     \
     "{versions: {a: 127.0.0.1:1, b: {at: 127.0.0.1:2, share: 20%%}, c: {at: 127.0.0.1:3, share: " \
