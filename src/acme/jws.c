@@ -9,12 +9,6 @@
 #define SECRET_MAX 512
 #define PART_MAX   ((size_t)64 << 10)
 
-static void write_member(struct json_writer *writer, struct slice key, struct slice value)
-{
-    json_write_key(writer, key);
-    json_write_string(writer, value);
-}
-
 static enum status write_header(const struct acme_signing *signing, struct text *text)
 {
     struct json_writer writer;
@@ -23,15 +17,13 @@ static enum status write_header(const struct acme_signing *signing, struct text 
     enum status e = signing->account.size ? OK : acme_key_jwk(signing->key, &jwk);
     json_writer_init(&writer, text, 0);
     json_write_object(&writer);
-    write_member(&writer, SLICE("alg"), SLICE("ES256"));
-    if (signing->account.size) {
-        write_member(&writer, SLICE("kid"), signing->account);
-    } else {
-        json_write_key(&writer, SLICE("jwk"));
-        json_write_raw(&writer, text_slice(&jwk));
-    }
-    write_member(&writer, SLICE("nonce"), signing->nonce);
-    write_member(&writer, SLICE("url"), signing->url);
+    json_put_text(&writer, "alg", SLICE("ES256"));
+    if (signing->account.size)
+        json_put_text(&writer, "kid", signing->account);
+    else
+        json_put_raw(&writer, "jwk", text_slice(&jwk));
+    json_put_text(&writer, "nonce", signing->nonce);
+    json_put_text(&writer, "url", signing->url);
     json_write_object_end(&writer);
     return e ? e : text->failed ? NO_MEMORY : OK;
 }
@@ -81,9 +73,9 @@ static enum status write_binding_header(struct slice known_as, struct slice url,
     struct json_writer writer;
     json_writer_init(&writer, text, 0);
     json_write_object(&writer);
-    write_member(&writer, SLICE("alg"), SLICE("HS256"));
-    write_member(&writer, SLICE("kid"), known_as);
-    write_member(&writer, SLICE("url"), url);
+    json_put_text(&writer, "alg", SLICE("HS256"));
+    json_put_text(&writer, "kid", known_as);
+    json_put_text(&writer, "url", url);
     json_write_object_end(&writer);
     return text->failed ? NO_MEMORY : OK;
 }

@@ -94,11 +94,9 @@ static enum status write_account(struct ordering *ordering, struct text *text)
     enum status e = OK;
     json_writer_init(&writer, text, 0);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("termsOfServiceAgreed"));
-    json_write_bool(&writer, true);
+    json_put_bool(&writer, "termsOfServiceAgreed", true);
     if (wish->contact.size) {
-        json_write_key(&writer, SLICE("contact"));
-        json_write_array(&writer);
+        json_put_array(&writer, "contact");
         json_write_string(
             &writer, arena_format(ordering->arena, "mailto:%.*s", SLICE_ARG(wish->contact)));
         json_write_array_end(&writer);
@@ -106,8 +104,7 @@ static enum status write_account(struct ordering *ordering, struct text *text)
     if (wish->known_as.size) {
         e = acme_bind(ordering->key, wish->known_as, wish->secret,
             ordering->client.directory.new_account, &binding);
-        json_write_key(&writer, SLICE("externalAccountBinding"));
-        json_write_raw(&writer, text_slice(&binding));
+        json_put_raw(&writer, "externalAccountBinding", text_slice(&binding));
     }
     json_write_object_end(&writer);
     text_release(&binding);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/must.h"
 
 void json_writer_init(struct json_writer *writer, struct text *text, unsigned indent)
@@ -175,4 +176,70 @@ void json_write_raw(struct json_writer *writer, struct slice json)
 {
     if (begin_value(writer))
         text_add(writer->text, json);
+}
+
+static void put_key(struct json_writer *writer, const char *key)
+{
+    json_write_key(writer, slice_of_text(key));
+}
+
+void json_put_text(struct json_writer *writer, const char *key, struct slice value)
+{
+    put_key(writer, key);
+    json_write_string(writer, value);
+}
+
+void json_put_i64(struct json_writer *writer, const char *key, int64_t value)
+{
+    put_key(writer, key);
+    json_write_i64(writer, value);
+}
+
+void json_put_u64(struct json_writer *writer, const char *key, uint64_t value)
+{
+    put_key(writer, key);
+    json_write_u64(writer, value);
+}
+
+void json_put_double(struct json_writer *writer, const char *key, double value)
+{
+    put_key(writer, key);
+    json_write_double(writer, value);
+}
+
+void json_put_bool(struct json_writer *writer, const char *key, bool value)
+{
+    put_key(writer, key);
+    json_write_bool(writer, value);
+}
+
+void json_put_null(struct json_writer *writer, const char *key)
+{
+    put_key(writer, key);
+    json_write_null(writer);
+}
+
+void json_put_raw(struct json_writer *writer, const char *key, struct slice json)
+{
+    put_key(writer, key);
+    json_write_raw(writer, json);
+}
+
+void json_put_time(struct json_writer *writer, const char *key, int64_t wall)
+{
+    char time[ISO_TIME_SIZE];
+    clock_iso_time(wall, time);
+    json_put_text(writer, key, slice_of(time, sizeof time));
+}
+
+void json_put_array(struct json_writer *writer, const char *key)
+{
+    put_key(writer, key);
+    json_write_array(writer);
+}
+
+void json_put_object(struct json_writer *writer, const char *key)
+{
+    put_key(writer, key);
+    json_write_object(writer);
 }

@@ -2,8 +2,10 @@
  * themselves.
  *
  *     json_write_object(w);
- *     json_write_key(w, SLICE("name"));
- *     json_write_string(w, name);
+ *     json_put_text(w, "name", name);
+ *     json_put_array(w, "ports");
+ *     json_write_u64(w, 80);
+ *     json_write_array_end(w);
  *     json_write_object_end(w);
  *
  * Nothing here fails: what does not fit, or nests deeper than JSON_WRITER_DEPTH, sets `failed` in
@@ -50,3 +52,15 @@ void json_write_null(struct json_writer *writer);
 
 /* A value that is JSON already, byte for byte. */
 void json_write_raw(struct json_writer *writer, struct slice json);
+
+/* Members: a key with its value, or, of an array or object, what it begins with. */
+void json_put_text(struct json_writer *writer, const char *key, struct slice value);
+void json_put_i64(struct json_writer *writer, const char *key, int64_t value);
+void json_put_u64(struct json_writer *writer, const char *key, uint64_t value);
+void json_put_double(struct json_writer *writer, const char *key, double value);
+void json_put_bool(struct json_writer *writer, const char *key, bool value);
+void json_put_null(struct json_writer *writer, const char *key);
+void json_put_raw(struct json_writer *writer, const char *key, struct slice json);
+void json_put_time(struct json_writer *writer, const char *key, int64_t wall); /* ISO 8601 */
+void json_put_array(struct json_writer *writer, const char *key);
+void json_put_object(struct json_writer *writer, const char *key);

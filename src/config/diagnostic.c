@@ -208,42 +208,29 @@ void diagnostics_print(struct diagnostics *diagnostics, bool color, struct text 
         text_format(text, "and %zu more\n", diagnostics->dropped);
 }
 
-static void write_text(struct json_writer *writer, const char *key, struct slice value)
-{
-    json_write_key(writer, slice_of_text(key));
-    json_write_string(writer, value);
-}
-
-static void write_number(struct json_writer *writer, const char *key, uint64_t value)
-{
-    json_write_key(writer, slice_of_text(key));
-    json_write_u64(writer, value);
-}
-
 static void write_place(struct json_writer *writer, const struct place *place)
 {
-    write_text(writer, "file", place->source ? place->source->name : SLICE(""));
-    write_number(writer, "line", place->line);
-    write_number(writer, "column", place->column);
-    write_number(writer, "length", place->length);
+    json_put_text(writer, "file", place->source ? place->source->name : SLICE(""));
+    json_put_u64(writer, "line", place->line);
+    json_put_u64(writer, "column", place->column);
+    json_put_u64(writer, "length", place->length);
 }
 
 static void write_diagnostic(struct json_writer *writer, const struct diagnostic *item)
 {
     json_write_object(writer);
-    write_text(
+    json_put_text(
         writer, "severity", slice_of_text(item->severity == SEVERITY_ERROR ? "error" : "warning"));
     write_place(writer, &item->place);
-    write_text(writer, "message", item->message);
-    write_text(writer, "hint", item->hint);
-    json_write_key(writer, SLICE("related"));
+    json_put_text(writer, "message", item->message);
+    json_put_text(writer, "hint", item->hint);
     if (item->related.source) {
-        json_write_object(writer);
+        json_put_object(writer, "related");
         write_place(writer, &item->related);
-        write_text(writer, "message", item->related_message);
+        json_put_text(writer, "message", item->related_message);
         json_write_object_end(writer);
     } else {
-        json_write_null(writer);
+        json_put_null(writer, "related");
     }
     json_write_object_end(writer);
 }

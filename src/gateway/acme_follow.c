@@ -132,41 +132,26 @@ void acme_follow_free(struct acme_follow *follow)
 
 /* --- status */
 
-static void write_time(struct json_writer *writer, struct slice key, int64_t second)
-{
-    char time[ISO_TIME_SIZE];
-    if (!second)
-        return;
-    clock_iso_time(second * SECOND, time);
-    json_write_key(writer, key);
-    json_write_string(writer, slice_of(time, sizeof time));
-}
-
 static void write_view(struct json_writer *writer, const struct acme_view *view)
 {
     json_write_object(writer);
-    json_write_key(writer, SLICE("name"));
-    json_write_string(writer, view->name);
-    json_write_key(writer, SLICE("state"));
-    json_write_string(writer, slice_of_text(acme_phase_word(view->phase)));
-    write_time(writer, SLICE("until"), view->until);
-    write_time(writer, SLICE("next"), view->next);
-    json_write_key(writer, SLICE("issued"));
-    json_write_u64(writer, view->issued);
-    json_write_key(writer, SLICE("failed"));
-    json_write_u64(writer, view->failed);
-    if (view->problem.size) {
-        json_write_key(writer, SLICE("problem"));
-        json_write_string(writer, view->problem);
-    }
+    json_put_text(writer, "name", view->name);
+    json_put_text(writer, "state", slice_of_text(acme_phase_word(view->phase)));
+    if (view->until)
+        json_put_time(writer, "until", view->until * SECOND);
+    if (view->next)
+        json_put_time(writer, "next", view->next * SECOND);
+    json_put_u64(writer, "issued", view->issued);
+    json_put_u64(writer, "failed", view->failed);
+    if (view->problem.size)
+        json_put_text(writer, "problem", view->problem);
     json_write_object_end(writer);
 }
 
 void acme_describe(const struct gateway *gateway, struct json_writer *writer)
 {
     const struct acme_keeper *keeper = gateway->acme ? gateway->acme->keeper : NULL;
-    json_write_key(writer, SLICE("acme"));
-    json_write_array(writer);
+    json_put_array(writer, "acme");
     for (size_t i = 0; i < acme_keeper_count(keeper); i++) {
         struct acme_view view;
         acme_keeper_look(keeper, i, &view);

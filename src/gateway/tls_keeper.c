@@ -227,46 +227,32 @@ void tls_keeper_free(struct tls_keeper *keeper)
 
 /* --- status */
 
-static void write_time(struct json_writer *writer, struct slice key, int64_t wall)
-{
-    char time[ISO_TIME_SIZE];
-    clock_iso_time(wall, time);
-    json_write_key(writer, key);
-    json_write_string(writer, slice_of(time, sizeof time));
-}
-
 static void write_staple(struct json_writer *writer, const struct staple *staple)
 {
     if (staple->until)
-        write_time(writer, SLICE("ocsp_until"), staple->until);
-    if (!staple->problem)
-        return;
-    json_write_key(writer, SLICE("ocsp_problem"));
-    json_write_string(writer, slice_of_text(staple->problem));
+        json_put_time(writer, "ocsp_until", staple->until);
+    if (staple->problem)
+        json_put_text(writer, "ocsp_problem", slice_of_text(staple->problem));
 }
 
 static void write_certificate(struct json_writer *writer, const struct served_certificate *served)
 {
     const struct tls_identity *identity = served->certificate->identity;
     json_write_object(writer);
-    json_write_key(writer, SLICE("file"));
-    json_write_string(writer, served->cert_path);
-    json_write_key(writer, SLICE("names"));
-    json_write_array(writer);
+    json_put_text(writer, "file", served->cert_path);
+    json_put_array(writer, "names");
     for (size_t i = 0; i < served->name_count; i++)
         json_write_string(writer, served->names[i]);
     json_write_array_end(writer);
-    write_time(writer, SLICE("until"), tls_identity_until(identity) * SECOND);
-    json_write_key(writer, SLICE("fingerprint"));
-    json_write_string(writer, slice_of_text(tls_identity_fingerprint(identity)));
+    json_put_time(writer, "until", tls_identity_until(identity) * SECOND);
+    json_put_text(writer, "fingerprint", slice_of_text(tls_identity_fingerprint(identity)));
     write_staple(writer, &served->certificate->staple);
     json_write_object_end(writer);
 }
 
 void tls_plan_describe(const struct tls_plan *plan, struct json_writer *writer)
 {
-    json_write_key(writer, SLICE("certificates"));
-    json_write_array(writer);
+    json_put_array(writer, "certificates");
     for (size_t i = 0; plan && i < plan->count; i++)
         write_certificate(writer, &plan->certificates[i]);
     json_write_array_end(writer);

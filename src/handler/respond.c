@@ -126,8 +126,7 @@ static enum status write_member(struct json_writer *writer, const char *name,
     struct slice value = template_render(template, x);
     if (!value.data)
         return NO_MEMORY;
-    json_write_key(writer, slice_of_text(name));
-    json_write_string(writer, value);
+    json_put_text(writer, name, value);
     return OK;
 }
 
@@ -138,15 +137,11 @@ static enum status write_problem(
     struct json_writer writer;
     json_writer_init(&writer, text, 0);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("type"));
-    json_write_string(&writer, problem->type);
-    if (!problem->title) {
-        json_write_key(&writer, SLICE("title"));
-        json_write_string(&writer, http_reason_phrase((int)respond->status));
-    }
+    json_put_text(&writer, "type", problem->type);
+    if (!problem->title)
+        json_put_text(&writer, "title", http_reason_phrase((int)respond->status));
     enum status e = write_member(&writer, "title", problem->title, x);
-    json_write_key(&writer, SLICE("status"));
-    json_write_i64(&writer, respond->status);
+    json_put_i64(&writer, "status", respond->status);
     enum status f = write_member(&writer, "detail", problem->detail, x);
     json_write_object_end(&writer);
     text_add_char(text, '\n');

@@ -68,10 +68,8 @@ static void report_miss(void *argument, const struct route_rule *rule, const cha
         return;
     }
     json_write_object(misses->writer);
-    json_write_key(misses->writer, SLICE("route"));
-    json_write_string(misses->writer, route->name);
-    json_write_key(misses->writer, SLICE("why"));
-    json_write_string(misses->writer, slice_of_text(why));
+    json_put_text(misses->writer, "route", route->name);
+    json_put_text(misses->writer, "why", slice_of_text(why));
     json_write_object_end(misses->writer);
 }
 
@@ -142,23 +140,16 @@ static int print_outcome(
     return code;
 }
 
-static void write_pair(struct json_writer *writer, struct slice key, struct slice value)
-{
-    json_write_key(writer, key);
-    json_write_string(writer, value);
-}
-
 static void write_policies(
     struct json_writer *writer, const struct route *route, struct exchange *x)
 {
     struct text text = text_growing(0);
-    json_write_key(writer, SLICE("policies"));
-    json_write_array(writer);
+    json_put_array(writer, "policies");
     for (size_t i = 0; route && i < route->link_count; i++) {
         explain_link(&route->links[i], x, &text);
         json_write_object(writer);
-        write_pair(writer, SLICE("name"), slice_of_text(route->links[i].type->name));
-        write_pair(writer, SLICE("verdict"), text_slice(&text));
+        json_put_text(writer, "name", slice_of_text(route->links[i].type->name));
+        json_put_text(writer, "verdict", text_slice(&text));
         json_write_object_end(writer);
     }
     json_write_array_end(writer);
@@ -174,25 +165,22 @@ static int write_outcome(
     struct exchange *x = &rehearsal->x;
     json_writer_init(&writer, &text, 2);
     json_write_object(&writer);
-    write_pair(&writer, SLICE("path"), x->request.path);
+    json_put_text(&writer, "path", x->request.path);
     if (rehearsal->route) {
         const struct place *place = &rehearsal->route->options->place;
-        write_pair(&writer, SLICE("route"), rehearsal->route->name);
-        write_pair(&writer, SLICE("file"), place->source->name);
-        json_write_key(&writer, SLICE("line"));
-        json_write_u64(&writer, place->line);
-        write_pair(&writer, SLICE("service"), rehearsal->route->service);
+        json_put_text(&writer, "route", rehearsal->route->name);
+        json_put_text(&writer, "file", place->source->name);
+        json_put_u64(&writer, "line", place->line);
+        json_put_text(&writer, "service", rehearsal->route->service);
     }
     write_policies(&writer, rehearsal->route, x);
     int code = explain_live(explain, rehearsal, &writer);
-    write_pair(&writer, SLICE("reason"), slice_of_text(status_word(rehearsal->result)));
-    json_write_key(&writer, SLICE("status"));
+    json_put_text(&writer, "reason", slice_of_text(status_word(rehearsal->result)));
     if (x->facts.tries && !rehearsal->result)
-        json_write_null(&writer);
+        json_put_null(&writer, "status");
     else
-        json_write_i64(&writer, x->response.status);
-    json_write_key(&writer, SLICE("near_misses"));
-    json_write_array(&writer);
+        json_put_i64(&writer, "status", x->response.status);
+    json_put_array(&writer, "near_misses");
     router_explain(loaded->snapshot->router, x, report_miss, &misses);
     json_write_array_end(&writer);
     json_write_object_end(&writer);

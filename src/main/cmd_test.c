@@ -12,24 +12,16 @@ struct test {
     size_t failed;
 };
 
-static void add_string(struct json_writer *writer, struct slice key, struct slice value)
-{
-    json_write_key(writer, key);
-    json_write_string(writer, value);
-}
-
 static void report_json(
     struct json_writer *writer, const struct proof_options *proof, bool holds, struct slice got)
 {
     json_write_object(writer);
-    json_write_key(writer, SLICE("line"));
-    json_write_u64(writer, proof->place.line);
-    add_string(writer, SLICE("method"), proof->method);
-    add_string(writer, SLICE("path"), proof->target);
-    add_string(writer, SLICE("is"), proof->is);
-    add_string(writer, SLICE("got"), got);
-    json_write_key(writer, SLICE("holds"));
-    json_write_bool(writer, holds);
+    json_put_u64(writer, "line", proof->place.line);
+    json_put_text(writer, "method", proof->method);
+    json_put_text(writer, "path", proof->target);
+    json_put_text(writer, "is", proof->is);
+    json_put_text(writer, "got", got);
+    json_put_bool(writer, "holds", holds);
     json_write_object_end(writer);
 }
 

@@ -28,8 +28,7 @@ static enum status write_request(struct arena *arena, const char *binary, struct
     struct json_writer writer;
     json_writer_init(&writer, &text, 0);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("binary"));
-    json_write_string(&writer, path);
+    json_put_text(&writer, "binary", path);
     json_write_object_end(&writer);
     *ret_body = text_slice(&text);
     return text.failed ? NO_MEMORY : OK;

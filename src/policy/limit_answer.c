@@ -80,27 +80,18 @@ static struct slice problem(
     struct json_writer writer;
     json_writer_init(&writer, &text, 0);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("type"));
-    json_write_string(&writer, SLICE(PROBLEM_TYPE));
-    json_write_key(&writer, SLICE("title"));
-    json_write_string(&writer, http_reason_phrase(status_http(LIMIT_EXCEEDED)));
-    json_write_key(&writer, SLICE("status"));
-    json_write_i64(&writer, status_http(LIMIT_EXCEEDED));
-    json_write_key(&writer, SLICE("reason"));
-    json_write_string(&writer, slice_of_text(status_word(LIMIT_EXCEEDED)));
-    json_write_key(&writer, SLICE("detail"));
-    struct slice detail =
+    json_put_text(&writer, "type", SLICE(PROBLEM_TYPE));
+    json_put_text(&writer, "title", http_reason_phrase(status_http(LIMIT_EXCEEDED)));
+    json_put_i64(&writer, "status", status_http(LIMIT_EXCEEDED));
+    json_put_text(&writer, "reason", slice_of_text(status_word(LIMIT_EXCEEDED)));
+    json_put_text(&writer, "detail",
         arena_format(&x->arena, "At most %lld at once; try again in %lld seconds.",
-            (long long)rule->burst, (long long)seconds);
-    json_write_string(&writer, detail);
-    json_write_key(&writer, SLICE("violated-policies"));
-    json_write_array(&writer);
+            (long long)rule->burst, (long long)seconds));
+    json_put_array(&writer, "violated-policies");
     json_write_string(&writer, name);
     json_write_array_end(&writer);
-    if (x->request_id.size) {
-        json_write_key(&writer, SLICE("request_id"));
-        json_write_string(&writer, x->request_id);
-    }
+    if (x->request_id.size)
+        json_put_text(&writer, "request_id", x->request_id);
     json_write_object_end(&writer);
     text_add_char(&text, '\n');
     return text.failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(&text));

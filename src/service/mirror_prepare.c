@@ -83,14 +83,10 @@ static uint64_t count_running(const struct mirror *mirror)
 
 void mirror_describe(const struct mirror *mirror, struct json_writer *w)
 {
-    json_write_key(w, SLICE("mirror"));
-    json_write_object(w);
-    json_write_key(w, SLICE("to"));
-    json_write_string(w, mirror->options->to);
-    json_write_key(w, SLICE("share"));
-    json_write_double(w, mirror->options->share);
-    json_write_key(w, SLICE("running"));
-    json_write_u64(w, count_running(mirror));
+    json_put_object(w, "mirror");
+    json_put_text(w, "to", mirror->options->to);
+    json_put_double(w, "share", mirror->options->share);
+    json_put_u64(w, "running", count_running(mirror));
     json_write_object_end(w);
 }
 

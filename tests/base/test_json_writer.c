@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "support/unit.h"
 
 static struct text text;
@@ -47,6 +48,30 @@ static void write_sample(void)
     json_write_key(&writer, SLICE("none"));
     json_write_null(&writer);
     json_write_object_end(&writer);
+}
+
+static void members_have_keys(void **state)
+{
+    (void)state;
+    json_write_object(&writer);
+    json_put_text(&writer, "text", SLICE("a"));
+    json_put_i64(&writer, "i64", -1);
+    json_put_u64(&writer, "u64", UINT64_MAX);
+    json_put_double(&writer, "double", 0.5);
+    json_put_bool(&writer, "bool", true);
+    json_put_null(&writer, "null");
+    json_put_raw(&writer, "raw", SLICE("[1]"));
+    json_put_time(&writer, "time", 784111777 * SECOND);
+    json_put_array(&writer, "array");
+    json_write_array_end(&writer);
+    json_put_object(&writer, "object");
+    json_write_object_end(&writer);
+    json_write_object_end(&writer);
+    assert_true(json_writer_is_done(&writer));
+    assert_slice(text_slice(&text),
+        "{\"text\":\"a\",\"i64\":-1,\"u64\":18446744073709551615,\"double\":0.5,\"bool\":true,"
+        "\"null\":null,\"raw\":[1],\"time\":\"1994-11-06T08:49:37.000Z\",\"array\":[],\"object\":{}"
+        "}");
 }
 
 static void commas_come_by_themselves(void **state)
@@ -183,6 +208,8 @@ static void what_cannot_become_json_is_a_bug(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(members_have_keys),
+        TEST(members_have_keys),
         TEST(commas_come_by_themselves),
         TEST(people_get_indentation),
         TEST(doubles_read_back),
