@@ -8,13 +8,6 @@
 #define WAIT_MOST    86400 /* seconds that an authority may send us away for */
 #define TEXT_SHOWN   400   /* bytes of a problem's detail that are kept */
 
-static struct slice text_of(const struct json_value *object, struct slice key)
-{
-    struct slice text = SLICE_NONE;
-    (void)json_get_text(object, key, &text);
-    return text;
-}
-
 /* Other schemes have no place in the middle of an order. Control bytes would break a request. */
 static bool is_url(struct slice text)
 {
@@ -24,9 +17,9 @@ static bool is_url(struct slice text)
     return slice_has_prefix(text, SLICE("https://"));
 }
 
-static struct slice url_of(const struct json_value *object, struct slice key)
+static struct slice url_of(const struct json_value *object, const char *key)
 {
-    struct slice url = text_of(object, key);
+    struct slice url = json_text_of(object, key);
     return is_url(url) ? url : SLICE_NONE;
 }
 
@@ -37,7 +30,7 @@ static enum acme_state state_of(const struct json_value *object)
         enum acme_state state;
     } words[] = {{SLICE_INIT("pending"), ACME_PENDING}, {SLICE_INIT("ready"), ACME_READY},
         {SLICE_INIT("processing"), ACME_PROCESSING}, {SLICE_INIT("valid"), ACME_VALID}};
-    struct slice text = text_of(object, SLICE("status"));
+    struct slice text = json_text_of(object, "status");
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (slice_equal(text, words[i].word))
             return words[i].state;
@@ -57,11 +50,11 @@ static struct slice make_plain(struct arena *arena, struct slice text)
 static void read_problem(
     struct arena *arena, const struct json_value *object, struct acme_problem *ret_problem)
 {
-    struct slice type = text_of(object, SLICE("type"));
+    struct slice type = json_text_of(object, "type");
     if (slice_has_prefix(type, ERROR_PREFIX))
         type = slice_from(type, ERROR_PREFIX.size);
     ret_problem->type = make_plain(arena, type);
-    ret_problem->detail = make_plain(arena, text_of(object, SLICE("detail")));
+    ret_problem->detail = make_plain(arena, json_text_of(object, "detail"));
 }
 
 void acme_read_problem(struct arena *arena, struct slice text, struct acme_problem *ret_problem)
@@ -80,9 +73,9 @@ enum status acme_read_directory(
     enum status e = json_parse(arena, text, NULL, &root, NULL);
     if (e)
         return e == NO_MEMORY ? e : INVALID;
-    directory.new_nonce = url_of(root, SLICE("newNonce"));
-    directory.new_account = url_of(root, SLICE("newAccount"));
-    directory.new_order = url_of(root, SLICE("newOrder"));
+    directory.new_nonce = url_of(root, "newNonce");
+    directory.new_account = url_of(root, "newAccount");
+    directory.new_order = url_of(root, "newOrder");
     (void)json_get_bool(
         json_get(root, SLICE("meta")), SLICE("externalAccountRequired"), &directory.needs_binding);
     if (!directory.new_nonce.size || !directory.new_account.size || !directory.new_order.size)
@@ -111,8 +104,8 @@ enum status acme_read_order(struct arena *arena, struct slice text, struct acme_
     if (e)
         return e == NO_MEMORY ? e : INVALID;
     order.state = state_of(root);
-    order.finalize = url_of(root, SLICE("finalize"));
-    order.certificate = url_of(root, SLICE("certificate"));
+    order.finalize = url_of(root, "finalize");
+    order.certificate = url_of(root, "certificate");
     read_problem(arena, json_get(root, SLICE("error")), &order.problem);
     e = read_authorization_urls(json_get(root, SLICE("authorizations")), &order);
     if (!e && !order.finalize.size)
@@ -138,9 +131,9 @@ static bool is_token(struct slice text)
 static void read_challenge(
     struct arena *arena, const struct json_value *object, struct acme_authorization *authorization)
 {
-    struct acme_challenge challenge = {.type = text_of(object, SLICE("type")),
-        .url = url_of(object, SLICE("url")),
-        .token = text_of(object, SLICE("token")),
+    struct acme_challenge challenge = {.type = json_text_of(object, "type"),
+        .url = url_of(object, "url"),
+        .token = json_text_of(object, "token"),
         .state = state_of(object)};
     read_problem(arena, json_get(object, SLICE("error")), &challenge.problem);
     if (challenge.url.size && is_token(challenge.token) &&
@@ -157,10 +150,10 @@ enum status acme_read_authorization(
     if (e)
         return e == NO_MEMORY ? e : INVALID;
     authorization.state = state_of(root);
-    authorization.name = text_of(json_get(root, SLICE("identifier")), SLICE("value"));
+    authorization.name = json_text_of(json_get(root, SLICE("identifier")), "value");
     (void)json_get_bool(root, SLICE("wildcard"), &authorization.is_wildcard);
-    const struct json_value *list = json_get(root, SLICE("challenges"));
-    if (!authorization.name.size || !list || list->type != JSON_ARRAY)
+    const struct json_value *list = json_array_of(root, "challenges");
+    if (!authorization.name.size || !list)
         return INVALID;
     json_each (item, list)
         read_challenge(arena, item, &authorization);

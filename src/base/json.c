@@ -251,6 +251,26 @@ bool json_get_bool(const struct json_value *object, struct slice key, bool *ret_
     return true;
 }
 
+struct slice json_text_of(const struct json_value *object, const char *key)
+{
+    struct slice text = SLICE_NONE;
+    (void)json_get_text(object, slice_of_text(key), &text);
+    return text;
+}
+
+int64_t json_number_of(const struct json_value *object, const char *key)
+{
+    int64_t number = 0;
+    (void)json_get_i64(object, slice_of_text(key), &number);
+    return number;
+}
+
+const struct json_value *json_array_of(const struct json_value *object, const char *key)
+{
+    const struct json_value *member = json_get(object, slice_of_text(key));
+    return member && member->type == JSON_ARRAY ? member : NULL;
+}
+
 /* Writes what a value begins with; a container's children follow. */
 static void write_head(struct json_writer *writer, const struct json_value *value)
 {

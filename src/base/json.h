@@ -51,9 +51,19 @@ bool json_get_text(const struct json_value *object, struct slice key, struct sli
 bool json_get_i64(const struct json_value *object, struct slice key, int64_t *ret_value);
 bool json_get_bool(const struct json_value *object, struct slice key, bool *ret_value);
 
-/* Walks the members or items: json_each(item, array) { ... } */
+/* The same for whom it is all one: an empty text, 0, or NULL when it is none. */
+struct slice json_text_of(const struct json_value *object, const char *key);
+int64_t json_number_of(const struct json_value *object, const char *key);
+const struct json_value *json_array_of(const struct json_value *object, const char *key);
+
+/* Walks the members or items, of NULL none: json_each(item, array) { ... } */
 #define json_each(child, parent) \
-    for (const struct json_value *child = (parent)->first; child; child = child->next)
+    for (const struct json_value *child = json_first(parent); child; child = child->next)
+
+static inline const struct json_value *json_first(const struct json_value *parent)
+{
+    return parent ? parent->first : NULL;
+}
 
 /* Writes the tree as one value. */
 void json_write_value(struct json_writer *writer, const struct json_value *value);

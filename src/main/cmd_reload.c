@@ -6,18 +6,13 @@
 
 static void print_diagnostic(const struct json_value *one)
 {
-    struct slice severity = SLICE("error"), file = SLICE_NONE, message = SLICE_NONE,
-                 hint = SLICE_NONE;
-    int64_t line = 0, column = 0;
-    json_get_text(one, SLICE("severity"), &severity);
-    json_get_text(one, SLICE("file"), &file);
-    json_get_text(one, SLICE("message"), &message);
-    json_get_text(one, SLICE("hint"), &hint);
-    json_get_i64(one, SLICE("line"), &line);
-    json_get_i64(one, SLICE("column"), &column);
+    struct slice severity = json_text_of(one, "severity"), file = json_text_of(one, "file"),
+                 hint = json_text_of(one, "hint");
     if (file.size)
-        fprintf(stderr, "%.*s:%lld:%lld: ", SLICE_ARG(file), (long long)line, (long long)column);
-    fprintf(stderr, "%.*s: %.*s", SLICE_ARG(severity), SLICE_ARG(message));
+        fprintf(stderr, "%.*s:%lld:%lld: ", SLICE_ARG(file), (long long)json_number_of(one, "line"),
+            (long long)json_number_of(one, "column"));
+    fprintf(stderr, "%.*s: %.*s", SLICE_ARG(severity.size ? severity : SLICE("error")),
+        SLICE_ARG(json_text_of(one, "message")));
     if (hint.size)
         fprintf(stderr, " (%.*s)", SLICE_ARG(hint));
     fputc('\n', stderr);
@@ -30,10 +25,8 @@ static void print_diagnostics_of(struct arena *arena, struct slice body)
         fprintf(stderr, "%.*s\n", SLICE_ARG(body));
         return;
     }
-    const struct json_value *list = json_get(root, SLICE("diagnostics"));
-    if (list)
-        json_each (one, list)
-            print_diagnostic(one);
+    json_each (one, json_array_of(root, "diagnostics"))
+        print_diagnostic(one);
 }
 
 static int reload(struct arena *arena, const char *control, bool json)

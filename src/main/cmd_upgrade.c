@@ -37,24 +37,20 @@ static enum status write_request(struct arena *arena, const char *binary, struct
 static int show(struct arena *arena, const struct control_answer *answer)
 {
     struct json_value *root;
-    struct slice error = SLICE_NONE, output = SLICE_NONE;
-    int64_t process = 0, code = 0;
     if (json_parse(arena, answer->body, NULL, &root, NULL)) {
         fprintf(stderr, "weir: the gateway cannot be upgraded: %.*s\n", SLICE_ARG(answer->body));
         return EXIT_FAILED;
     }
-    json_get_i64(root, SLICE("pid"), &process);
-    json_get_i64(root, SLICE("exit_code"), &code);
-    json_get_text(root, SLICE("error"), &error);
-    json_get_text(root, SLICE("output"), &output);
-    fprintf(stderr, "%.*s", SLICE_ARG(output));
+    long long process = json_number_of(root, "pid");
+    fprintf(stderr, "%.*s", SLICE_ARG(json_text_of(root, "output")));
     if (answer->status == 200)
-        fprintf(stderr, "weir: upgraded: process %lld serves, the old one drains\n",
-            (long long)process);
+        fprintf(stderr, "weir: upgraded: process %lld serves, the old one drains\n", process);
     else
         fprintf(stderr, "weir: not upgraded: %.*s; process %lld goes on serving\n",
-            SLICE_ARG(error), (long long)process);
-    return answer->status == 200 ? EXIT_DONE : code == EXIT_CONFIG ? EXIT_CONFIG : EXIT_FAILED;
+            SLICE_ARG(json_text_of(root, "error")), process);
+    if (answer->status == 200)
+        return EXIT_DONE;
+    return json_number_of(root, "exit_code") == EXIT_CONFIG ? EXIT_CONFIG : EXIT_FAILED;
 }
 
 static int upgrade(struct arena *arena, const char *control, const char *binary, bool json)

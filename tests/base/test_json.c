@@ -138,6 +138,26 @@ static void typed_lookups_check_the_type(void **state)
     assert_false(json_get_bool(root, SLICE("n"), &boolean));
 }
 
+static void lookups_need_not_find_anything(void **state)
+{
+    (void)state;
+    const struct json_value *root =
+        parse(SLICE("{\"t\": \"x\", \"n\": 7, \"a\": [1, 2], \"o\": {\"k\": 1}}"));
+    int items = 0;
+    assert_slice(json_text_of(root, "t"), "x");
+    assert_int_equal(json_text_of(root, "n").size, 0);
+    assert_int_equal(json_text_of(NULL, "t").size, 0);
+    assert_int_equal(json_number_of(root, "n"), 7);
+    assert_int_equal(json_number_of(root, "t"), 0);
+    assert_null(json_array_of(root, "o"));
+    assert_null(json_array_of(root, "none"));
+    json_each (item, json_array_of(root, "a"))
+        items += item != NULL;
+    json_each (item, json_array_of(root, "none"))
+        items += item != NULL;
+    assert_int_equal(items, 2);
+}
+
 /* An object of `count` members k0, k1, …, the last of which is called `last`. */
 static struct slice object_of(size_t count, const char *last)
 {
@@ -270,6 +290,7 @@ int main(void)
         TEST(vectors_are_judged_rightly),
         TEST(members_are_found),
         TEST(typed_lookups_check_the_type),
+        TEST(lookups_need_not_find_anything),
         TEST(large_objects_are_searched),
         TEST(duplicate_keys_are_refused),
         TEST(of_allowed_duplicates_the_last_counts),
