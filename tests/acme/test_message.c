@@ -1,23 +1,8 @@
 #include "acme/message.h"
 
 #include "base/clock.h"
+#include "support/arena_fixture.h"
 #include "support/unit.h"
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static void directories(void **state)
 {
@@ -110,7 +95,7 @@ static void times_to_wait(void **state)
     assert_int_equal(acme_read_retry_after(SLICE("soon"), now), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {

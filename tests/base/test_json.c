@@ -5,25 +5,10 @@
 #include <stdlib.h>
 
 #include "support/files.h"
+#include "support/arena_fixture.h"
 #include "support/unit.h"
 
 #define VECTORS "tests/data/json"
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static struct json_value *parse(struct slice text)
 {
@@ -282,7 +267,7 @@ static void a_tree_too_deep_to_write_fails(void **state)
     text_release(&out);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {

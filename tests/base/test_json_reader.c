@@ -1,24 +1,10 @@
 #include "base/json_reader.h"
 
+#include "support/arena_fixture.h"
 #include "support/unit.h"
 
-static struct arena arena;
 static struct json_reader reader;
 static struct json_token token;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static void begin(struct slice text)
 {
@@ -267,7 +253,7 @@ static void depth_has_a_highest_limit(void **state)
     assert_status(json_next(&reader, &token), TOO_LARGE);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {

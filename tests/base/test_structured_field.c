@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 #include "support/files.h"
+#include "support/arena_fixture.h"
 #include "support/unit.h"
 
 #define VECTORS "tests/data/structured-fields"
@@ -18,8 +19,6 @@ struct field {
     enum shape shape;
     struct structured_member *first;
 };
-
-static struct arena arena;
 
 /* --- what a vector expects, as we would have parsed it */
 
@@ -280,20 +279,6 @@ static void vectors_are_read_and_written_rightly(void **state)
 
 /* --- what the vectors leave out */
 
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
-
 static void members_and_parameters_are_found(void **state)
 {
     (void)state;
@@ -413,7 +398,7 @@ static void any_text_can_be_displayed(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {

@@ -1,28 +1,14 @@
 #include "handler/files_condition.h"
 
+#include "support/arena_fixture.h"
 #include "support/unit.h"
 
 #define SAME_TIME "Sun, 06 Nov 1994 08:49:37 GMT"
 #define EARLIER   "Sun, 06 Nov 1994 08:49:36 GMT"
 #define LATER     "Sun, 06 Nov 1994 08:49:38 GMT"
 
-static struct arena arena;
 static const struct validators validators = {
     .etag = SLICE_INIT("\"abc\""), .last_modified = 784111777, .now = 784111999};
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 /* A request with up to two fields. */
 static struct http_request request_with(enum http_method method, const char *name,
@@ -148,7 +134,7 @@ static void if_range_wants_just_this_one(void **state)
     assert_false(condition_if_range(&request, &fresh)); /* it may change in this second */
 }
 
-#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, arena_setup, arena_teardown)
 
 int main(void)
 {

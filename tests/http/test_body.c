@@ -1,22 +1,7 @@
 #include "http/body.h"
 
+#include "support/arena_fixture.h"
 #include "support/unit.h"
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 /* A body of unknown length that comes in small parts, then ends or fails. */
 struct parts {
@@ -122,7 +107,7 @@ static void gathering_has_limits(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, arena_setup, arena_teardown)
     const struct CMUnitTest tests[] = {
         TEST(the_empty_body_ends),
         TEST(a_slice_is_read_once_and_again_after_a_rewind),

@@ -2,23 +2,8 @@
 
 #include <stdio.h>
 
+#include "support/arena_fixture.h"
 #include "support/unit.h"
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static struct address address_of(const char *text)
 {
@@ -89,7 +74,7 @@ static void it_says_what_asking_each_network_says(void **state)
     assert_in_range(inside, 100, 1900);
 }
 
-#define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define EACH(test) cmocka_unit_test_setup_teardown(test, arena_setup, arena_teardown)
 
 int main(void)
 {

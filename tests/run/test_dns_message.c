@@ -1,5 +1,6 @@
 /* Answers of the DNS, byte by byte. */
 #include "run/dns_message.h"
+#include "support/arena_fixture.h"
 #include "support/unit.h"
 
 #define MESSAGE(bytes) slice_of("" bytes, sizeof(bytes) - 1)
@@ -9,22 +10,6 @@
 #define QUESTION         "\4cart\4test\0\0\x21\0\1"
 /* Name (the question's), SRV, IN, TTL 60, size. */
 #define SRV(size) "\xc0\x0c\0\x21\0\1\0\0\0\x3c\0" size
-
-static struct arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static void test_records(void **state)
 {
@@ -119,7 +104,7 @@ static void test_long_names(void **state)
     assert_status(dns_read_srv(&arena, text_slice(&text), &a), INVALID);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {
