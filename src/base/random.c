@@ -76,6 +76,15 @@ static uint64_t hex_of(uint32_t value)
 #endif
 }
 
+int64_t random_pause(struct random *random, int64_t least, int64_t most, unsigned failures)
+{
+    int64_t pause = least;
+    for (unsigned i = 1; i < failures && pause < most; i++)
+        pause *= 2;
+    pause = pause < most ? pause : most;
+    return pause / 2 + (int64_t)random_below(random, (uint64_t)(pause / 2) + 1);
+}
+
 void random_uuid7(struct random *random, int64_t wall, char text[UUID_SIZE])
 {
     uint64_t milliseconds = (uint64_t)wall / 1000000;

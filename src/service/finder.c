@@ -187,11 +187,7 @@ void finder_fail(struct finder *finder, enum status e)
 
 static int64_t pause_of(const struct finder *finder)
 {
-    int64_t most = PAUSE_LEAST;
-    for (unsigned i = 1; i < finder->failures && most < PAUSE_MOST; i++)
-        most *= 2;
-    most = most < PAUSE_MOST ? most : PAUSE_MOST;
-    return most / 2 + (int64_t)random_below(loop_random(), (uint64_t)(most / 2) + 1);
+    return random_pause(loop_random(), PAUSE_LEAST, PAUSE_MOST, finder->failures);
 }
 
 static bool is_over(const struct finder *finder)

@@ -131,20 +131,20 @@ static const struct option_table connection_table = {.name = "connections",
 /* --- http2 */
 
 static const struct option http2_option_list[] = {
-    {"enabled", OPTION_FLAG, offsetof(struct http2_options, is_enabled), .fallback = "true",
+    {"enabled", OPTION_FLAG, offsetof(struct service_http2_options, is_enabled), .fallback = "true",
         .help = "Whether the service is asked by HTTP/2."},
-    {"streams", OPTION_INTEGER, offsetof(struct http2_options, streams), .fallback = "100",
+    {"streams", OPTION_INTEGER, offsetof(struct service_http2_options, streams), .fallback = "100",
         .minimum = 1, .maximum = 10000,
         .help =
             "Requests that one connection carries at a time, if the service allows as many; for "
             "more another is opened."},
-    {"window", OPTION_SIZE, offsetof(struct http2_options, window), .fallback = "256KiB",
+    {"window", OPTION_SIZE, offsetof(struct service_http2_options, window), .fallback = "256KiB",
         .minimum = 16384, .maximum = 1 << 30,
         .help = "Bytes of one answer that may come before the client takes them."},
-    DURATION("ping", struct http2_options, ping, "5m", 0,
+    DURATION("ping", struct service_http2_options, ping, "5m", 0,
         "After so long a silence under a request the service is asked for a sign of life; 0s: "
         "never. gRPC servers take more than one in 5m amiss unless told otherwise."),
-    DURATION("ping-timeout", struct http2_options, ping_timeout, "10s", MILLISECOND,
+    DURATION("ping-timeout", struct service_http2_options, ping_timeout, "10s", MILLISECOND,
         "How long that sign may take; then the connection is given up. Asked for too when an "
         "answer did not come in time."),
     {NULL}};
@@ -153,7 +153,7 @@ static const struct option_table http2_table = {.name = "http2",
     .help = "Asks the service by HTTP/2: over TLS where it agrees, without TLS at once, so it must "
             "know that.",
     .options = http2_option_list,
-    .size = sizeof(struct http2_options),
+    .size = sizeof(struct service_http2_options),
     .shorthand = "enabled",
     .example = "{streams: 50, ping: 10m}"};
 

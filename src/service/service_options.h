@@ -93,7 +93,7 @@ struct connection_options {
     int64_t requests;     /* that one may carry; 0: any number */
 };
 
-struct http2_options {
+struct service_http2_options {
     bool is_enabled;
     int64_t streams;            /* requests that one connection carries at a time */
     int64_t window;             /* bytes of an answer that may wait to be read */
@@ -102,7 +102,7 @@ struct http2_options {
 
 struct service_tls; /* service/service_tls.h */
 
-struct tls_options {
+struct service_tls_options {
     bool is_set; /* written */
     bool verify;
     struct slice ca, name;  /* empty: the system's; the endpoint's host */
@@ -134,8 +134,8 @@ struct service_options {
     struct admission_options shed;
     struct fallback_options fallback;
     double panic; /* when fewer of the endpoints are well, all are asked; 0: never */
-    struct tls_options tls;
-    struct http2_options http2;
+    struct service_tls_options tls;
+    struct service_http2_options http2;
     bool has_http2;    /* the file says something about it */
     bool speaks_http2; /* `http2`, or h2c:// */
     int send_proxy;    /* enum proxy_version */

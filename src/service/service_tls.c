@@ -2,7 +2,7 @@
 
 #define FILE_MAX_SIZE ((size_t)4 * 1024 * 1024)
 
-#define ROW(member)   offsetof(struct tls_options, member)
+#define ROW(member)   offsetof(struct service_tls_options, member)
 
 static const struct option tls_rows[] = {
     {"verify", OPTION_FLAG, ROW(verify), .fallback = "true",
@@ -25,7 +25,7 @@ static const struct option tls_rows[] = {
 
 static enum status check_tls(struct reader *reader, const struct node *node, void *value)
 {
-    const struct tls_options *tls = value;
+    const struct service_tls_options *tls = value;
     if (!tls->cert.size != !tls->key.size)
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("{cert: gateway.pem, key: gateway.key}"),
@@ -40,7 +40,7 @@ const struct option_table service_tls_table = {.name = "tls",
     .help = "How TLS is spoken to the service's endpoints. Certificates are verified, against the "
             "system's authorities and the endpoint's host, unless this says otherwise.",
     .options = tls_rows,
-    .size = sizeof(struct tls_options),
+    .size = sizeof(struct service_tls_options),
     .check = check_tls,
     .example = "{ca: internal-ca.pem, name: users.internal}"};
 
@@ -103,7 +103,7 @@ struct client_state {
 
 /* What a client is made of. */
 struct client_recipe {
-    const struct tls_options *options;
+    const struct service_tls_options *options;
     struct tls_authorities *system; /* borrowed */
     struct slice ca, cert, key;     /* the files' texts */
     const char *problem;            /* what is wrong, and with which file */
@@ -113,7 +113,7 @@ struct client_recipe {
 static enum status make_client(struct client_recipe *recipe, struct tls_authorities *authorities,
     struct tls_identity *identity, struct tls_client **ret_client)
 {
-    const struct tls_options *options = recipe->options;
+    const struct service_tls_options *options = recipe->options;
     struct tls_client_options how = {.trusts_anyone = !options->verify,
         .authorities = authorities,
         .identity = identity,
@@ -242,22 +242,36 @@ static enum status prepare_http_1(struct service_plane *plane, struct reader *re
     return obtain_client(plane, reader, recipe, &state->client);
 }
 
+/* Reads the files that the options name, and makes the client. */
+static enum status make_of_files(struct service_plane *plane, struct reader *reader,
+    struct client_recipe *recipe, struct tls_client **ret_client)
+{
+    const struct service_tls_options *tls = recipe->options;
+    enum status e = read_file(reader, tls->ca, &tls->ca_place, &recipe->ca);
+    if (!e)
+        e = read_file(reader, tls->cert, &tls->cert_place, &recipe->cert);
+    if (!e)
+        e = read_file(reader, tls->key, &tls->key_place, &recipe->key);
+    if (!e && tls->verify && !tls->ca.size)
+        recipe->system = plane_authorities(plane);
+    return e ? e : obtain_client(plane, reader, recipe, ret_client);
+}
+
+enum status service_tls_client_obtain(struct service_plane *plane, struct reader *reader,
+    const struct service_tls_options *options, struct tls_client **ret_client)
+{
+    struct client_recipe recipe = {.options = options, .place = &options->ca_place};
+    return make_of_files(plane, reader, &recipe, ret_client);
+}
+
 enum status service_tls_prepare(
     struct service_plane *plane, struct reader *reader, const struct service_options *options)
 {
-    const struct tls_options *tls = &options->tls;
+    const struct service_tls_options *tls = &options->tls;
     struct client_recipe recipe = {.options = tls, .place = &tls->ca_place};
     if (!tls->state)
         return OK;
-    enum status e = read_file(reader, tls->ca, &tls->ca_place, &recipe.ca);
-    if (!e)
-        e = read_file(reader, tls->cert, &tls->cert_place, &recipe.cert);
-    if (!e)
-        e = read_file(reader, tls->key, &tls->key_place, &recipe.key);
-    if (!e && tls->verify && !tls->ca.size)
-        recipe.system = plane_authorities(plane);
-    if (!e)
-        e = obtain_client(plane, reader, &recipe, &tls->state->client);
+    enum status e = make_of_files(plane, reader, &recipe, &tls->state->client);
     if (!e && options->speaks_http2)
         e = prepare_http_1(plane, reader, &recipe, options);
     return e == INVALID ? OK : e;

@@ -30,6 +30,11 @@ enum status service_tls_check(
 enum status service_tls_prepare(
     struct service_plane *plane, struct reader *reader, const struct service_options *options);
 
+/* The client that options say, for who is no service; it lives as long as the reader's arena.
+ * INVALID after a complaint, NO_MEMORY. */
+enum status service_tls_client_obtain(struct service_plane *plane, struct reader *reader,
+    const struct service_tls_options *options, struct tls_client **ret_client);
+
 /* What the certificate of an endpoint must be for: a text in the options, its name, or its address
  * written into `room` (ADDRESS_TEXT_MAX); empty when the service speaks no TLS. */
 struct slice service_tls_name(const struct service_options *options, struct slice name,
