@@ -86,6 +86,15 @@ static void write_services(struct json_writer *writer, const struct snapshot *sn
     json_write_array_end(writer);
 }
 
+static void write_store(struct json_writer *writer, const struct store *store)
+{
+    json_write_key(writer, SLICE("redis"));
+    if (store)
+        store_describe(store, writer);
+    else
+        json_write_null(writer);
+}
+
 static void write_log(struct json_writer *writer, const struct access_log *log)
 {
     struct access_log_counters counters = access_log_read_counters(log);
@@ -116,6 +125,7 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     write_listeners(writer, gateway->listeners);
     tls_plan_describe(gateway->snapshot->tls, writer);
     acme_describe(gateway, writer);
+    write_store(writer, gateway->snapshot->store);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);
     json_write_object_end(writer);

@@ -75,11 +75,13 @@ enum status foundation_connect(struct foundation *foundation, struct loop *const
         .notice_argument = argument,
         .hold = hold_snapshot,
         .let_go = let_go_of_snapshot};
-    return service_plane_new(&options, &foundation->plane);
+    enum status e = service_plane_new(&options, &foundation->plane);
+    return e ? e : stores_new(foundation->plane, &foundation->stores);
 }
 
 void foundation_release(struct foundation *foundation)
 {
+    stores_free(foundation->stores);
     if (foundation->plane)
         service_plane_free(foundation->plane);
     if (foundation->metrics)
@@ -97,6 +99,7 @@ struct snapshot_context foundation_context(const struct foundation *foundation)
         .metrics = foundation->metrics,
         .shards = foundation->shards,
         .plane = foundation->plane,
+        .stores = foundation->stores,
         .tickets = foundation->tickets,
         .answers = foundation->answers,
         .workers = foundation->workers};

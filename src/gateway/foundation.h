@@ -10,6 +10,7 @@ struct foundation {
     struct metrics *metrics;
     struct metrics_shard **shards; /* one a worker, then the control thread's */
     struct service_plane *plane;
+    struct stores *stores;        /* what gateways share */
     struct tls_tickets *tickets;  /* so that sessions survive reloads and go on at any worker */
     struct acme_answers *answers; /* to authorities that ask whether a name is ours */
     unsigned workers;

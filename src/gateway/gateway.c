@@ -427,8 +427,10 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
         e = foundation_connect(&gateway->foundation, gateway->loops, notice, gateway);
     if (!e)
         gateway_restore_orders(gateway);
-    for (unsigned i = 0; !e && i < gateway->worker_count; i++)
+    for (unsigned i = 0; !e && i < gateway->worker_count; i++) {
         gateway->workers[i].plane = gateway->foundation.plane;
+        gateway->workers[i].stores = gateway->foundation.stores;
+    }
     if (!e)
         e = process_metrics_new(gateway, &gateway->process);
     if (!e)

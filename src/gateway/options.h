@@ -10,6 +10,7 @@
 #include "http/h1.h"
 #include "http/uri.h"
 #include "service/source_options.h"
+#include "store/redis_options.h"
 
 struct http_options {
     int64_t head_timeout;    /* nanoseconds for a whole head once its first byte is here */
@@ -58,6 +59,7 @@ struct gateway_options {
     struct option_map services; /* of the services' own options */
     struct slice zone;          /* where this gateway stands: "a", "eu-west/a"; empty: not said */
     struct discovery_defaults discovery;
+    struct redis_options redis;
     struct option_list routes;   /* of struct route_options */
     struct option_list tests;    /* of struct proof_options */
     struct option_list policies; /* of struct named_policy: those under their plurals */

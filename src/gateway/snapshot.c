@@ -248,6 +248,18 @@ static struct server_rules rules_of(const struct gateway_options *options)
     return rules;
 }
 
+/* What was complained of makes the whole be refused later, with all else that is wrong. */
+static enum status prepare_store(struct building *building)
+{
+    const struct redis_options *redis = &building->options->redis;
+    if (!redis->is_set || building->reader.diagnostics->errors)
+        return OK;
+    enum status e = redis_obtain(
+        building->context->stores, &building->reader, redis, &building->snapshot->store);
+    building->prepare.store = building->snapshot->store;
+    return e == INVALID ? OK : e;
+}
+
 static enum status build(struct building *building, const struct node *root)
 {
     struct snapshot *snapshot = building->snapshot;
@@ -256,6 +268,8 @@ static enum status build(struct building *building, const struct node *root)
         return NO_MEMORY;
     snapshot->options = building->options;
     enum status e = option_read(&building->reader, &gateway_table, root, building->options);
+    if (!e)
+        e = prepare_store(building);
     if (!e)
         e = prepare_services(building);
     if (!e)

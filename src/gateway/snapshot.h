@@ -15,6 +15,7 @@
 #include "route/router.h"
 #include "run/mailbox.h"
 #include "service/service.h"
+#include "store/redis.h"
 
 /* A route ready to serve. */
 struct route {
@@ -42,6 +43,7 @@ struct snapshot {
     const struct tls_plan *tls; /* or NULL: there are no certificates */
     uint16_t https_port;        /* where plain HTTP is sent to; set by who opens the listeners */
     struct proxied_listeners proxied;
+    struct store *store; /* borrowed from the registry; NULL: none */
     const struct router *router;
     struct route *routes;
     size_t route_count;
@@ -67,6 +69,7 @@ struct snapshot_context {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker */
     struct service_plane *plane;
+    struct stores *stores;
     struct tls_tickets *tickets;  /* or NULL */
     struct acme_answers *answers; /* or NULL */
     unsigned workers;

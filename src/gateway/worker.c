@@ -191,6 +191,8 @@ static void use_snapshot(struct worker *worker, struct snapshot *snapshot)
     struct snapshot *old = worker->snapshot;
     snapshot_enter(snapshot, worker->index);
     worker->snapshot = snapshot;
+    if (snapshot->store)
+        store_join(snapshot->store, worker->index);
     request_metrics_forget(&worker->requests);
     doors_renew(worker);
     if (old)
@@ -256,7 +258,9 @@ static void stop_on_fiber(void *argument)
     tcp_server_cut(&worker->tcp);
     while (has_connections(worker))
         (void)wait_queue_wait(&worker->changed, NEVER);
-    if (worker->plane) /* none when the start failed before */
+    if (worker->stores) /* none when the start failed before */
+        stores_leave_worker(worker->stores, worker->index);
+    if (worker->plane) /* the same */
         service_plane_leave_worker(worker->plane, worker->index);
     fiber_unshield();
     loop_stop(worker->loop);

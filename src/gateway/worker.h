@@ -19,6 +19,7 @@
 #include "l4/udp.h"
 #include "run/loop.h"
 #include "run/mailbox.h"
+#include "store/stores.h"
 
 struct worker {
     struct server server; /* first: server_ops get a pointer to it */
@@ -33,7 +34,8 @@ struct worker {
     struct access_log *log;       /* borrowed from the gateway */
     struct metrics *metrics;      /* borrowed */
     struct metrics_shard *shard;  /* borrowed from the metrics */
-    struct service_plane *plane;  /* borrowed */
+    struct service_plane *plane;  /* borrowed, as the next */
+    struct stores *stores;
     struct acme_answers *answers; /* borrowed from the foundation */
     struct share_group *group;    /* borrowed: who has how many connections */
     struct share_member *member;  /* this worker in it */

@@ -2,6 +2,7 @@
 
 #include "config/expression.h"
 #include "policy/limit_answer.h"
+#include "policy/limit_shared.h"
 #include "policy/limit_table.h"
 #include "run/loop.h"
 
@@ -16,7 +17,9 @@
  * The rate can depend on another expression, as a plan that the client has:
  *
  *     rate: {free: 60/min, pro: 1000/min, else: 30/min}
- *     by: claims.plan */
+ *     by: claims.plan
+ *
+ * With `redis:` all gateways count together (limit_shared.h). */
 
 struct plan {
     struct slice name;
@@ -38,10 +41,13 @@ struct limit {
     int64_t burst;         /* 0: as many as the rate's count */
     int64_t keys;
     bool has_fields;
+    bool is_shared;
+    int if_unavailable; /* enum limit_if_unavailable */
+    struct limit_shared shared;
     struct slice name;         /* as answers call it */
     struct limit_table *table; /* shared, counted by the registry */
     struct metrics_shard *const *shards;
-    uint32_t passed, refused; /* series */
+    uint32_t passed, refused, alone; /* series */
 };
 
 static enum status read_rate(struct reader *reader, const struct node *node, struct plan *plan)
@@ -82,6 +88,8 @@ static enum status read_plans(struct reader *reader, const struct node *node, vo
     return outcome;
 }
 
+static const char *const if_unavailable_words[] = {"local", "pass", "refuse", NULL};
+
 static const struct option options[] = {
     {"rate", OPTION_CUSTOM, offsetof(struct limit, plans), .is_required = true, .read = read_plans,
         .form = "60/min, or {free: 60/min, pro: 1000/min, else: 30/min}",
@@ -96,6 +104,13 @@ static const struct option options[] = {
         .help = "How many may come at once; 0: as many as the rate counts."},
     {"keys", OPTION_INTEGER, offsetof(struct limit, keys), .fallback = "65536", .minimum = 64,
         .maximum = 1 << 28, .help = "How many keys are remembered at a time, 16 bytes each."},
+    {"shared", OPTION_FLAG, offsetof(struct limit, is_shared), .fallback = "true",
+        .help = "Whether all gateways count together, where there is a `redis`."},
+    {"if-unavailable", OPTION_CHOICE, offsetof(struct limit, if_unavailable), .fallback = "local",
+        .choices = if_unavailable_words,
+        .help = "While Redis does not answer: each gateway counts its own part of the rate "
+                "(`gateways` of `redis` says how many there are), or all pass, or all are refused "
+                "with 503."},
     {"fields", OPTION_FLAG, offsetof(struct limit, has_fields), .fallback = "true",
         .help = "Whether answers carry RateLimit and RateLimit-Policy."},
     {NULL},
@@ -182,6 +197,10 @@ static enum status prepare(struct prepare *prepare, void *config)
         .help = "Requests that a limit let pass or refused.",
         .kind = METRIC_COUNTER,
         .labels = {"limit", "decision"}};
+    static const struct metric_family fallbacks = {.name = "weir_limit_unavailable_total",
+        .help = "Decisions of a shared limit that were made without the store.",
+        .kind = METRIC_COUNTER,
+        .labels = {"limit"}};
     struct limit *limit = config;
     limit->name = slice_has_prefix(prepare->name, SLICE("limits.")) ? slice_from(prepare->name, 7)
                                                                     : SLICE("route");
@@ -190,7 +209,12 @@ static enum status prepare(struct prepare *prepare, void *config)
         prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("passed")});
     limit->refused = metrics_series(
         prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("refused")});
+    limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
     make_rules(limit);
+    enum status e = limit_shared_init(
+        &limit->shared, limit->is_shared ? prepare->store : NULL, prepare->name);
+    if (e)
+        return e;
     return obtain_table(prepare, limit);
 }
 
@@ -207,6 +231,35 @@ static const struct plan *plan_of(const struct limit *limit, struct exchange *x)
     return limit->plans.otherwise;
 }
 
+/* What is decided while the store cannot be asked. */
+static enum status take_alone(const struct limit *limit, const struct exchange *x,
+    struct slice key, const struct limit_rule *rule, struct limit_decision *ret_decision)
+{
+    struct limit_rule share = limit_share_of(rule, limit->shared.store->gateways);
+    metric_add(limit->shards[x->worker], limit->alone, 1);
+    if (limit->if_unavailable == LIMIT_REFUSE)
+        return STORE_UNAVAILABLE;
+    if (limit->if_unavailable == LIMIT_LOCAL) {
+        *ret_decision = limit_table_take(limit->table, key, &share, loop_now());
+        return OK;
+    }
+    struct limit_pace pace = limit_pace_of(rule);
+    *ret_decision = limit_decide(&pace, pace.interval, true);
+    return OK;
+}
+
+static enum status take(const struct limit *limit, const struct exchange *x, struct slice key,
+    const struct limit_rule *rule, struct limit_decision *ret_decision)
+{
+    if (!limit->shared.store) {
+        *ret_decision = limit_table_take(limit->table, key, rule, loop_now());
+        return OK;
+    }
+    enum status e =
+        limit_shared_take(&limit->shared, x->worker, key, rule, x->deadline, ret_decision);
+    return e && e != CANCELLED ? take_alone(limit, x, key, rule, ret_decision) : e;
+}
+
 static enum status serve(const void *config, struct exchange *x, const struct handler *next)
 {
     const struct limit *limit = config;
@@ -214,11 +267,14 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
         return handler_serve(next, x);
     const struct plan *plan = plan_of(limit, x);
     struct slice key = expression_text(limit->per, x);
-    struct limit_decision decision = limit_table_take(limit->table, key, &plan->rule, loop_now());
+    struct limit_decision decision;
+    enum status e = take(limit, x, key, &plan->rule, &decision);
+    if (e)
+        return e;
     metric_add(limit->shards[x->worker], decision.allowed ? limit->passed : limit->refused, 1);
     if (!decision.allowed)
         return limit_refuse(x, limit->name, &plan->rule, &decision, limit->has_fields);
-    enum status e = handler_serve(next, x);
+    e = handler_serve(next, x);
     if (limit->has_fields)
         limit_add_fields(x, limit->name, &plan->rule, &decision);
     return e;
@@ -229,6 +285,11 @@ static void explain(const void *config, struct exchange *x, struct text *text)
     const struct limit *limit = config;
     const struct plan *plan = plan_of(limit, x);
     struct slice key = expression_text(limit->per, x);
+    if (limit->shared.store) {
+        text_format(text, "asks redis for %.*s = \"%.*s\"",
+            SLICE_ARG(expression_source(limit->per)), SLICE_ARG(key));
+        return;
+    }
     struct limit_decision decision = limit_table_look(limit->table, key, &plan->rule, clock_now());
     text_format(text, "%s, %lld left for %.*s = \"%.*s\"", decision.allowed ? "passes" : "refuses",
         (long long)decision.remaining, SLICE_ARG(expression_source(limit->per)), SLICE_ARG(key));

@@ -12,9 +12,6 @@
 #define CHOICES      (2 * LINE_ENTRIES)
 #define KEYS_MIN     64
 
-/* Times are kept in sixteenths of a nanosecond, so that even a million a second comes out true. */
-#define TICKS ((int64_t)16)
-
 /* Tags that are no key's. */
 #define TAG_FREE 0
 #define TAG_BUSY 1 /* its time is being cleared for another key */
@@ -167,35 +164,31 @@ static struct entry *find_or_claim(
     return entry;
 }
 
-/* A rule in ticks, and the present. */
-struct pace {
-    int64_t interval; /* one token comes in so many */
-    int64_t size;     /* of a whole bucket */
-    int64_t now;
-};
-
-static struct pace pace_of(
-    const struct limit_table *table, const struct limit_rule *rule, instant now)
+struct limit_pace limit_pace_of(const struct limit_rule *rule)
 {
     must(rule->count > 0 && rule->per > 0 && rule->burst > 0);
-    struct pace pace;
-    __int128 interval = (__int128)rule->per * TICKS / rule->count;
+    struct limit_pace pace;
+    __int128 interval = (__int128)rule->per * LIMIT_TICKS / rule->count;
     pace.interval = interval < 1 ? 1 : interval > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)interval;
     if (__builtin_mul_overflow(pace.interval, rule->burst, &pace.size) ||
         pace.size > INT64_MAX / 4 * 2)
         pace.size = INT64_MAX / 4 * 2;
-    /* From 1, since 0 is the time of an entry that nobody has used. */
-    pace.now = now > table->begin ? (now - table->begin) * TICKS + 1 : 1;
     return pace;
 }
 
-static struct limit_decision decide(const struct pace *pace, int64_t debt, bool allowed)
+/* From 1, since 0 is the time of an entry that nobody has used. */
+static int64_t ticks_at(const struct limit_table *table, instant now)
+{
+    return now > table->begin ? (now - table->begin) * LIMIT_TICKS + 1 : 1;
+}
+
+struct limit_decision limit_decide(const struct limit_pace *pace, int64_t debt, bool allowed)
 {
     int64_t room = pace->size - debt;
     struct limit_decision decision = {.allowed = allowed};
     decision.remaining = room > 0 ? room / pace->interval : 0;
     int64_t missing = (decision.remaining + 1) * pace->interval - room;
-    decision.wait = (missing + TICKS - 1) / TICKS;
+    decision.wait = (missing + LIMIT_TICKS - 1) / LIMIT_TICKS;
     return decision;
 }
 
@@ -203,29 +196,31 @@ struct limit_decision limit_table_look(
     struct limit_table *table, struct slice key, const struct limit_rule *rule, instant now)
 {
     struct choices choices = choices_of(table, key);
-    struct pace pace = pace_of(table, rule, now);
+    struct limit_pace pace = limit_pace_of(rule);
+    int64_t present = ticks_at(table, now);
     const struct entry *entry = find(&choices);
     int64_t full_at = entry ? atomic_load(&entry->full_at) : 0;
-    int64_t debt = full_at > pace.now ? full_at - pace.now : 0;
-    return decide(&pace, debt, debt <= pace.size - pace.interval);
+    int64_t debt = full_at > present ? full_at - present : 0;
+    return limit_decide(&pace, debt, debt <= pace.size - pace.interval);
 }
 
 struct limit_decision limit_table_take(
     struct limit_table *table, struct slice key, const struct limit_rule *rule, instant now)
 {
     struct choices choices = choices_of(table, key);
-    struct pace pace = pace_of(table, rule, now);
+    struct limit_pace pace = limit_pace_of(rule);
+    int64_t present = ticks_at(table, now);
     for (;;) {
-        struct entry *entry = find_or_claim(table, &choices, pace.now);
+        struct entry *entry = find_or_claim(table, &choices, present);
         int64_t full_at = atomic_load(&entry->full_at);
-        int64_t debt = full_at > pace.now ? full_at - pace.now : 0;
+        int64_t debt = full_at > present ? full_at - present : 0;
         if (debt > pace.size - pace.interval)
-            return decide(&pace, debt, false);
-        int64_t next = pace.now + debt + pace.interval;
+            return limit_decide(&pace, debt, false);
+        int64_t next = present + debt + pace.interval;
         if (!atomic_compare_exchange_weak(&entry->full_at, &full_at, next))
             continue;
         if (atomic_load(&entry->tag) == choices.tag)
-            return decide(&pace, debt + pace.interval, true);
+            return limit_decide(&pace, debt + pace.interval, true);
         /* Meanwhile the entry was taken for another key, which has paid: give back and begin anew.
          */
         atomic_fetch_sub(&entry->full_at, pace.interval);

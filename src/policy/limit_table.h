@@ -36,6 +36,19 @@ struct limit_decision {
     int64_t wait;      /* nanoseconds until there is one more than `remaining`; at least 1 */
 };
 
+/* A rule in the time that is reckoned with, sixteenths of a nanosecond: so even a million a second
+ * comes out true. */
+#define LIMIT_TICKS ((int64_t)16)
+
+struct limit_pace {
+    int64_t interval; /* one token comes in so many */
+    int64_t size;     /* of a whole bucket */
+};
+struct limit_pace limit_pace_of(const struct limit_rule *rule);
+
+/* What is said of a bucket that so much is missing from. */
+struct limit_decision limit_decide(const struct limit_pace *pace, int64_t debt, bool allowed);
+
 /* For at least `keys` keys at a time. NO_MEMORY. */
 enum status limit_table_new(size_t keys, struct limit_table **ret_table);
 void limit_table_free(struct limit_table *table);

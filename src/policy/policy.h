@@ -19,6 +19,8 @@
 #include "config/option.h"
 #include "http/exchange.h"
 
+struct store;
+
 /* What a policy or handler may use while it is prepared. All borrowed. */
 struct prepare {
     struct reader *reader;     /* arena of the snapshot, diagnostics */
@@ -26,6 +28,7 @@ struct prepare {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker: index by x->worker */
     unsigned workers;
+    struct store *store; /* what gateways share; NULL: nothing */
     struct slice name; /* "limits.login", or "limit of GET /x" for one written on a route: unique in
                           the file */
     struct place place;

@@ -1,0 +1,370 @@
+#include "store/redis.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "run/loop.h"
+#include "run/mailbox.h"
+#include "service/service_tls.h"
+#include "store/redis_state.h"
+
+/* --- its life */
+
+void redis_let_go(struct redis *redis)
+{
+    if (atomic_fetch_sub(&redis->holders, 1) > 1)
+        return;
+    tls_client_unref(redis->tls);
+    if (redis->password.size)
+        explicit_bzero((char *)redis->password.data, redis->password.size);
+    arena_release(&redis->arena);
+    pthread_mutex_destroy(&redis->mutex);
+    free(redis->seats);
+    free(redis);
+}
+
+static void leave_delivered(struct message *message)
+{
+    struct redis_seat *seat = list_entry(message, struct redis_seat, farewell);
+    redis_keep_no_more(seat);
+    redis_let_go(seat->redis);
+}
+
+/* The last snapshot that has it is gone. */
+static void retire(struct redis *redis)
+{
+    list_remove(&redis->node);
+    for (unsigned i = 0; i < redis->workers; i++) {
+        struct redis_seat *seat = &redis->seats[i];
+        seat->farewell.deliver = leave_delivered;
+        atomic_fetch_add(&redis->holders, 1);
+        if (!plane_post(redis->stores->plane, i, &seat->farewell))
+            atomic_fetch_sub(&redis->holders, 1);
+    }
+    redis_let_go(redis);
+}
+
+static bool make_seats(struct redis *redis, unsigned workers)
+{
+    size_t size = (workers + 1) * sizeof *redis->seats;
+    redis->seats = aligned_alloc(_Alignof(struct redis_seat), size);
+    if (!redis->seats)
+        return false;
+    memset(redis->seats, 0, size);
+    redis->workers = workers;
+    for (unsigned i = 0; i < workers; i++) {
+        redis->seats[i].redis = redis;
+        redis->seats[i].worker = i;
+    }
+    return true;
+}
+
+/* What a store is made of. */
+struct recipe {
+    struct stores *stores;
+    const struct redis_options *options;
+    struct slice password;
+    struct tls_client *tls; /* borrowed; or NULL */
+};
+
+static bool keep_texts(struct redis *redis, const struct recipe *recipe)
+{
+    const struct redis_options *options = recipe->options;
+    const struct endpoint_place *server = &options->server;
+    struct slice tls_name = options->tls.name.size ? options->tls.name : server->name;
+    char room[ADDRESS_TEXT_MAX];
+    struct text text = text_fixed(room, sizeof room);
+    if (!tls_name.size) {
+        address_format_ip(&server->address, &text);
+        tls_name = text_slice(&text);
+    }
+    redis->shown = arena_copy(&redis->arena, server->text);
+    redis->host = arena_copy(&redis->arena, server->name);
+    redis->tls_name = arena_copy(&redis->arena, tls_name);
+    redis->user = arena_copy(&redis->arena, options->user);
+    redis->password = arena_copy(&redis->arena, recipe->password);
+    redis->prefix = arena_copy(&redis->arena, options->prefix);
+    return redis->shown.data && redis->host.data && redis->tls_name.data && redis->user.data &&
+           redis->password.data && redis->prefix.data;
+}
+
+static const struct store_ops redis_ops;
+
+static enum status redis_new(const struct recipe *recipe, struct redis **ret_redis)
+{
+    const struct redis_options *options = recipe->options;
+    struct redis *redis = calloc(1, sizeof *redis);
+    if (!redis)
+        return NO_MEMORY;
+    redis->store = (struct store){&redis_ops, options->gateways};
+    redis->stores = recipe->stores;
+    redis->holders = 1;
+    redis->port = options->server.port;
+    address_copy(&redis->address, &options->server.address);
+    redis->database = options->database;
+    redis->timeout = options->timeout;
+    redis->connect_timeout = options->connect_timeout;
+    redis->pending = (uint32_t)options->pending;
+    arena_init(&redis->arena, 0, 0);
+    pthread_mutex_init(&redis->mutex, NULL);
+    list_init(&redis->node);
+    if (recipe->tls)
+        redis->tls = tls_client_ref(recipe->tls);
+    if (!keep_texts(redis, recipe) ||
+        !make_seats(redis, recipe->stores->plane->options.workers)) {
+        redis_let_go(redis);
+        return NO_MEMORY;
+    }
+    list_push_back(&recipe->stores->servers, &redis->node);
+    *ret_redis = redis;
+    return OK;
+}
+
+/* --- the registry's */
+
+struct redis_holder {
+    struct redis *redis;
+};
+
+static enum status init_holder(void *object, void *context)
+{
+    return redis_new(context, &((struct redis_holder *)object)->redis);
+}
+
+static void release_holder(void *object)
+{
+    retire(((struct redis_holder *)object)->redis);
+}
+
+static const struct registry_kind redis_kind = {
+    "redis", sizeof(struct redis_holder), init_holder, release_holder};
+
+/* The same name for what makes the same store. It holds a digest of the password. */
+static enum status name_recipe(
+    struct arena *arena, const struct recipe *recipe, struct slice *ret_name)
+{
+    const struct redis_options *options = recipe->options;
+    char password[TLS_DIGEST_SIZE];
+    if (tls_digest(recipe->password, password))
+        return NO_MEMORY;
+    *ret_name = arena_format(arena, "%.*s %p %.*s %.*s %s %lld %lld %lld %lld %lld %.*s",
+        SLICE_ARG(options->server.text), (void *)recipe->tls, SLICE_ARG(options->tls.name),
+        SLICE_ARG(options->user), password, (long long)options->database,
+        (long long)options->timeout, (long long)options->connect_timeout,
+        (long long)options->pending, (long long)options->gateways, SLICE_ARG(options->prefix));
+    return ret_name->data ? OK : NO_MEMORY;
+}
+
+enum status redis_obtain(struct stores *stores, struct reader *reader,
+    const struct redis_options *options, struct store **ret_store)
+{
+    struct recipe recipe = {.stores = stores, .options = options};
+    struct slice name;
+    void *object;
+    enum status e = redis_options_password(reader, options, &recipe.password);
+    if (!e && options->is_tls)
+        e = service_tls_client_obtain(stores->plane, reader, &options->tls, &recipe.tls);
+    if (!e)
+        e = name_recipe(reader->arena, &recipe, &name);
+    if (!e)
+        e = registry_obtain(stores->plane->options.registry, &redis_kind, name, &recipe, &object);
+    if (e)
+        return e;
+    if (!arena_defer(reader->arena, registry_release, object)) {
+        registry_release(object);
+        return NO_MEMORY;
+    }
+    *ret_store = &((struct redis_holder *)object)->redis->store;
+    return OK;
+}
+
+/* --- how it does */
+
+unsigned redis_count(const struct redis *redis, enum redis_state state)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < redis->workers; i++)
+        count += atomic_load_explicit(&redis->seats[i].state, memory_order_relaxed) == (int)state;
+    return count;
+}
+
+void redis_complain(struct redis *redis, struct slice why)
+{
+    pthread_mutex_lock(&redis->mutex);
+    snprintf(redis->trouble, sizeof redis->trouble, "%.*s", SLICE_ARG(why));
+    pthread_mutex_unlock(&redis->mutex);
+}
+
+static void read_trouble(const struct redis *redis, char room[REDIS_TROUBLE_SIZE])
+{
+    pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&redis->mutex;
+    pthread_mutex_lock(mutex);
+    memcpy(room, redis->trouble, REDIS_TROUBLE_SIZE);
+    pthread_mutex_unlock(mutex);
+}
+
+void redis_tell(struct redis *redis)
+{
+    const struct service_plane_options *plane = &redis->stores->plane->options;
+    bool is_down = redis_count(redis, REDIS_DOWN) > 0;
+    char trouble[REDIS_TROUBLE_SIZE], text[REDIS_TROUBLE_SIZE + ADDRESS_TEXT_MAX + 128];
+    if (is_down == redis->is_told || !plane->notice)
+        return;
+    redis->is_told = is_down;
+    read_trouble(redis, trouble);
+    if (is_down)
+        snprintf(text, sizeof text, "redis %.*s cannot be asked: %s",
+            SLICE_ARG(slice_head(redis->shown, 100)), trouble);
+    else
+        snprintf(text, sizeof text, "redis %.*s can be asked again",
+            SLICE_ARG(slice_head(redis->shown, 100)));
+    plane->notice(plane->notice_argument, text);
+}
+
+static void describe(const struct store *store, struct json_writer *writer)
+{
+    const struct redis *redis = (const struct redis *)store;
+    unsigned up = redis_count(redis, REDIS_UP), down = redis_count(redis, REDIS_DOWN);
+    char trouble[REDIS_TROUBLE_SIZE];
+    read_trouble(redis, trouble);
+    json_write_object(writer);
+    json_write_key(writer, SLICE("at"));
+    json_write_string(writer, redis->shown);
+    json_write_key(writer, SLICE("database"));
+    json_write_i64(writer, redis->database);
+    json_write_key(writer, SLICE("state"));
+    json_write_string(writer, down ? SLICE("down") : up ? SLICE("up") : SLICE("connecting"));
+    json_write_key(writer, SLICE("connections"));
+    json_write_u64(writer, up);
+    json_write_key(writer, SLICE("trouble"));
+    if (down)
+        json_write_string(writer, slice_of_text(trouble));
+    else
+        json_write_null(writer);
+    json_write_object_end(writer);
+}
+
+/* --- what it is asked */
+
+static void join(struct store *store, unsigned worker)
+{
+    struct redis *redis = (struct redis *)store;
+    struct redis_seat *seat = &redis->seats[worker];
+    if (!seat->link)
+        redis_keep(seat);
+}
+
+/* A script that runs. */
+struct running_script {
+    struct redis_call call; /* first */
+    unsigned count;
+    int64_t *results;
+    bool is_unknown; /* the server has to be told it first */
+};
+
+static enum status read_results(struct running_script *script, struct slice rest)
+{
+    for (unsigned i = 0; i < script->count; i++) {
+        struct resp_token token;
+        enum status e = resp_read(&rest, &token);
+        if (e || token.kind != RESP_NUMBER)
+            return INVALID;
+        script->results[i] = token.number;
+    }
+    return OK;
+}
+
+static enum status take_results(struct redis_call *call, struct slice reply)
+{
+    struct running_script *script = (struct running_script *)call;
+    struct slice rest = reply;
+    struct resp_token token;
+    if (resp_read(&rest, &token))
+        return INVALID;
+    if (token.kind == RESP_LIST && token.number == script->count)
+        return read_results(script, rest);
+    script->is_unknown =
+        token.kind == RESP_ERROR && slice_has_prefix(token.text, SLICE("NOSCRIPT"));
+    return INVALID;
+}
+
+/* The words of a command that runs a script for a key. */
+struct script_words {
+    char numbers[STORE_ARGUMENTS_MAX][24];
+    struct slice items[STORE_ARGUMENTS_MAX + 4];
+    size_t count;
+};
+
+static void make_words(struct script_words *words, const struct store_script *script,
+    struct slice key, const int64_t *arguments)
+{
+    words->items[2] = SLICE("1");
+    words->items[3] = key;
+    words->count = 4;
+    for (unsigned i = 0; i < script->arguments; i++) {
+        struct text text = text_fixed(words->numbers[i], sizeof words->numbers[i]);
+        text_add_i64(&text, arguments[i]);
+        words->items[words->count++] = text_slice(&text);
+    }
+}
+
+static void count_outcome(const struct redis *redis, unsigned worker, enum status e)
+{
+    const struct stores *stores = redis->stores;
+    uint32_t series = e == OK                  ? stores->answered
+                      : e == STORE_UNAVAILABLE ? stores->unavailable
+                      : e == INVALID           ? stores->refused
+                                               : stores->timeouts;
+    metric_add(stores->plane->options.shards[worker], series, 1);
+}
+
+static enum status ask(struct redis_seat *seat, const struct script_words *words,
+    struct redis_call *call, instant deadline)
+{
+    if (!seat->link)
+        return STORE_UNAVAILABLE;
+    return redis_ask(seat->link, words->items, words->count, call, deadline);
+}
+
+/* By its digest; a server that does not know it yet is told the whole. */
+static enum status run_words(struct redis_seat *seat, const struct store_program *program,
+    struct script_words *words, struct running_script *running, instant deadline)
+{
+    words->items[0] = SLICE("EVALSHA");
+    words->items[1] = slice_of(program->sha, STORE_SHA_SIZE - 1);
+    enum status e = ask(seat, words, &running->call, deadline);
+    if (e != INVALID || !running->is_unknown)
+        return e;
+    running->is_unknown = false;
+    words->items[0] = SLICE("EVAL");
+    words->items[1] = slice_of_text(program->script->lua);
+    return ask(seat, words, &running->call, deadline);
+}
+
+#define KEY_ROOM 512
+
+static enum status run(struct store *store, unsigned worker, const struct store_program *program,
+    struct slice key, const int64_t *arguments, instant deadline, int64_t *ret_results)
+{
+    struct redis *redis = (struct redis *)store;
+    int64_t results[STORE_ARGUMENTS_MAX];
+    char room[KEY_ROOM];
+    struct script_words words;
+    struct text text = text_fixed(room, sizeof room);
+    struct running_script running = {.call.answer = take_results,
+        .count = program->script->results,
+        .results = results};
+    text_add(&text, redis->prefix);
+    text_add(&text, key);
+    if (text.failed)
+        return TOO_LARGE;
+    make_words(&words, program->script, text_slice(&text), arguments);
+    instant until = clock_sooner(deadline, loop_now() + redis->timeout);
+    enum status e = run_words(&redis->seats[worker], program, &words, &running, until);
+    count_outcome(redis, worker, e);
+    if (!e)
+        memcpy(ret_results, results, running.count * sizeof *results);
+    return e;
+}
+
+static const struct store_ops redis_ops = {.run = run, .join = join, .describe = describe};

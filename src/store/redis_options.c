@@ -1,0 +1,198 @@
+#include "store/redis_options.h"
+
+#include "http/uri.h"
+#include "service/service_tls.h"
+
+#define PASSWORD_MAX  ((size_t)64 << 10)
+#define DATABASES_MAX 65535
+
+/* --- the address */
+
+/* "user:password@", each percent-encoded. */
+static enum status read_credentials(struct arena *arena, struct slice text,
+    struct redis_options *options, const char **ret_problem)
+{
+    size_t colon = slice_find(text, ':');
+    struct slice user, password;
+    enum status e = uri_decode(arena, slice_head(text, colon), false, &user);
+    if (!e)
+        e = uri_decode(arena, slice_from(text, colon + 1), false, &password);
+    if (e == INVALID)
+        *ret_problem = "its user or password is not percent-encoded as it should be";
+    if (e)
+        return e;
+    if (user.size)
+        options->user = user;
+    if (password.size)
+        options->password = password;
+    return OK;
+}
+
+static enum status read_database(
+    struct slice text, struct redis_options *options, const char **ret_problem)
+{
+    uint64_t number;
+    if (text.size == 0)
+        return OK;
+    if (!slice_to_u64(text, &number) || number > DATABASES_MAX) {
+        *ret_problem = "behind its / stands the number of a database: redis://10.0.0.5:6379/2";
+        return INVALID;
+    }
+    options->database = (int64_t)number;
+    return OK;
+}
+
+/* An IPv6 address has colons of its own. */
+static bool has_port(struct slice text)
+{
+    struct slice behind = slice_from(text, slice_find(text, ']'));
+    return slice_find(behind.size ? behind : text, ':') < (behind.size ? behind : text).size;
+}
+
+/* Host and port, or a path. */
+static enum status read_server(struct arena *arena, struct slice text,
+    struct redis_options *options, const char **ret_problem)
+{
+    const char *problem = "";
+    struct slice full = text;
+    if (!has_port(text) && text.size)
+        full = arena_join(arena, (const struct slice[]){text, SLICE(":6379")}, 2);
+    if (!full.data)
+        return text.size ? NO_MEMORY : (*ret_problem = "it has no host", INVALID);
+    enum status e = endpoint_place_parse(full, &options->server, &problem);
+    const struct endpoint_place *server = &options->server;
+    if (!e && !server->is_tls && !server->is_clear && !server->is_h2c && !server->source_rest.size)
+        return OK;
+    *ret_problem = "it is no host with a port: 10.0.0.5:6379, [::1]:6379, redis.internal, "
+                   "unix:/run/redis.sock";
+    return e == NO_MEMORY ? e : INVALID;
+}
+
+static size_t find_last(struct slice text, char c)
+{
+    for (size_t i = text.size; i-- > 0;)
+        if (text.data[i] == c)
+            return i;
+    return text.size;
+}
+
+enum status redis_options_parse(
+    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
+{
+    static const struct slice clear = SLICE_INIT("redis://"), sealed = SLICE_INIT("rediss://");
+    bool is_tls = slice_has_prefix(text, sealed);
+    enum status e = OK;
+    *ret_problem = "";
+    if (!is_tls && !slice_has_prefix(text, clear))
+        return read_server(arena, text, options, ret_problem);
+    struct slice rest = slice_from(text, is_tls ? sealed.size : clear.size);
+    size_t at = find_last(rest, '@');
+    if (at < rest.size) {
+        e = read_credentials(arena, slice_head(rest, at), options, ret_problem);
+        rest = slice_from(rest, at + 1);
+    }
+    size_t slash = slice_find(rest, '/');
+    if (!e)
+        e = read_database(slice_from(rest, slash + 1), options, ret_problem);
+    if (!e)
+        e = read_server(arena, slice_head(rest, slash), options, ret_problem);
+    options->is_tls = options->is_tls || is_tls;
+    return e;
+}
+
+/* --- the table */
+
+#define ROW(member) offsetof(struct redis_options, member)
+
+static const struct option rows[] = {
+    {"at", OPTION_TEXT, ROW(at), .is_required = true, .place_offset = ROW(at_place),
+        .form = "redis://host:6379/0",
+        .help = "Where it is: `host:port`, `unix:/path`, or `redis://user:password@host:port/0`; "
+                "`rediss://` speaks TLS."},
+    {"user", OPTION_TEXT, ROW(user), .help = "Whose name we give (ACL); by default none."},
+    {"password", OPTION_TEXT, ROW(password), .help = "Better from the environment: ${REDIS_PASSWORD}."},
+    {"password-file", OPTION_TEXT, ROW(password_file), .place_offset = ROW(password_place),
+        .help = "The file that holds the password; read when the configuration is loaded."},
+    {"database", OPTION_INTEGER, ROW(database), .minimum = 0, .maximum = DATABASES_MAX,
+        .help = "The number of the database."},
+    {"tls", OPTION_STRUCT, ROW(tls), .table = &service_tls_table,
+        .is_set_offset = ROW(tls.is_set), .help = "How TLS is spoken; nothing: as rediss:// says."},
+    {"timeout", OPTION_DURATION, ROW(timeout), .fallback = "20ms", .minimum = MILLISECOND,
+        .maximum = MINUTE,
+        .help = "How long a request waits for an answer at most. Nobody waits when it is known "
+                "that none will come."},
+    {"connect-timeout", OPTION_DURATION, ROW(connect_timeout), .fallback = "1s",
+        .minimum = MILLISECOND, .maximum = MINUTE,
+        .help = "How long a connection may take to be made, with TLS and the password; and how "
+                "long one is kept on which answers are missing."},
+    {"pending", OPTION_INTEGER, ROW(pending), .fallback = "4096", .minimum = 1, .maximum = 1 << 20,
+        .help = "How many commands of a worker may be without an answer at a time; what is more is "
+                "told so at once."},
+    {"gateways", OPTION_INTEGER, ROW(gateways), .fallback = "1", .minimum = 1, .maximum = 65536,
+        .help = "How many gateways share it: while it does not answer, each has this part of what "
+                "all may do."},
+    {"prefix", OPTION_TEXT, ROW(prefix), .fallback = "weir:",
+        .help = "What all keys begin with."},
+    {NULL}};
+
+static enum status check_password(struct reader *reader, const struct redis_options *options)
+{
+    if (options->password.size && options->password_file.size)
+        return diagnostics_error(reader->diagnostics, options->password_place, SLICE_NONE,
+            "the password stands twice: here and in the file");
+    if (options->user.size && !options->password.size && !options->password_file.size)
+        return diagnostics_error(reader->diagnostics, options->at_place,
+            SLICE("password: ${REDIS_PASSWORD}"), "a user needs a password");
+    return OK;
+}
+
+static enum status check(struct reader *reader, const struct node *node, void *value)
+{
+    struct redis_options *options = value;
+    const char *problem;
+    options->place = node->place;
+    if (!options->at.data)
+        return OK;
+    struct place at = options->at_place.source ? options->at_place : node->place;
+    enum status e = redis_options_parse(reader->arena, options->at, options, &problem);
+    if (e == INVALID) /* what was written is not said again: it may hold a password */
+        return diagnostics_error(
+            reader->diagnostics, at, SLICE("redis://10.0.0.5:6379/0"), "no Redis server: %s", problem);
+    options->is_tls = options->is_tls || options->tls.is_set;
+    if (!e && options->is_tls && options->server.address.any.sa_family == AF_UNIX &&
+        !options->tls.name.size)
+        return diagnostics_error(reader->diagnostics, at, SLICE("tls: {name: redis.internal}"),
+            "a unix socket has no name: `tls` must say what its certificate is for");
+    return e ? e : check_password(reader, options);
+}
+
+enum status redis_options_password(
+    struct reader *reader, const struct redis_options *options, struct slice *ret_password)
+{
+    const struct source *file;
+    *ret_password = options->password;
+    if (!options->password_file.size)
+        return OK;
+    struct slice path =
+        source_path(reader->arena, options->password_place.source, options->password_file);
+    enum status e = path.data ? source_read(reader->arena, path, PASSWORD_MAX, &file) : NO_MEMORY;
+    if (e == NO_MEMORY)
+        return e;
+    struct slice password = e ? SLICE_NONE : slice_head(file->text, slice_find(file->text, '\n'));
+    if (slice_has_suffix(password, SLICE("\r")))
+        password.size--;
+    if (!password.size)
+        return diagnostics_error(reader->diagnostics, options->password_place, SLICE_NONE,
+            "the password's file %s", e ? "cannot be read" : "holds none");
+    *ret_password = password;
+    return OK;
+}
+
+const struct option_table redis_table = {.name = "redis",
+    .help = "A Redis or Valkey server through which gateways share what they count. While it does "
+            "not answer everything goes on, each gateway by itself.",
+    .options = rows,
+    .size = sizeof(struct redis_options),
+    .shorthand = "at",
+    .check = check,
+    .example = "redis: {at: \"redis://10.0.0.5:6379/0\", password: \"${REDIS_PASSWORD}\"}"};

@@ -1,0 +1,35 @@
+/* `redis:` at the top of the file: the server that gateways share things through. */
+#pragma once
+
+#include "config/option.h"
+#include "service/service_options.h"
+
+struct redis_options {
+    bool is_set;
+    struct slice at;
+    struct slice user, password, password_file;
+    int64_t database;
+    struct service_tls_options tls;
+    int64_t timeout;         /* nanoseconds that a request waits for an answer, at most */
+    int64_t connect_timeout; /* of a connection: name, TCP, TLS, and the first words */
+    int64_t pending;         /* commands of a worker that may be without an answer at a time */
+    int64_t gateways;        /* that share the server */
+    struct slice prefix;     /* of all keys */
+    struct place place, at_place, password_place;
+
+    /* Made by redis_options_check. */
+    struct endpoint_place server;
+    bool is_tls;
+};
+
+extern const struct option_table redis_table;
+
+/* Reads a password's file, if there is one. INVALID after a complaint, NO_MEMORY. */
+enum status redis_options_password(
+    struct reader *reader, const struct redis_options *options, struct slice *ret_password);
+
+/* Takes "redis://user:password@host:6379/0" apart, "rediss://", "host:6379", "host", "unix:/path";
+ * what it does not say stays as it is. INVALID with a static text that says what is wrong and holds
+ * no secret; NO_MEMORY. */
+enum status redis_options_parse(
+    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem);

@@ -1,0 +1,116 @@
+/* The inside of redis.h, for this floor alone. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/arena.h"
+#include "run/tls.h"
+#include "store/redis.h"
+#include "store/resp.h"
+
+enum redis_state { REDIS_CONNECTING, REDIS_UP, REDIS_DOWN };
+
+#define REDIS_TROUBLE_SIZE 160
+
+/* A worker's place. */
+struct redis_seat {
+    _Alignas(64) struct redis_link *link; /* owned by its keeper; NULL: none */
+    struct redis *redis;
+    unsigned worker;
+    struct message farewell; /* the store is not used any more */
+    _Atomic int state;       /* enum redis_state; written by the worker */
+};
+
+struct redis {
+    struct store store;    /* first */
+    struct stores *stores; /* borrowed */
+    struct list node;      /* in the stores' list */
+    struct arena arena;    /* owns all texts */
+    struct slice shown;    /* "10.0.0.5:6379", for people */
+    struct slice host;     /* to be resolved, with `port`; empty: `address` is it */
+    uint16_t port;
+    struct address address;
+    struct tls_client *tls; /* counted; NULL: in clear */
+    struct slice tls_name;
+    struct slice user, password, prefix;
+    int64_t database, timeout, connect_timeout;
+    uint32_t pending;
+    unsigned workers;
+    struct redis_seat *seats;  /* owned; one a worker */
+    _Atomic unsigned holders;  /* the control thread, and workers that have not let go of it */
+    pthread_mutex_t mutex;     /* of what follows: rare */
+    char trouble[REDIS_TROUBLE_SIZE]; /* why the newest connection failed */
+    bool is_told;              /* of the control thread: the operator knows that it is away */
+};
+
+/* A command whose answer a fiber waits for; on that fiber's stack. */
+struct redis_call {
+    struct fiber *fiber;
+    /* Takes what it needs of the answer, on the keeper's fiber. What it returns is the call's
+     * result. */
+    enum status (*answer)(struct redis_call *call, struct slice reply);
+    enum status result;
+    bool is_done;
+};
+
+/* What has been asked and not been answered. */
+struct redis_waiting {
+    struct redis_call *call; /* NULL: nobody waits any more */
+    instant since;
+};
+
+/* One connection, or the attempt to have one. */
+struct redis_link {
+    struct redis *redis; /* borrowed */
+    unsigned worker;
+    struct fiber *keeper, *writer;  /* the latter while it has nothing to write, or NULL */
+    struct stream *stream;          /* owned by the keeper; NULL: none */
+    struct text out, sending, in;   /* owned */
+    struct redis_waiting *waiting;  /* owned ring of redis->pending */
+    uint64_t asked, answered;       /* commands */
+    enum status broken;             /* the writer has failed */
+    bool is_version_3;
+    bool is_over; /* the keeper is to end, also when it has not begun */
+    struct arena scratch; /* while it is being made */
+};
+
+/* How many workers' connections are in that state. From any thread. */
+unsigned redis_count(const struct redis *redis, enum redis_state state);
+
+/* Tells the operator when it has gone or come back. On the control thread. */
+void redis_tell(struct redis *redis);
+
+/* One holder fewer; the last frees it. From any thread. */
+void redis_let_go(struct redis *redis);
+
+/* Notes why it cannot be used, in words. */
+void redis_complain(struct redis *redis, struct slice why);
+
+/* --- redis_link.c */
+
+struct redis_link *redis_link_new(struct redis *redis, unsigned worker); /* NULL: no memory */
+void redis_link_free(struct redis_link *link);
+
+/* Sends a command and waits for its answer. Statuses of store.h. */
+enum status redis_ask(struct redis_link *link, const struct slice *words, size_t count,
+    struct redis_call *call, instant deadline);
+
+/* Speaks on a connection that stands, until it ends; says why. */
+enum status redis_converse(struct redis_link *link);
+
+/* All who wait are told that there is no answer. */
+void redis_link_fail(struct redis_link *link);
+
+/* --- redis_connect.c */
+
+/* A connection on which the server knows us. */
+enum status redis_connect(struct redis_link *link, struct stream **ret_stream);
+
+/* --- redis_keep.c */
+
+/* Begins to keep a worker's connection. On its thread. */
+void redis_keep(struct redis_seat *seat);
+
+/* The same to end it; the seat is left when the keeper ends. */
+void redis_keep_no_more(struct redis_seat *seat);

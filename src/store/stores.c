@@ -1,0 +1,95 @@
+#include "store/stores.h"
+
+#include <stdlib.h>
+
+#include "run/loop.h"
+#include "store/redis_state.h"
+
+#define LOOK_EVERY SECOND
+
+static const struct metric_family connections_family = {"weir_redis_connections",
+    "Connections of workers to the Redis server that can be used.", METRIC_GAUGE, {NULL}};
+static const struct metric_family connects_family = {"weir_redis_connects_total",
+    "Attempts to connect to the Redis server.", METRIC_COUNTER, {"result"}};
+static const struct metric_family commands_family = {"weir_redis_commands_total",
+    "What became of commands to the Redis server; unavailable: it was not asked.", METRIC_COUNTER,
+    {"result"}};
+static const struct metric_family duration_family = {"weir_redis_command_duration_seconds",
+    "From a command to its answer.", METRIC_HISTOGRAM, {NULL}};
+
+static uint32_t series(
+    const struct stores *stores, const struct metric_family *family, const char *result)
+{
+    return metrics_series(
+        stores->plane->options.metrics, family, (const struct slice[]){slice_of_text(result)});
+}
+
+static void make_series(struct stores *stores)
+{
+    stores->connections_series = series(stores, &connections_family, "");
+    stores->connects = series(stores, &connects_family, "ok");
+    stores->failed_connects = series(stores, &connects_family, "failed");
+    stores->answered = series(stores, &commands_family, "ok");
+    stores->refused = series(stores, &commands_family, "error");
+    stores->timeouts = series(stores, &commands_family, "timeout");
+    stores->unavailable = series(stores, &commands_family, "unavailable");
+    stores->duration = series(stores, &duration_family, "");
+}
+
+static void collect(void *argument, struct metrics *metrics)
+{
+    struct stores *stores = argument;
+    int64_t connections = 0;
+    (void)metrics;
+    list_each (node, &stores->servers)
+        connections += redis_count(list_entry(node, struct redis, node), REDIS_UP);
+    metric_set(stores->plane->options.control_shard, stores->connections_series, connections);
+}
+
+static void look(struct timer *timer)
+{
+    struct stores *stores = list_entry(timer, struct stores, look);
+    list_each (node, &stores->servers)
+        redis_tell(list_entry(node, struct redis, node));
+    timer_set(timer, loop_now() + LOOK_EVERY);
+}
+
+enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
+{
+    unsigned workers = plane->options.workers;
+    struct stores *stores = calloc(1, sizeof *stores);
+    struct scope *scopes = calloc(workers + 1, sizeof *scopes);
+    if (!stores || !scopes) {
+        free(stores);
+        free(scopes);
+        return NO_MEMORY;
+    }
+    stores->plane = plane;
+    stores->scopes = scopes;
+    list_init(&stores->servers);
+    timer_init(&stores->look, look);
+    for (unsigned i = 0; i < workers; i++)
+        scope_init(&scopes[i]);
+    if (workers) {
+        make_series(stores);
+        metrics_add_collector(plane->options.metrics, collect, stores);
+        timer_set(&stores->look, loop_now() + LOOK_EVERY);
+    }
+    *ret_stores = stores;
+    return OK;
+}
+
+void stores_leave_worker(struct stores *stores, unsigned worker)
+{
+    scope_end(&stores->scopes[worker]);
+}
+
+void stores_free(struct stores *stores)
+{
+    if (!stores)
+        return;
+    if (stores->plane->options.workers)
+        timer_cancel(&stores->look);
+    free(stores->scopes);
+    free(stores);
+}

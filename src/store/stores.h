@@ -1,0 +1,27 @@
+/* What all stores of the process share: the fibers that each worker runs for them, and who tells
+ * the operator how they do. One for the process, beside the services' plane, of which it uses the
+ * workers' resolvers and messages. */
+#pragma once
+
+#include "base/metrics.h"
+#include "run/scope.h"
+#include "run/timer.h"
+#include "service/plane.h"
+
+struct stores {
+    struct service_plane *plane; /* borrowed */
+    struct scope *scopes;        /* owned; by worker: the keepers of its connections */
+    struct list servers;         /* struct redis, of the control thread */
+    struct timer look;           /* at how they do; only where there are workers */
+    uint32_t connections_series; /* of the metrics, as what follows */
+    uint32_t connects, failed_connects, answered, refused, timeouts, unavailable, duration;
+};
+
+/* On the control thread. NO_MEMORY. */
+enum status stores_new(struct service_plane *plane, struct stores **ret_stores);
+
+/* On each worker's own thread, on a fiber, before it leaves the plane: closes its connections. */
+void stores_leave_worker(struct stores *stores, unsigned worker);
+
+/* After all workers have ended, and the last snapshot is gone. NULL is fine. */
+void stores_free(struct stores *stores);

@@ -1,0 +1,109 @@
+"""Real Redis servers for tests: one at a time, and a cable to one that can be cut."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import threading
+
+from gateway import wait_for
+
+
+class RedisServer:
+    """A redis-server on 127.0.0.1. Use it as a context manager."""
+
+    def __init__(self, folder, port, *options, cli=(), tls_port=None):
+        """`options`: words of its command line. `cli`: what redis-cli needs besides, to be let in. With TLS `port` is 0."""
+        self.folder = folder
+        self.port = port
+        self.command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
+                        *map(str, options)]
+        self.cli = ["redis-cli", "--raw", "-p", str(tls_port or port), *map(str, cli)]
+        self.start()
+
+    def start(self):
+        with open(self.folder / f"redis-{self.port}.log", "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(lambda: self.ask("PING", check=False) == "PONG", 60, "a Redis server")
+
+    def ask(self, *words, check=True):
+        """What it answers, as text."""
+        done = subprocess.run([*self.cli, *map(str, words)], capture_output=True, text=True, timeout=100)
+        if check:
+            assert done.returncode == 0, done
+        return done.stdout.strip()
+
+    def keys(self, database=0):
+        return self.ask("-n", database, "KEYS", "*").split("\n")
+
+    def connections(self):
+        """Those of gateways: redis-cli's own is not among them."""
+        return len([line for line in self.ask("CLIENT", "LIST").split("\n") if "cmd=client" not in line])
+
+    @contextlib.contextmanager
+    def paused(self):
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(60)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGCONT)
+        self.kill()
+
+
+class Cable:
+    """A port of its own behind which is a server; when it is cut, bytes vanish and nobody is told."""
+
+    def __init__(self, port):
+        self.port_behind = port
+        self.is_cut = threading.Event()
+        self.sockets = []
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.port = self.door.getsockname()[1]
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.door.accept()
+                self.sockets.append(client)
+                if self.is_cut.is_set():
+                    continue  # the kernel has said hello; nobody else will
+                server = socket.create_connection(("127.0.0.1", self.port_behind))
+                self.sockets.append(server)
+                for source, target in ((client, server), (server, client)):
+                    threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _carry(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if self.is_cut.is_set():
+                    return
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            self.door.shutdown(socket.SHUT_RDWR)
+        self.door.close()
+        self.thread.join(20)
+        for one in self.sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
