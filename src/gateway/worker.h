@@ -28,13 +28,13 @@ struct worker {
     unsigned index;
     unsigned count; /* of workers */
     pthread_t thread;
-    sem_t may_end;                /* nobody posts to the loop any more: it may be freed */
-    struct loop *loop;            /* owned by the thread */
-    struct snapshot *snapshot;    /* current; entered */
-    struct access_log *log;       /* borrowed from the gateway */
-    struct metrics *metrics;      /* borrowed */
-    struct metrics_shard *shard;  /* borrowed from the metrics */
-    struct service_plane *plane;  /* borrowed, as the next */
+    sem_t may_end;               /* nobody posts to the loop any more: it may be freed */
+    struct loop *loop;           /* owned by the thread */
+    struct snapshot *snapshot;   /* current; entered */
+    struct access_log *log;      /* borrowed from the gateway */
+    struct metrics *metrics;     /* borrowed */
+    struct metrics_shard *shard; /* borrowed from the metrics */
+    struct service_plane *plane; /* borrowed, as the next */
     struct stores *stores;
     struct acme_answers *answers; /* borrowed from the foundation */
     struct share_group *group;    /* borrowed: who has how many connections */

@@ -211,8 +211,8 @@ static enum status prepare(struct prepare *prepare, void *config)
         prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("refused")});
     limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
     make_rules(limit);
-    enum status e = limit_shared_init(
-        &limit->shared, limit->is_shared ? prepare->store : NULL, prepare->name);
+    enum status e =
+        limit_shared_init(&limit->shared, limit->is_shared ? prepare->store : NULL, prepare->name);
     if (e)
         return e;
     return obtain_table(prepare, limit);
@@ -232,8 +232,8 @@ static const struct plan *plan_of(const struct limit *limit, struct exchange *x)
 }
 
 /* What is decided while the store cannot be asked. */
-static enum status take_alone(const struct limit *limit, const struct exchange *x,
-    struct slice key, const struct limit_rule *rule, struct limit_decision *ret_decision)
+static enum status take_alone(const struct limit *limit, const struct exchange *x, struct slice key,
+    const struct limit_rule *rule, struct limit_decision *ret_decision)
 {
     struct limit_rule share = limit_share_of(rule, limit->shared.store->gateways);
     metric_add(limit->shards[x->worker], limit->alone, 1);

@@ -110,8 +110,7 @@ static enum status redis_new(const struct recipe *recipe, struct redis **ret_red
     list_init(&redis->node);
     if (recipe->tls)
         redis->tls = tls_client_ref(recipe->tls);
-    if (!keep_texts(redis, recipe) ||
-        !make_seats(redis, recipe->stores->plane->options.workers)) {
+    if (!keep_texts(redis, recipe) || !make_seats(redis, recipe->stores->plane->options.workers)) {
         redis_let_go(redis);
         return NO_MEMORY;
     }
@@ -351,9 +350,8 @@ static enum status run(struct store *store, unsigned worker, const struct store_
     char room[KEY_ROOM];
     struct script_words words;
     struct text text = text_fixed(room, sizeof room);
-    struct running_script running = {.call.answer = take_results,
-        .count = program->script->results,
-        .results = results};
+    struct running_script running = {
+        .call.answer = take_results, .count = program->script->results, .results = results};
     text_add(&text, redis->prefix);
     text_add(&text, key);
     if (text.failed)

@@ -167,8 +167,7 @@ static enum status connect_to(struct redis_link *link, const struct address *add
     enum status e = connect_address(address, redis->tls, redis->tls_name, SLICE_NONE, NULL,
         (struct connect_time){deadline, 0}, &stream, &trouble);
     if (e) {
-        redis_complain(
-            link->redis, slice_of_text(*trouble ? trouble : status_word(e)));
+        redis_complain(link->redis, slice_of_text(*trouble ? trouble : status_word(e)));
         return e;
     }
     e = introduce(link, stream, deadline);
@@ -204,9 +203,8 @@ enum status redis_connect(struct redis_link *link, struct stream **ret_stream)
     const struct redis *redis = link->redis;
     instant deadline = loop_now() + redis->connect_timeout;
     arena_init(&link->scratch, 0, 0);
-    enum status e = redis->host.size
-                        ? connect_by_name(link, deadline, ret_stream)
-                        : connect_to(link, &redis->address, deadline, ret_stream);
+    enum status e = redis->host.size ? connect_by_name(link, deadline, ret_stream)
+                                     : connect_to(link, &redis->address, deadline, ret_stream);
     arena_release(&link->scratch);
     return e;
 }

@@ -48,8 +48,8 @@ static void keep(void *argument)
         failures = connect_and_converse(link) ? 1 : failures + 1;
         set_state(link, REDIS_DOWN);
         redis_link_fail(link);
-    } while (!fiber_sleep_until(loop_now() + random_pause(loop_random(), PAUSE_LEAST, PAUSE_MOST,
-                                                  failures)));
+    } while (!fiber_sleep_until(
+        loop_now() + random_pause(loop_random(), PAUSE_LEAST, PAUSE_MOST, failures)));
     seat->link = NULL;
     redis_link_free(link);
     redis_let_go(seat->redis);

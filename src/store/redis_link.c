@@ -133,8 +133,8 @@ static void write_all(void *argument)
         link->out = link->sending;
         link->sending = full;
         text_clear(&link->out);
-        link->broken = stream_write(link->stream, full.data, full.size,
-            loop_now() + link->redis->connect_timeout, NULL);
+        link->broken = stream_write(
+            link->stream, full.data, full.size, loop_now() + link->redis->connect_timeout, NULL);
         if (link->broken) {
             fiber_expire(link->keeper);
             return;
@@ -168,8 +168,8 @@ static enum status take_reply(struct redis_link *link, struct slice reply)
         return INVALID;
     }
     struct redis_waiting *waiting = waiting_at(link, link->answered++);
-    metric_observe(stores->plane->options.shards[link->worker], stores->duration,
-        loop_now() - waiting->since);
+    metric_observe(
+        stores->plane->options.shards[link->worker], stores->duration, loop_now() - waiting->since);
     if (waiting->call)
         finish(waiting, waiting->call->answer(waiting->call, reply));
     if (token.kind != RESP_ERROR || !is_unfit(token.text))

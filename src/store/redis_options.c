@@ -9,8 +9,8 @@
 /* --- the address */
 
 /* "user:password@", each percent-encoded. */
-static enum status read_credentials(struct arena *arena, struct slice text,
-    struct redis_options *options, const char **ret_problem)
+static enum status read_credentials(
+    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
 {
     size_t colon = slice_find(text, ':');
     struct slice user, password;
@@ -50,15 +50,19 @@ static bool has_port(struct slice text)
 }
 
 /* Host and port, or a path. */
-static enum status read_server(struct arena *arena, struct slice text,
-    struct redis_options *options, const char **ret_problem)
+static enum status read_server(
+    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
 {
     const char *problem = "";
     struct slice full = text;
-    if (!has_port(text) && text.size)
+    if (!text.size) {
+        *ret_problem = "it has no host";
+        return INVALID;
+    }
+    if (!has_port(text))
         full = arena_join(arena, (const struct slice[]){text, SLICE(":6379")}, 2);
     if (!full.data)
-        return text.size ? NO_MEMORY : (*ret_problem = "it has no host", INVALID);
+        return NO_MEMORY;
     enum status e = endpoint_place_parse(full, &options->server, &problem);
     const struct endpoint_place *server = &options->server;
     if (!e && !server->is_tls && !server->is_clear && !server->is_h2c && !server->source_rest.size)
@@ -110,13 +114,14 @@ static const struct option rows[] = {
         .help = "Where it is: `host:port`, `unix:/path`, or `redis://user:password@host:port/0`; "
                 "`rediss://` speaks TLS."},
     {"user", OPTION_TEXT, ROW(user), .help = "Whose name we give (ACL); by default none."},
-    {"password", OPTION_TEXT, ROW(password), .help = "Better from the environment: ${REDIS_PASSWORD}."},
+    {"password", OPTION_TEXT, ROW(password),
+        .help = "Better from the environment: ${REDIS_PASSWORD}."},
     {"password-file", OPTION_TEXT, ROW(password_file), .place_offset = ROW(password_place),
         .help = "The file that holds the password; read when the configuration is loaded."},
     {"database", OPTION_INTEGER, ROW(database), .minimum = 0, .maximum = DATABASES_MAX,
         .help = "The number of the database."},
-    {"tls", OPTION_STRUCT, ROW(tls), .table = &service_tls_table,
-        .is_set_offset = ROW(tls.is_set), .help = "How TLS is spoken; nothing: as rediss:// says."},
+    {"tls", OPTION_STRUCT, ROW(tls), .table = &service_tls_table, .is_set_offset = ROW(tls.is_set),
+        .help = "How TLS is spoken; nothing: as rediss:// says."},
     {"timeout", OPTION_DURATION, ROW(timeout), .fallback = "20ms", .minimum = MILLISECOND,
         .maximum = MINUTE,
         .help = "How long a request waits for an answer at most. Nobody waits when it is known "
@@ -131,8 +136,7 @@ static const struct option rows[] = {
     {"gateways", OPTION_INTEGER, ROW(gateways), .fallback = "1", .minimum = 1, .maximum = 65536,
         .help = "How many gateways share it: while it does not answer, each has this part of what "
                 "all may do."},
-    {"prefix", OPTION_TEXT, ROW(prefix), .fallback = "weir:",
-        .help = "What all keys begin with."},
+    {"prefix", OPTION_TEXT, ROW(prefix), .fallback = "weir:", .help = "What all keys begin with."},
     {NULL}};
 
 static enum status check_password(struct reader *reader, const struct redis_options *options)
@@ -156,8 +160,8 @@ static enum status check(struct reader *reader, const struct node *node, void *v
     struct place at = options->at_place.source ? options->at_place : node->place;
     enum status e = redis_options_parse(reader->arena, options->at, options, &problem);
     if (e == INVALID) /* what was written is not said again: it may hold a password */
-        return diagnostics_error(
-            reader->diagnostics, at, SLICE("redis://10.0.0.5:6379/0"), "no Redis server: %s", problem);
+        return diagnostics_error(reader->diagnostics, at, SLICE("redis://10.0.0.5:6379/0"),
+            "no Redis server: %s", problem);
     options->is_tls = options->is_tls || options->tls.is_set;
     if (!e && options->is_tls && options->server.address.any.sa_family == AF_UNIX &&
         !options->tls.name.size)

@@ -31,5 +31,5 @@ enum status redis_options_password(
 /* Takes "redis://user:password@host:6379/0" apart, "rediss://", "host:6379", "host", "unix:/path";
  * what it does not say stays as it is. INVALID with a static text that says what is wrong and holds
  * no secret; NO_MEMORY. */
-enum status redis_options_parse(
-    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem);
+enum status redis_options_parse(struct arena *arena, struct slice text,
+    struct redis_options *options, const char **ret_problem);

@@ -37,11 +37,11 @@ struct redis {
     int64_t database, timeout, connect_timeout;
     uint32_t pending;
     unsigned workers;
-    struct redis_seat *seats;  /* owned; one a worker */
-    _Atomic unsigned holders;  /* the control thread, and workers that have not let go of it */
-    pthread_mutex_t mutex;     /* of what follows: rare */
+    struct redis_seat *seats; /* owned; one a worker */
+    _Atomic unsigned holders; /* the control thread, and workers that have not let go of it */
+    pthread_mutex_t mutex;    /* of what follows: rare */
     char trouble[REDIS_TROUBLE_SIZE]; /* why the newest connection failed */
-    bool is_told;              /* of the control thread: the operator knows that it is away */
+    bool is_told; /* of the control thread: the operator knows that it is away */
 };
 
 /* A command whose answer a fiber waits for; on that fiber's stack. */
@@ -64,14 +64,14 @@ struct redis_waiting {
 struct redis_link {
     struct redis *redis; /* borrowed */
     unsigned worker;
-    struct fiber *keeper, *writer;  /* the latter while it has nothing to write, or NULL */
-    struct stream *stream;          /* owned by the keeper; NULL: none */
-    struct text out, sending, in;   /* owned */
-    struct redis_waiting *waiting;  /* owned ring of redis->pending */
-    uint64_t asked, answered;       /* commands */
-    enum status broken;             /* the writer has failed */
+    struct fiber *keeper, *writer; /* the latter while it has nothing to write, or NULL */
+    struct stream *stream;         /* owned by the keeper; NULL: none */
+    struct text out, sending, in;  /* owned */
+    struct redis_waiting *waiting; /* owned ring of redis->pending */
+    uint64_t asked, answered;      /* commands */
+    enum status broken;            /* the writer has failed */
     bool is_version_3;
-    bool is_over; /* the keeper is to end, also when it has not begun */
+    bool is_over;         /* the keeper is to end, also when it has not begun */
     struct arena scratch; /* while it is being made */
 };
 

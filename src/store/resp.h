@@ -12,8 +12,8 @@
 #include "base/status.h"
 #include "base/text.h"
 
-#define RESP_LINE_MAX ((size_t)64 << 10)  /* bytes of a value that is a line */
-#define RESP_TEXT_MAX ((size_t)16 << 20)  /* bytes of a string that says its size */
+#define RESP_LINE_MAX ((size_t)64 << 10) /* bytes of a value that is a line */
+#define RESP_TEXT_MAX ((size_t)16 << 20) /* bytes of a string that says its size */
 #define RESP_LIST_MAX ((int64_t)1 << 20) /* values in a list, and in all of a reply */
 
 enum resp_kind {

@@ -1,0 +1,130 @@
+#include "store/redis_options.h"
+
+#include <string.h>
+
+#include "support/unit.h"
+#include "support/world.h"
+
+static int set_up(void **state)
+{
+    *state = world_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_free(*state);
+    return 0;
+}
+
+static const struct redis_options *read_options(void **state, const char *value)
+{
+    return world_read(*state, &redis_table, value);
+}
+
+static void a_text_is_the_address(void **state)
+{
+    const struct redis_options *options = read_options(state, "10.0.0.5:7000");
+    assert_slice(options->server.text, "10.0.0.5:7000");
+    assert_int_equal(address_port(&options->server.address), 7000);
+    assert_int_equal(options->timeout, 20 * MILLISECOND);
+    assert_int_equal(options->gateways, 1);
+    assert_slice(options->prefix, "weir:");
+    assert_true(options->tls.verify);
+    assert_false(options->is_tls);
+}
+
+static void the_port_may_be_left_out(void **state)
+{
+    assert_int_equal(address_port(&read_options(state, "10.0.0.5")->server.address), 6379);
+    assert_int_equal(address_port(&read_options(state, "\"[::1]\"")->server.address), 6379);
+    assert_int_equal(address_port(&read_options(state, "\"[::1]:99\"")->server.address), 99);
+    const struct redis_options *options = read_options(state, "redis.internal");
+    assert_slice(options->server.name, "redis.internal");
+    assert_int_equal(options->server.port, 6379);
+    assert_slice(read_options(state, "\"unix:/run/r.sock\"")->server.text, "unix:/run/r.sock");
+}
+
+static void a_url_says_more(void **state)
+{
+    const struct redis_options *options =
+        read_options(state, "\"rediss://gate%40way:p%3Aq@redis.internal:7000/12\"");
+    assert_slice(options->user, "gate@way");
+    assert_slice(options->password, "p:q");
+    assert_slice(options->server.text, "redis.internal:7000");
+    assert_int_equal(options->database, 12);
+    assert_true(options->is_tls);
+    options = read_options(state, "redis://:p@q@10.0.0.5");
+    assert_slice(options->user, "");
+    assert_slice(options->password, "p@q");
+    assert_int_equal(options->database, 0);
+    assert_false(options->is_tls);
+}
+
+static void options_say_what_a_url_does_not(void **state)
+{
+    const struct redis_options *options =
+        read_options(state, "{at: \"redis://10.0.0.5/\", user: u, password: p, database: 3, "
+                            "tls: {name: redis.internal}, timeout: 5ms}");
+    assert_slice(options->user, "u");
+    assert_slice(options->password, "p");
+    assert_int_equal(options->database, 3);
+    assert_true(options->is_tls);
+    assert_int_equal(options->timeout, 5 * MILLISECOND);
+}
+
+static void what_is_wrong_is_said_without_what_is_secret(void **state)
+{
+    static const struct {
+        const char *value, *says;
+    } wrong[] = {
+        {"\"\"", "it has no host"},
+        {"\"redis://\"", "it has no host"},
+        {"\"http://10.0.0.5:80\"", "it is no host with a port"},
+        {"\"consul://redis\"", "it is no host with a port"},
+        {"\"10.0.0.5:99999\"", "it is no host with a port"},
+        {"\"redis://:s3cret@10.0.0.5:6379/x\"", "the number of a database"},
+        {"\"redis://:s3cret@10.0.0.5/99999\"", "the number of a database"},
+        {"\"redis://:s3cret%@10.0.0.5\"", "percent-encoded"},
+        {"{at: 10.0.0.5, user: u}", "a user needs a password"},
+        {"{at: 10.0.0.5, password: p, password-file: f}", "stands twice"},
+        {"{at: \"unix:/run/r.sock\", tls: {verify: false}}", "a unix socket has no name"},
+        {"{at: 10.0.0.5, timeout: 0s}", "timeout"},
+        {"{at: 10.0.0.5, tiemout: 5ms}", "did you mean \"timeout\""},
+        {"{user: u}", "\"at\""},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const char *said = world_complaints(*state, &redis_table, wrong[i].value);
+        const char *first = strchr(said, '\n');
+        if (!strstr(said, wrong[i].says))
+            fail_msg("%s: %s", wrong[i].value, said);
+        assert_null(memmem(said, (size_t)(first - said), "s3cret", 6));
+    }
+}
+
+static void a_password_can_stand_in_a_file(void **state)
+{
+    struct world *world = *state;
+    struct slice password;
+    const struct redis_options *options =
+        read_options(state, "{at: 10.0.0.5, password-file: /proc/sys/kernel/ostype}");
+    assert_ok(redis_options_password(&world->reader, options, &password));
+    assert_slice(password, "Linux");
+    options = read_options(state, "{at: 10.0.0.5, password-file: /nowhere/at/all}");
+    assert_status(redis_options_password(&world->reader, options, &password), INVALID);
+    assert_int_equal(world->diagnostics.errors, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_text_is_the_address, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_port_may_be_left_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_url_says_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(options_say_what_a_url_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            what_is_wrong_is_said_without_what_is_secret, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_password_can_stand_in_a_file, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
