@@ -158,7 +158,7 @@ enum status redis_obtain(struct stores *stores, struct reader *reader,
     const struct redis_options *options, struct store **ret_store)
 {
     struct recipe recipe = {.stores = stores, .options = options};
-    struct slice name;
+    struct slice name = SLICE_NONE;
     void *object;
     enum status e = redis_options_password(reader, options, &recipe.password);
     if (!e && options->is_tls)
