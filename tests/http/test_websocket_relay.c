@@ -198,9 +198,9 @@ static void drain_later(void *argument)
     begin(&scene, &websocket_usual_limits);
     instant when = loop_now() + 100 * MILLISECOND;
     websocket_relay_drain(&scene.relay, when);
-    websocket_relay_drain(&scene.relay, when + SECOND); /* the sooner counts */
+    websocket_relay_drain(&scene.relay, when + MINUTE); /* the sooner counts */
     expect(scene.client_peer, SLICE("\x88\x02\x03\xe9"));
-    assert_in_range(clock_now() - when, 0, SECOND / 2);
+    assert_in_range(clock_now() - when, 0, MINUTE / 2);
     assert_ok(stream_shutdown(scene.client_peer));
     assert_ok(stream_shutdown(scene.service_peer));
     end(&scene);

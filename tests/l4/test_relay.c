@@ -223,16 +223,16 @@ static void be_silent(void *argument)
 {
     (void)argument;
     struct line line;
-    line_begin(&line, 900 * MILLISECOND);
+    line_begin(&line, 1500 * MILLISECOND);
     instant began = loop_now();
     for (int i = 0; i < 4; i++) {
-        fiber_sleep_until(loop_now() + 300 * MILLISECOND);
+        fiber_sleep_until(loop_now() + 500 * MILLISECOND);
         say(line.service, "x");
         expect(line.client, "x");
     }
     line_await_end(&line);
     assert_status(line.relay.outcome, IDLE_TIMEOUT);
-    assert_true(loop_now() - began >= 2000 * MILLISECOND);
+    assert_true(loop_now() - began >= 3400 * MILLISECOND);
     line_end(&line);
 }
 
