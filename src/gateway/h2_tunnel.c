@@ -3,15 +3,14 @@
  * back-pressure the window. */
 #include "gateway/h2_state.h"
 #include "run/loop.h"
+#include "run/parking.h"
 
 #define LAST_WORDS (1 * SECOND) /* to write what is left, and for the client to end its side */
 
 struct h2_tunnel {
     struct stream stream;      /* first */
     struct h2_stream *carrier; /* borrowed: whose DATA it is */
-    struct timer timer;        /* calls who has parked it, from the loop */
-    stream_callback *call;     /* NULL: it is not parked */
-    void *argument;
+    struct parking parking;
     stream_callback *on_break; /* NULL: nobody asked */
     void *break_argument;
     bool is_lost;
@@ -106,37 +105,24 @@ static enum status end_sending(struct stream *stream)
     return OK;
 }
 
-/* --- parked. News come while frames are read; who has parked hears of them in the loop */
-
-static void call_parker(struct timer *timer)
-{
-    struct h2_tunnel *self = list_entry(timer, struct h2_tunnel, timer);
-    stream_callback *call = self->call;
-    self->call = NULL;
-    if (call)
-        call(self->argument);
-}
+/* --- parked */
 
 void h2_tunnel_stir(struct h2_tunnel *tunnel)
 {
-    if (tunnel->call)
-        timer_set(&tunnel->timer, loop_now());
+    parking_stir(&tunnel->parking);
 }
 
 static void park(struct stream *stream, stream_callback *call, void *argument)
 {
     struct h2_tunnel *self = self_of(stream);
-    self->call = call;
-    self->argument = argument;
+    parking_begin(&self->parking, call, argument);
     if (!is_quiet(stream))
         h2_tunnel_stir(self);
 }
 
 static void unpark(struct stream *stream)
 {
-    struct h2_tunnel *self = self_of(stream);
-    self->call = NULL;
-    timer_cancel(&self->timer);
+    parking_end(&self_of(stream)->parking);
 }
 
 /* --- broken */
@@ -224,7 +210,7 @@ enum status h2_tunnel_run(struct h2_stream *stream)
 {
     struct h2_tunnel tunnel = {.stream.ops = &ops, .carrier = stream};
     struct wire wire;
-    timer_init(&tunnel.timer, call_parker);
+    parking_init(&tunnel.parking);
     wire_init(&wire, &tunnel.stream);
     stream->tunnel = &tunnel;
     serving_run_tunnel(&stream->x, &wire);

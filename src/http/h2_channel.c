@@ -108,38 +108,25 @@ static enum status end_sending(struct stream *stream)
     return OK;
 }
 
-/* --- parked. News come while frames are read; who has parked hears of them in the loop */
-
-static void call_parker(struct timer *timer)
-{
-    struct h2_channel *self = list_entry(timer, struct h2_channel, timer);
-    stream_callback *call = self->call_parker;
-    self->call_parker = NULL;
-    if (call)
-        call(self->argument);
-}
+/* --- parked */
 
 static void stirred(struct h2_call *call)
 {
-    struct h2_channel *self = h2_channel_of(call);
-    if (self->call_parker && h2_call_has_news(call))
-        timer_set(&self->timer, loop_now());
+    if (h2_call_has_news(call))
+        parking_stir(&h2_channel_of(call)->parking);
 }
 
 static void park(struct stream *stream, stream_callback *call, void *argument)
 {
     struct h2_channel *self = self_of(stream);
-    self->call_parker = call;
-    self->argument = argument;
+    parking_begin(&self->parking, call, argument);
     give_if_sent(self);
     stirred(&self->call);
 }
 
 static void unpark(struct stream *stream)
 {
-    struct h2_channel *self = self_of(stream);
-    self->call_parker = NULL;
-    timer_cancel(&self->timer);
+    parking_end(&self_of(stream)->parking);
 }
 
 /* --- the whole */
@@ -177,7 +164,7 @@ enum status h2_channel_new(struct arena *arena, struct h2_channel **ret_channel)
     channel->keeper = keeper;
     arena_init(&channel->arena, 0, 0);
     wire_init(&channel->wire, &channel->stream);
-    timer_init(&channel->timer, call_parker);
+    parking_init(&channel->parking);
     *keeper = channel;
     *ret_channel = channel;
     return OK;

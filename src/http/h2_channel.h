@@ -8,19 +8,17 @@
 #pragma once
 
 #include "http/h2_client.h"
-#include "run/timer.h"
+#include "run/parking.h"
 #include "run/wire.h"
 
 struct h2_channel {
-    struct stream stream;         /* first */
-    struct h2_call call;          /* begun by who made the channel; its memory is `arena` */
-    struct arena arena;           /* owned: of the answer's head too */
-    struct wire wire;             /* on the stream */
-    struct h2_channel **keeper;   /* in the arena to which it belongs; NULL: it was taken */
-    struct buffer *out;           /* owned: what was written and has not left; NULL: nothing */
-    struct timer timer;           /* calls who has parked it, from the loop */
-    stream_callback *call_parker; /* NULL: it is not parked */
-    void *argument;
+    struct stream stream;       /* first */
+    struct h2_call call;        /* begun by who made the channel; its memory is `arena` */
+    struct arena arena;         /* owned: of the answer's head too */
+    struct wire wire;           /* on the stream */
+    struct h2_channel **keeper; /* in the arena to which it belongs; NULL: it was taken */
+    struct buffer *out;         /* owned: what was written and has not left; NULL: nothing */
+    struct parking parking;
 };
 
 /* A channel whose call is to be begun. NO_MEMORY. */

@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "base/table.h"
-#include "run/timer.h"
+#include "run/parking.h"
 #include "run/tls_record.h"
 #include "run/tls.h"
 
@@ -169,9 +169,7 @@ struct tls {
     int reason;                /* of it, if it is of the SSL library; 0: none */
     long verdict;              /* X509_V_… on the peer's certificate */
     int alert;                 /* that the peer sent; -1: none */
-    struct timer due;          /* parked, but there is something to read already */
-    stream_callback *call;     /* of who parked it */
-    void *argument;
+    struct parking parking;
     char *name;                                /* owned: SNI in lower case, or NULL */
     struct tls_certificate_facts *certificate; /* owned, or NULL */
 };

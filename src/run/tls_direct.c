@@ -536,19 +536,18 @@ static void awake(void *argument)
     if (look(tls) == INCOMPLETE)
         stream_park(tls->below, awake, tls);
     else
-        tls->call(tls->argument);
+        parking_call(&tls->parking);
 }
 
 static void park(struct stream *stream, stream_callback *call, void *argument)
 {
     struct tls *tls = self_of(stream);
-    tls->call = call;
-    tls->argument = argument;
+    parking_begin(&tls->parking, call, argument);
     (void)tls_push(tls);
     if (is_quiet(stream))
         stream_park(tls->below, awake, tls);
     else
-        timer_set(&tls->due, loop_now());
+        parking_stir(&tls->parking);
 }
 
 static void close_stream(struct stream *stream)

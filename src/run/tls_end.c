@@ -27,7 +27,7 @@ static void close_later(void *argument)
 
 void tls_leave(struct tls *tls)
 {
-    timer_cancel(&tls->due);
+    parking_end(&tls->parking);
     tls->session = NULL;
     tls->is_corked = false;
     if (tls_push(tls) == INCOMPLETE) {

@@ -258,22 +258,12 @@ static bool is_quiet(struct stream *stream)
     return !has_something(tls);
 }
 
-static void call_parked(struct tls *tls)
-{
-    tls->call(tls->argument);
-}
-
-static void due(struct timer *timer)
-{
-    call_parked(list_entry(timer, struct tls, due));
-}
-
 /* Bytes have come to a parked stream; they need not be for who parked it. */
 static void awake(void *argument)
 {
     struct tls *tls = argument;
     if (has_something(tls))
-        call_parked(tls);
+        parking_call(&tls->parking);
     else
         stream_park(tls->below, awake, tls);
 }
@@ -281,18 +271,17 @@ static void awake(void *argument)
 static void park(struct stream *stream, stream_callback *call, void *argument)
 {
     struct tls *tls = self_of(stream);
-    tls->call = call;
-    tls->argument = argument;
+    parking_begin(&tls->parking, call, argument);
     if (is_quiet(stream))
         stream_park(tls->below, awake, tls);
     else
-        timer_set(&tls->due, loop_now());
+        parking_stir(&tls->parking);
 }
 
 void tls_unpark(struct stream *stream)
 {
     struct tls *tls = self_of(stream);
-    timer_cancel(&tls->due);
+    parking_end(&tls->parking);
     stream_unpark(tls->below);
 }
 
@@ -310,7 +299,7 @@ void tls_bound_unsent(struct stream *stream, size_t size)
 
 void tls_free(struct tls *tls)
 {
-    timer_cancel(&tls->due);
+    parking_end(&tls->parking);
     SSL_free(tls->ssl);
     tls_server_unref(tls->server);
     tls_client_unref(tls->client);
@@ -389,7 +378,7 @@ enum status tls_new(struct stream *below, SSL_CTX *context, BIO_METHOD *method, 
     tls->below = below;
     tls->ssl = ssl;
     tls->alert = -1;
-    timer_init(&tls->due, due);
+    parking_init(&tls->parking);
     *ret_tls = tls;
     return OK;
 }
