@@ -77,8 +77,8 @@ class Orders(grpc.GenericRpcHandler):
 
 
 class GrpcService:
-    def __init__(self, credentials=None):
-        self.orders = Orders()
+    def __init__(self, credentials=None, orders=None):
+        self.orders = orders or Orders()
         self.server = grpc.server(futures.ThreadPoolExecutor(16), handlers=(self.orders,))
         where = "127.0.0.1:0"
         self.port = self.server.add_secure_port(where, credentials) if credentials else self.server.add_insecure_port(where)

@@ -70,6 +70,8 @@ class UdpService:
                     self.socket.sendto(one, peer)
 
     def close(self):
+        if self.socket.fileno() < 0:
+            return
         self.socket.sendto(b"stop", self.socket.getsockname())
         self.thread.join()
         self.socket.close()
