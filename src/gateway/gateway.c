@@ -426,7 +426,7 @@ static enum status start_all(struct gateway *gateway, struct diagnostics *diagno
     if (!e)
         e = foundation_connect(&gateway->foundation, gateway->loops, notice, gateway);
     if (!e)
-        gateway_restore_orders(gateway);
+        gateway_restore_knowledge(gateway);
     for (unsigned i = 0; !e && i < gateway->worker_count; i++) {
         gateway->workers[i].plane = gateway->foundation.plane;
         gateway->workers[i].stores = gateway->foundation.stores;

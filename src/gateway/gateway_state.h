@@ -48,7 +48,7 @@ struct gateway {
 
 /* Takes over what is noted in the inheritance, before anything is served. */
 void gateway_restore(struct gateway *gateway);
-void gateway_restore_orders(struct gateway *gateway); /* once there is a plane */
+void gateway_restore_knowledge(struct gateway *gateway); /* once there is a plane */
 
 /* Sends `pattern` to all workers and waits until they have done it. It does not heed cancellation.
  */

@@ -6,6 +6,7 @@
 #include "base/must.h"
 #include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
+#include "service/instances.h"
 #include "service/order.h"
 
 /* What the service manager passed goes on whole, also what no listener uses at present. */
@@ -35,47 +36,66 @@ static enum status offer_tickets(const struct gateway *gateway, struct inheritan
     return e;
 }
 
-#define ORDER_NOTES 64   /* beyond, orders are lost: that is thousands of endpoints */
-#define ORDER_BYTES 4000 /* of a note, which is one message */
+/* What was told to this process alone. A successor takes it over before it reads its configuration;
+ * what is longer than a note goes in several. */
+static const struct {
+    const char *name;
+    void (*save)(struct service_plane *plane, struct text *text);
+    void (*restore)(struct service_plane *plane, struct slice text);
+} knowledge[] = {{"orders of operators", orders_save, orders_restore},
+    {"registered instances", instances_save, instances_restore}};
 
-static struct slice order_note_name(char *room, size_t size, int number)
+#define KNOWLEDGE_COUNT (sizeof knowledge / sizeof *knowledge)
+#define NOTES_MAX       1024 /* of each; what is beyond is lost: that is many thousands of endpoints */
+#define NOTE_BYTES      4000 /* of a note, which is one message */
+
+static struct slice note_name(char *room, size_t size, const char *name, int number)
 {
-    struct text name = text_fixed(room, size);
-    text_format(&name, "orders of operators %d", number);
-    return text_slice(&name);
+    struct text text = text_fixed(room, size);
+    text_format(&text, "%s %d", name, number);
+    return text_slice(&text);
 }
 
-/* As many whole lines as one note holds. */
-static struct slice take_lines(struct slice *rest)
-{
-    size_t size = rest->size < ORDER_BYTES ? rest->size : ORDER_BYTES;
-    while (size > 0 && rest->data[size - 1] != '\n')
-        size--;
-    struct slice lines = slice_head(*rest, size);
-    *rest = slice_from(*rest, size);
-    return lines;
-}
-
-/* Who is drained stays so. */
-static enum status offer_orders(const struct gateway *gateway, struct inheritance *offer)
+static enum status offer_knowledge(
+    const struct gateway *gateway, size_t which, struct inheritance *offer)
 {
     char room[40];
-    struct text text = text_growing(0);
-    orders_save(gateway->foundation.plane, &text);
-    struct slice rest = text_slice(&text), lines;
-    enum status e = text.failed ? NO_MEMORY : OK;
-    for (int i = 0; !e && i < ORDER_NOTES && (lines = take_lines(&rest)).size; i++)
-        e = inheritance_note(offer, order_note_name(room, sizeof room, i), lines);
+    struct text text = text_growing((size_t)NOTES_MAX * NOTE_BYTES);
+    knowledge[which].save(gateway->foundation.plane, &text);
+    struct slice rest = text_slice(&text);
+    enum status e = OK;
+    for (int i = 0; !e && rest.size; i++) {
+        struct slice name = note_name(room, sizeof room, knowledge[which].name, i);
+        e = inheritance_note(offer, name, slice_head(rest, NOTE_BYTES));
+        rest = slice_from(rest, NOTE_BYTES);
+    }
     text_release(&text);
     return e;
 }
 
-void gateway_restore_orders(struct gateway *gateway)
+static enum status offer_all_knowledge(const struct gateway *gateway, struct inheritance *offer)
+{
+    enum status e = OK;
+    for (size_t i = 0; !e && i < KNOWLEDGE_COUNT; i++)
+        e = offer_knowledge(gateway, i, offer);
+    return e;
+}
+
+static void restore_knowledge(struct gateway *gateway, size_t which)
 {
     char room[40];
-    for (int i = 0; i < ORDER_NOTES; i++)
-        orders_restore(gateway->foundation.plane,
-            inheritance_noted(gateway->inheritance, order_note_name(room, sizeof room, i)));
+    struct slice note = SLICE("");
+    for (int i = 0; i < NOTES_MAX && note.data; i++) {
+        note = inheritance_noted(
+            gateway->inheritance, note_name(room, sizeof room, knowledge[which].name, i));
+        knowledge[which].restore(gateway->foundation.plane, note);
+    }
+}
+
+void gateway_restore_knowledge(struct gateway *gateway)
+{
+    for (size_t i = 0; i < KNOWLEDGE_COUNT; i++)
+        restore_knowledge(gateway, i);
 }
 
 void gateway_restore(struct gateway *gateway)
@@ -91,7 +111,7 @@ enum status gateway_offer_sockets(const struct gateway *gateway, struct inherita
     for (struct listener *const *l = gateway->listeners; !e && *l; l++)
         e = listener_offer(*l, offer);
     if (!e)
-        e = offer_orders(gateway, offer);
+        e = offer_all_knowledge(gateway, offer);
     return e ? e : offer_tickets(gateway, offer);
 }
 

@@ -132,7 +132,7 @@ static enum status init_entry(void *object, void *context)
     pthread_mutex_unlock(&plane->mutex);
     entry->endpoint = endpoint;
     recipe->is_new = true;
-    if (plane->orders)
+    if (plane->orders.size)
         orders_apply(endpoint);
     return OK;
 }

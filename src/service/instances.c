@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/table.h"
 #include "run/loop.h"
 #include "run/timer.h"
@@ -33,6 +34,7 @@ struct registration {
 };
 
 static void expire(struct timer *timer);
+static void take_over(struct instances *instances, struct text *before);
 static void instances_free(struct instances *instances);
 
 static struct slice copy(struct slice s)
@@ -57,6 +59,8 @@ static struct instances *instances_new(struct service_plane *plane, struct slice
     wait_queue_init(&instances->changed);
     timer_init(&instances->expiry, expire);
     list_push_back(&plane->instances, &instances->node);
+    if (instances->service.data)
+        take_over(instances, &plane->instances_before);
     return instances;
 }
 
@@ -168,11 +172,16 @@ static void expire(struct timer *timer)
     plan_expiry(instances);
 }
 
+static void hold_until(struct instances *instances, struct entry *entry, instant until)
+{
+    entry->until = until;
+    if (until < instances->expiry.when)
+        timer_set(&instances->expiry, until);
+}
+
 static void renew(struct instances *instances, struct entry *entry)
 {
-    entry->until = loop_now() + entry->lease;
-    if (entry->until < instances->expiry.when)
-        timer_set(&instances->expiry, entry->until);
+    hold_until(instances, entry, loop_now() + entry->lease);
 }
 
 /* --- registering */
@@ -273,6 +282,116 @@ enum status instances_remove(struct instances *instances, struct slice id)
     return OK;
 }
 
+/* --- for a successor: JSON in lines; the first of a service has its index */
+
+static void write_key(struct json_writer *w, const char *key)
+{
+    json_write_key(w, slice_of_text(key));
+}
+
+/* What each line of a service begins with. */
+static void write_head(struct json_writer *w, const struct instances *instances)
+{
+    json_write_object(w);
+    write_key(w, "service");
+    json_write_string(w, instances->service);
+}
+
+static void save_service(const struct instances *instances, struct text *text)
+{
+    struct json_writer w;
+    json_writer_init(&w, text, 0);
+    write_head(&w, instances);
+    write_key(&w, "index");
+    json_write_u64(&w, instances->index);
+    json_write_object_end(&w);
+    text_add_char(text, '\n');
+}
+
+static void save_entry(
+    const struct instances *instances, const struct entry *entry, struct text *text)
+{
+    struct json_writer w;
+    json_writer_init(&w, text, 0);
+    write_head(&w, instances);
+    write_key(&w, "id");
+    json_write_string(&w, entry->id);
+    write_key(&w, "until");
+    json_write_i64(&w, entry->until);
+    write_key(&w, "said");
+    json_write_string(&w, entry->said);
+    json_write_object_end(&w);
+    text_add_char(text, '\n');
+}
+
+void instances_save(struct service_plane *plane, struct text *text)
+{
+    list_each (node, &plane->instances) {
+        const struct instances *instances = list_entry(node, struct instances, node);
+        save_service(instances, text);
+        table_each (one, &instances->entries)
+            save_entry(instances, one->value, text);
+    }
+}
+
+void instances_restore(struct service_plane *plane, struct slice text)
+{
+    text_add(&plane->instances_before, text);
+}
+
+static void take_entry(struct instances *instances, const struct json_value *line)
+{
+    struct slice id = SLICE_NONE, said = SLICE_NONE;
+    struct text trouble = text_fixed(NULL, 0);
+    struct entry *entry;
+    int64_t until = 0;
+    bool is_whole = json_get_text(line, SLICE("id"), &id) &&
+                    json_get_text(line, SLICE("said"), &said) &&
+                    json_get_i64(line, SLICE("until"), &until);
+    if (!is_whole || !is_id(id) || until <= loop_now() || make_entry(id, said, &trouble, &entry))
+        return;
+    if (table_put(&instances->entries, entry->id, entry)) {
+        free_entry(entry);
+        return;
+    }
+    hold_until(instances, entry, clock_sooner(until, loop_now() + entry->lease));
+}
+
+static void take_line(struct instances *instances, struct slice text)
+{
+    struct json_value *line;
+    struct arena arena;
+    int64_t index;
+    arena_init(&arena, 0, 0);
+    if (json_parse(&arena, text, NULL, &line, NULL))
+        line = NULL;
+    if (json_get_i64(line, SLICE("index"), &index) && index > 0)
+        instances->index = (uint64_t)index;
+    else
+        take_entry(instances, line);
+    arena_release(&arena);
+}
+
+/* Each line once: whoever is registered anew later begins with nobody. */
+static void take_over(struct instances *instances, struct text *before)
+{
+    struct slice rest = text_slice(before), line;
+    struct text head = text_growing(0);
+    struct json_writer w;
+    if (!rest.size)
+        return;
+    json_writer_init(&w, &head, 0);
+    write_head(&w, instances);
+    text_add_char(&head, ',');
+    while (!head.failed && rest.size && slice_split(&rest, '\n', &line)) {
+        if (!slice_has_prefix(line, text_slice(&head)))
+            continue;
+        take_line(instances, line);
+        before->data[line.data - before->data] = '#';
+    }
+    text_release(&head);
+}
+
 /* --- looking */
 
 uint64_t instances_index(const struct instances *instances)
@@ -286,11 +405,6 @@ enum status instances_wait(struct instances *instances, uint64_t index, instant 
     while (!e && instances->index == index)
         e = wait_queue_wait(&instances->changed, deadline);
     return e;
-}
-
-static void write_key(struct json_writer *w, const char *key)
-{
-    json_write_key(w, slice_of_text(key));
 }
 
 static void write_entry(struct json_writer *w, const struct entry *entry)

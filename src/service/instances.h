@@ -47,5 +47,13 @@ enum status instances_wait(struct instances *instances, uint64_t index, instant 
 /* {"service": …, "index": …, "instances": […]} */
 void instances_write(const struct instances *instances, struct json_writer *writer);
 
+/* Who has registered, for a process that takes this one's place: what they said, and until when it
+ * holds by the monotonic clock, which both have. */
+void instances_save(struct service_plane *plane, struct text *text);
+
+/* Takes that over, or a part of it after others: it holds for services whose instances are obtained
+ * from now on, for the first time. What is no such text is read over. */
+void instances_restore(struct service_plane *plane, struct slice text);
+
 /* Reports them all. */
 enum status instances_find_all(const struct instances *instances, struct findings *findings);

@@ -4,8 +4,6 @@
 #include "service/rollout.h"
 #include "service/service_state.h"
 
-#include <stdlib.h>
-
 static const char *const words[] = {
     [ORDER_READY] = "ready", [ORDER_DRAIN] = "drain", [ORDER_MAINTENANCE] = "maintenance"};
 
@@ -62,12 +60,7 @@ void orders_save(struct service_plane *plane, struct text *text)
 
 void orders_restore(struct service_plane *plane, struct slice text)
 {
-    char *all = text.size ? realloc(plane->orders, plane->orders_size + text.size) : NULL;
-    if (!all)
-        return;
-    memcpy(all + plane->orders_size, text.data, text.size);
-    plane->orders = all;
-    plane->orders_size += text.size;
+    text_add(&plane->orders, text);
 }
 
 static bool is_for(struct slice line, const struct endpoint *endpoint, enum endpoint_order *order)
@@ -80,13 +73,14 @@ static bool is_for(struct slice line, const struct endpoint *endpoint, enum endp
 
 void orders_apply(struct endpoint *endpoint)
 {
-    struct slice rest = slice_of(endpoint->plane->orders, endpoint->plane->orders_size), line;
+    struct text *orders = &endpoint->plane->orders;
+    struct slice rest = text_slice(orders), line;
     enum endpoint_order order;
     while (rest.size && slice_split(&rest, '\n', &line)) {
         if (!is_for(line, endpoint, &order))
             continue;
         obey(endpoint, order);
-        endpoint->plane->orders[line.data - endpoint->plane->orders] = '#'; /* it has been heard */
+        orders->data[line.data - orders->data] = '#'; /* it has been heard */
     }
 }
 

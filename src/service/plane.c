@@ -115,6 +115,8 @@ enum status service_plane_new(
     plane->has_left = has_left;
     plane->resolvers = resolvers;
     plane->commands = command_gate_new();
+    plane->orders = text_growing(0);
+    plane->instances_before = text_growing(0);
     random_bytes(&plane->session_key, sizeof plane->session_key);
     random_bytes(plane->secret, sizeof plane->secret);
     list_init(&plane->endpoints);
@@ -171,7 +173,8 @@ void service_plane_free(struct service_plane *plane)
     pthread_mutex_destroy(&plane->mutex);
     free(plane->has_left);
     free(plane->copies);
-    free(plane->orders);
+    text_release(&plane->orders);
+    text_release(&plane->instances_before);
     free(plane->resolvers);
     free(plane);
 }

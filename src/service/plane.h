@@ -31,8 +31,8 @@ struct service_plane {
     unsigned char secret[32];    /* of cookies, where none is configured */
 
     /* Of the control thread alone. */
-    char *orders; /* owned: what operators told a predecessor (order.h), or NULL */
-    size_t orders_size;
+    struct text orders;                  /* owned: what operators told a predecessor (order.h) */
+    struct text instances_before;        /* owned: who registered with it (instances.h) */
     struct list guards;                  /* guarded: of the services that were ever used */
     struct table guard_names;            /* of the control thread */
     struct list rosters;                 /* all that still have memory */

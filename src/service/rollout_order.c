@@ -83,10 +83,10 @@ static bool take(struct rollout *rollout, struct slice service, struct slice lin
 
 static void restore(struct rollout *rollout, struct service_plane *plane, struct slice service)
 {
-    struct slice rest = slice_of(plane->orders, plane->orders_size), line;
+    struct slice rest = text_slice(&plane->orders), line;
     while (rest.size && slice_split(&rest, '\n', &line))
         if (take(rollout, service, line))
-            plane->orders[line.data - plane->orders] = '#'; /* it has been heard */
+            plane->orders.data[line.data - plane->orders.data] = '#'; /* it has been heard */
 }
 
 struct rollout *rollout_obtain(struct guard *guard)

@@ -96,9 +96,9 @@ class Gateway:
     def get(self, path, headers=None, **more):
         return self.request("GET", path, headers, **more)
 
-    def control_request(self, method, path):
+    def control_request(self, method, path, body=b""):
         with http_client.Connection(self.control, 30.0) as connection:
-            return connection.request(method, path)
+            return connection.request(method, path, body=body)
 
     def status(self):
         return json.loads(self.control_request("GET", "/v1/status").body)

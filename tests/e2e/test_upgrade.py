@@ -207,6 +207,37 @@ def test_what_operators_have_said_holds(start, serve, upgraded):
     assert found[services[0].at] == "up"
 
 
+def test_instances_stay_registered(start, serve, upgraded):
+    """Of more than one message holds, for as long as their leases said, and at the index that watchers know."""
+    service = serve()
+    one = upgraded(start(CONFIG.format(drain="2s", at="registry://back")))
+
+    def put(id, **said):
+        path = f"/v1/services/back/instances/{id}"
+        answer = one.gateway.control_request("PUT", path, json.dumps(said).encode() if said else b"")
+        assert answer.status in (200, 201), answer
+    for number in range(100):
+        put(number, address=f"127.0.0.1:{20000 + number}", labels={"number": str(number), "state": "x" * 40}, state="drain")
+    put("short", address="127.0.0.1:9", lease="2s", state="down")
+    put("good", address=service.at, weight=2)
+
+    def listed():
+        answer = json.loads(one.gateway.control_request("GET", "/v1/services/back").body)
+        return answer["index"], {each["id"]: each for each in answer["instances"]}
+    index, before = listed()
+    for _ in range(2):
+        assert one.upgrade()[0] == 0
+        wait_for(lambda: len(one.gateway.status()["services"][0]["endpoints"]) >= 101)
+        assert one.gateway.get("/").status == 200
+        now, after = listed()
+        if "short" not in after:  # the machine was slow
+            before.pop("short", None)
+        assert after == before and now == index + ("short" not in after)
+    wait_for(lambda: "short" not in listed()[1], 20, "the end of a lease that began before")
+    put("good")
+    assert len(listed()[1]) == 101
+
+
 def test_what_began_before_goes_on_in_the_old_one(start, serve, upgraded):
     release = threading.Event()
     size = 300_000
