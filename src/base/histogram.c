@@ -42,7 +42,7 @@ static int64_t lowest(unsigned bucket)
     return (HISTOGRAM_PARTS + part) << (log - HISTOGRAM_PARTS_LOG);
 }
 
-static int64_t middle(unsigned bucket)
+int64_t histogram_middle(unsigned bucket)
 {
     if (bucket == HISTOGRAM_BUCKETS - 1)
         return lowest(bucket);
@@ -59,7 +59,7 @@ int64_t histogram_percentile(const struct histogram *histogram, double percent)
         uint64_t here = load(&histogram->counts[i]);
         if (!here)
             continue;
-        duration = middle(i);
+        duration = histogram_middle(i);
         seen += here;
         if ((double)seen >= rank)
             break;

@@ -34,6 +34,9 @@ static inline unsigned histogram_bucket(int64_t duration)
     return 1 + (unsigned)(log - HISTOGRAM_FIRST_LOG) * HISTOGRAM_PARTS + part;
 }
 
+/* The duration in the middle of a bucket, nanoseconds. */
+int64_t histogram_middle(unsigned bucket);
+
 /* The writer's own counter needs no locked instruction. */
 static inline void histogram_raise(_Atomic uint64_t *counter, uint64_t by)
 {

@@ -7,17 +7,6 @@
 
 /* --- samples */
 
-/* The middle of a bucket of the histogram, nanoseconds. */
-static double time_of(unsigned bucket)
-{
-    if (bucket == 0)
-        return (double)((int64_t)1 << HISTOGRAM_FIRST_LOG);
-    unsigned log = HISTOGRAM_FIRST_LOG + (bucket - 1) / HISTOGRAM_PARTS;
-    unsigned part = (bucket - 1) % HISTOGRAM_PARTS;
-    double base = (double)((int64_t)1 << log);
-    return base * (1 + (part + 0.5) / HISTOGRAM_PARTS);
-}
-
 /* The median of what was counted, which begins anew. Who calls is the only one who does. */
 static int64_t take_median(struct gradient *gradient)
 {
@@ -28,7 +17,7 @@ static int64_t take_median(struct gradient *gradient)
     for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
         below += counts[i];
         if (all && below * 2 >= all)
-            return (int64_t)time_of(i);
+            return histogram_middle(i);
     }
     return 0;
 }
