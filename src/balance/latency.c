@@ -46,6 +46,12 @@ void latency_answered(struct load *load, int64_t nanoseconds, instant now)
     move(load, nanoseconds, now);
 }
 
+void latency_lasted(struct load *load, int64_t nanoseconds, instant now)
+{
+    if (nanoseconds > 0 && (double)nanoseconds > latency_average(load, now))
+        move(load, nanoseconds, now);
+}
+
 void latency_failed(struct load *load, int64_t nanoseconds, instant now)
 {
     double sample = 2 * latency_peak(load, now), took = (double)nanoseconds;

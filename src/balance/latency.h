@@ -15,6 +15,9 @@
 /* An answer took so long, at the instant `now`. */
 void latency_answered(struct load *load, int64_t nanoseconds, instant now);
 
+/* An answer was not waited for any more after so long: it would have taken longer. */
+void latency_lasted(struct load *load, int64_t nanoseconds, instant now);
+
 /* A failure took so long. */
 void latency_failed(struct load *load, int64_t nanoseconds, instant now);
 

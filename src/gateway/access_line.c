@@ -71,6 +71,10 @@ static void add_answer(struct text *text, const struct exchange *x)
         ACCESS_KEY(text, "upstream.tries");
         text_add_u64(text, facts->tries);
     }
+    if (facts->hedge) {
+        ACCESS_KEY(text, "upstream.hedge");
+        add_plain(text, facts->hedge == HEDGE_WON ? SLICE("won") : SLICE("lost"));
+    }
 }
 
 static void add_websocket(struct text *text, const struct exchange_facts *facts)

@@ -23,6 +23,7 @@ struct entrance;
 struct wire;
 struct websocket_limits;
 struct retry_rule;
+struct hedge_rule;
 
 struct handler {
     enum status (*serve)(const void *state, struct exchange *x);
@@ -41,6 +42,9 @@ struct path_parameter {
 };
 #define PATH_PARAMETERS_MAX 16
 
+/* What became of a second request that was sent since the first took long (service/hedge.h). */
+enum hedge_outcome { HEDGE_NONE, HEDGE_LOST, HEDGE_WON };
+
 /* What the log line and the metrics will say; filled by whoever knows it. Slices are borrowed from
  * the snapshot or the arena. */
 struct exchange_facts {
@@ -50,8 +54,9 @@ struct exchange_facts {
     enum status reason;       /* why the gateway answered by itself; OK when a handler answered */
     instant started, first_byte_sent, ended;
     int64_t upstream_time; /* nanoseconds until the service's head was there, all tries; 0: none */
-    uint64_t received, sent;                   /* body bytes from and to the client */
-    uint32_t tries;                            /* how often a service was asked */
+    uint64_t received, sent; /* body bytes from and to the client */
+    uint32_t tries;          /* how often a service was asked */
+    enum hedge_outcome hedge;
     uint16_t close_code;                       /* of a WebSocket; 0: it was none */
     uint64_t messages_received, messages_sent; /* of a WebSocket, from and to the client */
     uint32_t route_id,
@@ -126,7 +131,8 @@ struct exchange {
     int64_t patience;  /* nanoseconds that a service has for the answer's head; 0: what it says */
     int8_t importance; /* 3: before all others, -4: behind; 0: as usual */
     const struct retry_rule
-        *retry;      /* of the route; borrowed from the snapshot; NULL: the service's */
+        *retry; /* of the route; borrowed from the snapshot; NULL: the service's */
+    const struct hedge_rule *hedge; /* the same */
     bool is_spent;   /* the service that has failed may have done it, or its body is gone: it is no
                         other one's */
     bool must_close; /* close the client's connection after this answer */

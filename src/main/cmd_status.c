@@ -121,7 +121,7 @@ static void print_sources(const struct json_value *service)
     }
 }
 
-static double share_of(const struct json_value *object, const char *key)
+static double double_of(const struct json_value *object, const char *key)
 {
     const struct json_value *value = json_get(object, slice_of_text(key));
     double share = 0;
@@ -134,7 +134,7 @@ static void print_mirror(const struct json_value *service)
 {
     const struct json_value *mirror = json_get(service, SLICE("mirror"));
     if (mirror)
-        printf(", %.4g%% mirrored to %.*s", share_of(mirror, "share") * 100,
+        printf(", %.4g%% mirrored to %.*s", double_of(mirror, "share") * 100,
             SLICE_ARG(text_of(mirror, "to")));
 }
 
@@ -142,7 +142,7 @@ static void print_mirror(const struct json_value *service)
 static void print_version(const struct json_value *version)
 {
     const struct json_value *verdict = json_get(version, SLICE("verdict"));
-    double share = share_of(version, "share"), written = share_of(version, "file_share");
+    double share = double_of(version, "share"), written = double_of(version, "file_share");
     printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")), share * 100);
     if (share < written - 1e-9 || share > written + 1e-9)
         printf(", %.4g%% in the file", written * 100);
@@ -169,11 +169,34 @@ static void print_versions(const struct json_value *service)
         print_version(version);
 }
 
-static void print_retry(const struct json_value *retry)
+/* What is sent once more, under that name, and how much of the budget for it is used. */
+static const struct json_value *print_budget(
+    const struct json_value *service, const char *name, const char *counted)
 {
-    printf("    retry %.*s", SLICE_ARG(text_of(retry, "policy")));
-    printf(", %lld of %lld requests in 10 s, %lld under way\n", number_of(retry, "retries"),
-        number_of(retry, "requests"), number_of(retry, "running"));
+    const struct json_value *budget = json_get(service, slice_of_text(name));
+    if (!budget)
+        return NULL;
+    printf("    %s %.*s", name, SLICE_ARG(text_of(budget, "policy")));
+    printf(", %lld of %lld requests in 10 s, %lld under way\n", number_of(budget, counted),
+        number_of(budget, "requests"), number_of(budget, "running"));
+    return budget;
+}
+
+static void print_hedge(const struct json_value *service)
+{
+    const struct json_value *hedge = print_budget(service, "hedge", "hedges");
+    const struct json_value *routes = hedge ? json_get(hedge, SLICE("routes")) : NULL;
+    if (!routes)
+        return;
+    json_each (route, routes) {
+        double after = double_of(route, "after_seconds");
+        printf("      %-26.*s p%.6g", SLICE_ARG(text_of(route, "route")),
+            double_of(route, "percentile"));
+        if (after > 0)
+            printf(" %.3g ms\n", after * 1000);
+        else
+            printf(" not known yet\n");
+    }
 }
 
 static void print_services(const struct json_value *root)
@@ -198,9 +221,8 @@ static void print_services(const struct json_value *root)
             printf(", too few are well: all are asked");
         putchar('\n');
         print_sources(service);
-        const struct json_value *retry = json_get(service, SLICE("retry"));
-        if (retry)
-            print_retry(retry);
+        (void)print_budget(service, "retry", "retries");
+        print_hedge(service);
         const struct json_value *endpoints = json_get(service, SLICE("endpoints"));
         if (endpoints)
             json_each (endpoint, endpoints)

@@ -18,29 +18,36 @@ void attempt_init(struct attempt *attempt, struct call *call)
 
 /* --- the endpoint */
 
+enum status attempt_name(const struct attempt *attempt)
+{
+    struct exchange *x = attempt->call->x;
+    x->facts.endpoint = attempt->endpoint->text;
+    if (attempt->call->service->has_names) /* it may be gone before the log line is written */
+        x->facts.endpoint = arena_copy(&x->arena, attempt->endpoint->text);
+    return x->facts.endpoint.data ? OK : NO_MEMORY;
+}
+
 static enum status use_endpoint(struct attempt *attempt, uint32_t index)
 {
-    struct call *call = attempt->call;
-    struct exchange *x = call->x;
-    struct endpoint *endpoint = call->view->set->endpoints[index];
+    struct endpoint *endpoint = attempt->call->view->set->endpoints[index];
     attempt->index = index;
     attempt->endpoint = endpoint;
     atomic_fetch_add_explicit(&endpoint->load.in_flight, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&endpoint->load.requests, 1, memory_order_relaxed);
     attempt->is_counted = true;
-    x->facts.endpoint = endpoint->text;
-    if (call->service->has_names) /* this one may be gone before the log line is written */
-        x->facts.endpoint = arena_copy(&x->arena, endpoint->text);
-    return x->facts.endpoint.data ? OK : NO_MEMORY;
+    return attempt->is_second ? OK : attempt_name(attempt);
 }
 
 /* Why it may not be asked now; OK: it may. */
 static enum status why_not(void *argument, struct endpoint *endpoint)
 {
-    const struct call *call = argument;
+    const struct attempt *attempt = argument;
+    const struct call *call = attempt->call;
     uint32_t in_flight = atomic_load_explicit(&endpoint->load.in_flight, memory_order_relaxed);
     if (in_flight >= call->service->room)
         return SERVICE_BUSY; /* its connections carry no more */
+    if (attempt->is_second)  /* it may be given up: it is nobody's trial */
+        return breaker_state(&endpoint->breaker) == BREAKER_IS_CLOSED ? OK : BREAKER_OPEN;
     return breakers_claim(call->service, endpoint) ? OK : BREAKER_OPEN;
 }
 
@@ -48,7 +55,8 @@ enum status attempt_choose(struct attempt *attempt)
 {
     struct call *call = attempt->call;
     uint32_t index;
-    enum status e = choice_claim(&call->choice, call->service, call->view, why_not, call, &index);
+    enum status e =
+        choice_claim(&call->choice, call->service, call->view, why_not, attempt, &index);
     return e ? e : use_endpoint(attempt, index);
 }
 
@@ -206,6 +214,15 @@ void attempt_report(const struct attempt *attempt, enum status e, bool is_late)
         .took = took,
         .is_connected = attempt->is_connected,
         .is_late = is_late});
+}
+
+void attempt_report_lost(const struct attempt *attempt)
+{
+    outcome_report(&(struct outcome){.service = attempt->call->service,
+        .view = attempt->call->view,
+        .index = attempt->index,
+        .took = loop_now() - attempt->began,
+        .is_lost = true});
 }
 
 void attempt_hang_up(struct attempt *attempt)

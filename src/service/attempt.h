@@ -41,6 +41,8 @@ struct attempt {
     struct upstream *upstream;         /* of transport_h1: owned while it is in use */
     struct shared_upstream *shared;    /* of transport_h2, until the request has begun */
     struct h2_call *stream;            /* of transport_h2: in the arena; ended before the call */
+    struct body *twin;                 /* of the request's body, to be sent instead; or NULL */
+    bool is_second;                    /* another one is under way at the same time */
     bool is_counted;                   /* in the endpoint's requests in flight */
     bool is_connected;                 /* there was a connection */
     bool is_answered;                  /* something of an answer has come */
@@ -72,6 +74,12 @@ int attempt_status(const struct attempt *attempt);
 /* Tells what became of it, once: after attempt_run, with what that returned; and when the body
  * broke off, with the reason and `is_late`. */
 void attempt_report(const struct attempt *attempt, enum status e, bool is_late);
+
+/* The same of one that nobody waits for any more, for another one was faster. */
+void attempt_report_lost(const struct attempt *attempt);
+
+/* The exchange's endpoint, for the log line, is this one's. NO_MEMORY. */
+enum status attempt_name(const struct attempt *attempt);
 
 /* Gives up what carries it, not the endpoint, which it may be begun at anew. */
 void attempt_hang_up(struct attempt *attempt);

@@ -3,6 +3,7 @@
 #include "run/loop.h"
 #include "service/breakers.h"
 #include "service/connect.h"
+#include "service/hedge.h"
 #include "service/outcome.h"
 #include "service/overload.h"
 #include "service/place.h"
@@ -56,20 +57,20 @@ static bool has_another(struct call *call, enum status e)
     return choice_pick(choice, call->service, call->view) != PICK_NONE;
 }
 
-static void count_retry(struct call *call, enum status e)
+static void count_retry(const struct attempt *attempt, enum status e)
 {
     char number[4];
     struct text text = text_fixed(number, sizeof number);
-    text_add_i64(&text, call->attempt->response.status);
-    service_count_retry(
-        call->service, call->x->worker, e ? slice_of_text(status_word(e)) : text_slice(&text));
+    text_add_i64(&text, attempt->response.status);
+    service_count_retry(attempt->call->service, attempt->call->x->worker,
+        e ? slice_of_text(status_word(e)) : text_slice(&text));
 }
 
 /* Gives the attempt up, and takes it to another endpoint after the pause. If none takes it then,
  * the failure that there was is what the client hears of. */
 static enum status move_on(struct call *call, enum status failure)
 {
-    count_retry(call, failure);
+    count_retry(call->attempt, failure);
     attempt_discard(call->attempt, !failure);
     enum status e = fiber_sleep_until(clock_after(loop_now(), call->retry.pause));
     if (!e)
@@ -77,16 +78,15 @@ static enum status move_on(struct call *call, enum status failure)
     return e && e != CANCELLED && failure ? failure : e;
 }
 
-/* At the endpoint on a connection that was not tired. */
-static enum status ask(struct call *call)
+enum status call_ask(struct attempt *attempt)
 {
-    struct attempt *attempt = call->attempt;
+    struct call *call = attempt->call;
     enum status e = attempt_run(attempt, false);
     while (e && call->repeats < REPEATS_MAX && attempt->transport->was_tired(attempt, e) &&
-           parcel_rewind(call)) {
+           parcel_rewind(attempt)) {
         attempt_hang_up(attempt);
         call->repeats++;
-        count_retry(call, e);
+        count_retry(attempt, e);
         e = attempt_run(attempt, true);
     }
     return e;
@@ -95,17 +95,16 @@ static enum status ask(struct call *call)
 /* Tries until there is an answer that is wanted, or no safe way to try again. */
 static enum status try_until_answered(struct call *call)
 {
-    struct attempt *attempt = call->attempt;
     choice_begin(&call->choice, call->service, call->x);
     enum status e = place_find(call);
     if (e)
         return e;
     for (;;) {
-        e = ask(call);
+        e = call->hedge ? hedge_ask(call) : call_ask(call->attempt);
         if (e)
-            upload_stop(&attempt->upload);
-        attempt_report(attempt, e, false);
-        if (!retry_wanted(call, attempt, e))
+            upload_stop(&call->attempt->upload);
+        attempt_report(call->attempt, e, false);
+        if (!retry_wanted(call, call->attempt, e))
             return e;
         if (!has_another(call, e) || !retry_take(call))
             return e;
@@ -132,6 +131,7 @@ static enum status begin(struct call *call, const struct service *service, struc
         exchange_limit(
             x, clock_after(call->began, service->options->timeout.total), UPSTREAM_TOTAL_TIMEOUT);
     retry_begin(&call->retry, call);
+    hedge_begin(call);
     parcel_plan(call);
     enum status e = breakers_admit(service, x->worker);
     return e ? e : wait_for_names(call);

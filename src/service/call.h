@@ -2,6 +2,7 @@
  * the exchange's arena.
  *
  *     call_run            tries, and tries again where that is safe (call.c)
+ *     hedge_ask           the same request at two endpoints at a time (hedge.h)
  *     attempt             one try at one endpoint (attempt.c)
  *     parcel              the request's body, as every attempt sends it (parcel.c)
  *     upload              the request on its way there (upload.c)
@@ -33,10 +34,11 @@ struct parcel {
         PARCEL_STREAM  /* pumped by a fiber of its own while the answer may come already */
     } kind;
     struct h1_framing framing;
-    struct slice bytes;   /* PARCEL_MEMORY */
-    struct body *stream;  /* PARCEL_STREAM: the client's, or what keeps that (kept_body.h) */
-    bool awaits_continue; /* it is held back until the endpoint (or a time) asks for it */
-    bool has_begun;       /* the client's body has been read from */
+    struct slice bytes;     /* PARCEL_MEMORY */
+    struct body *stream;    /* PARCEL_STREAM: the client's, or what keeps that */
+    struct kept_body *kept; /* the latter, or NULL */
+    bool awaits_continue;   /* it is held back until the endpoint (or a time) asks for it */
+    bool has_begun;         /* the client's body has been read from */
 };
 
 struct call {
@@ -48,8 +50,9 @@ struct call {
     struct choice choice;
     struct parcel parcel;
     struct retry retry;
-    uint32_t repeats;        /* on connections that were tired */
-    struct attempt *attempt; /* the newest; in the end the one whose answer it is */
+    const struct hedge_rule *hedge; /* NULL: one endpoint at a time is asked */
+    uint32_t repeats;               /* on connections that were tired */
+    struct attempt *attempt;        /* the newest; in the end the one whose answer it is */
     struct attempt first;
     struct answer answer; /* last */
 };
@@ -60,6 +63,10 @@ enum status call_run(const struct service *service, struct exchange *x);
 /* Ends a call: what the attempt used is given up, or back if it can go on; what the call used is
  * released. Again is harmless. */
 void call_finish(struct call *call, bool can_go_on);
+
+/* One try at the endpoint that the attempt has chosen, on a connection that was not tired: what
+ * attempt_run says. */
+enum status call_ask(struct attempt *attempt);
 
 /* The longest silence within a body, nanoseconds; 0: any, as a stream of messages may have. */
 int64_t call_idle(const struct call *call);
@@ -73,8 +80,19 @@ int64_t call_patience(const struct call *call);
 /* How the request's body will be sent. Once a call. */
 void parcel_plan(struct call *call);
 
-/* True when the request can be sent once more from its beginning; makes it ready for that. */
-bool parcel_rewind(struct call *call);
+/* True when the attempt can send the request once more from its beginning; makes it ready for that.
+ */
+bool parcel_rewind(struct attempt *attempt);
+
+/* Of PARCEL_STREAM: what the attempt sends. */
+struct body *parcel_stream(const struct attempt *attempt);
+
+/* True when all of the request is here, of which the first attempt has sent all that is a stream:
+ * another may send it while that still waits for its answer. */
+bool parcel_is_whole(const struct attempt *first);
+
+/* Gives another attempt the whole request, to be sent beside the first. NO_MEMORY. */
+enum status parcel_share(struct attempt *second);
 
 /* The same, for whoever is called after this call: what was kept of the body is the exchange's from
  * then on. */

@@ -4,6 +4,7 @@
 #include "base/json_writer.h"
 #include "service/breakers.h"
 #include "service/choice.h"
+#include "service/hedging.h"
 #include "service/mirror.h"
 #include "service/reports.h"
 #include "service/retry_budget.h"
@@ -220,6 +221,7 @@ static void describe_asking(const struct service *service, struct json_writer *w
     finder_watch_describe(service->roster, w);
     write_guard(w, service);
     write_retry(w, service);
+    hedging_describe(service, w);
     json_write_key(w, SLICE("panics"));
     json_write_bool(w, service->roster->panics);
     json_write_key(w, SLICE("endpoints"));
@@ -277,6 +279,11 @@ static void explain_asking(const struct service *service, struct exchange *x, st
             SLICE_ARG(view->set->endpoints[place]->text));
     text_add_literal(text, "; retry ");
     retry_explain(x->retry ? x->retry : &service->options->retry.rule, text);
+    const struct hedge_rule *hedge = x->hedge ? x->hedge : service->hedge;
+    if (hedge) {
+        text_add_literal(text, "; hedge ");
+        hedge_explain(hedge, text);
+    }
 }
 
 void service_explain(const struct service *service, struct exchange *x, struct text *text)

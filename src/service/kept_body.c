@@ -71,14 +71,26 @@ static enum status rewind_kept(struct body *body)
     return OK;
 }
 
+static const struct body_ops ops = {
+    .read = read_kept, .peek = peek_kept, .wait = wait_for_kept, .rewind = rewind_kept};
+
 struct body *kept_body_init(
     struct kept_body *kept, struct body *inner, struct arena *arena, size_t max)
 {
-    static const struct body_ops ops = {
-        .read = read_kept, .peek = peek_kept, .wait = wait_for_kept, .rewind = rewind_kept};
     *kept = (struct kept_body){.body = {.ops = &ops, .length = inner->length},
         .inner = inner,
         .arena = arena,
         .room = max};
     return &kept->body;
+}
+
+struct body *kept_body_twin(struct kept_body *twin, const struct kept_body *kept)
+{
+    *twin = (struct kept_body){.body = {.ops = &ops, .length = kept->body.length},
+        .inner = &twin->rest,
+        .first = kept->first,
+        .next = kept->first};
+    body_init_empty(&twin->rest);
+    twin->rest.trailers = kept->inner->trailers;
+    return &twin->body;
 }

@@ -14,7 +14,11 @@ struct kept_body {
     struct kept_part *first, *last, *next; /* `next`: to be read again; NULL: all was */
     size_t room;                           /* bytes that may still be kept */
     bool is_lost;                          /* there were more */
+    struct body rest;                      /* of a twin: where it came from has nothing more */
 };
 
 struct body *kept_body_init(
     struct kept_body *kept, struct body *inner, struct arena *arena, size_t max);
+
+/* All of a body that was read to its end and kept, to be read from its beginning beside it. */
+struct body *kept_body_twin(struct kept_body *twin, const struct kept_body *kept);

@@ -17,6 +17,11 @@ void mark_slow(struct endpoint *endpoint, int64_t nanoseconds)
     latency_failed(&endpoint->load, nanoseconds, loop_now());
 }
 
+void mark_lasted(struct endpoint *endpoint, int64_t nanoseconds)
+{
+    latency_lasted(&endpoint->load, nanoseconds, loop_now());
+}
+
 void mark_good(struct endpoint *endpoint)
 {
     if (!atomic_load_explicit(&endpoint->load.failures_in_row, RELAXED))

@@ -11,6 +11,9 @@ void mark_answered(struct endpoint *endpoint, int64_t nanoseconds);
 /* The same of an answer that is a failure, or of none: it never makes the endpoint look fast. */
 void mark_slow(struct endpoint *endpoint, int64_t nanoseconds);
 
+/* Nobody waited for the answer any more after so long: neither good nor bad, but not fast. */
+void mark_lasted(struct endpoint *endpoint, int64_t nanoseconds);
+
 /* The endpoint did well: it begins anew. */
 void mark_good(struct endpoint *endpoint);
 

@@ -53,6 +53,10 @@ static void report_failure(const struct outcome *outcome, struct endpoint *endpo
 void outcome_report(const struct outcome *outcome)
 {
     struct endpoint *endpoint = outcome->view->set->endpoints[outcome->index];
+    if (outcome->is_lost) {
+        mark_lasted(endpoint, outcome->took);
+        return;
+    }
     if (outcome->reason)
         report_failure(outcome, endpoint);
     else

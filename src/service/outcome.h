@@ -14,6 +14,8 @@ struct outcome {
     int64_t took;       /* nanoseconds to the answer's head, or to the failure; 0: nothing is learnt
                            of times: it is no try, or its head was reported already */
     bool is_connected;  /* there was a connection: the endpoint may have seen what was sent */
+    bool is_lost;       /* nobody waited for it any more, for another one was faster: neither good
+                           nor bad, but it took at least as long as it did */
     bool is_late;       /* the answer's head was reported before; this is its body's failure */
 };
 

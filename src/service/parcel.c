@@ -28,11 +28,12 @@ static struct body *stream_of(struct call *call)
 {
     struct exchange *x = call->x;
     struct body *body = x->request.body;
-    bool has_use = call->retry.rule->times || call->service->fallback;
+    bool has_use = call->retry.rule->times || call->hedge || call->service->fallback;
     int64_t max = has_use ? call->service->options->retry.keep : 0;
     bool is_small = body->length == BODY_LENGTH_UNKNOWN || body->length <= max;
     struct kept_body *kept =
         max && is_small && !body->ops->rewind ? arena_alloc(&x->arena, sizeof *kept) : NULL;
+    call->parcel.kept = kept;
     return kept ? kept_body_init(kept, body, &x->arena, (size_t)max) : body;
 }
 
@@ -67,20 +68,48 @@ void parcel_plan(struct call *call)
         fields_remove_known(&x->request.fields, FIELD_EXPECT);
 }
 
-bool parcel_rewind(struct call *call)
+static bool rewind_stream(struct body *stream)
 {
-    const struct parcel *parcel = &call->parcel;
-    struct body *stream = parcel->stream;
-    if (parcel->kind != PARCEL_STREAM || !parcel->has_begun)
-        return true;
     return stream->ops->rewind && stream->ops->rewind(stream) == OK;
+}
+
+bool parcel_rewind(struct attempt *attempt)
+{
+    const struct parcel *parcel = &attempt->call->parcel;
+    if (attempt->twin)
+        return rewind_stream(attempt->twin);
+    return parcel->kind != PARCEL_STREAM || !parcel->has_begun || rewind_stream(parcel->stream);
 }
 
 bool parcel_hand_on(struct call *call)
 {
-    if (!parcel_rewind(call))
+    if (!parcel_rewind(call->attempt))
         return false;
     if (call->parcel.kind == PARCEL_STREAM)
         call->x->request.body = call->parcel.stream;
     return true;
+}
+
+struct body *parcel_stream(const struct attempt *attempt)
+{
+    return attempt->twin ? attempt->twin : attempt->call->parcel.stream;
+}
+
+bool parcel_is_whole(const struct attempt *first)
+{
+    const struct parcel *parcel = &first->call->parcel;
+    bool is_kept = parcel->kept && !parcel->kept->is_lost && upload_is_complete(&first->upload);
+    return parcel->kind != PARCEL_STREAM || is_kept;
+}
+
+enum status parcel_share(struct attempt *second)
+{
+    const struct parcel *parcel = &second->call->parcel;
+    if (parcel->kind != PARCEL_STREAM)
+        return OK;
+    struct kept_body *twin = arena_alloc(&second->call->x->arena, sizeof *twin);
+    if (!twin)
+        return NO_MEMORY;
+    second->twin = kept_body_twin(twin, parcel->kept);
+    return OK;
 }

@@ -16,8 +16,7 @@ void place_learn(const struct call *call, bool is_failure)
 
 static enum status choose(void *argument)
 {
-    struct call *call = argument;
-    return attempt_choose(call->attempt);
+    return attempt_choose(argument);
 }
 
 static bool is_shed(const struct call *call)
@@ -27,15 +26,27 @@ static bool is_shed(const struct call *call)
                                   call->seat.rank, loop_now(), random_next(loop_random()));
 }
 
-enum status place_find(struct call *call)
+static struct seat seat_for(struct attempt *attempt)
 {
-    call->seat = (struct seat){.service = call->service,
+    const struct call *call = attempt->call;
+    return (struct seat){.service = call->service,
         .worker = call->x->worker,
         .rank = (unsigned)(QUEUE_RANKS / 2 - 1 - call->x->importance),
         .is_timed = true,
         .choose = choose,
-        .argument = call};
+        .argument = attempt};
+}
+
+enum status place_find(struct call *call)
+{
+    call->seat = seat_for(call->attempt);
     return is_shed(call) ? LOAD_SHED : seat_find(&call->seat, call->x->deadline);
+}
+
+enum status place_find_second(struct attempt *second, struct seat *seat)
+{
+    *seat = seat_for(second);
+    return is_shed(second->call) ? LOAD_SHED : seat_try(seat);
 }
 
 void place_leave(struct call *call)

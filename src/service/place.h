@@ -9,6 +9,10 @@
  * others matter more. */
 enum status place_find(struct call *call);
 
+/* The same for another attempt beside the call's first, at once or not at all: SERVICE_BUSY and
+ * LOAD_SHED also where that one would have waited. The seat is left with seat_leave. */
+enum status place_find_second(struct attempt *second, struct seat *seat);
+
 /* The service has answered, or has failed: how long that took, and how often it is so, says how
  * busy it is. */
 void place_learn(const struct call *call, bool is_failure);

@@ -59,7 +59,7 @@ static bool is_listed_call(const struct call *call, const struct http_response *
 
 /* --- what is safe */
 
-static bool has_key(const struct call *call)
+bool retry_has_key(const struct call *call)
 {
     return fields_has(&call->x->request.fields, FIELD_IDEMPOTENCY_KEY);
 }
@@ -67,7 +67,7 @@ static bool has_key(const struct call *call)
 bool retry_is_harmless(const struct call *call)
 {
     return http_method_is_idempotent(call->x->request.method) ||
-           (call->retry.rule->is_keyed && has_key(call));
+           (call->retry.rule->is_keyed && retry_has_key(call));
 }
 
 /* Listed, and safe. */
@@ -143,7 +143,7 @@ bool retry_take(struct call *call)
 {
     const struct service *service = call->service;
     struct retry *retry = &call->retry;
-    if (!parcel_rewind(call))
+    if (!parcel_rewind(call->attempt))
         return false;
     give_slot(retry, call);
     retry->has_slot =

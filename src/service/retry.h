@@ -35,6 +35,9 @@ bool retry_take(struct call *call);
 /* No more tries. Again is harmless. */
 void retry_end(struct retry *retry, const struct call *call);
 
+/* True when the request has an Idempotency-Key. */
+bool retry_has_key(const struct call *call);
+
 /* True when the request may be sent twice whatever the endpoint has done with it. */
 bool retry_is_harmless(const struct call *call);
 

@@ -64,3 +64,9 @@ void retry_budget_return(struct retry_budget *budget)
 {
     atomic_fetch_sub_explicit(&budget->running, 1, RELAXED);
 }
+
+void retry_budget_forgo(struct retry_budget *budget)
+{
+    atomic_fetch_sub_explicit(&budget->retries, 1, RELAXED);
+    retry_budget_return(budget);
+}

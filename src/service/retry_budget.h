@@ -46,6 +46,9 @@ bool retry_budget_take(
     struct retry_budget *budget, const struct budget_options *options, instant now);
 void retry_budget_return(struct retry_budget *budget);
 
+/* The same for one that was not made after all. */
+void retry_budget_forgo(struct retry_budget *budget);
+
 /* What was counted in the window that ends now. */
 void retry_budget_window(
     struct retry_budget *budget, instant now, uint64_t *ret_requests, uint64_t *ret_retries);

@@ -63,11 +63,16 @@ static enum status wait_for_seat(struct seat *seat, instant deadline)
     return e;
 }
 
-enum status seat_find(struct seat *seat, instant deadline)
+enum status seat_try(struct seat *seat)
 {
     const struct queue *queue = &seat->service->guard->queue;
     bool others_wait = atomic_load_explicit(&queue->waiting, memory_order_relaxed) > 0;
-    enum status e = others_wait ? SERVICE_BUSY : seat_take(seat);
+    return others_wait ? SERVICE_BUSY : seat_take(seat);
+}
+
+enum status seat_find(struct seat *seat, instant deadline)
+{
+    enum status e = seat_try(seat);
     return e == SERVICE_BUSY ? wait_for_seat(seat, deadline) : e;
 }
 

@@ -25,6 +25,9 @@ struct seat {
 /* What `choose` says; SERVICE_BUSY too when there may be no more requests. On the worker. */
 enum status seat_take(struct seat *seat);
 
+/* The same, and SERVICE_BUSY while others wait. */
+enum status seat_try(struct seat *seat);
+
 /* The same, waited for if need be: also QUEUE_FULL, QUEUE_TIMEOUT, CANCELLED; SERVICE_BUSY: there
  * is no queue. On a fiber. */
 enum status seat_find(struct seat *seat, instant deadline);

@@ -1,6 +1,7 @@
 #include "service/service_state.h"
 
 #include "service/check.h"
+#include "service/hedging.h"
 #include "service/outlier.h"
 #include "service/reports.h"
 #include "service/retry_budget.h"
@@ -19,35 +20,70 @@ static const struct metric_family exhausted_family = {"weir_retry_budget_exhaust
     "Requests that were not sent to a service once more since that was asked too much already.",
     METRIC_COUNTER, {"service"}};
 
-/* Registering takes a lock, which a failure can afford. */
-void service_count_failure(const struct service *service, unsigned worker, enum status reason)
+static const struct metric_family hedge_family = {"weir_hedges_total",
+    "Second requests that were sent since the first took long, by whether they won.",
+    METRIC_COUNTER, {"service", "outcome"}};
+static const struct metric_family unhedged_family = {"weir_hedges_refused_total",
+    "Second requests that were not sent though the first took long, by why.", METRIC_COUNTER,
+    {"service", "reason"}};
+
+/* Registering takes a lock, which what is rare can afford. */
+static void count(const struct service *service, unsigned worker,
+    const struct metric_family *family, struct slice value)
 {
-    struct slice labels[] = {service->name, slice_of_text(status_word(reason))};
+    struct slice labels[] = {service->name, value};
     struct metrics *metrics = service->plane->options.metrics;
     if (metrics)
-        metric_add(plane_shard(service->plane, worker),
-            metrics_series(metrics, &failure_family, labels), 1);
+        metric_add(plane_shard(service->plane, worker), metrics_series(metrics, family, labels), 1);
+}
+
+void service_count_failure(const struct service *service, unsigned worker, enum status reason)
+{
+    count(service, worker, &failure_family, slice_of_text(status_word(reason)));
 }
 
 void service_count_retry(const struct service *service, unsigned worker, struct slice reason)
 {
-    struct slice labels[] = {service->name, reason};
-    struct metrics *metrics = service->plane->options.metrics;
-    if (metrics)
-        metric_add(
-            plane_shard(service->plane, worker), metrics_series(metrics, &retry_family, labels), 1);
+    count(service, worker, &retry_family, reason);
+}
+
+void service_count_hedge(const struct service *service, unsigned worker, const char *outcome)
+{
+    count(service, worker, &hedge_family, slice_of_text(outcome));
+}
+
+void service_count_unhedged(const struct service *service, unsigned worker, const char *reason)
+{
+    count(service, worker, &unhedged_family, slice_of_text(reason));
+}
+
+/* Until the snapshot goes. */
+static enum status keep_counted(struct reader *reader, void *object)
+{
+    if (arena_defer(reader->arena, registry_release, object))
+        return OK;
+    registry_release(object);
+    return NO_MEMORY;
+}
+
+static enum status prepare_hedging(struct reader *reader, struct service *service)
+{
+    const struct hedge_options *options = &service->options->hedge;
+    if (options->is_set && hedge_rule_is_on(&options->rule))
+        service->hedge = &options->rule;
+    enum status e =
+        hedging_obtain(service->plane->options.registry, service->name, &service->hedging);
+    return e ? e : keep_counted(reader, service->hedging);
 }
 
 static enum status prepare_budget(struct reader *reader, struct service *service)
 {
     struct service_plane *plane = service->plane;
     enum status e = retry_budget_obtain(plane->options.registry, service->name, &service->budget);
+    if (!e)
+        e = keep_counted(reader, service->budget);
     if (e)
         return e;
-    if (!arena_defer(reader->arena, registry_release, service->budget)) {
-        registry_release(service->budget);
-        return NO_MEMORY;
-    }
     if (plane->options.metrics)
         service->budget_exhausted_series =
             metrics_series(plane->options.metrics, &exhausted_family, &service->name);
@@ -96,6 +132,8 @@ static enum status prepare_asking(struct service_plane *plane, struct reader *re
         e = sticky_prepare(plane, reader, service->name, &options->sticky, &service->sticky);
     if (!e)
         e = prepare_budget(reader, service);
+    if (!e)
+        e = prepare_hedging(reader, service);
     if (!e)
         e = roster_new(plane, reader, service->name, options, defaults, &service->roster);
     return e;

@@ -211,6 +211,15 @@ static enum status reports_check(
         "load reports become weights, which \"least-connections\" does not look at");
 }
 
+static enum status check_hedge(struct reader *reader, const struct service_options *options)
+{
+    if (!options->sticky.is_set || !options->hedge.is_set ||
+        !hedge_rule_is_on(&options->hedge.rule))
+        return OK;
+    return diagnostics_error(reader->diagnostics, options->hedge.place, SLICE("hedge: off"),
+        "a second request goes to another endpoint, and sticky requests have one of their own");
+}
+
 static enum status check_service(struct reader *reader, const struct node *node, void *value)
 {
     struct service_options *options = value;
@@ -231,6 +240,8 @@ static enum status check_service(struct reader *reader, const struct node *node,
             "gRPC's health checks need a service that is asked by HTTP/2");
     if (!e)
         e = reports_check(reader, node, options);
+    if (!e)
+        e = check_hedge(reader, options);
     if (!e)
         e = check_proxy(reader, options);
     if (!e)
@@ -273,6 +284,11 @@ static const struct option service_option_list[] = {
         .help = "How long the service may take."},
     {"retry", OPTION_STRUCT, offsetof(struct service_options, retry), .table = &retry_table,
         .help = "When a request is sent once more, elsewhere if there is anywhere else."},
+    {"hedge", OPTION_STRUCT, offsetof(struct service_options, hedge), .table = &hedge_table,
+        .is_set_offset = offsetof(struct service_options, hedge.is_set),
+        .place_offset = offsetof(struct service_options, hedge.place),
+        .help = "When a request that takes long is sent to a second endpoint as well; nothing: "
+                "never."},
     {"connections", OPTION_STRUCT, offsetof(struct service_options, connections),
         .table = &connection_table, .help = "How many connections there may be, and for how long."},
     {"health", OPTION_STRUCT, offsetof(struct service_options, health), .table = &health_table,

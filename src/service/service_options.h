@@ -9,6 +9,7 @@
 #include "service/concurrency_options.h"
 #include "service/fallback.h"
 #include "service/health_options.h"
+#include "service/hedge_options.h"
 #include "service/mirror_options.h"
 #include "service/release_options.h"
 #include "service/retry_options.h"
@@ -123,6 +124,7 @@ struct service_options {
     double spill;
     struct timeout_options timeout;
     struct retry_options retry;
+    struct hedge_options hedge;
     struct connection_options connections;
     struct health_options health;
     struct agent_options agent;

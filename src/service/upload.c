@@ -29,6 +29,22 @@ static void note(struct upload *upload)
         fiber_wake(upload->waiter);
 }
 
+/* Of two attempts at a time the second keeps what it hears to itself, and the first is not cut
+ * short in the middle of what it says. */
+static bool tell_client(struct attempt *attempt)
+{
+    struct exchange *x = attempt->call->x;
+    if (attempt->is_second || !x->hooks || !x->hooks->send_interim)
+        return true;
+    bool may_lose = attempt->call->hedge != NULL;
+    if (may_lose)
+        fiber_shield();
+    enum status e = x->hooks->send_interim(x, &attempt->response);
+    if (may_lose)
+        fiber_unshield();
+    return e == OK;
+}
+
 /* 100 asks for the body; 102 and 103 are told the client as they are. 101 was not asked for. */
 static enum status pass_on_interim(struct attempt *attempt)
 {
@@ -45,7 +61,7 @@ static enum status pass_on_interim(struct attempt *attempt)
     }
     if (fields_strip_hop_by_hop(&attempt->response.fields))
         return UPSTREAM_PROTOCOL;
-    if (x->hooks && x->hooks->send_interim && x->hooks->send_interim(x, &attempt->response))
+    if (!tell_client(attempt))
         return CLIENT_CLOSED;
     if (status == 100)
         x->expects_continue = false;
@@ -146,7 +162,7 @@ static enum status pump_request(struct attempt *attempt, bool *ret_source_failed
             return e;
     }
     parcel->has_begun = true;
-    return attempt->transport->send(attempt, parcel->stream, ret_source_failed);
+    return attempt->transport->send(attempt, parcel_stream(attempt), ret_source_failed);
 }
 
 static void run_pump(void *argument)
