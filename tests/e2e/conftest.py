@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: the real program between real sockets."""
 
 import contextlib
+import resource
 import sys
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from gateway import Gateway, pick_port  # noqa: E402
 from https import HTTPS, pair, split  # noqa: E402
 from upstream import Upstream  # noqa: E402
 from websocket_service import WebSocketService  # noqa: E402
+
+# Some tests hold both ends of hundreds of connections.
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 
 
 @pytest.fixture

@@ -33,6 +33,15 @@ def pick_port(stack):
             return keeper.getsockname()[1]
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 class Gateway:
     """One `weir run`. Use it as a context manager; `address` is the first listener's (host, port)."""
 

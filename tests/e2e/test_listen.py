@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from gateway import run_weir, wait_for
+from gateway import has_ipv6, run_weir, wait_for
 from http_client import Connection
 
 CONFIG = """
@@ -26,15 +26,6 @@ def ask(address):
         answer = connection.request("GET", "/")
         assert answer.status == 200
         return answer.body.decode()
-
-
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as one:
-            one.bind(("::1", 0))
-        return True
-    except OSError:
-        return False
 
 
 def test_several_addresses(start, tmp_path):
