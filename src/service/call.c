@@ -10,22 +10,11 @@
 
 #define REPEATS_MAX 2 /* of a request on another connection, since one was tired of being used */
 
-/* Right after the start names may not be resolved yet. */
-static enum status wait_for_names(struct call *call)
+static enum status wait_for_endpoints(struct call *call)
 {
-    const struct service *service = call->service;
-    instant until =
-        clock_sooner(call->x->deadline, clock_after(loop_now(), service->options->timeout.connect));
-    while (call->view->set->count == 0 && call->view->set->trouble == INCOMPLETE) {
-        if (loop_now() >= until)
-            return UPSTREAM_DNS_TIMEOUT;
-        enum status e = fiber_sleep_until(loop_now() + 10 * MILLISECOND);
-        if (e)
-            return e;
-        view_release(call->view);
-        call->view = roster_use(service->roster, call->x->worker);
-    }
-    return OK;
+    int64_t patience = call->service->options->timeout.connect;
+    return view_await(
+        &call->view, clock_sooner(call->x->deadline, clock_after(loop_now(), patience)));
 }
 
 int64_t call_idle(const struct call *call)
@@ -134,7 +123,7 @@ static enum status begin(struct call *call, const struct service *service, struc
     hedge_begin(call);
     parcel_plan(call);
     enum status e = breakers_admit(service, x->worker);
-    return e ? e : wait_for_names(call);
+    return e ? e : wait_for_endpoints(call);
 }
 
 void call_finish(struct call *call, bool can_go_on)

@@ -146,21 +146,6 @@ void dial_failed(struct dial *dial, enum status reason)
 
 /* --- connecting */
 
-/* Right after the start names may not be resolved yet. */
-static enum status wait_for_names(struct dial *dial, instant deadline)
-{
-    while (dial->view->set->count == 0 && dial->view->set->trouble == INCOMPLETE) {
-        if (loop_now() >= deadline)
-            return UPSTREAM_DNS_TIMEOUT;
-        enum status e = fiber_sleep_until(loop_now() + 10 * MILLISECOND);
-        if (e)
-            return e;
-        view_release(dial->view);
-        dial->view = roster_use(dial->service->roster, dial->worker);
-    }
-    return OK;
-}
-
 static enum status try_once(struct dial *dial, instant deadline, struct stream **ret_stream)
 {
     instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
@@ -173,7 +158,7 @@ static enum status connect_somewhere(
     struct dial *dial, instant deadline, struct stream **ret_stream)
 {
     instant until = clock_after(loop_now(), dial->service->options->timeout.connect);
-    enum status e = wait_for_names(dial, clock_sooner(until, deadline));
+    enum status e = view_await(&dial->view, clock_sooner(until, deadline));
     if (!e)
         e = breakers_admit(dial->service, dial->worker);
     if (!e)

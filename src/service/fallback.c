@@ -112,7 +112,8 @@ static int cause_of(enum status e)
 {
     if (e == BREAKER_OPEN)
         return FALLBACK_BREAKER_OPEN;
-    if (e == NO_ENDPOINT || e == UPSTREAM_DNS || e == UPSTREAM_DNS_TIMEOUT)
+    if (e == NO_ENDPOINT || e == UPSTREAM_DNS || e == UPSTREAM_DNS_TIMEOUT ||
+        e == UPSTREAM_DISCOVERY || e == UPSTREAM_DISCOVERY_TIMEOUT)
         return FALLBACK_NO_ENDPOINT;
     if (e == LOAD_SHED || e == SERVICE_BUSY || e == QUEUE_FULL || e == QUEUE_TIMEOUT ||
         e == ALL_OVERLOADED || e == UPSTREAM_CONNECTIONS)

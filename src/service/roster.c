@@ -41,6 +41,22 @@ static void come_back(struct message *message)
         roster_free(roster);
 }
 
+enum status view_await(struct view **view, instant deadline)
+{
+    const struct roster *roster = (*view)->roster;
+    unsigned worker = (*view)->worker;
+    while ((*view)->set->count == 0 && (*view)->set->trouble == INCOMPLETE) {
+        if (loop_now() >= deadline)
+            return UPSTREAM_DISCOVERY_TIMEOUT;
+        enum status e = fiber_sleep_until(loop_now() + 10 * MILLISECOND);
+        if (e)
+            return e;
+        view_release(*view);
+        *view = roster_use(roster, worker);
+    }
+    return OK;
+}
+
 void view_give_back(struct view *view)
 {
     view->message.deliver = come_back;

@@ -82,6 +82,10 @@ static inline uint32_t view_pick(struct view *view, uint32_t slate, struct pick 
     return slate_pick(one->slate, view->balance + one->state_offset, pick);
 }
 
+/* Right after the start, sources may not have answered yet: waits until the first has, and takes a
+ * newer view in place of this one. UPSTREAM_DISCOVERY_TIMEOUT, CANCELLED. On a worker's fiber. */
+enum status view_await(struct view **view, instant deadline);
+
 void view_give_back(struct view *view);
 
 static inline void view_release(struct view *view)

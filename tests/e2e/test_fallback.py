@@ -130,6 +130,18 @@ def test_no_endpoint(start, serve):
     assert gateway.log_line("/a")["reason"] == "no-endpoint"
 
 
+@pytest.mark.parametrize("at,reason", [("file:///nowhere.yaml", "upstream-discovery"),
+                                       ("consul://back", "upstream-discovery-timeout")])
+def test_nobody_knows_where_the_service_is(start, serve, at, reason):
+    """The file is not there; Consul takes the question and says nothing."""
+    consul = serve(lambda peer: (peer.read_request(), peer.socket.recv(1)))
+    gateway = start(config(at, serve().at, "{status: 200, body: later, on: no-endpoint}", "timeout: {connect: 1s}")
+                    + f'\n        discovery: {{consul: {{server: "http://{consul.at}"}}}}')
+    answer = gateway.get("/a")
+    assert answer.status == 200 and answer.body == b"later"
+    assert gateway.log_line("/a")["reason"] == reason
+
+
 def test_an_answer_of_the_service_is_its_own(start, serve):
     back = serve(broken)
     gateway = start(config(back.at, back.at, "{body: later}"))

@@ -205,6 +205,14 @@ static void test_why_there_is_nobody(void **state)
     assert_status(rig_get(rig, "/"), NO_ENDPOINT);
 }
 
+static void test_nobody_has_answered_yet(void **state)
+{
+    struct rig *rig = *state;
+    make(rig, "{at: \"demo:80\", timeout: {connect: 30ms}}");
+    wait_for_source();
+    assert_status(rig_get(rig, "/"), UPSTREAM_DISCOVERY_TIMEOUT);
+}
+
 static void test_nobody_is_believed_after_a_while(void **state)
 {
     struct rig *rig = *state;
@@ -344,6 +352,7 @@ static int run_all(void)
         TEST(test_what_stays_is_not_touched),
         TEST(test_the_last_endpoints_stay_when_the_source_goes),
         TEST(test_why_there_is_nobody),
+        TEST(test_nobody_has_answered_yet),
         TEST(test_nobody_is_believed_after_a_while),
         TEST(test_nobody_is_believed_at_once),
         TEST(test_who_is_ill_is_not_asked),
