@@ -30,6 +30,30 @@ def test_a_file_that_changes(start, serve, tmp_path, kind):
     assert one.connections <= 2 and two.connections <= 2, "what stays keeps its connections"
 
 
+def test_one_of_ten_thousand(start, serve, tmp_path):
+    """What changes is counted, and everybody else keeps the connections that they have."""
+    living = [named(serve, name) for name in ("one", "two", "three")]
+    drained = [{"address": f"10.0.{number // 250}.{number % 250 + 1}:80", "state": "drain"} for number in range(9996)]
+    path = tmp_path / "back.json"
+    path.write_text(json.dumps([*(one.at for one in living), *drained]))
+    gateway = start(config(f'"file://{path}"'))
+
+    def changes():
+        return gateway.metric("weir_discovery_changes_total")
+
+    with gateway.connect() as connection:
+        def asked():
+            return [connection.request("GET", "/").body.decode() for _ in range(12)]
+        wait_for(lambda: changes() == 9999, 60)
+        assert set(asked()) == {"one", "two", "three"}
+        for number, more in enumerate([["10.1.0.1:80"], [{"address": "10.1.0.1:80", "state": "drain"}], []], 1):
+            replace(path, json.dumps([*(one.at for one in living), *drained, *more]))
+            wait_for(lambda: changes() == 9999 + number, 60)
+            if number > 1:
+                assert set(asked()) == {"one", "two", "three"}
+    assert [one.connections for one in living] == [1, 1, 1]
+
+
 def test_what_is_half_written_changes_nothing(start, serve, tmp_path):
     one, two = named(serve, "one"), named(serve, "two")
     path = tmp_path / "back.yaml"
