@@ -67,25 +67,59 @@ struct recipe {
     struct tls_client *tls; /* borrowed; or NULL */
 };
 
+static bool keep_text(struct redis *redis, struct slice *text)
+{
+    *text = arena_copy(&redis->arena, *text);
+    return text->data;
+}
+
+static bool keep_place(
+    struct redis *redis, const struct endpoint_place *from, struct redis_place *place)
+{
+    char room[ADDRESS_TEXT_MAX];
+    struct text text = text_fixed(room, sizeof room);
+    *place = (struct redis_place){.shown = from->text,
+        .host = from->name,
+        .port = from->port,
+        .tls_name = redis->tls_name.size ? redis->tls_name : from->name};
+    address_copy(&place->address, &from->address);
+    if (!place->tls_name.size) {
+        address_format_ip(&from->address, &text);
+        place->tls_name = text_slice(&text);
+    }
+    return keep_text(redis, &place->shown) && keep_text(redis, &place->host) &&
+           keep_text(redis, &place->tls_name);
+}
+
+static bool keep_sentinels(struct redis *redis, const struct redis_options *options)
+{
+    const struct endpoint_place *sentinels = options->sentinels.items;
+    redis->sentinel_count = options->sentinels.count;
+    redis->sentinels =
+        arena_array(&redis->arena, options->sentinels.count + 1, sizeof *redis->sentinels);
+    if (!redis->sentinels)
+        return false;
+    for (size_t i = 0; i < options->sentinels.count; i++)
+        if (!keep_place(redis, &sentinels[i], &redis->sentinels[i]))
+            return false;
+    redis->shown = redis->server.shown;
+    if (options->sentinels.count)
+        redis->shown = arena_format(&redis->arena, "master %.*s", SLICE_ARG(options->master));
+    return redis->shown.data;
+}
+
 static bool keep_texts(struct redis *redis, const struct recipe *recipe)
 {
     const struct redis_options *options = recipe->options;
-    const struct endpoint_place *server = &options->server;
-    struct slice tls_name = options->tls.name.size ? options->tls.name : server->name;
-    char room[ADDRESS_TEXT_MAX];
-    struct text text = text_fixed(room, sizeof room);
-    if (!tls_name.size) {
-        address_format_ip(&server->address, &text);
-        tls_name = text_slice(&text);
-    }
-    redis->shown = arena_copy(&redis->arena, server->text);
-    redis->host = arena_copy(&redis->arena, server->name);
-    redis->tls_name = arena_copy(&redis->arena, tls_name);
-    redis->user = arena_copy(&redis->arena, options->user);
-    redis->password = arena_copy(&redis->arena, recipe->password);
-    redis->prefix = arena_copy(&redis->arena, options->prefix);
-    return redis->shown.data && redis->host.data && redis->tls_name.data && redis->user.data &&
-           redis->password.data && redis->prefix.data;
+    redis->tls_name = options->tls.name;
+    redis->user = options->user;
+    redis->password = recipe->password;
+    redis->prefix = options->prefix;
+    redis->master = options->master;
+    return keep_text(redis, &redis->tls_name) && keep_text(redis, &redis->user) &&
+           keep_text(redis, &redis->password) && keep_text(redis, &redis->prefix) &&
+           keep_text(redis, &redis->master) &&
+           keep_place(redis, &options->server, &redis->server) && keep_sentinels(redis, options);
 }
 
 static const struct store_ops redis_ops;
@@ -99,8 +133,6 @@ static enum status redis_new(const struct recipe *recipe, struct redis **ret_red
     redis->store = (struct store){&redis_ops, options->gateways};
     redis->stores = recipe->stores;
     redis->holders = 1;
-    redis->port = options->server.port;
-    address_copy(&redis->address, &options->server.address);
     redis->database = options->database;
     redis->timeout = options->timeout;
     redis->connect_timeout = options->connect_timeout;
@@ -143,14 +175,21 @@ static enum status name_recipe(
     struct arena *arena, const struct recipe *recipe, struct slice *ret_name)
 {
     const struct redis_options *options = recipe->options;
+    const struct endpoint_place *sentinels = options->sentinels.items;
     char password[TLS_DIGEST_SIZE];
+    struct text text = text_growing(0);
     if (tls_digest(recipe->password, password))
         return NO_MEMORY;
-    *ret_name = arena_format(arena, "%.*s %p %.*s %.*s %s %lld %lld %lld %lld %lld %.*s",
+    text_format(&text, "%.*s %p %.*s %.*s %s %lld %lld %lld %lld %lld %.*s %.*s",
         SLICE_ARG(options->server.text), (void *)recipe->tls, SLICE_ARG(options->tls.name),
         SLICE_ARG(options->user), password, (long long)options->database,
         (long long)options->timeout, (long long)options->connect_timeout,
-        (long long)options->pending, (long long)options->gateways, SLICE_ARG(options->prefix));
+        (long long)options->pending, (long long)options->gateways, SLICE_ARG(options->prefix),
+        SLICE_ARG(options->master));
+    for (size_t i = 0; i < options->sentinels.count; i++)
+        text_format(&text, " %.*s", SLICE_ARG(sentinels[i].text));
+    *ret_name = text.failed ? SLICE_NONE : arena_copy(arena, text_slice(&text));
+    text_release(&text);
     return ret_name->data ? OK : NO_MEMORY;
 }
 
@@ -194,11 +233,12 @@ void redis_complain(struct redis *redis, struct slice why)
     pthread_mutex_unlock(&redis->mutex);
 }
 
-static void read_trouble(const struct redis *redis, char room[REDIS_TROUBLE_SIZE])
+/* A text that workers write. */
+static void read_note(const struct redis *redis, const char *note, char *room, size_t size)
 {
     pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&redis->mutex;
     pthread_mutex_lock(mutex);
-    memcpy(room, redis->trouble, REDIS_TROUBLE_SIZE);
+    memcpy(room, note, size);
     pthread_mutex_unlock(mutex);
 }
 
@@ -210,7 +250,7 @@ void redis_tell(struct redis *redis)
     if (is_down == redis->is_told || !plane->notice)
         return;
     redis->is_told = is_down;
-    read_trouble(redis, trouble);
+    read_note(redis, redis->trouble, trouble, sizeof trouble);
     if (is_down)
         snprintf(text, sizeof text, "redis %.*s cannot be asked: %s",
             SLICE_ARG(slice_head(redis->shown, 100)), trouble);
@@ -224,22 +264,19 @@ static void describe(const struct store *store, struct json_writer *writer)
 {
     const struct redis *redis = (const struct redis *)store;
     unsigned up = redis_count(redis, REDIS_UP), down = redis_count(redis, REDIS_DOWN);
-    char trouble[REDIS_TROUBLE_SIZE];
-    read_trouble(redis, trouble);
+    char trouble[REDIS_TROUBLE_SIZE], current[ADDRESS_TEXT_MAX];
+    read_note(redis, redis->trouble, trouble, sizeof trouble);
+    read_note(redis, redis->current, current, sizeof current);
     json_write_object(writer);
-    json_write_key(writer, SLICE("at"));
-    json_write_string(writer, redis->shown);
-    json_write_key(writer, SLICE("database"));
-    json_write_i64(writer, redis->database);
-    json_write_key(writer, SLICE("state"));
-    json_write_string(writer, down ? SLICE("down") : up ? SLICE("up") : SLICE("connecting"));
-    json_write_key(writer, SLICE("connections"));
-    json_write_u64(writer, up);
-    json_write_key(writer, SLICE("trouble"));
+    json_put_text(writer, "at", redis->shown);
+    json_put_text(writer, "server", slice_of_text(current));
+    json_put_i64(writer, "database", redis->database);
+    json_put_text(writer, "state", down ? SLICE("down") : up ? SLICE("up") : SLICE("connecting"));
+    json_put_u64(writer, "connections", up);
     if (down)
-        json_write_string(writer, slice_of_text(trouble));
+        json_put_text(writer, "trouble", slice_of_text(trouble));
     else
-        json_write_null(writer);
+        json_put_null(writer, "trouble");
     json_write_object_end(writer);
 }
 

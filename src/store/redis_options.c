@@ -49,9 +49,9 @@ static bool has_port(struct slice text)
     return slice_find(behind.size ? behind : text, ':') < (behind.size ? behind : text).size;
 }
 
-/* Host and port, or a path. */
-static enum status read_server(
-    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
+/* Host and port, or a path. `port` is what stands for one that is not written. */
+static enum status read_place(struct arena *arena, struct slice text, struct slice port,
+    struct endpoint_place *ret_place, const char **ret_problem)
 {
     const char *problem = "";
     struct slice full = text;
@@ -60,16 +60,35 @@ static enum status read_server(
         return INVALID;
     }
     if (!has_port(text))
-        full = arena_join(arena, (const struct slice[]){text, SLICE(":6379")}, 2);
+        full = arena_join(arena, (const struct slice[]){text, port}, 2);
     if (!full.data)
         return NO_MEMORY;
-    enum status e = endpoint_place_parse(full, &options->server, &problem);
-    const struct endpoint_place *server = &options->server;
-    if (!e && !server->is_tls && !server->is_clear && !server->is_h2c && !server->source_rest.size)
+    enum status e = endpoint_place_parse(full, ret_place, &problem);
+    if (!e && !ret_place->is_tls && !ret_place->is_clear && !ret_place->is_h2c &&
+        !ret_place->source_rest.size)
         return OK;
     *ret_problem = "it is no host with a port: 10.0.0.5:6379, [::1]:6379, redis.internal, "
                    "unix:/run/redis.sock";
     return e == NO_MEMORY ? e : INVALID;
+}
+
+static enum status read_server(
+    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
+{
+    return read_place(arena, text, SLICE(":6379"), &options->server, ret_problem);
+}
+
+static enum status read_sentinel(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct endpoint_place *place = ret_value;
+    const char *problem = "write for example 10.0.0.5:26379";
+    enum status e = INVALID;
+    if (node->kind == NODE_SCALAR)
+        e = read_place(reader->arena, node->text, SLICE(":26379"), place, &problem);
+    if (e == INVALID)
+        return diagnostics_error(
+            reader->diagnostics, node->place, SLICE("10.0.0.5:26379"), "no Sentinel: %s", problem);
+    return e;
 }
 
 static size_t find_last(struct slice text, char c)
@@ -108,11 +127,19 @@ enum status redis_options_parse(
 
 #define ROW(member) offsetof(struct redis_options, member)
 
+static const struct option sentinel_option = {"sentinel", OPTION_CUSTOM, 0, .read = read_sentinel,
+    .form = "HOST:PORT", .schema = "{\"type\":\"string\"}", .help = "A Sentinel."};
+
 static const struct option rows[] = {
-    {"at", OPTION_TEXT, ROW(at), .is_required = true, .place_offset = ROW(at_place),
-        .form = "redis://host:6379/0",
+    {"at", OPTION_TEXT, ROW(at), .place_offset = ROW(at_place), .form = "redis://host:6379/0",
         .help = "Where it is: `host:port`, `unix:/path`, or `redis://user:password@host:port/0`; "
                 "`rediss://` speaks TLS."},
+    {"sentinels", OPTION_LIST, ROW(sentinels), .item = &sentinel_option,
+        .item_size = sizeof(struct endpoint_place),
+        .help = "Instead of `at`: Sentinels that say where the master is, now and after each "
+                "failover. They are asked over TLS when the master is."},
+    {"master", OPTION_TEXT, ROW(master), .fallback = "mymaster",
+        .help = "By which name the Sentinels know it."},
     {"user", OPTION_TEXT, ROW(user), .help = "Whose name we give (ACL); by default none."},
     {"password", OPTION_TEXT, ROW(password),
         .help = "Better from the environment: ${REDIS_PASSWORD}."},
@@ -150,22 +177,42 @@ static enum status check_password(struct reader *reader, const struct redis_opti
     return OK;
 }
 
+static bool has_socket_path(const struct redis_options *options)
+{
+    const struct endpoint_place *sentinels = options->sentinels.items;
+    for (size_t i = 0; i < options->sentinels.count; i++)
+        if (sentinels[i].address.any.sa_family == AF_UNIX)
+            return true;
+    return options->server.address.any.sa_family == AF_UNIX;
+}
+
+/* What was written is not said again: it may hold a password. */
+static enum status read_at(struct reader *reader, struct redis_options *options)
+{
+    const char *problem;
+    enum status e = redis_options_parse(reader->arena, options->at, options, &problem);
+    if (e == INVALID)
+        return diagnostics_error(reader->diagnostics, options->at_place,
+            SLICE("redis://10.0.0.5:6379/0"), "no Redis server: %s", problem);
+    return e;
+}
+
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
     struct redis_options *options = value;
-    const char *problem;
     options->place = node->place;
-    if (!options->at.data)
-        return OK;
-    struct place at = options->at_place.source ? options->at_place : node->place;
-    enum status e = redis_options_parse(reader->arena, options->at, options, &problem);
-    if (e == INVALID) /* what was written is not said again: it may hold a password */
-        return diagnostics_error(reader->diagnostics, at, SLICE("redis://10.0.0.5:6379/0"),
-            "no Redis server: %s", problem);
+    if (!options->at_place.source)
+        options->at_place = node->place;
+    if (!options->at.data == !options->sentinels.count)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("{at: 10.0.0.5:6379}, or {sentinels: [10.0.0.5:26379], master: shop}"),
+            options->at.data ? "`at` and `sentinels` say where it is in two ways"
+                             : "nothing says where it is");
+    enum status e = options->at.data ? read_at(reader, options) : OK;
     options->is_tls = options->is_tls || options->tls.is_set;
-    if (!e && options->is_tls && options->server.address.any.sa_family == AF_UNIX &&
-        !options->tls.name.size)
-        return diagnostics_error(reader->diagnostics, at, SLICE("tls: {name: redis.internal}"),
+    if (!e && options->is_tls && has_socket_path(options) && !options->tls.name.size)
+        return diagnostics_error(reader->diagnostics, options->at_place,
+            SLICE("tls: {name: redis.internal}"),
             "a unix socket has no name: `tls` must say what its certificate is for");
     return e ? e : check_password(reader, options);
 }

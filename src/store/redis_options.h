@@ -7,6 +7,8 @@
 struct redis_options {
     bool is_set;
     struct slice at;
+    struct option_list sentinels; /* of struct endpoint_place; none: `at` is it */
+    struct slice master;          /* by which name they know it */
     struct slice user, password, password_file;
     int64_t database;
     struct service_tls_options tls;

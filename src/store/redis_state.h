@@ -22,18 +22,28 @@ struct redis_seat {
     _Atomic int state;       /* enum redis_state; written by the worker */
 };
 
+/* A server to connect to. All texts are of the store's arena. */
+struct redis_place {
+    struct slice shown; /* "10.0.0.5:6379", for people */
+    struct slice host;  /* to be resolved, with `port`; empty: `address` is it */
+    uint16_t port;
+    struct address address;
+    struct slice tls_name;
+};
+
 struct redis {
     struct store store;    /* first */
     struct stores *stores; /* borrowed */
     struct list node;      /* in the stores' list */
     struct arena arena;    /* owns all texts */
-    struct slice shown;    /* "10.0.0.5:6379", for people */
-    struct slice host;     /* to be resolved, with `port`; empty: `address` is it */
-    uint16_t port;
-    struct address address;
-    struct tls_client *tls; /* counted; NULL: in clear */
-    struct slice tls_name;
-    struct slice user, password, prefix;
+    struct slice shown;    /* for people: the server, or "master shop" */
+    struct redis_place server;
+    struct redis_place *sentinels; /* that say where the server is */
+    size_t sentinel_count;         /* 0: it is `server` */
+    _Atomic size_t sentinel_first; /* which of them answered last */
+    struct slice tls_name;         /* that of all servers, by option; or empty */
+    struct tls_client *tls;        /* counted; NULL: in clear */
+    struct slice user, password, prefix, master;
     int64_t database, timeout, connect_timeout;
     uint32_t pending;
     unsigned workers;
@@ -41,6 +51,7 @@ struct redis {
     _Atomic unsigned holders; /* the control thread, and workers that have not let go of it */
     pthread_mutex_t mutex;    /* of what follows: rare */
     char trouble[REDIS_TROUBLE_SIZE]; /* why the newest connection failed */
+    char current[ADDRESS_TEXT_MAX];   /* where the Sentinels said it is */
     bool is_told; /* of the control thread: the operator knows that it is away */
 };
 
@@ -106,6 +117,27 @@ void redis_link_fail(struct redis_link *link);
 
 /* A connection on which the server knows us. */
 enum status redis_connect(struct redis_link *link, struct stream **ret_stream);
+
+/* --- redis_greet.c */
+
+#define REDIS_GREETING_MAX ((size_t)16 << 10) /* bytes of an answer to it */
+
+/* The first words on a connection, each answered before the next. Tells what goes wrong. */
+struct redis_greeting {
+    struct redis_link *link;
+    struct stream *stream;
+    instant deadline;
+    char answer[REDIS_GREETING_MAX];
+    struct resp_token token; /* of the newest answer, in `answer`, and what comes behind it */
+    struct slice rest;
+};
+
+/* Says something and reads the answer. */
+enum status redis_say(struct redis_greeting *greeting, const struct slice *words, size_t count);
+
+/* Says who we are to a server that is to take commands. REFUSED when it does not want to, or is a
+ * replica. */
+enum status redis_greet(struct redis_greeting *greeting);
 
 /* --- redis_keep.c */
 

@@ -12,11 +12,12 @@ from gateway import wait_for
 class RedisServer:
     """A redis-server on 127.0.0.1. Use it as a context manager."""
 
-    def __init__(self, folder, port, *options, cli=(), tls_port=None):
-        """`options`: words of its command line. `cli`: what redis-cli needs besides, to be let in. With TLS `port` is 0."""
+    def __init__(self, folder, port, *options, cli=(), tls_port=None, path=None):
+        """`options`: words of its command line, behind the file at `path`. `cli`: what redis-cli needs besides, to be let in.
+        With TLS `port` is 0."""
         self.folder = folder
         self.port = port
-        self.command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder),
+        self.command = ["redis-server", *([str(path)] if path else []), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder),
                         *map(str, options)]
         self.cli = ["redis-cli", "--raw", "-p", str(tls_port or port), *map(str, cli)]
         self.start()
@@ -107,3 +108,21 @@ class Cable:
 
     def __exit__(self, *_):
         self.close()
+
+
+class Sentinel(RedisServer):
+    """One that watches the master "shop" and, with a second of its mind, puts a replica in its place."""
+
+    def __init__(self, folder, port, master):
+        path = folder / f"sentinel-{port}.conf"
+        path.write_text(f"sentinel monitor shop 127.0.0.1 {master} 2\n"
+                        "sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n")
+        super().__init__(folder, port, "--sentinel", path=path)
+
+    def sees(self, replicas, others):
+        said = self.ask("SENTINEL", "MASTER", "shop").split("\n")
+        facts = dict(zip(said[::2], said[1::2]))
+        return (facts["num-slaves"], facts["num-other-sentinels"], facts["flags"]) == (str(replicas), str(others), "master")
+
+    def master(self):
+        return int(self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop").split("\n")[1])

@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 from gateway import wait_for
-from redis_server import Cable, RedisServer
+from redis_server import Cable, RedisServer, Sentinel
 
 PATIENT = "timeout: 60s, connect-timeout: 60s"  # what is counted must not depend on how busy the machine is
 
@@ -15,7 +15,7 @@ def redis(tmp_path, free_port):
     """redis(*options): a server; any number of them."""
     with contextlib.ExitStack() as stack:
         def run(*options, port=None, **more):
-            return stack.enter_context(RedisServer(tmp_path, free_port() if port is None else port, *options, **more))
+            return stack.enter_context(RedisServer(tmp_path, free_port() if port is None else port, "--save", "", *options, **more))
 
         yield run
 
@@ -266,6 +266,60 @@ def test_what_is_done_without_it(start, free_port, word, statuses):
     assert alone(gateway) == len(statuses)
     if word == "refuse":
         assert gateway.log_lines(1)[0]["reason"] == "store-unavailable"
+
+
+# --- Sentinel
+
+@pytest.fixture
+def watched(redis, tmp_path, free_port):
+    """A master, a replica of it, and three Sentinels that know them: (servers by port, Sentinels)."""
+    master = redis()
+    replica = redis("--replicaof", "127.0.0.1", master.port, "--repl-diskless-sync-delay", "0")
+    with contextlib.ExitStack() as stack:
+        sentinels = [stack.enter_context(Sentinel(tmp_path, free_port(), master.port)) for _ in range(3)]
+        for sentinel in sentinels:
+            wait_for(lambda sentinel=sentinel: sentinel.sees(replicas=1, others=2), 100, "Sentinels to find each other")
+        yield {master.port: master, replica.port: replica}, sentinels
+
+
+def by_sentinels(ports, master="shop"):
+    return (f"{{sentinels: [{', '.join(f'127.0.0.1:{port}' for port in ports)}], master: {master}, timeout: 20ms, "
+            "connect-timeout: 500ms}")
+
+
+@pytest.mark.parametrize("end", ["killed", "paused"])
+def test_sentinels_fail_over_while_requests_come(start, watched, free_port, end):
+    servers, sentinels = watched
+    # The first of those that are asked is not there.
+    ports = [free_port(), *(sentinel.port for sentinel in sentinels)]
+    gateway = start(config(by_sentinels(ports), "{rate: 60/h, burst: 100000, per: header.x-user}"))
+    wait_until(gateway, "up")
+    old = sentinels[0].master()
+    assert gateway.status()["redis"]["server"] == f"127.0.0.1:{old}"
+    assert gateway.status()["redis"]["at"] == "master shop"
+    new = next(port for port in servers if port != old)
+
+    def is_with_the_new_one():
+        assert ask(gateway) == 200  # all the while
+        now = gateway.status()["redis"]
+        return now["state"] == "up" and now["server"] == f"127.0.0.1:{new}"
+
+    with contextlib.ExitStack() as stack:
+        if end == "killed":
+            servers[old].kill()
+        else:
+            stack.enter_context(servers[old].paused())
+        wait_for(is_with_the_new_one, 100, "a failover")
+        before = commands(gateway, "ok")
+        wait_for(lambda: ask(gateway, "bob") == 200 and commands(gateway, "ok") > before, 60, "an answer by Redis")
+        assert "weir:limits.plan:bob" in servers[new].keys()
+
+
+def test_a_master_that_sentinels_do_not_know(start, watched):
+    _, sentinels = watched
+    gateway = start(config(by_sentinels([sentinel.port for sentinel in sentinels], "store")))
+    wait_until(gateway, "down")
+    assert gateway.status()["redis"]["trouble"] == "no Sentinel knows a master of that name"
 
 
 # --- reloads

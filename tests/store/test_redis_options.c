@@ -73,6 +73,18 @@ static void options_say_what_a_url_does_not(void **state)
     assert_int_equal(options->timeout, 5 * MILLISECOND);
 }
 
+static void sentinels_take_the_place_of_an_address(void **state)
+{
+    const struct redis_options *options =
+        read_options(state, "{sentinels: [10.0.0.5, \"redis-2.internal:99\"], master: shop}");
+    const struct endpoint_place *places = options->sentinels.items;
+    assert_int_equal(options->sentinels.count, 2);
+    assert_int_equal(address_port(&places[0].address), 26379);
+    assert_slice(places[1].name, "redis-2.internal");
+    assert_int_equal(places[1].port, 99);
+    assert_slice(options->master, "shop");
+}
+
 static void what_is_wrong_is_said_without_what_is_secret(void **state)
 {
     static const struct {
@@ -91,7 +103,11 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"{at: \"unix:/run/r.sock\", tls: {verify: false}}", "a unix socket has no name"},
         {"{at: 10.0.0.5, timeout: 0s}", "timeout"},
         {"{at: 10.0.0.5, tiemout: 5ms}", "did you mean \"timeout\""},
-        {"{user: u}", "\"at\""},
+        {"{user: u}", "nothing says where it is"},
+        {"{at: 10.0.0.5, sentinels: [10.0.0.6]}", "in two ways"},
+        {"{sentinels: [\"redis://10.0.0.6\"]}", "no Sentinel: it is no host with a port"},
+        {"{sentinels: [[10.0.0.6]]}", "no Sentinel: write for example"},
+        {"{sentinels: [\"unix:/s.sock\"], tls: {verify: false}}", "a unix socket has no name"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const char *said = world_complaints(*state, &redis_table, wrong[i].value);
@@ -122,6 +138,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_port_may_be_left_out, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_url_says_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(options_say_what_a_url_does_not, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(sentinels_take_the_place_of_an_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_is_wrong_is_said_without_what_is_secret, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_password_can_stand_in_a_file, set_up, tear_down),
