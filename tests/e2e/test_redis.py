@@ -31,12 +31,12 @@ def config(redis, limit="{rate: 10/h, per: header.x-user}", more="workers: 2"):
         """
 
 
-def state(gateway):
-    return gateway.status()["redis"]["state"]
-
-
 def wait_until(gateway, word):
-    wait_for(lambda: state(gateway) == word, 60, f"redis to be {word}")
+    """That it is so for all workers."""
+    def is_so():
+        now = gateway.status()
+        return now["redis"]["state"] == word and now["redis"]["connections"] == (now["workers"] if word == "up" else 0)
+    wait_for(is_so, 60, f"redis to be {word}")
 
 
 def ask(gateway, user="ann"):
@@ -177,6 +177,7 @@ def test_a_unix_socket(start, redis, tmp_path):
 def test_a_server_that_is_killed_and_comes_back(start, redis):
     server = redis()
     gateway = start(config(f'{{at: "127.0.0.1:{server.port}", timeout: 60s}}'))
+    wait_until(gateway, "up")
     assert ask(gateway) == 200
     server.kill()
     wait_until(gateway, "down")
