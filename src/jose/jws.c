@@ -1,0 +1,173 @@
+#include "jose/jws.h"
+
+#include <openssl/crypto.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rsa.h>
+
+#include "base/base64.h"
+#include "base/json.h"
+
+static enum status decode(struct arena *arena, struct slice text, struct slice *ret_bytes)
+{
+    size_t size;
+    char *bytes = arena_bytes(arena, base64_decoded_size(text.size) + 1);
+    if (!bytes)
+        return NO_MEMORY;
+    if (!base64_decode(text, BASE64_URL | BASE64_UNPADDED, bytes, &size))
+        return TOKEN_MALFORMED;
+    *ret_bytes = slice_of(bytes, size);
+    return OK;
+}
+
+/* A member that must be a string if it is there at all. */
+static bool get_optional(const struct json_value *header, struct slice name, struct slice *ret_text)
+{
+    *ret_text = SLICE_NONE;
+    return !json_get(header, name) || json_get_text(header, name, ret_text);
+}
+
+static enum status read_header(struct arena *arena, struct slice text, struct jws *jws)
+{
+    const struct json_limits limits = {.depth = 8};
+    struct slice bytes, word;
+    struct json_value *header;
+    enum status e = decode(arena, text, &bytes);
+    if (!e)
+        e = json_parse(arena, bytes, &limits, &header, NULL);
+    if (e)
+        return e == NO_MEMORY ? e : TOKEN_MALFORMED;
+    if (header->type != JSON_OBJECT || json_get(header, SLICE("crit")) ||
+        !json_get_text(header, SLICE("alg"), &word) ||
+        !get_optional(header, SLICE("kid"), &jws->id) ||
+        !get_optional(header, SLICE("typ"), &jws->type))
+        return TOKEN_MALFORMED;
+    return jose_algorithm_find(word, &jws->algorithm) ? OK : TOKEN_ALGORITHM;
+}
+
+enum status jws_read(struct arena *arena, struct slice token, struct jws *ret_jws)
+{
+    struct jws jws = {0};
+    size_t header_size = slice_find(token, '.');
+    struct slice rest = slice_from(token, header_size + 1);
+    size_t payload_size = slice_find(rest, '.');
+    if (token.size > JWS_SIZE_MAX || payload_size == rest.size)
+        return TOKEN_MALFORMED;
+    jws.input = slice_head(token, header_size + 1 + payload_size);
+    enum status e = read_header(arena, slice_head(token, header_size), &jws);
+    if (!e)
+        e = decode(arena, slice_head(rest, payload_size), &jws.payload);
+    if (!e)
+        e = decode(arena, slice_from(rest, payload_size + 1), &jws.signature);
+    if (!e)
+        *ret_jws = jws;
+    return e;
+}
+
+static const unsigned char *bytes_of(struct slice s)
+{
+    return (const unsigned char *)s.data;
+}
+
+static enum status verify_hmac(
+    const struct jws *jws, const struct jose_algorithm_facts *facts, const struct jose_key *key)
+{
+    unsigned char code[EVP_MAX_MD_SIZE];
+    size_t size;
+    if (!EVP_Q_mac(NULL, "HMAC", NULL, facts->digest, NULL, key->secret.data, key->secret.size,
+            bytes_of(jws->input), jws->input.size, code, sizeof code, &size))
+        return NO_MEMORY;
+    bool is_same =
+        jws->signature.size == size && CRYPTO_memcmp(jws->signature.data, code, size) == 0;
+    OPENSSL_cleanse(code, sizeof code);
+    return is_same ? OK : TOKEN_SIGNATURE;
+}
+
+/* JOSE joins the two numbers (RFC 7518 §3.4), OpenSSL wants them as ASN.1. 0: they are none. */
+#define ASN1_SIZE_MAX 160
+static size_t write_asn1(struct slice joined, unsigned char asn1[ASN1_SIZE_MAX])
+{
+    int half = (int)(joined.size / 2), size = 0;
+    ECDSA_SIG *signature = ECDSA_SIG_new();
+    BIGNUM *r = BN_bin2bn(bytes_of(joined), half, NULL);
+    BIGNUM *s = BN_bin2bn(bytes_of(joined) + half, half, NULL);
+    if (signature && r && s && ECDSA_SIG_set0(signature, r, s)) {
+        r = s = NULL; /* the signature's */
+        if (i2d_ECDSA_SIG(signature, NULL) <= ASN1_SIZE_MAX)
+            size = i2d_ECDSA_SIG(signature, &asn1);
+    }
+    BN_free(r);
+    BN_free(s);
+    ECDSA_SIG_free(signature);
+    return size > 0 ? (size_t)size : 0;
+}
+
+static bool set_padding(EVP_PKEY_CTX *context, enum jose_family family)
+{
+    if (family == JOSE_BY_RSA)
+        return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0;
+    if (family == JOSE_BY_RSA_PSS) /* a salt as long as the digest: RFC 7518 §3.5 */
+        return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0 &&
+               EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) > 0;
+    return true;
+}
+
+static enum status verify_pair(
+    const struct jws *jws, const struct jose_algorithm_facts *facts, const struct jose_key *key)
+{
+    unsigned char asn1[ASN1_SIZE_MAX];
+    struct slice signature = jws->signature;
+    if (facts->family == JOSE_BY_ECDSA) {
+        size_t half = ((size_t)EVP_PKEY_get_bits(key->pair) + 7) / 8;
+        size_t size = signature.size == 2 * half ? write_asn1(signature, asn1) : 0;
+        if (!size)
+            return TOKEN_SIGNATURE;
+        signature = slice_of((const char *)asn1, size);
+    }
+    EVP_PKEY_CTX *parameters;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    enum status e = NO_MEMORY;
+    if (context &&
+        EVP_DigestVerifyInit_ex(context, &parameters, facts->digest, NULL, NULL, key->pair, NULL) >
+            0 &&
+        set_padding(parameters, facts->family))
+        e = EVP_DigestVerify(context, bytes_of(signature), signature.size, bytes_of(jws->input),
+                jws->input.size) == 1
+                ? OK
+                : TOKEN_SIGNATURE;
+    EVP_MD_CTX_free(context);
+    return e;
+}
+
+static enum status try_key(const struct jws *jws, const struct jose_key *key)
+{
+    const struct jose_algorithm_facts *facts = jose_algorithm_facts(jws->algorithm);
+    return facts->family == JOSE_BY_HMAC ? verify_hmac(jws, facts, key)
+                                         : verify_pair(jws, facts, key);
+}
+
+/* A key that has no name of its own is meant for any token (a PEM in a file has none). */
+static bool is_meant(const struct jws *jws, const struct jose_key *key)
+{
+    return jws->id.size == 0 || key->id.size == 0 || slice_equal(jws->id, key->id);
+}
+
+enum status jws_verify(const struct jws *jws, const struct jose_keys *keys)
+{
+    enum status e = TOKEN_KEY;
+    unsigned tries = 0;
+    for (const struct jose_key *key = jose_keys_first(keys); key; key = key->next) {
+        if (!is_meant(jws, key))
+            continue;
+        if (!(key->algorithms >> jws->algorithm & 1)) {
+            if (e == TOKEN_KEY && key->id.size > 0 && jws->id.size > 0)
+                e = TOKEN_ALGORITHM;
+            continue;
+        }
+        e = try_key(jws, key);
+        if (e != TOKEN_SIGNATURE || ++tries == JWS_TRIES_MAX)
+            break;
+    }
+    return e;
+}
