@@ -208,7 +208,7 @@ static struct term *parse_root(struct compiler *c)
     if (!root)
         return compiler_complain(c, &token, suggest_root(c, token.text),
             "there is no \"%.*s\" to ask for", SLICE_ARG(token.text));
-    if (!root->read)
+    if (root->why_not && !c->reader->has_claims)
         return compiler_complain(c, &token, SLICE_NONE, "%s", root->why_not);
     if (root->phase > c->phase)
         return compiler_complain(

@@ -1,5 +1,6 @@
 #include "config/expression_root.h"
 
+#include "config/expression_claims.h"
 #include "config/expression_tls.h"
 #include "http/uri.h"
 
@@ -225,8 +226,8 @@ const struct expression_root expression_roots[] = {
         "the status of the response"},
     {"response.header", ROOT_NAMED, TYPE_FOREIGN, PHASE_RESPONSE, read_response_header, NULL,
         "a header field of the response; the first of that name"},
-    {"claims", ROOT_PATH, TYPE_ANY, PHASE_REQUEST, NULL, "claims need an `auth` that brings them",
-        "what the client's token says"},
+    {"claims", ROOT_PATH, TYPE_ANY, PHASE_REQUEST, read_claims,
+        "claims need an `auth` that brings them", "what the client's token says"},
     {NULL, ROOT_ALONE, TYPE_ANY, PHASE_REQUEST, NULL, NULL, NULL},
 };
 

@@ -37,8 +37,8 @@ struct expression_root {
     /* Fetches the value; `*ret_value` is VALUE_MISSING already. May allocate in the exchange's
      * arena. */
     void (*read)(struct exchange *x, const struct root_operand *operand, struct value *ret_value);
-    const char *why_not; /* instead of `read`: the name is known, but nothing brings it; a sentence
-                            with the way out */
+    const char *why_not; /* what is said when the reader has no claims; a sentence with the way out;
+                            NULL: it needs none */
     const char *help;
     bool is_parameter; /* what stands behind it is one of reader->parameters */
 };

@@ -130,6 +130,7 @@ struct reader {
     struct slice subject;            /* "service \"cart\"": for messages */
     const struct expression_root *
         roots; /* names for expressions besides the built-in ones (expression_root.h); NULL: none */
+    bool has_claims;                          /* an `auth` brings what tokens say */
     const struct parameter_names *parameters; /* that expressions may ask for; NULL: any */
 };
 

@@ -1,5 +1,8 @@
 #include "gateway/proof.h"
 
+#include "base/json.h"
+#include "base/json_scan.h"
+
 #define PROOF(member) offsetof(struct proof_options, member)
 
 static const struct option header_item = {"value", OPTION_TEXT, 0, .help = "The field's value."};
@@ -43,6 +46,73 @@ static const struct option_table shown_table = {.name = "cert of a test",
     .shorthand = "subject",
     .example = "{subject: \"CN=alice\", san: [alice@shop.example]}"};
 
+static bool is_json_number(struct slice text)
+{
+    if (!text.size || (text.data[0] != '-' && (text.data[0] < '0' || text.data[0] > '9')))
+        return false;
+    struct json_scan scan = json_scan_number(text, true);
+    return scan.result == OK && scan.size == text.size;
+}
+
+/* A scalar is a number or a flag when it is written as one. */
+static void write_claim(struct json_writer *writer, const struct node *node)
+{
+    bool is_number = !node->is_quoted && is_json_number(node->text);
+    if (node->kind == NODE_NULL)
+        json_write_null(writer);
+    else if (!node->is_quoted && slice_equal(node->text, SLICE("true")))
+        json_write_bool(writer, true);
+    else if (!node->is_quoted && slice_equal(node->text, SLICE("false")))
+        json_write_bool(writer, false);
+    else if (is_number)
+        json_write_raw(writer, node->text);
+    else
+        json_write_string(writer, node->text);
+}
+
+static void write_claims(struct json_writer *writer, const struct node *node)
+{
+    switch (node->kind) {
+    case NODE_NULL:
+    case NODE_SCALAR:
+        write_claim(writer, node);
+        return;
+    case NODE_LIST:
+        json_write_array(writer);
+        for (size_t i = 0; i < node->count; i++)
+            write_claims(writer, node->items[i]);
+        json_write_array_end(writer);
+        return;
+    case NODE_MAP:
+        json_write_object(writer);
+        for (size_t i = 0; i < node->count; i++) {
+            json_write_key(writer, node->entries[i].key);
+            write_claims(writer, node->entries[i].value);
+        }
+        json_write_object_end(writer);
+        return;
+    }
+}
+
+static enum status read_claims(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct text text = text_growing(0);
+    struct json_writer writer;
+    if (node->kind != NODE_MAP)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("for example {sub: u1, roles: [buyer]}"), "claims are a map, not %s",
+            node_kind_name(node));
+    json_writer_init(&writer, &text, 0);
+    write_claims(&writer, node);
+    struct slice json =
+        json_writer_is_done(&writer) ? arena_copy(reader->arena, text_slice(&text)) : SLICE_NONE;
+    text_release(&text);
+    if (!json.data)
+        return NO_MEMORY;
+    *(struct slice *)ret_value = json;
+    return OK;
+}
+
 static const struct option rows[] = {
     {"host", OPTION_TEXT, PROOF(host),
         .help = "The Host of the request; the file's first exact host by default."},
@@ -54,6 +124,9 @@ static const struct option rows[] = {
         .help = "The request comes by HTTPS, and this is what TLS says."},
     {"cert", OPTION_STRUCT, PROOF(cert), .table = &shown_table, .is_set_offset = PROOF(has_cert),
         .help = "The same, and the client has shown this certificate."},
+    {"claims", OPTION_CUSTOM, PROOF(claims), .read = read_claims,
+        .form = "{sub: u1, roles: [buyer]}", .schema = "{\"type\":\"object\"}",
+        .help = "What the client's token says, as an `auth` would have verified it."},
     {"is", OPTION_TEXT, PROOF(is), .is_required = true, .place_offset = PROOF(is_place),
         .help = "What has to come: the name of a service or of one of its versions, or a status "
                 "that the gateway answers with."},
@@ -173,6 +246,13 @@ static enum status request_of(const struct snapshot *snapshot, const struct proo
         .field_count = proof->header.count,
         .client = proof->client};
     request->is_secure = proof->has_tls || proof->has_cert;
+    if (proof->claims.size) {
+        struct json_value *claims;
+        enum status e = json_parse(arena, proof->claims, NULL, &claims, NULL);
+        if (e)
+            return e;
+        request->claims = claims;
+    }
     return suppose_tls(proof, request->host, arena, &request->tls);
 }
 

@@ -3,6 +3,7 @@
  *     tests:
  *       - {get: /users/7, is: user}                                  # a service
  *       - {get: /staff, cert: {subject: "CN=alice"}, is: staff}    # a client with a certificate
+ *       - {get: /orders, claims: {sub: u1, roles: [buyer]}, is: order}  # whoever says so
  *       - {post: /login, header: {x-forwarded-for: 1.2.3.4}, is: 429}  # a status that the gateway
  * answers with
  */
@@ -25,6 +26,7 @@ struct proof_options {
         struct slice subject, issuer, serial, fingerprint;
         struct option_list san; /* of struct slice */
     } cert;
+    struct slice claims; /* JSON; empty: none */
     struct slice is;
     struct place is_place;
 };

@@ -85,6 +85,7 @@ enum status rehearse(const struct snapshot *snapshot, const struct rehearsal_req
     x->is_rehearsal = true;
     x->is_secure = request->is_secure;
     x->supposed = request->tls;
+    x->claims = request->claims;
     x->facts.started = loop_now();
     enum status e = fill_request(snapshot, request, rehearsal);
     if (e == INVALID || e == NO_MEMORY)

@@ -17,7 +17,8 @@ struct rehearsal_request {
     size_t field_count;
     struct slice client; /* an address, or empty: 127.0.0.1 */
     bool is_secure;
-    const struct supposed_tls *tls; /* what TLS is to have said; NULL: nothing */
+    const struct supposed_tls *tls;  /* what TLS is to have said; NULL: nothing */
+    const struct json_value *claims; /* what its token is to say; NULL: none is supposed */
 };
 
 struct rehearsal {

@@ -260,6 +260,24 @@ static enum status prepare_store(struct building *building)
     return e == INVALID ? OK : e;
 }
 
+static bool route_has_auth(const struct node *route)
+{
+    bool has = node_get(route, SLICE("auth")) != NULL;
+    for (size_t i = 0; route->kind == NODE_LIST && i < route->count; i++)
+        has = has || node_get(route->items[i], SLICE("auth"));
+    return has;
+}
+
+/* So that who asks for claims where nothing brings them is told, at once. */
+static bool has_auth(const struct node *root)
+{
+    const struct node *routes = node_get(root, SLICE("routes"));
+    bool has = node_get(root, SLICE("auth")) != NULL;
+    for (size_t i = 0; routes && routes->kind == NODE_MAP && i < routes->count; i++)
+        has = has || route_has_auth(routes->entries[i].value);
+    return has;
+}
+
 static enum status build(struct building *building, const struct node *root)
 {
     struct snapshot *snapshot = building->snapshot;
@@ -267,6 +285,7 @@ static enum status build(struct building *building, const struct node *root)
     if (!building->options)
         return NO_MEMORY;
     snapshot->options = building->options;
+    building->reader.has_claims = has_auth(root);
     enum status e = option_read(&building->reader, &gateway_table, root, building->options);
     if (!e)
         e = prepare_store(building);

@@ -24,6 +24,7 @@ struct wire;
 struct websocket_limits;
 struct retry_rule;
 struct hedge_rule;
+struct json_value;
 
 struct handler {
     enum status (*serve)(const void *state, struct exchange *x);
@@ -138,7 +139,11 @@ struct exchange {
     bool must_close; /* close the client's connection after this answer */
     bool breaks_off; /* instead of the answer the client sees its connection or stream reset */
     bool is_torn;    /* its tunnel did not end in peace: the client hears of it by a reset */
-    bool is_websocket; /* the request asks to go on as a WebSocket, rightly */
+    bool is_websocket;               /* the request asks to go on as a WebSocket, rightly */
+    const struct json_value *claims; /* what the client's token says, verified; an object, as long
+                                      * as the exchange; NULL: nothing is known */
+    struct slice challenge; /* what WWW-Authenticate asks of who has shown nothing; borrowed from
+                             * the snapshot; empty: there is no way to say who one is */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
     struct tunnel *tunnel; /* with an answer of 101, or of 200 to CONNECT: what follows; owned until
                             * begun; or NULL */

@@ -1,0 +1,92 @@
+#include "policy/token_memory.h"
+
+#include <stdlib.h>
+
+#define TOKENS_MAX ((size_t)1 << 20) /* more than the memory's size lets in */
+#define KEY_SIZE   32
+
+void token_memory_init(struct token_memory *memory)
+{
+    table_init(&memory->table, TOKENS_MAX);
+    list_init(&memory->recent);
+    memory->size = 0;
+}
+
+/* Signatures look drawn at random, so a part of one tells tokens apart. */
+static struct slice key_of(struct slice text)
+{
+    return text.size > KEY_SIZE ? slice_from(text, text.size - KEY_SIZE) : text;
+}
+
+static void forget(struct token_memory *memory, struct known_token *token)
+{
+    (void)table_remove(&memory->table, key_of(token->text));
+    list_remove(&token->node);
+    memory->size -= token->arena.used;
+    known_token_unref(token);
+}
+
+void token_memory_release(struct token_memory *memory)
+{
+    list_each (node, &memory->recent)
+        forget(memory, list_entry(node, struct known_token, node));
+    table_release(&memory->table);
+}
+
+struct known_token *token_memory_find(struct token_memory *memory, struct slice text, int64_t now)
+{
+    struct known_token *token = table_get(&memory->table, key_of(text));
+    if (!token || !slice_equal(token->text, text))
+        return NULL;
+    if (now >= token->until) {
+        forget(memory, token);
+        return NULL;
+    }
+    list_remove(&token->node);
+    list_push_front(&memory->recent, &token->node);
+    token->users++;
+    return token;
+}
+
+enum status known_token_new(struct slice text, struct known_token **ret_token)
+{
+    struct known_token *token = calloc(1, sizeof *token);
+    if (!token)
+        return NO_MEMORY;
+    arena_init(&token->arena, 1024, 0);
+    list_init(&token->node);
+    token->users = 1;
+    token->text = arena_copy(&token->arena, text);
+    if (!token->text.data) {
+        known_token_unref(token);
+        return NO_MEMORY;
+    }
+    *ret_token = token;
+    return OK;
+}
+
+void token_memory_add(struct token_memory *memory, struct known_token *token)
+{
+    struct slice key = key_of(token->text);
+    if (token->arena.used > TOKEN_MEMORY_LARGE)
+        return;
+    struct known_token *same = table_get(&memory->table, key);
+    if (same)
+        forget(memory, same);
+    while (memory->size + token->arena.used > TOKEN_MEMORY_SIZE)
+        forget(memory, list_entry(memory->recent.previous, struct known_token, node));
+    if (table_put(&memory->table, key, token))
+        return;
+    list_push_front(&memory->recent, &token->node);
+    memory->size += token->arena.used;
+    token->users++;
+}
+
+void known_token_unref(void *token)
+{
+    struct known_token *known = token;
+    if (!known || --known->users > 0)
+        return;
+    arena_release(&known->arena);
+    free(known);
+}

@@ -1,0 +1,310 @@
+#include <openssl/evp.h>
+#include <stdio.h>
+
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "support/unit.h"
+#include "support/world.h"
+
+extern const struct policy_type auth_policy, allow_policy;
+
+#define SECRET "a secret of thirty-two bytes ..."
+#define JWT    "{issuer: \"https://id\", secret: \"" SECRET "\"}"
+
+static int set_up(void **state)
+{
+    *state = world_new();
+    ((struct world *)*state)->reader.has_claims = true;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    world_free(*state);
+    return 0;
+}
+
+static void add_part(struct text *text, struct slice bytes)
+{
+    char room[1024];
+    assert_true(base64_encoded_size(bytes.size) <= sizeof room);
+    text_add(text, slice_of(room, base64_encode(bytes, BASE64_URL | BASE64_UNPADDED, room)));
+}
+
+/* "Bearer " and a token with these claims besides "exp", in the world's arena. */
+static const char *bearer(struct world *world, const char *claims)
+{
+    char body[512], room[2048];
+    unsigned char code[32];
+    size_t size;
+    struct text text = text_fixed(room, sizeof room);
+    snprintf(body, sizeof body, "{\"iss\":\"https://id\",\"exp\":%lld%s%s}",
+        (long long)(clock_wall() / SECOND) + 1000, *claims ? "," : "", claims);
+    add_part(&text, SLICE("{\"alg\":\"HS256\"}"));
+    text_add_char(&text, '.');
+    add_part(&text, slice_of_text(body));
+    assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, SECRET, strlen(SECRET),
+        (const unsigned char *)text.data, text.size, code, sizeof code, &size));
+    text_add_char(&text, '.');
+    add_part(&text, slice_of((const char *)code, size));
+    return arena_format(&world->arena, "Bearer %.*s", SLICE_ARG(text_slice(&text))).data;
+}
+
+static enum status outcome_with(struct world *world, const char *authorization)
+{
+    world_request(world, "GET", "/");
+    if (authorization)
+        world_field(world, "Authorization", authorization);
+    return world_serve(world);
+}
+
+static void a_good_token_passes(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &auth_policy, "auth.shop", "{jwt: " JWT "}");
+    assert_ok(outcome_with(world, bearer(world, "")));
+    assert_int_equal(world->next.calls, 1);
+    const char *again = bearer(world, "\"sub\":\"u\"");
+    assert_ok(outcome_with(world, again));
+    assert_ok(outcome_with(world, again)); /* remembered */
+    assert_non_null(world->x.claims);
+}
+
+static void others_are_refused_with_a_challenge(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *authorization;
+        enum status verdict;
+        const char *challenge;
+    } rows[] = {
+        {NULL, CREDENTIALS_MISSING, "Bearer realm=\"shop\""},
+        {"", CREDENTIALS_MISSING, "Bearer realm=\"shop\""},
+        {"Bearer", CREDENTIALS_MISSING, "Bearer realm=\"shop\""},
+        {"Bearer ", CREDENTIALS_MISSING, "Bearer realm=\"shop\""},
+        {"Basic dTpw", CREDENTIALS_MISSING, "Bearer realm=\"shop\""},
+        {"Bearer a.b.c", TOKEN_MALFORMED,
+            "Bearer realm=\"shop\", error=\"invalid_token\", error_description=\"The token is "
+            "malformed.\""},
+        {"bearer eyJhbGciOiJub25lIn0.e30.", TOKEN_ALGORITHM,
+            "Bearer realm=\"shop\", error=\"invalid_token\", error_description=\"The token is "
+            "signed with an algorithm that is not accepted.\""},
+    };
+    world_policy(world, &auth_policy, "auth.shop", "{jwt: " JWT ", realm: shop}");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_status(outcome_with(world, rows[i].authorization), rows[i].verdict);
+        assert_int_equal(world->next.calls, 0);
+        assert_string_equal(world_answer_field(world, "WWW-Authenticate"), rows[i].challenge);
+    }
+}
+
+static void two_credentials_are_none(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &auth_policy, "auth.shop", "{jwt: " JWT ", optional: true}");
+    world_request(world, "GET", "/");
+    world_field(world, "Authorization", bearer(world, ""));
+    world_field(world, "Authorization", bearer(world, ""));
+    assert_status(world_serve(world), TOKEN_MALFORMED);
+}
+
+static void who_brings_nothing_may_pass(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &auth_policy, "auth.shop",
+        "{jwt: " JWT ", optional: true, send: {X-User: claims.sub}}");
+    world_request(world, "GET", "/");
+    world_field(world, "X-User", "forged");
+    assert_ok(world_serve(world));
+    assert_null(world->x.claims);
+    assert_null(fields_value_named(&world->x.request.fields, SLICE("X-User")).data);
+    assert_status(outcome_with(world, "Bearer a.b.c"), TOKEN_MALFORMED);
+}
+
+static void claims_are_sent_and_cannot_be_forged(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &auth_policy, "auth.shop",
+        "{jwt: " JWT
+        ", send: {X-User-Id: claims.sub, X-City: claims.address.city, X-Plan: claims.plan}}");
+    world_request(world, "GET", "/");
+    world_field(world, "Authorization",
+        bearer(world, "\"sub\":\"u1\",\"address\":{\"city\":\"Oslo\"},\"plan\":\"a\\nb\""));
+    world_field(world, "x-user-id", "forged");
+    world_field(world, "X_User_ID", "forged");
+    world_field(world, "X-User_Id", "forged");
+    world_field(world, "X-Plan", "forged");
+    world_field(world, "X-User-Idx", "kept");
+    assert_ok(world_serve(world));
+    const struct fields *fields = &world->x.request.fields;
+    assert_slice(fields_combined(fields, SLICE("X-User-Id")), "u1");
+    assert_slice(fields_value_named(fields, SLICE("X-City")), "Oslo");
+    assert_slice(fields_value_named(fields, SLICE("X-User-Idx")), "kept");
+    assert_null(fields_value_named(fields, SLICE("X_User_ID")).data);
+    assert_null(fields_value_named(fields, SLICE("X-User_Id")).data);
+    /* No field may have a line break. */
+    assert_null(fields_value_named(fields, SLICE("X-Plan")).data);
+}
+
+static void a_token_comes_from_elsewhere(void **state)
+{
+    struct world *world = *state;
+    char cookie[1024];
+    world_policy(world, &auth_policy, "auth.shop", "{jwt: " JWT ", from: cookie.session}");
+    world_request(world, "GET", "/");
+    snprintf(cookie, sizeof cookie, "a=b; session=%s", bearer(world, "") + strlen("Bearer "));
+    world_field(world, "Cookie", cookie);
+    assert_ok(world_serve(world));
+    assert_status(outcome_with(world, bearer(world, "")), CREDENTIALS_MISSING);
+}
+
+static void what_is_asked_must_hold(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *config, *claims;
+        enum status verdict;
+    } rows[] = {
+        {"{jwt: " JWT ", audience: shop}", "\"aud\":[\"bank\"]", TOKEN_AUDIENCE},
+        {"{jwt: " JWT ", audience: [shop, bank]}", "\"aud\":[\"bank\"]", OK},
+        {"{jwt: {issuer: \"https://other\", secret: \"" SECRET "\"}}", "", TOKEN_ISSUER},
+        {"{jwt: {issuer: \"https://id\", secret: \"another secret of many more bytes\"}}", "",
+            TOKEN_SIGNATURE},
+        {"{jwt: {issuer: \"https://id\", secret: \"" SECRET "\", algorithms: HS384}}", "",
+            TOKEN_ALGORITHM},
+        {"{jwt: {issuer: \"https://id\", secret: \"" SECRET "\", required: [sub]}}", "",
+            TOKEN_CLAIM},
+        {"{jwt: {issuer: \"https://id\", secret: \"" SECRET "\", max-age: 1h}}", "", TOKEN_CLAIM},
+        {"{jwt: {issuer: \"https://id\", secret: \"" SECRET "\", max-age: 1h}}", "\"iat\":1000",
+            TOKEN_EXPIRED},
+        {"{jwt: " JWT "}", "\"nbf\":99999999999", TOKEN_NOT_YET_VALID},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        world_policy(world, &auth_policy, "auth.shop", rows[i].config);
+        assert_status(outcome_with(world, bearer(world, rows[i].claims)), rows[i].verdict);
+    }
+}
+
+static void bad_options_have_reasons(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *config, *complaint;
+    } rows[] = {
+        {"{}", "an auth needs a way to say who somebody is"},
+        {"{jwt: {keys: k.json}}", "issuer"},
+        {"{jwt: {issuer: a, secret: b, algorithms: none}}", "tokens are not signed with \"none\""},
+        {"{jwt: " JWT ", send: {Host: claims.sub}}", "the field \"Host\" cannot be sent"},
+        {"{jwt: " JWT ", send: {X-User: \"claims\"}}", "there is no \"claims\" to ask for"},
+        {"{jwt: " JWT ", realm: 'a\"b'}", "a realm is printable ASCII without quotes"},
+        {"{jwt: " JWT ", form: cookie.a}", "did you mean \"from\"?"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *said = world_complaints(world, auth_policy.options, rows[i].config);
+        if (!strstr(said, rows[i].complaint))
+            fail_msg("%s: %s", rows[i].config, said);
+    }
+}
+
+static void keys_that_cannot_be_used_have_reasons(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *config, *complaint;
+    } rows[] = {
+        {"{jwt: https://id}", "a token is verified with `keys` or a `secret`"},
+        {"{jwt: {issuer: a, secret: short}}", "a secret has at least 32 bytes"},
+        {"{jwt: {issuer: a, keys: /nowhere/keys.json}}",
+            "the file \"/nowhere/keys.json\" cannot be read"},
+        {"{jwt: {issuer: a, keys: '{\"kty\": \"x\"}'}}",
+            "the kind of key (\"kty\") is not known here"},
+        {"{jwt: {issuer: a, keys: '-----BEGIN NOTHING'}}",
+            "neither a public key nor a certificate"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        void *config = world_read(world, auth_policy.options, rows[i].config);
+        assert_status(auth_policy.prepare(&world->prepare, config), INVALID);
+        struct text text = text_growing(0);
+        diagnostics_print(&world->diagnostics, false, &text);
+        if (slice_find_slice(text_slice(&text), slice_of_text(rows[i].complaint)) == text.size)
+            fail_msg("%s: %.*s", rows[i].config, SLICE_ARG(text_slice(&text)));
+        text_release(&text);
+    }
+}
+
+static void claims_need_an_auth(void **state)
+{
+    struct world *world = *state;
+    world->reader.has_claims = false;
+    assert_non_null(strstr(world_complaints(world, allow_policy.options, "claims.roles has buyer"),
+        "claims need an `auth` that brings them"));
+}
+
+/* Serves a request of which this much is known with an `allow`. */
+static enum status allowed_with(struct world *world, const char *claims, const char *challenge)
+{
+    struct json_value *root = NULL;
+    world_request(world, "GET", "/");
+    if (claims)
+        assert_ok(json_parse(&world->arena, slice_of_text(claims), NULL, &root, NULL));
+    world->x.claims = root;
+    world->x.challenge = slice_of_text(challenge);
+    return world_serve(world);
+}
+
+static void allow_asks_for_claims(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &allow_policy, "allow.buyers", "claims.roles has buyer");
+    assert_ok(allowed_with(world, "{\"roles\":[\"a\",\"buyer\"]}", "Bearer"));
+    assert_ok(allowed_with(world, "{\"roles\":\"buyer\"}", NULL));
+    assert_status(allowed_with(world, "{\"roles\":[\"buyers\"]}", "Bearer"), NOT_ALLOWED);
+    assert_string_equal(
+        world_answer_field(world, "WWW-Authenticate"), "Bearer, error=\"insufficient_scope\"");
+    assert_status(allowed_with(world, "{\"roles\":[[\"buyer\"]]}", "Bearer"), NOT_ALLOWED);
+    assert_status(allowed_with(world, "{\"roles\":null}", "Bearer"), NOT_ALLOWED);
+    assert_status(allowed_with(world, NULL, "Bearer"), CREDENTIALS_MISSING);
+    assert_string_equal(world_answer_field(world, "WWW-Authenticate"), "Bearer");
+    assert_status(allowed_with(world, NULL, NULL), NOT_ALLOWED);
+    assert_string_equal(world_answer_field(world, "WWW-Authenticate"), "");
+    assert_int_equal(world->next.calls, 0);
+}
+
+static void claims_have_types(void **state)
+{
+    struct world *world = *state;
+    static const char *const rules[] = {"claims.level > 3", "claims.is_admin",
+        "claims.address.city == Oslo", "claims.scope has write", "not claims.nothing",
+        "claims.level != \"x\""};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        world_policy(world, &allow_policy, "allow.x", rules[i]);
+        assert_ok(allowed_with(world,
+            "{\"level\":5,\"is_admin\":true,\"address\":{\"city\":\"Oslo\"},"
+            "\"scope\":[\"read\",\"write\",3,null]}",
+            NULL));
+    }
+    world_policy(world, &allow_policy, "allow.x", "claims.level.deeper == 5 or claims.address");
+    assert_status(allowed_with(world, "{\"level\":5,\"address\":{}}", NULL), NOT_ALLOWED);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_good_token_passes),
+        TEST(others_are_refused_with_a_challenge),
+        TEST(two_credentials_are_none),
+        TEST(who_brings_nothing_may_pass),
+        TEST(claims_are_sent_and_cannot_be_forged),
+        TEST(a_token_comes_from_elsewhere),
+        TEST(what_is_asked_must_hold),
+        TEST(bad_options_have_reasons),
+        TEST(keys_that_cannot_be_used_have_reasons),
+        TEST(claims_need_an_auth),
+        TEST(allow_asks_for_claims),
+        TEST(claims_have_types),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
