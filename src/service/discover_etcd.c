@@ -3,6 +3,7 @@
  * and keys and values base64. */
 #include "service/found_map.h"
 #include "service/http_lines.h"
+#include "service/registry_answers.h"
 
 #include "base/base64.h"
 #include "run/loop.h"
@@ -132,42 +133,51 @@ static enum status log_in(struct following *f)
 
 /* --- keys */
 
-static enum status read_value(struct found_part *part, struct slice value, struct text *trouble)
+enum status etcd_read(const struct json_value *kv, struct findings *findings, struct text *trouble)
 {
-    struct slice trimmed = slice_trim(value);
-    struct source source = {SLICE("<value>"), trimmed};
-    bool is_json = trimmed.size && (trimmed.data[0] == '{' || trimmed.data[0] == '"');
+    struct slice value;
+    if (!read_base64(kv, "value", findings->arena, &value)) {
+        text_add_literal(trouble, "it is not in base64");
+        return INVALID;
+    }
+    value = slice_trim(value);
+    struct source source = {SLICE("<value>"), value};
+    bool is_json = value.size && (value.data[0] == '{' || value.data[0] == '"');
     if (!is_json) {
         struct finding finding = {.weight = 1};
-        if (!address_parse(trimmed, &finding.address) && address_port(&finding.address))
-            return findings_add(&part->findings, &finding);
+        if (!address_parse(value, &finding.address) && address_port(&finding.address))
+            return findings_add(findings, &finding);
         text_add_literal(trouble, "it is no address");
         return INVALID;
     }
-    return instance_read_one(&source, "etcd", &part->findings, trouble);
+    return instance_read_one(&source, "etcd", findings, trouble);
+}
+
+static enum status put_value(struct following *f, struct slice key, const struct json_value *kv)
+{
+    struct found_part *part;
+    char room[200];
+    struct text trouble = text_fixed(room, sizeof room);
+    enum status e = found_map_put(&f->map, key, &part);
+    if (e)
+        return e;
+    e = etcd_read(kv, &part->findings, &trouble);
+    if (e != INVALID)
+        return e;
+    finder_say(f->source.finder, "%.*s is left out: %.*s", SLICE_ARG(slice_head(key, 100)),
+        SLICE_ARG(text_slice(&trouble)));
+    found_map_remove(&f->map, key);
+    return OK;
 }
 
 static enum status put_key(struct following *f, const struct json_value *kv)
 {
     struct arena arena;
-    struct slice key, value = SLICE_NONE;
-    struct found_part *part = NULL;
-    char room[200];
-    struct text trouble = text_fixed(room, sizeof room);
+    struct slice key;
     arena_init(&arena, 0, 0);
-    bool is_good = read_base64(kv, "key", &arena, &key) && read_base64(kv, "value", &arena, &value);
-    enum status e = is_good ? found_map_put(&f->map, key, &part)
-                            : http_source_odd(&f->source, "a key is not in base64");
-    if (!e) {
-        value = arena_copy(&part->arena, value);
-        e = value.data ? read_value(part, value, &trouble) : NO_MEMORY;
-        if (e == INVALID) {
-            finder_say(f->source.finder, "%.*s is left out: %.*s", SLICE_ARG(slice_head(key, 100)),
-                SLICE_ARG(text_slice(&trouble)));
-            found_map_remove(&f->map, key);
-            e = OK;
-        }
-    }
+    enum status e = read_base64(kv, "key", &arena, &key)
+                        ? put_value(f, key, kv)
+                        : http_source_odd(&f->source, "a key is not in base64");
     arena_release(&arena);
     return e;
 }

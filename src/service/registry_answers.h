@@ -17,4 +17,7 @@ enum status eureka_read(
 enum status k8s_read(
     struct http_source *source, const struct json_value *slice, struct findings *findings);
 
+/* One key of etcd with its value, in base64 both. INVALID, with what is wrong in `trouble`. */
+enum status etcd_read(const struct json_value *kv, struct findings *findings, struct text *trouble);
+
 #define REGISTRY_OPTIONS_ROOM 4096 /* more than the options of any of them take */

@@ -1,5 +1,5 @@
-/* Answers of registries, by the first byte: Consul's, Docker's, Eureka's, an EndpointSlice of
- * Kubernetes. What is found has an address and bounds. */
+/* Answers of registries, by the first byte: Consul's, Docker's, Eureka's, a key of etcd ('t'), an
+ * EndpointSlice of Kubernetes. What is found has an address and bounds. */
 #include "base/must.h"
 #include "service/registry_answers.h"
 
@@ -8,7 +8,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static enum status read_answer(
     char kind, struct http_source *source, const struct json_value *root, struct findings *findings)
 {
+    char room[200];
+    struct text trouble = text_fixed(room, sizeof room);
     switch (kind) {
+    case 't':
+        return etcd_read(root, findings, &trouble);
     case 'c':
         return consul_read(source, root, findings);
     case 'd':
