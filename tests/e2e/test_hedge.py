@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import re
 import threading
 import time
 
@@ -19,7 +20,7 @@ class Endpoint(Upstream):
 
     def __init__(self, name, is_h2=False, hangs=False, status=200):
         self.name, self.hangs, self.status = name, hangs, status
-        self.let_go, self.given_up = threading.Event(), 0
+        self.let_go, self.given_up, self.answered = threading.Event(), 0, 0
         super().__init__(self.speak_h2 if is_h2 else self.speak_h1)
         self.address = f"h2c://{self.at}" if is_h2 else self.at
 
@@ -30,6 +31,7 @@ class Endpoint(Upstream):
             if self.hangs and not self.wait_h1(peer):
                 return
             peer.answer(self.name.encode(), self.status)
+            self.answered += 1
 
     def wait_h1(self, peer):
         peer.socket.settimeout(0.01)
@@ -59,6 +61,7 @@ class Endpoint(Upstream):
                 speaker.headers(request.stream, [("grpc-status", "0")], end=True)
             else:
                 speaker.answer(request, self.name.encode(), self.status)
+            self.answered += 1
 
     def wait_h2(self, speaker, request):
         speaker.socket.settimeout(0.01)
@@ -138,18 +141,21 @@ def test_the_first_answers_first(start, endpoint, is_h2):
         assert (answer.status, answer.body) == (200, b"first")
         wait_for(lambda: second.given_up == 1)
         assert connection.request("GET", "/y").body == b"first"
+    wait_for(lambda: is_idle(gateway))
     line = gateway.log_line("/x")
     assert (line["upstream.hedge"], line["upstream.tries"], line["upstream.address"]) == ("lost", 2, first.at)
     assert states(gateway) == [("up", 0, 0), ("up", 0, 0)]
-    assert gateway.metric("weir_hedges_total", service="back", outcome="lost") == 1
+    assert gateway.metric("weir_hedges_total", service="back", outcome="lost") >= 1  # two where the machine is slow
 
 
 def test_a_bad_answer_does_not_win(start, endpoint, is_h2):
     first, second = endpoint("first", is_h2, hangs=True), endpoint("second", is_h2, status=500)
-    gateway = start(config(f"{pair(first, second)}, {SOON}, outlier: {{failures: 0}}"))
+    gateway = start(config(f"{pair(first, second)}, {SOON}, outlier: {{failures: 0}}",
+                           routes="{/**: back, /here: {respond: here}}"))
     with gateway.connect() as connection:
         connection.send_request("GET", "/x")
-        wait_for(lambda: second.requests)
+        wait_for(lambda: second.answered)
+        assert gateway.get("/here").body == b"here"  # the worker has had its turn since
         first.let_go.set()
         assert connection.read_answer().body == b"first"
     assert [failures for _, failures, _ in states(gateway)] == [0, 1]  # the second's own
@@ -174,6 +180,7 @@ def test_a_late_failure_harms_nobody(start, serve, endpoint):
     assert gateway.get("/x").body == b"second"
     assert late.wait(10)
     assert gateway.get("/y").body == b"second"
+    wait_for(lambda: is_idle(gateway))
     assert states(gateway) == [("up", 0, 0), ("up", 0, 0)]
     assert gateway.metric("weir_upstream_failures_total") == 0
 
@@ -262,7 +269,7 @@ def test_after_the_routes_own_percentile(start, endpoint):
     assert gateway.reload(text.replace("0%", "{least: 1000}"))[0] == 200  # the reload forgets nothing
     assert gateway.get("/quick").body == b"second"
     said = run_weir("status", "--control", gateway.control)[1]
-    assert "hedge after p95, 1 of 41 requests in 10 s, 0 under way" in said
+    assert re.search(r"hedge after p95, 1 of \d+ requests in 10 s, 0 under way", said), said
     assert "/quick" in said
     with gateway.connect() as connection:  # nothing is known of that one
         connection.send_request("GET", "/other")
@@ -346,9 +353,11 @@ def test_one_of_four_hangs(start, endpoint):
     with Connection(gateway.address, 30) as connection:
         for _ in range(20):
             assert connection.request("GET", "/x").status == 200
+        wait_for(lambda: gateway.in_flight() == 0)
+        before = len(ends[0].requests)
         ends[0].hangs = True
         for _ in range(40):
             assert connection.request("GET", "/x").body in (b"1", b"2", b"3")
-    assert len(ends[0].requests) >= 10
-    wait_for(lambda: ends[0].given_up == len(ends[0].requests) - 5)
+    assert len(ends[0].requests) >= before + 5
+    wait_for(lambda: ends[0].given_up == len(ends[0].requests) - before)
     assert gateway.metric("weir_upstream_failures_total") == 0
