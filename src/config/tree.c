@@ -117,8 +117,10 @@ static enum status fill_scalar(struct builder *b, const yaml_event_t *event, str
     if (!node->text.data)
         return NO_MEMORY;
     if (!b->limits.keeps_environment && memchr(given.data, '$', given.size) &&
-        environment_is_used(given))
+        environment_is_used(given)) {
+        node->is_from_environment = true;
         return expand(b, node);
+    }
     return OK;
 }
 

@@ -24,6 +24,7 @@ struct node_entry {
 struct node {
     enum node_kind kind;
     bool is_quoted; /* a scalar written in quotes or as a block: never null, never a flag */
+    bool is_from_environment; /* a part of the text is: it may be a secret */
     struct place place;
     struct slice text;          /* a scalar's */
     struct slice raw;           /* the same for templates: "$${" is not yet "${" */

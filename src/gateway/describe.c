@@ -44,7 +44,29 @@ void gateway_print_listeners(const struct gateway *gateway, struct text *text)
     }
 }
 
-static void write_listeners(struct json_writer *writer, struct listener *const *listeners)
+/* Where clients of a forward proxy may be taken. */
+static void write_targets(struct json_writer *writer, const struct proxy_listen_options *options)
+{
+    const struct proxy_pattern *patterns = options->proxy.to.items;
+    json_put_array(writer, "forward_proxy");
+    for (size_t i = 0; i < options->proxy.to.count; i++)
+        json_write_string(writer, patterns[i].text);
+    json_write_array_end(writer);
+}
+
+static void write_proxy(
+    struct json_writer *writer, const struct snapshot *snapshot, struct slice listener)
+{
+    const struct listen_options *listen = &snapshot->options->listen;
+    for (size_t i = 0; i < listen->count; i++)
+        if (listen->all[i].proxy.is_set && slice_equal(listen->all[i].text, listener)) {
+            write_targets(writer, &listen->all[i].proxy);
+            return;
+        }
+}
+
+static void write_listeners(
+    struct json_writer *writer, const struct snapshot *snapshot, struct listener *const *listeners)
 {
     json_write_key(writer, SLICE("listeners"));
     json_write_array(writer);
@@ -55,6 +77,7 @@ static void write_listeners(struct json_writer *writer, struct listener *const *
         struct text text = text_fixed(address, sizeof address);
         add_bound(&text, *listeners);
         write_text(writer, SLICE("address"), text_slice(&text));
+        write_proxy(writer, snapshot, listener_name(*listeners));
         json_write_object_end(writer);
     }
     json_write_array_end(writer);
@@ -122,7 +145,7 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     write_text(writer, SLICE("state"), gateway->is_draining ? SLICE("draining") : SLICE("serving"));
     write_number(writer, SLICE("workers"), gateway->worker_count);
     write_config(writer, gateway);
-    write_listeners(writer, gateway->listeners);
+    write_listeners(writer, gateway->snapshot, gateway->listeners);
     tls_plan_describe(gateway->snapshot->tls, writer);
     acme_describe(gateway, writer);
     write_store(writer, gateway->snapshot->store);

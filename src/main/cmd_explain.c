@@ -7,6 +7,7 @@
 #include "gateway/rehearsal.h"
 #include "handler/handler.h"
 #include "main/arguments.h"
+#include "main/explain_door.h"
 #include "main/live.h"
 #include "main/load.h"
 
@@ -34,6 +35,12 @@ static bool split_field(const char *word, struct rehearsal_field *field)
     return true;
 }
 
+/* "CONNECT host:port", which only forward proxies take. */
+static bool is_tunnel(const struct explain *explain)
+{
+    return slice_equal(explain->method, SLICE("CONNECT")) && !explain->host.size;
+}
+
 /* "GET https://host/path?query", the method and the scheme with host may be left out. */
 static bool split_request(const char *word, struct explain *explain)
 {
@@ -50,7 +57,7 @@ static bool split_request(const char *word, struct explain *explain)
         url = slash < rest.size ? slice_from(rest, slash) : SLICE("/");
     }
     explain->target = url;
-    return slice_has_prefix(url, SLICE("/"));
+    return slice_has_prefix(url, SLICE("/")) || is_tunnel(explain);
 }
 
 struct near_misses {
@@ -71,6 +78,13 @@ static void report_miss(void *argument, const struct route_rule *rule, const cha
     json_put_text(misses->writer, "route", route->name);
     json_put_text(misses->writer, "why", slice_of_text(why));
     json_write_object_end(misses->writer);
+}
+
+/* Unless it is empty. */
+static void print_pair(const char *format, struct slice value)
+{
+    if (value.size)
+        printf(format, SLICE_ARG(value));
 }
 
 static void explain_link(const struct policy_link *link, struct exchange *x, struct text *text)
@@ -96,19 +110,37 @@ static void print_route(const struct route *route, struct exchange *x)
         options->handler->explain(options->handler_config, x, &text);
     printf("handler:  %s%s%.*s\n", options->handler->name, text.size ? ": " : "",
         SLICE_ARG(text_slice(&text)));
-    if (route->service.size)
-        printf("service:  %.*s\n", SLICE_ARG(route->service));
     text_release(&text);
 }
 
-/* The first by which such a request can come in. */
-static void print_listener(const struct listen_options *listen, bool is_secure)
+static const struct service *find_service(const struct snapshot *snapshot, struct slice name)
 {
-    const struct listen_address *found = listen->all;
-    for (size_t i = listen->count; i-- > 0;)
-        if (listen->all[i].is_tls == is_secure)
-            found = &listen->all[i];
-    printf("listener: %.*s\n", SLICE_ARG(found->text));
+    for (size_t i = 0; i < snapshot->service_count; i++)
+        if (slice_equal(service_name(snapshot->services[i]), name))
+            return snapshot->services[i];
+    return NULL;
+}
+
+/* What the file says of the route's service, and how much may be under way there. */
+static void explain_service(
+    const struct snapshot *snapshot, struct slice name, struct json_writer *writer)
+{
+    const struct service *service = find_service(snapshot, name);
+    struct text settings = text_growing(0), limits = text_growing(0);
+    if (!service)
+        return;
+    service_explain_settings(service, &settings);
+    service_explain_limits(service, &limits);
+    if (writer) {
+        json_put_text(writer, "settings", text_slice(&settings));
+        json_put_text(writer, "limits", text_slice(&limits));
+    } else {
+        printf("service:  %.*s\n", SLICE_ARG(name));
+        print_pair("settings: %.*s\n", text_slice(&settings));
+        print_pair("limits:   %.*s\n", text_slice(&limits));
+    }
+    text_release(&settings);
+    text_release(&limits);
 }
 
 /* How the endpoints are in the gateway that runs, if it is to be asked. */
@@ -126,9 +158,11 @@ static int print_outcome(
     struct exchange *x = &rehearsal->x;
     printf("request:  %.*s %.*s, host %.*s\n", SLICE_ARG(x->request.method_text),
         SLICE_ARG(x->request.path), SLICE_ARG(x->request.host));
-    print_listener(&loaded->snapshot->options->listen, x->is_secure);
-    if (rehearsal->route)
+    explain_door(loaded->snapshot, x->request.host, x->is_secure, NULL);
+    if (rehearsal->route) {
         print_route(rehearsal->route, x);
+        explain_service(loaded->snapshot, rehearsal->route->service, NULL);
+    }
     int code = explain_live(explain, rehearsal, NULL);
     if (rehearsal->result)
         printf("answer:   %d %s\n", x->response.status, status_word(rehearsal->result));
@@ -166,12 +200,14 @@ static int write_outcome(
     json_writer_init(&writer, &text, 2);
     json_write_object(&writer);
     json_put_text(&writer, "path", x->request.path);
+    explain_door(loaded->snapshot, x->request.host, x->is_secure, &writer);
     if (rehearsal->route) {
         const struct place *place = &rehearsal->route->options->place;
         json_put_text(&writer, "route", rehearsal->route->name);
         json_put_text(&writer, "file", place->source->name);
         json_put_u64(&writer, "line", place->line);
         json_put_text(&writer, "service", rehearsal->route->service);
+        explain_service(loaded->snapshot, rehearsal->route->service, &writer);
     }
     write_policies(&writer, rehearsal->route, x);
     int code = explain_live(explain, rehearsal, &writer);
@@ -217,7 +253,8 @@ static int run_explain(void *argument)
     struct loaded loaded;
     int code = load_configuration(explain->path, false, &loaded);
     if (code == EXIT_DONE)
-        code = explain_loaded(explain, &loaded);
+        code = is_tunnel(explain) ? explain_tunnel(loaded.snapshot, explain->target)
+                                  : explain_loaded(explain, &loaded);
     loaded_release(&loaded);
     return code;
 }
@@ -266,8 +303,9 @@ const struct command explain_command = {.name = "explain",
     .summary = "Says what would happen to a request, and why.",
     .help = "Shows the route with its place in the file, the policies with their verdicts, the "
             "service, and the\n"
-            "routes that came near, with why they do not match. --control asks a running gateway "
-            "how the\n"
-            "service's endpoints are, and why one is not chosen.",
+            "routes that came near, with why they do not match. 'CONNECT host:443' asks forward "
+            "proxies.\n"
+            "--control asks a running gateway how the service's endpoints are, and why one is not "
+            "chosen.",
     .options = options,
     .run = run};

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "main/arguments.h"
 #include "main/control.h"
+#include "main/service_words.h"
 
 static struct slice text_of(const struct json_value *object, const char *key)
 {
@@ -23,8 +24,13 @@ static void print_listeners(const struct json_value *root)
     const struct json_value *listeners = json_get(root, SLICE("listeners"));
     if (!listeners)
         return;
-    json_each (one, listeners)
-        printf("  listens on %.*s\n", SLICE_ARG(text_of(one, "address")));
+    json_each (one, listeners) {
+        size_t count = 0;
+        printf("  listens on %.*s", SLICE_ARG(text_of(one, "address")));
+        json_each (target, json_get(one, SLICE("forward_proxy")))
+            printf("%s%.*s", count++ ? ", " : ", takes clients to ", SLICE_ARG(target->text));
+        putchar('\n');
+    }
 }
 
 static void print_certificates(const struct json_value *root)
@@ -99,6 +105,10 @@ static void print_endpoint(const struct json_value *endpoint)
     print_pair(", %.*s", text_of(endpoint, "region"));
     print_pair(", zone %.*s", text_of(endpoint, "zone"));
     print_weight(endpoint);
+    char room[64];
+    struct text breaker = text_fixed(room, sizeof room);
+    breaker_words(endpoint, &breaker);
+    print_pair(", breaker %.*s", text_slice(&breaker));
     struct slice since = text_of(endpoint, "history");
     if (since.size)
         printf("  (%.*s)", SLICE_ARG(since));
@@ -199,6 +209,20 @@ static void print_hedge(const struct json_value *service)
     }
 }
 
+/* How it is now, where that is not as usual, and what the file says of it. */
+static void print_state(const struct json_value *service)
+{
+    struct text text = text_growing(0);
+    service_words(service, &text);
+    print_pair("    %.*s\n", text_slice(&text));
+    text_clear(&text);
+    json_each (one, json_get(service, SLICE("settings")))
+        text_format(&text, "%s%.*s: %.*s", text.size ? "; " : "", SLICE_ARG(one->key),
+            SLICE_ARG(one->text));
+    print_pair("    as written: %.*s\n", text_slice(&text));
+    text_release(&text);
+}
+
 static void print_services(const struct json_value *root)
 {
     const struct json_value *services = json_get(root, SLICE("services"));
@@ -220,6 +244,7 @@ static void print_services(const struct json_value *root)
         if (json_get_bool(service, SLICE("panics"), &panics) && panics)
             printf(", too few are well: all are asked");
         putchar('\n');
+        print_state(service);
         print_sources(service);
         (void)print_budget(service, "retry", "retries");
         print_hedge(service);

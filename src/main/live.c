@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "main/command.h"
 #include "main/control.h"
+#include "main/service_words.h"
 
 static struct slice text_of(const struct json_value *object, const char *key)
 {
@@ -69,6 +70,8 @@ static struct slice why_not(struct arena *arena, const struct json_value *servic
     if (own.size && !slice_equal(own, zone))
         return arena_format(
             arena, "in zone %.*s; the gateway stands in %.*s", SLICE_ARG(zone), SLICE_ARG(own));
+    if (slice_equal(text_of(endpoint, "breaker"), SLICE("half-open")))
+        return SLICE("its breaker is half-open: a part passes");
     if (digits_of(endpoint, "slow_start").size)
         return arena_format(arena, "begins slowly, with %.*s of its share",
             SLICE_ARG(digits_of(endpoint, "slow_start")));
@@ -153,6 +156,18 @@ static const struct json_value *find_service(const struct json_value *root, stru
     return NULL;
 }
 
+/* How the service itself is, where that is not as usual. */
+static void show_state(const struct json_value *service, struct json_writer *writer)
+{
+    char room[256];
+    struct text text = text_fixed(room, sizeof room);
+    service_words(service, &text);
+    if (writer)
+        json_put_text(writer, "now", text_slice(&text));
+    else if (text.size)
+        printf("now:      %.*s\n", SLICE_ARG(text_slice(&text)));
+}
+
 static int show_all(
     struct arena *arena, struct slice body, struct slice name, struct json_writer *writer)
 {
@@ -167,6 +182,7 @@ static int show_all(
         fprintf(stderr, "weir: the running gateway has no service \"%.*s\"\n", SLICE_ARG(name));
         return EXIT_FAILED;
     }
+    show_state(service, writer);
     show_versions(json_get(service, SLICE("versions")), writer);
     if (writer) {
         json_write_key(writer, SLICE("endpoints"));

@@ -109,7 +109,7 @@ static enum status read_host(struct reader *reader, const struct node *node, str
 
 static enum status read_target(struct reader *reader, const struct node *node, void *ret_value)
 {
-    struct proxy_pattern pattern = {.kind = PROXY_ANY};
+    struct proxy_pattern pattern = {.kind = PROXY_ANY, .text = node->text};
     struct slice host, ports;
     if (node->kind != NODE_SCALAR)
         return diagnostics_error(reader->diagnostics, node->place, HINT, "a target is text, not %s",

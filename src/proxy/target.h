@@ -22,6 +22,7 @@ struct proxy_pattern {
     struct slice name; /* lower case; of PROXY_BELOW what follows "*." */
     struct network_list networks;
     uint16_t first_port, last_port; /* 0: the usual ones */
+    struct slice text;              /* as it is written */
 };
 
 /* What a client asks for. */

@@ -203,6 +203,51 @@ static void write_retry(struct json_writer *w, const struct service *service)
     json_write_object_end(w);
 }
 
+/* How much may be under way, and who waits; what nobody has written as well. */
+static void write_limits(struct json_writer *w, const struct service_options *options)
+{
+    int64_t time = options->queue.time ? options->queue.time : options->timeout.connect;
+    json_write_key(w, SLICE("limits"));
+    json_write_object(w);
+    write_number(w, "connections", (uint64_t)options->connections.max);
+    if (options->speaks_http2)
+        write_number(w, "streams", (uint64_t)options->http2.streams);
+    if (options->concurrency.max)
+        write_number(w, "requests", (uint64_t)options->concurrency.max);
+    if (options->concurrency.endpoint)
+        write_number(w, "endpoint_requests", (uint64_t)options->concurrency.endpoint);
+    write_number(w, "queue", (uint64_t)options->queue.size);
+    write_double(w, "queue_seconds", (double)time / (double)SECOND);
+    json_write_object_end(w);
+}
+
+void service_explain_limits(const struct service *service, struct text *text)
+{
+    const struct service_options *options = service->options;
+    int64_t time = options->queue.time ? options->queue.time : options->timeout.connect;
+    if (service->versions)
+        return;
+    text_format(text, "%lld connections an endpoint", (long long)options->connections.max);
+    if (options->speaks_http2)
+        text_format(text, " of %lld streams", (long long)options->http2.streams);
+    if (options->concurrency.is_adaptive)
+        text_add_literal(text, ", as many requests as it does well with");
+    if (options->concurrency.max)
+        text_format(text, ", %lld requests", (long long)options->concurrency.max);
+    if (options->concurrency.endpoint)
+        text_format(text, ", %lld of each endpoint", (long long)options->concurrency.endpoint);
+    if (options->queue.size)
+        text_format(text, "; %lld wait, %gs at most", (long long)options->queue.size,
+            (double)time / (double)SECOND);
+    else
+        text_add_literal(text, "; nobody waits");
+}
+
+void service_explain_settings(const struct service *service, struct text *text)
+{
+    written_print(&service->options->written, text);
+}
+
 static void describe_asking(const struct service *service, struct json_writer *w)
 {
     const struct endpoint_set *set = roster_look(service->roster);
@@ -212,6 +257,9 @@ static void describe_asking(const struct service *service, struct json_writer *w
     json_write_key(w, SLICE("balance"));
     json_write_string(w, slice_of_text(service_balancer(service->options)->name));
     write_choice(w, service);
+    json_write_key(w, SLICE("settings"));
+    written_describe(&service->options->written, w);
+    write_limits(w, service->options);
     if (service->mirror)
         mirror_describe(service->mirror, w);
     if (set->trouble) {

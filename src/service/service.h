@@ -87,6 +87,11 @@ struct slice service_name(const struct service *service);
  * all were well. On the control thread. */
 void service_explain(const struct service *service, struct exchange *x, struct text *text);
 
+/* For `weir explain` too: what the file says of it, and how much may be under way there; texts of
+ * one line, empty if there is nothing to say. */
+void service_explain_settings(const struct service *service, struct text *text);
+void service_explain_limits(const struct service *service, struct text *text);
+
 /* For status and the dashboard: writes the service with its endpoints as a JSON object. */
 struct json_writer;
 void service_describe(const struct service *service, struct json_writer *writer);

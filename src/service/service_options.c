@@ -220,9 +220,9 @@ static enum status check_hedge(struct reader *reader, const struct service_optio
         "a second request goes to another endpoint, and sticky requests have one of their own");
 }
 
-static enum status check_service(struct reader *reader, const struct node *node, void *value)
+static enum status check_options(
+    struct reader *reader, const struct node *node, struct service_options *options)
 {
-    struct service_options *options = value;
     if (options->release.written)
         return versions_read(reader, node, options);
     if (options->at.count == 0)
@@ -250,6 +250,13 @@ static enum status check_service(struct reader *reader, const struct node *node,
         e = diagnostics_error(reader->diagnostics, node->place, SLICE("at: https://10.0.0.1:8443"),
             "a check by tls needs a service that is asked by TLS");
     return e;
+}
+
+static enum status check_service(struct reader *reader, const struct node *node, void *value)
+{
+    struct service_options *options = value;
+    enum status e = written_keep(reader->arena, node, &options->written);
+    return e ? e : check_options(reader, node, options);
 }
 
 static const struct option versions_shape = {.kind = OPTION_MAP, .table = &service_table};

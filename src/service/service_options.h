@@ -14,6 +14,7 @@
 #include "service/release_options.h"
 #include "service/retry_options.h"
 #include "service/source_key.h"
+#include "service/written.h"
 
 struct discovery; /* service/discovery.h */
 
@@ -145,7 +146,8 @@ struct service_options {
     struct loose_options loose; /* of its only source */
     struct release_options release;
     struct mirror_options mirror;
-    struct slice host; /* empty: what the client asked for; "endpoint"; or the value itself */
+    struct slice host;      /* empty: what the client asked for; "endpoint"; or the value itself */
+    struct written written; /* all of it, for people */
 };
 
 /* How long an endpoint that comes back takes to its whole share: a breaker's ramp is one too. */
