@@ -32,8 +32,7 @@ uint64_t histogram_sum(const struct histogram *histogram)
     return load(&histogram->sum);
 }
 
-/* The shortest duration in the bucket, nanoseconds. */
-static int64_t lowest(unsigned bucket)
+int64_t histogram_lowest(unsigned bucket)
 {
     if (bucket == 0)
         return 0;
@@ -45,8 +44,8 @@ static int64_t lowest(unsigned bucket)
 int64_t histogram_middle(unsigned bucket)
 {
     if (bucket == HISTOGRAM_BUCKETS - 1)
-        return lowest(bucket);
-    return lowest(bucket) + (lowest(bucket + 1) - lowest(bucket)) / 2;
+        return histogram_lowest(bucket);
+    return histogram_lowest(bucket) + (histogram_lowest(bucket + 1) - histogram_lowest(bucket)) / 2;
 }
 
 /* The counters move while they are read, so the walk also ends at the last bucket that had any. */
@@ -70,7 +69,7 @@ int64_t histogram_percentile(const struct histogram *histogram, double percent)
 uint64_t histogram_count_within(const struct histogram *histogram, int64_t duration)
 {
     uint64_t count = 0;
-    for (unsigned i = 0; i + 1 < HISTOGRAM_BUCKETS && lowest(i + 1) - 1 <= duration; i++)
+    for (unsigned i = 0; i + 1 < HISTOGRAM_BUCKETS && histogram_lowest(i + 1) - 1 <= duration; i++)
         count += load(&histogram->counts[i]);
     return count;
 }

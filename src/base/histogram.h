@@ -37,6 +37,9 @@ static inline unsigned histogram_bucket(int64_t duration)
 /* The duration in the middle of a bucket, nanoseconds. */
 int64_t histogram_middle(unsigned bucket);
 
+/* The shortest duration in a bucket, nanoseconds. */
+int64_t histogram_lowest(unsigned bucket);
+
 /* The writer's own counter needs no locked instruction. */
 static inline void histogram_raise(_Atomic uint64_t *counter, uint64_t by)
 {

@@ -46,6 +46,9 @@ struct path_parameter {
 /* What became of a second request that was sent since the first took long (service/hedge.h). */
 enum hedge_outcome { HEDGE_NONE, HEDGE_LOST, HEDGE_WON };
 
+/* Whether what becomes of a request is told to who compares versions of a service. */
+enum evidence { EVIDENCE_NONE, EVIDENCE_WANTED, EVIDENCE_GIVEN };
+
 /* What the log line and the metrics will say; filled by whoever knows it. Slices are borrowed from
  * the snapshot or the arena. */
 struct exchange_facts {
@@ -123,6 +126,7 @@ struct exchange {
     bool is_peer_trusted;        /* the peer's Forwarded, X-Request-Id … may be believed */
     bool is_secure;              /* TLS on the client's side */
     bool expects_continue;       /* the client waits for 100 before it sends the body */
+    enum evidence evidence;      /* of how a version does: one result of a request is (trial.h) */
     bool is_copy;                /* of another, for a mirror: asked once, answered to nobody */
     bool is_rehearsal;           /* weir test and weir explain: services are named, not called */
     enum grpc_kind grpc;         /* it is a call of gRPC */

@@ -152,11 +152,15 @@ static void print_mirror(const struct json_value *service)
 static void print_version(const struct json_value *version)
 {
     const struct json_value *verdict = json_get(version, SLICE("verdict"));
+    const struct json_value *judged = json_get(version, SLICE("judged"));
     double share = double_of(version, "share"), written = double_of(version, "file_share");
     printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")), share * 100);
     if (share < written - 1e-9 || share > written + 1e-9)
         printf(", %.4g%% in the file", written * 100);
     print_pair(", when %.*s", text_of(version, "when"));
+    if (judged)
+        printf(", %lld of %lld failed, p99 %.4g ms", number_of(judged, "failures"),
+            number_of(judged, "requests"), double_of(judged, "p99_seconds") * 1000);
     if (verdict) {
         print_pair(", out since %.*s", text_of(verdict, "since"));
         print_pair(": %.*s", text_of(verdict, "why"));

@@ -83,6 +83,7 @@ static void report_trailers(const struct call *call)
         .index = call->attempt->index,
         .status = status,
         .is_connected = true,
+        .is_evidence = call->x->evidence && call->x->facts.tries == 1,
         .is_late = true});
     learn_of_failure(call);
 }

@@ -202,6 +202,19 @@ int attempt_status(const struct attempt *attempt)
                : response->status;
 }
 
+/* The first try of a request, and what becomes of that one's body; never its hedge, which is asked
+ * since the first took long. */
+static bool gives_evidence(const struct attempt *attempt, bool is_late)
+{
+    struct exchange *x = attempt->call->x;
+    if (is_late)
+        return x->facts.tries == 1;
+    if (x->evidence == EVIDENCE_GIVEN || attempt->is_second)
+        return false;
+    x->evidence = EVIDENCE_GIVEN;
+    return true;
+}
+
 void attempt_report(const struct attempt *attempt, enum status e, bool is_late)
 {
     const struct call *call = attempt->call;
@@ -213,6 +226,7 @@ void attempt_report(const struct attempt *attempt, enum status e, bool is_late)
         .status = e ? 0 : attempt_status(attempt),
         .took = took,
         .is_connected = attempt->is_connected,
+        .is_evidence = call->x->evidence && gives_evidence(attempt, is_late),
         .is_late = is_late});
 }
 
@@ -222,7 +236,8 @@ void attempt_report_lost(const struct attempt *attempt)
         .view = attempt->call->view,
         .index = attempt->index,
         .took = loop_now() - attempt->began,
-        .is_lost = true});
+        .is_lost = true,
+        .is_evidence = attempt->call->x->evidence && gives_evidence(attempt, false)});
 }
 
 void attempt_hang_up(struct attempt *attempt)

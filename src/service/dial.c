@@ -118,8 +118,11 @@ void dial_end(struct dial *dial)
 
 static void report(const struct dial *dial, enum status reason)
 {
-    outcome_report(&(struct outcome){
-        .service = dial->service, .view = dial->view, .index = dial->index, .reason = reason});
+    outcome_report(&(struct outcome){.service = dial->service,
+        .view = dial->view,
+        .index = dial->index,
+        .reason = reason,
+        .is_evidence = dial->tries == 1});
 }
 
 /* A breaker of the whole service learns from whether one connects at all, and where there are no

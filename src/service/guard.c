@@ -45,6 +45,7 @@ static void free_guard(struct guard *guard)
     free(guard->gradient);
     free(guard->admission);
     free(guard->rollout);
+    free(guard->trial);
     free((char *)guard->name.data);
     free(guard);
 }

@@ -19,6 +19,7 @@ struct guard {
     _Atomic uint32_t in_flight; /* requests, all workers; counted where there is a cap */
     struct gradient *gradient;  /* owned; NULL: none has ever been asked for; as the next */
     struct admission *admission;
+    struct trial *trial;     /* owned; NULL: it was never compared with another version */
     struct rollout *rollout; /* owned; of the control thread; NULL: it never had versions */
     struct history history;
     uint32_t breaker_series; /* metrics; 0: not registered yet */

@@ -3,6 +3,7 @@
 #include "service/breakers.h"
 #include "service/connect.h"
 #include "service/mark.h"
+#include "service/trial.h"
 
 bool outcome_is_failure(enum status reason)
 {
@@ -53,6 +54,10 @@ static void report_failure(const struct outcome *outcome, struct endpoint *endpo
 void outcome_report(const struct outcome *outcome)
 {
     struct endpoint *endpoint = outcome->view->set->endpoints[outcome->index];
+    bool is_failure = outcome->reason || outcome->status >= 500;
+    if (outcome->is_evidence && outcome->service->trial &&
+        (!outcome->reason || outcome_is_failure(outcome->reason)))
+        trial_learn(outcome->service->trial, outcome, is_failure);
     if (outcome->is_lost) {
         mark_lasted(endpoint, outcome->took);
         return;
@@ -62,5 +67,5 @@ void outcome_report(const struct outcome *outcome)
     else
         report_answer(outcome, endpoint);
     if (!outcome->reason || outcome_is_failure(outcome->reason))
-        breakers_learn_of_try(outcome, outcome->reason || outcome->status >= 500);
+        breakers_learn_of_try(outcome, is_failure);
 }

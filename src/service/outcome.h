@@ -16,6 +16,7 @@ struct outcome {
     bool is_connected;  /* there was a connection: the endpoint may have seen what was sent */
     bool is_lost;       /* nobody waited for it any more, for another one was faster: neither good
                            nor bad, but it took at least as long as it did */
+    bool is_evidence;   /* it speaks for or against a version (trial.h) */
     bool is_late;       /* the answer's head was reported before; this is its body's failure */
 };
 

@@ -1,5 +1,6 @@
 #include "service/release_options.h"
 
+#include "base/suggest.h"
 #include "http/cookie.h"
 #include "service/service.h"
 #include "service/service_options.h"
@@ -78,7 +79,7 @@ enum status versions_keep(struct reader *reader, const struct node *node, void *
 /* What is said of the whole, and not of each of its versions. */
 static bool is_of_the_whole(struct slice key)
 {
-    static const char *const keys[] = {"versions", "stay", "mirror"};
+    static const char *const keys[] = {"versions", "stay", "mirror", "judge"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (slice_equal(key, slice_of_text(keys[i])))
             return true;
@@ -205,6 +206,43 @@ static enum status share_out(struct reader *reader, struct release_options *rele
     return OK;
 }
 
+/* --- the judge */
+
+static enum status find_named(struct reader *reader, struct release_options *release)
+{
+    const struct judge_options *judge = &release->judge;
+    struct suggestion suggestion;
+    suggest_begin(&suggestion, judge->against);
+    for (size_t i = 0; i < release->count; i++) {
+        release->old = i;
+        if (slice_equal(release->versions[i].name, judge->against))
+            return OK;
+        suggest_offer(&suggestion, release->versions[i].name);
+    }
+    struct slice hint = suggestion.best;
+    if (hint.size)
+        hint = arena_format(reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(hint));
+    return diagnostics_error(reader->diagnostics, judge->place, hint,
+        "there is no version \"%.*s\"", SLICE_ARG(slice_head(judge->against, 100)));
+}
+
+static enum status find_old(struct reader *reader, struct release_options *release)
+{
+    size_t takers = 0;
+    if (release->judge.against.size)
+        return find_named(reader, release);
+    for (size_t i = 0; i < release->count; i++) {
+        if (!takes_rest(&release->versions[i]))
+            continue;
+        release->old = i;
+        takers++;
+    }
+    if (takers == 1)
+        return OK;
+    return diagnostics_error(reader->diagnostics, release->judge_place, SLICE("against: v1"),
+        "the judge cannot tell which version is the old one");
+}
+
 enum status versions_read(
     struct reader *reader, const struct node *node, struct service_options *options)
 {
@@ -222,12 +260,18 @@ enum status versions_read(
             return e;
         release->count++;
     }
-    return reader->diagnostics->errors == errors ? share_out(reader, release) : OK;
+    if (reader->diagnostics->errors != errors)
+        return OK;
+    enum status e = share_out(reader, release);
+    return !e && release->judge.is_set ? find_old(reader, release) : e;
 }
 
 enum status version_check(struct reader *reader, const struct service_options *options)
 {
     const struct release_options *own = &options->release;
+    if (own->judge.is_set)
+        return diagnostics_error(reader->diagnostics, own->judge_place, SLICE_NONE,
+            "only a service with versions has a judge");
     if (own->is_version || (!own->has_share && !own->when))
         return OK;
     return diagnostics_error(reader->diagnostics,

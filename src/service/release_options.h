@@ -3,6 +3,7 @@
 #pragma once
 
 #include "config/expression.h"
+#include "service/judge_options.h"
 
 struct service_options;
 
@@ -30,6 +31,9 @@ struct release_options {
     struct version_options *versions;
     size_t count;
     struct stay_options stay;
+    struct judge_options judge;
+    struct place judge_place;
+    size_t old; /* of them: whom the judge compares the others with */
 
     /* Of a version. */
     bool is_version;

@@ -142,6 +142,7 @@ static void apply(struct versions *versions)
     for (size_t i = 0; i < versions->count; i++) {
         versions->shares[i] = shares[i];
         atomic_store_explicit(&versions->items[i].is_out, !may[i], memory_order_relaxed);
+        atomic_store_explicit(&versions->items[i].has_share, shares[i] > 0, memory_order_relaxed);
     }
     split_set(&versions->split, shares);
 }
@@ -166,20 +167,25 @@ void rollout_join(struct versions *versions)
         apply(versions);
         return;
     }
-    for (size_t i = 0; i < versions->count; i++)
+    for (size_t i = 0; i < versions->count; i++) {
         versions->shares[i] = file_share(versions, i);
+        versions->items[i].has_share = versions->shares[i] > 0;
+    }
     split_set(&versions->split, versions->shares);
 }
 
 void rollout_leave(struct versions *versions)
 {
     list_remove(&versions->node);
+    if (versions->rollout->active == versions)
+        versions->rollout->active = NULL;
 }
 
 void rollout_adopt(struct versions *versions)
 {
     struct rollout *rollout = versions->rollout;
     bool had_words = rollout->count > 0;
+    rollout->active = versions;
     if (rollout->print != versions->print) {
         forget(rollout);
         rollout->print = versions->print;

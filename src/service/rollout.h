@@ -20,9 +20,10 @@ struct rollout_version {
 };
 
 struct rollout {
-    struct list versions; /* struct versions, of all snapshots */
-    uint64_t print;       /* of the file's shares; 0: there was no file yet */
-    int64_t shifted;      /* wall clock: when operators said so; 0: the file's shares hold */
+    struct list versions;    /* struct versions, of all snapshots */
+    struct versions *active; /* the one that is served; NULL: none is */
+    uint64_t print;          /* of the file's shares; 0: there was no file yet */
+    int64_t shifted;         /* wall clock: when operators said so; 0: the file's shares hold */
     char who[SHIFT_WHO + 1];
     size_t count;
     struct rollout_version items[VERSIONS_MAX];

@@ -15,8 +15,9 @@ struct service {
     const struct service *fallback; /* of the snapshot: who answers when it cannot; or NULL */
     struct versions *versions;      /* of the snapshot's arena; or NULL */
     struct mirror *mirror;          /* the same */
-    bool is_composed; /* there is more to a call than to choose an endpoint (release.h) */
-    uint32_t id;      /* for the metrics */
+    struct trial *trial; /* of a version that is compared; borrowed from its guard; or NULL */
+    bool is_composed;    /* there is more to a call than to choose an endpoint (release.h) */
+    uint32_t id;         /* for the metrics */
     uint32_t budget_exhausted_series;
     struct retry_budget *budget;    /* shared, counted by the registry; NULL as the roster */
     const struct hedge_rule *hedge; /* of the options; NULL: off */

@@ -5,6 +5,7 @@
 #include "service/grade.h"
 #include "service/outlier.h"
 #include "service/reports.h"
+#include "service/trial.h"
 
 static instant look_at_all(struct service_plane *plane)
 {
@@ -18,7 +19,7 @@ static instant look_at_all(struct service_plane *plane)
         due = clock_sooner(due, grade_follow(roster, now));
         due = clock_sooner(due, breakers_look(roster, now));
     }
-    return due;
+    return clock_sooner(due, trials_look(plane, now));
 }
 
 /* Who stirs either sees that the sweep rests and wakes it, or is seen here before it does.

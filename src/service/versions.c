@@ -5,6 +5,7 @@
 #include "http/cookie.h"
 #include "run/loop.h"
 #include "service/rollout.h"
+#include "service/trial.h"
 
 #include <stdio.h>
 
@@ -35,6 +36,13 @@ static void add_series(struct metrics *metrics, struct slice service, struct ver
     version->share_series = metrics_series(metrics, &share_family, labels);
 }
 
+/* The judge wants to know what becomes of its requests. The snapshot is nobody else's yet. */
+static enum status compare(struct service *service)
+{
+    service->trial = trial_obtain(service->guard);
+    return service->trial ? OK : NO_MEMORY;
+}
+
 static enum status prepare_version(struct service_plane *plane, struct reader *reader,
     const struct discovery_defaults *defaults, struct versions *versions,
     const struct version_options *options)
@@ -51,6 +59,8 @@ static enum status prepare_version(struct service_plane *plane, struct reader *r
     enum status e =
         service_prepare(plane, reader, name, options->service, defaults, &version->service);
     reader->subject = outer;
+    if (!e && versions->service->options->release.judge.is_set)
+        e = compare((struct service *)version->service);
     if (plane->options.metrics)
         add_series(plane->options.metrics, above, version);
     versions->count += !e;
@@ -188,6 +198,12 @@ struct version_choice versions_choose(const struct versions *versions, struct ex
     if (!choice.version && only < versions->count)
         choice = (struct version_choice){.version = &versions->items[only], .reason = VERSION_ONLY};
     return choice.version ? choice : by_share(versions, x);
+}
+
+bool versions_is_evidence(const struct version_choice *choice)
+{
+    return choice->reason != VERSION_WHEN ||
+           !atomic_load_explicit(&choice->version->has_share, memory_order_relaxed);
 }
 
 static void count(

@@ -17,8 +17,9 @@ struct version {
     const struct service *service; /* "order.v2" */
     const struct version_options *options;
     uint32_t when_series, known_series, new_series, only_series;
-    uint32_t share_series; /* set by the control thread */
-    _Atomic bool is_out;   /* shared: the judge has taken it out; its condition brings it nobody */
+    uint32_t share_series;  /* set by the control thread */
+    _Atomic bool has_share; /* shared: some users are its own; as the next */
+    _Atomic bool is_out;    /* shared: the judge has taken it out; its condition brings it nobody */
 };
 
 struct versions {
@@ -55,6 +56,9 @@ enum status versions_prepare(struct service_plane *plane, struct reader *reader,
 
 /* The shares are in use now: shows them in the metrics. On the control thread. */
 void versions_show(const struct versions *versions);
+
+/* True when what becomes of the request speaks for or against its version (trial.h). */
+bool versions_is_evidence(const struct version_choice *choice);
 
 /* Which version the request goes to. In a rehearsal, who is not known goes to the largest share. */
 struct version_choice versions_choose(const struct versions *versions, struct exchange *x);

@@ -5,6 +5,7 @@
 #include "service/guard.h"
 #include "service/mirror.h"
 #include "service/rollout.h"
+#include "service/trial.h"
 
 static void write_text(struct json_writer *w, const char *name, struct slice value)
 {
@@ -34,6 +35,21 @@ static void write_verdict(struct json_writer *w, const struct rollout_version *s
     json_write_object_end(w);
 }
 
+/* What the judge knows. */
+static void write_evidence(struct json_writer *w, const struct trial *trial)
+{
+    struct judge_record record;
+    trial_sum(trial, &record);
+    json_write_key(w, SLICE("judged"));
+    json_write_object(w);
+    json_write_key(w, SLICE("requests"));
+    json_write_u64(w, record.all);
+    json_write_key(w, SLICE("failures"));
+    json_write_u64(w, record.failed);
+    write_share(w, "p99_seconds", (double)judge_quantile(&record, 0.99) / (double)SECOND);
+    json_write_object_end(w);
+}
+
 static void write_version(struct json_writer *w, const struct versions *versions, size_t i)
 {
     const struct version *version = &versions->items[i];
@@ -46,6 +62,8 @@ static void write_version(struct json_writer *w, const struct versions *versions
     write_share(w, "file_share", version->options->share);
     if (when)
         write_text(w, "when", expression_source(when));
+    if (version->service->trial)
+        write_evidence(w, version->service->trial);
     if (said && said->judged)
         write_verdict(w, said);
     json_write_object_end(w);
