@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import contextlib
 import re
 
 import pytest
@@ -10,7 +11,7 @@ from gateway import run_weir
 from grpc_peer import SERVICE, GrpcService, channel
 from h2_client import Client
 from h2_upstream import serve as serve_h2
-from l4_peers import TcpService, connect, named, read_line
+from l4_peers import TcpService, UdpService, ask, connect, datagram_socket, named, read_line
 from test_balance import Named
 from websocket_service import WebSocketService
 
@@ -179,6 +180,23 @@ def test_tcp(start):
         assert collections.Counter(line["service"] for line in gateway.log_lines(60)) == {
             "order.v1": seen["one"], "order.v2": seen["two"]}
         assert gateway.metric("weir_version_requests_total") == 60
+
+
+def test_udp(start):
+    """Each session is drawn and stays where it is; a shift is for those that come after it."""
+    with UdpService(lambda data: b"one " + data) as one, UdpService(lambda data: b"two " + data) as two:
+        gateway = start(configuration(one.at, two.at, "share: 50%", listen='{udp: {"127.0.0.1:0": {to: order}}}',
+                                      more="drain: 1s"))
+        with contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(datagram_socket(gateway)) for _ in range(40)]
+            names = [ask(client, b"a")[:3] for client in clients]
+            assert 4 <= names.count(b"two") <= 36, names  # 20 ± 5 standard deviations
+            assert [ask(client, b"b")[:3] for client in clients] == names
+            assert gateway.metric("weir_version_requests_total") == 40
+            assert run_weir("shift", "order", "v2", "100%", "--control", gateway.control)[0] == 0
+            assert [ask(client, b"c")[:3] for client in clients] == names
+            late = stack.enter_context(datagram_socket(gateway))
+            assert ask(late, b"d") == b"two d"
 
 
 # --- without a network
