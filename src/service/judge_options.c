@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#define MARGIN        "a margin looks so: errors +1%, p99 +25%"
+
 #define JUDGE(member) offsetof(struct judge_options, member)
 
 static const struct option judge_rows[] = {
@@ -46,7 +48,6 @@ static bool next(struct words *w)
 /* "errors +1%" or "p99 +25%" */
 static bool read_margin(struct words *w, struct judge_options *judge)
 {
-    w->problem = "a margin looks so: errors +1%, p99 +25%";
     bool is_errors = slice_equal(w->word, SLICE("errors"));
     double *margin = is_errors ? &judge->errors : &judge->p99;
     if (!is_errors && !slice_equal(w->word, SLICE("p99")))
@@ -63,11 +64,15 @@ static bool read_words(struct words *w, struct judge_options *judge)
 {
     judge->errors = judge->p99 = 0;
     w->problem = "a judge looks so: errors +1% or p99 +25%";
-    if (!next(w) || !read_margin(w, judge))
+    if (!next(w))
+        return false;
+    w->problem = MARGIN;
+    if (!read_margin(w, judge))
         return false;
     while (next(w)) {
         w->problem = "then may stand: or p99 +25%, against v1";
         if (slice_equal(w->word, SLICE("or"))) {
+            w->problem = MARGIN;
             if (!next(w) || !read_margin(w, judge))
                 return false;
         } else if (!slice_equal(w->word, SLICE("against")) || !next(w)) {
@@ -85,9 +90,12 @@ static enum status read_judge(struct reader *reader, const struct node *node, vo
     struct words w = {.rest = node->text};
     if (node->kind != NODE_SCALAR)
         return NOT_FOUND;
-    judge->place = node->place;
-    if (read_words(&w, judge))
+    if (read_words(&w, judge)) {
+        struct slice name = judge->against;
+        if (name.size)
+            judge->place = node_place_at(node, (size_t)(name.data - node->text.data), name.size);
         return OK;
+    }
     size_t offset = w.word.data ? (size_t)(w.word.data - node->text.data) : 0;
     size_t size = w.word.data ? w.word.size : node->text.size;
     return diagnostics_error(reader->diagnostics, node_place_at(node, offset, size),
