@@ -298,3 +298,27 @@ def test_a_cap_of_layer_4(start):
             wait_for(lambda: one.connections + other.connections == 5)
         for connection in kept:
             connection.close()
+
+
+def test_a_session_does_not_wait_for_a_full_endpoint(start, desk):
+    """It goes to another one and stays there, and waits only when all are full."""
+    with Desk() as other:
+        gateway = start(config("concurrency: {endpoint: 1}, queue: 9 for 1m, sticky: header.x-session, balance: round-robin",
+                               desk, other))
+        session, desks = {"X-Session": "s1"}, (desk, other)
+        for one in desks:
+            one.let(1)
+        home = gateway.get("/home", session).body.decode()
+        home, spare = desks if home == desk.at else desks[::-1]
+        spare.let(-1)
+        crowd = Crowd(gateway)
+        crowd.ask("/stays", session)
+        wait_for(lambda: home.order == ["/home", "/stays"])
+        crowd.ask("/moves", session)
+        wait_for(lambda: spare.order == ["/moves"])
+        crowd.ask("/waits", session)
+        waiting(gateway, 1)
+        for one in desks:
+            one.let(None)
+        assert set(crowd.wait().values()) == {200}
+        assert gateway.metric("weir_sticky_requests_total", outcome="moved") >= 1
