@@ -107,20 +107,26 @@ static void format_local(const struct address *address, struct text *text)
     }
 }
 
-/* Every request's log line has one: inet_ntop, which prints through a format, would cost a
- * microsecond. */
+static char *put_number(char *p, unsigned value)
+{
+    if (value >= 100) {
+        *p++ = (char)('0' + value / 100);
+        value %= 100;
+        *p++ = (char)('0' + value / 10);
+    } else if (value >= 10)
+        *p++ = (char)('0' + value / 10);
+    *p++ = (char)('0' + (value < 10 ? value : value % 10));
+    return p;
+}
+
+/* Every request has one or two, in its log line and for its service: inet_ntop, which prints
+ * through a format, would cost a microsecond. */
 static void format_v4(const unsigned char bytes[4], struct text *text)
 {
-    char ip[INET_ADDRSTRLEN], *p = ip;
-    for (int i = 0; i < 4; i++) {
-        unsigned value = bytes[i];
-        if (i)
-            *p++ = '.';
-        if (value >= 100)
-            *p++ = (char)('0' + value / 100);
-        if (value >= 10)
-            *p++ = (char)('0' + value / 10 % 10);
-        *p++ = (char)('0' + value % 10);
+    char ip[INET_ADDRSTRLEN], *p = put_number(ip, bytes[0]);
+    for (int i = 1; i < 4; i++) {
+        *p++ = '.';
+        p = put_number(p, bytes[i]);
     }
     text_add(text, slice_of(ip, (size_t)(p - ip)));
 }
@@ -165,7 +171,9 @@ void address_format(const struct address *address, struct text *text)
 
 void address_format_ip(const struct address *address, struct text *text)
 {
-    if (has_ip(address))
+    if (address->any.sa_family == AF_INET)
+        format_v4((const unsigned char *)&address->v4.sin_addr, text);
+    else if (has_ip(address))
         format_ip(address, text, false);
     else
         text_add_literal(text, "unix");

@@ -19,11 +19,16 @@ static enum status choose(void *argument)
     return attempt_choose(argument);
 }
 
-static bool is_shed(const struct call *call)
+static bool is_turned_away(const struct call *call)
 {
-    const struct admission_options *options = &call->service->options->shed;
-    return options->is_set && !admission_passes(call->service->guard->admission, options,
-                                  call->seat.rank, loop_now(), random_next(loop_random()));
+    return !admission_passes(call->service->guard->admission, &call->service->options->shed,
+        call->seat.rank, loop_now(), random_next(loop_random()));
+}
+
+/* Most services shed nothing. */
+static inline bool is_shed(const struct call *call)
+{
+    return call->service->options->shed.is_set && is_turned_away(call);
 }
 
 static struct seat seat_for(struct attempt *attempt)
