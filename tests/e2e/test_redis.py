@@ -5,7 +5,7 @@ import contextlib
 
 import pytest
 from gateway import wait_for
-from redis_server import Cable, RedisServer, Sentinel
+from redis_server import Cable, OddRedis, RedisServer, Sentinel
 
 PATIENT = "timeout: 60s, connect-timeout: 60s"  # what is counted must not depend on how busy the machine is
 
@@ -267,6 +267,36 @@ def test_what_is_done_without_it(start, free_port, word, statuses):
     assert alone(gateway) == len(statuses)
     if word == "refuse":
         assert gateway.log_lines(1)[0]["reason"] == "store-unavailable"
+
+
+# --- odd answers
+
+@pytest.mark.parametrize("answer", [b"*2\r\n:1\r\n:0\r\n", b">2\r\n+invalidate\r\n_\r\n*2\r\n:1\r\n:0\r\n"])
+def test_an_answer_in_pieces_and_one_behind_what_nobody_asked_for(start, answer):
+    with OddRedis(answer) as server:
+        gateway = start(config(f'{{at: "127.0.0.1:{server.port}", {PATIENT}}}', "{rate: 9/h}", "workers: 1"))
+        answers = [gateway.get("/") for _ in range(3)]
+        assert [one.header("RateLimit").split(";")[1] for one in answers] == ["r=9"] * 3
+        assert commands(gateway, "ok") == 3
+        assert gateway.metric("weir_redis_connects_total", result="ok") == 1
+
+
+@pytest.mark.parametrize("answer", [b"*1\r\n:1\r\n", b"*2\r\n:1\r\n+x\r\n", b"+OK\r\n", b"$-1\r\n", b"-ERR no\r\n", b"_\r\n"])
+def test_an_answer_that_does_not_fit_harms_its_own_command_alone(start, answer):
+    with OddRedis(answer) as server:
+        gateway = start(config(f'{{at: "127.0.0.1:{server.port}", {PATIENT}}}', more="workers: 1"))
+        assert [ask(gateway) for _ in range(3)] == [200] * 3
+        assert commands(gateway, "error") == 3
+        assert alone(gateway) == 3
+        assert gateway.metric("weir_redis_connects_total", result="ok") == 1
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*2\r\n:1\r\n:0\r\n:7\r\n", b"$99999999\r\n", b"|1\r\n"])
+def test_who_does_not_speak_redis_is_left(start, answer):
+    with OddRedis(answer) as server:
+        gateway = start(config(f'{{at: "127.0.0.1:{server.port}", {PATIENT}}}', more="workers: 1"))
+        assert ask(gateway) == 200
+        wait_for(lambda: gateway.metric("weir_redis_connects_total", result="ok") == 2, 60, "another connection")
 
 
 # --- Sentinel
