@@ -1,5 +1,7 @@
 #include "balance/draw.h"
 
+#include "balance/turns.h"
+
 #include <stdlib.h>
 
 #define DRAWS 8 /* before all are looked at in turn */
@@ -9,13 +11,8 @@ uint32_t draw_any(const struct pick *pick)
     uint32_t count = pick->group->count;
     if (!count)
         return PICK_NONE;
-    uint32_t index = (uint32_t)random_below(pick->random, count);
-    for (uint32_t seen = 0; seen < count; seen++) {
-        if (candidate_will_do(pick, index))
-            return index;
-        index = index + 1 < count ? index + 1 : 0;
-    }
-    return PICK_NONE;
+    uint32_t next = (uint32_t)random_below(pick->random, count);
+    return turn_next(&next, pick);
 }
 
 uint32_t draw_evenly(const struct pick *pick)
