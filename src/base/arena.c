@@ -202,19 +202,26 @@ char *arena_text(struct arena *arena, struct slice s)
     return copy;
 }
 
+struct slice arena_format_list(struct arena *arena, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int size = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = size < 0 ? NULL : arena_bytes(arena, (size_t)size + 1);
+    if (!text)
+        return SLICE_NONE;
+    vsnprintf(text, (size_t)size + 1, format, args);
+    return slice_of(text, (size_t)size);
+}
+
 struct slice arena_format(struct arena *arena, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int size = vsnprintf(NULL, 0, format, args);
+    struct slice text = arena_format_list(arena, format, args);
     va_end(args);
-    char *text = size < 0 ? NULL : arena_bytes(arena, (size_t)size + 1);
-    if (!text)
-        return SLICE_NONE;
-    va_start(args, format);
-    vsnprintf(text, (size_t)size + 1, format, args);
-    va_end(args);
-    return slice_of(text, (size_t)size);
+    return text;
 }
 
 struct slice arena_join(struct arena *arena, const struct slice *parts, size_t count)

@@ -59,6 +59,7 @@ char *arena_text(struct arena *arena, struct slice s);
 /* printf into the arena; data is NULL on failure. A NUL stands behind the slice's end. */
 struct slice arena_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+struct slice arena_format_list(struct arena *arena, const char *format, va_list args);
 
 /* Several slices as one. */
 struct slice arena_join(struct arena *arena, const struct slice *parts, size_t count);

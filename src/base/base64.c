@@ -30,8 +30,7 @@ size_t base64_encode(struct slice bytes, unsigned options, char *text)
     return (size_t)(p - text);
 }
 
-/* What a letter stands for, or -1. */
-static int value_of(char c, unsigned options)
+int base64_value(char c, unsigned options)
 {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -66,7 +65,7 @@ bool base64_decode(struct slice text, unsigned options, char *bytes, size_t *ret
     if (!strip_padding(&text, options))
         return false;
     for (size_t i = 0; i < text.size; i++) {
-        int value = value_of(text.data[i], options);
+        int value = base64_value(text.data[i], options);
         if (value < 0)
             return false;
         bits = bits << 6 | (uint32_t)value;

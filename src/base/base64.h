@@ -20,6 +20,9 @@ size_t base64_decoded_size(size_t size);
  * size. */
 size_t base64_encode(struct slice bytes, unsigned options, char *text);
 
+/* What a letter stands for, or -1. */
+int base64_value(char c, unsigned options);
+
 /* Writes the bytes of `text` into base64_decoded_size(text.size) bytes of room, which may be where
  * the text is. False when it is malformed; the room is scribbled on then. */
 bool base64_decode(struct slice text, unsigned options, char *bytes, size_t *ret_size);

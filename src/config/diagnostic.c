@@ -29,15 +29,8 @@ static struct diagnostic *add_item(struct diagnostics *diagnostics)
 
 static struct slice format_message(struct arena *arena, const char *format, va_list args)
 {
-    va_list again;
-    va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, again);
-    va_end(again);
-    char *message = size < 0 ? NULL : arena_bytes(arena, (size_t)size + 1);
-    if (!message)
-        return SLICE("(no memory for the message)");
-    vsnprintf(message, (size_t)size + 1, format, args);
-    return slice_of(message, (size_t)size);
+    struct slice message = arena_format_list(arena, format, args);
+    return message.data ? message : SLICE("(no memory for the message)");
 }
 
 static void add(struct diagnostics *diagnostics, enum severity severity, struct place place,

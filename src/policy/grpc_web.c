@@ -40,19 +40,6 @@ struct decoding {
     unsigned count; /* letters in `bits` */
 };
 
-static int value_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '+' || c == '/')
-        return c == '+' ? 62 : 63;
-    return -1;
-}
-
 /* The bytes of a group that is whole or was padded; false: it makes none. */
 static bool end_group(struct decoding *self, char *room, size_t *size)
 {
@@ -71,7 +58,7 @@ static enum status decode(struct decoding *self, struct slice *ret_bytes)
     size_t size = 0, at = 0;
     for (; at < self->left.size && size + 3 <= self->buffer->capacity; at++) {
         char c = self->left.data[at];
-        int value = value_of(c);
+        int value = base64_value(c, 0);
         if (c == '=' && self->count == 0)
             continue;
         if (value < 0 && c != '=')
