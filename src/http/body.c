@@ -104,3 +104,33 @@ enum status body_read_all(
     *ret_bytes = copy;
     return OK;
 }
+
+enum status body_status_of_client(enum status e)
+{
+    if (e == TIMEOUT)
+        return REQUEST_TIMEOUT;
+    return e == INCOMPLETE || e == CLOSED || e == IO_ERROR ? CLIENT_CLOSED : e;
+}
+
+enum status body_status_of_upstream(enum status e)
+{
+    switch ((int)e) {
+    case OK:
+    case END:
+    case FULL:
+    case CANCELLED:
+    case NO_MEMORY:
+    case REQUEST_TIMEOUT: /* the client's own body did not come, or was wrong */
+    case CLIENT_CLOSED:
+    case BODY_TOO_LARGE:
+        return e;
+    case TIMEOUT:
+        return UPSTREAM_BODY_TIMEOUT;
+    case INCOMPLETE:
+    case CLOSED:
+    case IO_ERROR:
+        return UPSTREAM_INCOMPLETE;
+    default:
+        return UPSTREAM_PROTOCOL;
+    }
+}

@@ -101,3 +101,8 @@ static inline bool body_is_empty(const struct body *body)
 /* Reads all of it into the arena; TOO_LARGE past `limit`. */
 enum status body_read_all(struct body *body, struct arena *arena, size_t limit, instant deadline,
     struct slice *ret_bytes);
+
+/* What went wrong with a body, as the client and the log are to hear it: with the client's, or with
+ * an upstream's, which may carry on what was wrong with the client's. All is well stays well. */
+enum status body_status_of_client(enum status e);
+enum status body_status_of_upstream(enum status e);

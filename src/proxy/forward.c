@@ -131,13 +131,6 @@ static enum status send_all(struct passage *passage, bool *ret_source_failed)
         patience(passage), passage->x->deadline, &sent, ret_source_failed);
 }
 
-static enum status status_of_source(enum status e)
-{
-    if (e == TIMEOUT)
-        return REQUEST_TIMEOUT;
-    return e == INCOMPLETE || e == CLOSED || e == IO_ERROR ? CLIENT_CLOSED : e;
-}
-
 /* A target that takes no more may have answered: reading will tell. */
 static void run_sender(void *argument)
 {
@@ -146,7 +139,7 @@ static void run_sender(void *argument)
     enum status e = send_all(passage, &source_failed);
     passage->is_sent = true;
     if (e && source_failed)
-        passage->failure = status_of_source(e);
+        passage->failure = body_status_of_client(e);
     else if (e == TIMEOUT)
         passage->failure = UPSTREAM_WRITE_TIMEOUT;
     else if (e == NO_MEMORY || e == CANCELLED)
@@ -224,32 +217,12 @@ static struct passage *passage_of(struct body *body)
     return list_entry(body, struct passage, body);
 }
 
-static enum status status_of_body(enum status e)
-{
-    switch ((int)e) {
-    case OK:
-    case END:
-    case FULL:
-    case CANCELLED:
-    case NO_MEMORY:
-        return e;
-    case TIMEOUT:
-        return UPSTREAM_BODY_TIMEOUT;
-    case INCOMPLETE:
-    case CLOSED:
-    case IO_ERROR:
-        return UPSTREAM_INCOMPLETE;
-    default:
-        return UPSTREAM_PROTOCOL;
-    }
-}
-
 static enum status read_body(struct body *body, instant deadline, struct slice *ret_bytes)
 {
     struct passage *passage = passage_of(body);
     enum status e = body_read(&passage->inner.body, deadline, ret_bytes);
     body->trailers = passage->inner.body.trailers;
-    return status_of_body(e);
+    return body_status_of_upstream(e);
 }
 
 static enum status wait_for_body(struct body *body, instant deadline)
@@ -260,7 +233,7 @@ static enum status wait_for_body(struct body *body, instant deadline)
 static enum status splice_body(
     struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size)
 {
-    return status_of_body(
+    return body_status_of_upstream(
         body_splice(&passage_of(body)->inner.body, deadline, ret_splice, ret_size));
 }
 

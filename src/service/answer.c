@@ -9,28 +9,6 @@ static struct call *call_of(struct body *body)
     return list_entry(body, struct call, answer.body);
 }
 
-/* What is wrong with a body, as the client and the log are to hear it. */
-static enum status status_of_body(enum status e)
-{
-    switch ((int)e) {
-    case END:
-    case CANCELLED:
-    case NO_MEMORY:
-    case REQUEST_TIMEOUT: /* the client's own body did not come, or was wrong */
-    case CLIENT_CLOSED:
-    case BODY_TOO_LARGE:
-        return e;
-    case TIMEOUT:
-        return UPSTREAM_BODY_TIMEOUT;
-    case INCOMPLETE:
-    case CLOSED:
-    case IO_ERROR:
-        return UPSTREAM_INCOMPLETE;
-    default:
-        return UPSTREAM_PROTOCOL;
-    }
-}
-
 static bool is_draining(const struct exchange *x)
 {
     return x->hooks && x->hooks->is_draining && x->hooks->is_draining(x);
@@ -123,7 +101,7 @@ static void end(struct call *call, enum status e)
 {
     struct answer *answer = &call->answer;
     answer->has_ended = true;
-    answer->outcome = status_of_body(e);
+    answer->outcome = body_status_of_upstream(e);
     if (answer->outcome == UPSTREAM_BODY_TIMEOUT && loop_now() >= call->x->deadline)
         answer->outcome = exchange_lateness(call->x);
     if (e == END) {

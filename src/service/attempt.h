@@ -104,9 +104,6 @@ enum status upload_exchange(struct attempt *attempt);
 /* Until when the body is sent: a stream may go on while the answer comes already. */
 instant upload_deadline(const struct attempt *attempt);
 
-/* What a failure to read the client's body is called. */
-enum status upload_status_of_source(enum status e);
-
 /* Stops sending, and waits until that has stopped. */
 void upload_stop(struct upload *upload);
 

@@ -87,7 +87,7 @@ static enum status pump(struct attempt *attempt, struct body *body, bool *ret_so
         if (e) {
             *ret_source_failed = true;
             if (attempt->stream->has_final && e != CANCELLED) /* else who waits for it is told */
-                h2_call_abort(attempt->stream, upload_status_of_source(e));
+                h2_call_abort(attempt->stream, body_status_of_client(e));
             return e;
         }
         h2_call_offer(attempt->stream, part, is_last, is_last ? body->trailers : NULL);

@@ -129,13 +129,6 @@ static enum status exchange_at_once(struct attempt *attempt)
 /* --- streamed: one fiber sends, one reads the head, and the exchange's own waits for what happens
  * first */
 
-enum status upload_status_of_source(enum status e)
-{
-    if (e == TIMEOUT)
-        return REQUEST_TIMEOUT;
-    return e == INCOMPLETE || e == CLOSED || e == IO_ERROR ? CLIENT_CLOSED : e;
-}
-
 /* CANCELLED when there is a final answer before: then nobody wants the body any more. */
 static enum status wait_for_leave(struct attempt *attempt)
 {
@@ -174,7 +167,7 @@ static void run_pump(void *argument)
     upload->has_ended = true;
     upload->ended = loop_now();
     if (source_failed)
-        upload->failure = upload_status_of_source(e);
+        upload->failure = body_status_of_client(e);
     else if (e == TIMEOUT)
         upload->failure = UPSTREAM_WRITE_TIMEOUT;
     else if (e == CANCELLED || e == NO_MEMORY)
