@@ -44,7 +44,7 @@ static void report(struct finder *finder, const struct dns_options *options,
         if (findings_add(&findings, &finding))
             return; /* without memory the old ones stay */
     }
-    finder_report(finder, &findings);
+    (void)finder_report(finder, &findings);
 }
 
 static enum status resolve(struct finder *finder, const struct dns_options *options,

@@ -164,11 +164,7 @@ static enum status ask(struct asking *asking)
     qsort(
         asking->answer.records, asking->answer.count, sizeof *asking->answer.records, by_priority);
     e = add_groups(asking);
-    if (!e && fiber_is_cancelled(fiber_current()))
-        e = CANCELLED;
-    if (!e)
-        finder_report(asking->finder, &asking->findings);
-    return e;
+    return e ? e : finder_report(asking->finder, &asking->findings);
 }
 
 static enum status ask_once(struct finder *finder, struct resolver *resolver, instant *ret_next)

@@ -161,11 +161,7 @@ static enum status report(
 {
     struct findings findings = {.arena = arena};
     enum status e = docker_read(source, root, &findings);
-    if (!e && fiber_is_cancelled(fiber_current()))
-        e = CANCELLED;
-    if (!e)
-        finder_report(source->finder, &findings);
-    return e;
+    return e ? e : finder_report(source->finder, &findings);
 }
 
 static enum status list(struct http_source *source)

@@ -198,13 +198,6 @@ static bool read_revision(const struct json_value *answer, uint64_t *ret_revisio
         http_source_text(json_get(answer, SLICE("header")), "revision"), ret_revision);
 }
 
-static enum status report(struct following *f)
-{
-    if (fiber_is_cancelled(fiber_current()))
-        return CANCELLED;
-    return found_map_report(&f->map, f->source.finder);
-}
-
 static enum status take_all(struct following *f, const struct json_value *root)
 {
     const struct json_value *kvs = json_get(root, SLICE("kvs"));
@@ -216,7 +209,7 @@ static enum status take_all(struct following *f, const struct json_value *root)
         json_each (kv, kvs)
             if (!e)
                 e = put_key(f, kv);
-    return e ? e : report(f);
+    return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
 static enum status read_all(struct following *f)
@@ -262,7 +255,7 @@ static enum status take_events(struct following *f, const struct json_value *res
         else if (!e)
             e = put_key(f, kv);
     }
-    return e ? e : report(f);
+    return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
 static enum status take_lines(struct following *f, struct http_lines *lines)

@@ -82,11 +82,7 @@ static enum status report(
 {
     struct findings findings = {.arena = arena};
     enum status e = eureka_read(source, root, &findings);
-    if (!e && fiber_is_cancelled(fiber_current()))
-        e = CANCELLED;
-    if (!e)
-        finder_report(source->finder, &findings);
-    return e;
+    return e ? e : finder_report(source->finder, &findings);
 }
 
 static enum status ask_once(struct http_source *source, struct arena *arena)
@@ -109,8 +105,7 @@ static enum status ask_once(struct http_source *source, struct arena *arena)
     e = http_source_ask(source, &question, arena, deadline);
     if (e == IO_ERROR && source->fetch.response.status == 404) { /* nobody has registered */
         const struct findings nobody = {.arena = arena};
-        finder_report(source->finder, &nobody);
-        return OK;
+        return finder_report(source->finder, &nobody);
     }
     if (!e)
         e = http_source_read(source, arena, deadline, &root);

@@ -86,7 +86,7 @@ static void read_file(struct following *f)
     else
         e = instance_read_all(source, f->options->is_json, "its file", &findings, &trouble);
     if (!e) {
-        finder_report(f->finder, &findings);
+        (void)finder_report(f->finder, &findings);
     } else {
         finder_complain(f->finder, "%.*s", SLICE_ARG(text_slice(&trouble)));
         finder_fail(f->finder, e);

@@ -180,13 +180,6 @@ static bool take_version(struct following *f, const struct json_value *object)
     return true;
 }
 
-static enum status report(struct following *f)
-{
-    if (fiber_is_cancelled(fiber_current()))
-        return CANCELLED;
-    return found_map_report(&f->map, f->source.finder);
-}
-
 /* --- questions */
 
 static enum status ask(
@@ -253,7 +246,7 @@ static enum status list(struct following *f)
         e = list_page(f, &kept, &next);
     while (!e && next.size);
     arena_release(&kept);
-    return e ? e : report(f);
+    return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
 /* --- the watch */
@@ -285,7 +278,7 @@ static enum status take_event(struct following *f, const struct json_value *even
         found_map_remove(&f->map, name_of(object));
     else
         e = put_slice(f, object);
-    return e ? e : report(f);
+    return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
 static enum status take_lines(struct following *f, struct http_lines *lines)

@@ -50,7 +50,7 @@ static enum status report(struct finder *finder, const struct instances *instanc
     struct findings findings = {.arena = &arena};
     enum status e = instances_find_all(instances, &findings);
     if (!e)
-        finder_report(finder, &findings);
+        e = finder_report(finder, &findings);
     arena_release(&arena);
     return e;
 }

@@ -140,19 +140,22 @@ void finder_heard(struct finder *finder)
     finder->trouble[0] = '\0';
 }
 
-void finder_report(struct finder *finder, const struct findings *findings)
+enum status finder_report(struct finder *finder, const struct findings *findings)
 {
     struct found_list list;
     size_t changes;
+    if (fiber_is_cancelled(fiber_current()))
+        return CANCELLED;
     finder_heard(finder);
     if (found_list_make(&finder->found, findings, &list, &changes))
-        return; /* without memory the old ones stay */
+        return OK; /* without memory the old ones stay */
     if (list.well == 0 && finder->found.well > 0 && common(finder)->grace > 0) {
         put_off(finder, &list);
-        return;
+        return OK;
     }
     drop_pending(finder);
     take_list(finder, &list, changes);
+    return OK;
 }
 
 void finder_complain(struct finder *finder, const char *format, ...)

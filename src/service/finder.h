@@ -67,8 +67,9 @@ struct slice finder_text(const struct finder *finder);
 /* What tells it from others with the same text, for people and metrics: "consul://user v1". */
 void finder_name_add(struct finder *finder, struct arena *arena, struct slice word);
 
-/* All that there is. Not after a wait that returned CANCELLED. */
-void finder_report(struct finder *finder, const struct findings *findings);
+/* All that there is. CANCELLED, and nothing is told any more: the fiber was cancelled meanwhile,
+ * and who follows is to return. Not after a wait that returned that. */
+enum status finder_report(struct finder *finder, const struct findings *findings);
 
 /* There was an answer, which changes nothing. */
 void finder_heard(struct finder *finder);

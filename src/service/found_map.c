@@ -63,7 +63,7 @@ enum status found_map_report(const struct found_map *map, struct finder *finder)
             e = findings_add(&all, &findings->items[i]);
     }
     if (!e)
-        finder_report(finder, &all);
+        e = finder_report(finder, &all);
     arena_release(&arena);
     return e;
 }

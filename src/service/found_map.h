@@ -30,5 +30,5 @@ void found_map_remove(struct found_map *map, struct slice key);
 /* Removes all. */
 void found_map_clear(struct found_map *map);
 
-/* Reports the findings of all parts. NO_MEMORY, FULL. */
+/* Reports the findings of all parts. NO_MEMORY, FULL, CANCELLED. */
 enum status found_map_report(const struct found_map *map, struct finder *finder);
