@@ -58,21 +58,19 @@ static enum status prepare(
 
 static struct slice add_check(const struct json_value *check, const char *status)
 {
-    return slice_equal(http_source_text(check, "Status"), slice_of_text(status))
-               ? http_source_text(check, "Name")
+    return slice_equal(json_text_of(check, "Status"), slice_of_text(status))
+               ? json_text_of(check, "Name")
                : SLICE_NONE;
 }
 
 /* The name of the first check that is so; null data: none. */
 static struct slice find_check(const struct json_value *entry, const char *status)
 {
-    const struct json_value *checks = json_get(entry, SLICE("Checks"));
-    if (checks && checks->type == JSON_ARRAY)
-        json_each (check, checks) {
-            struct slice name = add_check(check, status);
-            if (name.data)
-                return name;
-        }
+    json_each (check, json_array_of(entry, "Checks")) {
+        struct slice name = add_check(check, status);
+        if (name.data)
+            return name;
+    }
     return SLICE_NONE;
 }
 
@@ -98,15 +96,13 @@ static void judge(const struct consul_options *options, const struct json_value 
 static enum status add_labels(
     const struct json_value *service, struct arena *arena, struct finding *finding)
 {
-    const struct json_value *tags = json_get(service, SLICE("Tags"));
     enum status e = OK;
-    if (tags && tags->type == JSON_ARRAY)
-        json_each (tag, tags) {
-            size_t equals = slice_find(tag->text, '=');
-            if (!e && tag->type == JSON_STRING && equals < tag->text.size)
-                e = http_source_label(arena, finding, slice_head(tag->text, equals),
-                    slice_of(tag->text.data + equals + 1, tag->text.size - equals - 1));
-        }
+    json_each (tag, json_array_of(service, "Tags")) {
+        size_t equals = slice_find(tag->text, '=');
+        if (!e && tag->type == JSON_STRING && equals < tag->text.size)
+            e = http_source_label(arena, finding, slice_head(tag->text, equals),
+                slice_of(tag->text.data + equals + 1, tag->text.size - equals - 1));
+    }
     return e ? e : http_source_labels(arena, json_get(service, SLICE("Meta")), finding);
 }
 
@@ -114,10 +110,9 @@ static enum status add_labels(
 static struct slice zone_of(const struct json_value *service, struct arena *arena)
 {
     const struct json_value *locality = json_get(service, SLICE("Locality"));
-    struct slice region = http_source_text(locality, "Region"),
-                 zone = http_source_text(locality, "Zone");
+    struct slice region = json_text_of(locality, "Region"), zone = json_text_of(locality, "Zone");
     if (!region.size && !zone.size)
-        return http_source_text(json_get(service, SLICE("Meta")), "zone");
+        return json_text_of(json_get(service, SLICE("Meta")), "zone");
     return region.size ? arena_format(arena, "%.*s/%.*s", SLICE_ARG(region), SLICE_ARG(zone))
                        : zone;
 }
@@ -127,12 +122,12 @@ static enum status add_entry(
 {
     const struct json_value *service = json_get(entry, SLICE("Service"));
     struct finding finding = {.weight = 1, .zone = zone_of(service, findings->arena)};
-    struct slice address = http_source_text(service, "Address");
+    struct slice address = json_text_of(service, "Address");
     int64_t port = 0;
     if (!json_get_i64(service, SLICE("Port"), &port))
         return http_source_odd(source, "an instance has no port");
     if (!address.size)
-        address = http_source_text(json_get(entry, SLICE("Node")), "Address");
+        address = json_text_of(json_get(entry, SLICE("Node")), "Address");
     judge((const struct consul_options *)source->options, entry, findings->arena, &finding);
     enum status e = add_labels(service, findings->arena, &finding);
     return e ? e : http_source_add(source, findings, finding, address, port);

@@ -43,20 +43,18 @@ static enum status prepare(
 static uint64_t number_of(const struct json_value *labels, const char *key, uint64_t otherwise)
 {
     uint64_t number;
-    return slice_to_u64(http_source_text(labels, key), &number) ? number : otherwise;
+    return slice_to_u64(json_text_of(labels, key), &number) ? number : otherwise;
 }
 
 /* What is said, or the only one. */
 static int64_t port_of(const struct json_value *container)
 {
-    const struct json_value *ports = json_get(container, SLICE("Ports"));
     int64_t found = (int64_t)number_of(json_get(container, SLICE("Labels")), LABEL_PORT, 0);
-    if (found || !ports || ports->type != JSON_ARRAY)
+    if (found)
         return found;
-    json_each (port, ports) {
-        int64_t number = 0;
-        bool is_tcp = slice_equal(http_source_text(port, "Type"), SLICE("tcp"));
-        (void)json_get_i64(port, SLICE("PrivatePort"), &number);
+    json_each (port, json_array_of(container, "Ports")) {
+        int64_t number = json_number_of(port, "PrivatePort");
+        bool is_tcp = slice_equal(json_text_of(port, "Type"), SLICE("tcp"));
         if (is_tcp && found && found != number)
             return 0;
         found = is_tcp ? number : found;
@@ -72,9 +70,9 @@ static struct slice address_of(const struct json_value *container, struct slice 
     if (!networks || networks->type != JSON_OBJECT)
         return SLICE_NONE;
     json_each (one, networks) {
-        struct slice address = http_source_text(one, "IPAddress");
+        struct slice address = json_text_of(one, "IPAddress");
         if (!address.size)
-            address = http_source_text(one, "GlobalIPv6Address");
+            address = json_text_of(one, "GlobalIPv6Address");
         if (address.size && (!network.size || slice_equal(one->key, network)))
             return address;
     }
@@ -83,8 +81,8 @@ static struct slice address_of(const struct json_value *container, struct slice 
 
 static struct slice trouble_of(const struct json_value *container)
 {
-    struct slice state = http_source_text(container, "State"),
-                 status = http_source_text(container, "Status");
+    struct slice state = json_text_of(container, "State"),
+                 status = json_text_of(container, "Status");
     if (!slice_equal(state, SLICE("running")))
         return SLICE("not running in Docker");
     if (slice_find_slice(status, SLICE("(unhealthy)")) < status.size)
@@ -102,7 +100,7 @@ static enum status add_container(
     const struct json_value *labels = json_get(container, SLICE("Labels"));
     struct finding finding = {.weight = (uint32_t)number_of(labels, "weir.weight", 1),
         .tier = (uint32_t)number_of(labels, "weir.tier", 0),
-        .zone = http_source_text(labels, "weir.zone"),
+        .zone = json_text_of(labels, "weir.zone"),
         .trouble = trouble_of(container)};
     if (finding.tier > 100)
         finding.tier = 100;
@@ -182,7 +180,7 @@ static enum status list(struct http_source *source)
 /* Commands that are run in a container, and the like, change nothing. */
 static bool matters(const struct json_value *event)
 {
-    struct slice action = http_source_text(event, "Action");
+    struct slice action = json_text_of(event, "Action");
     return !slice_has_prefix(action, SLICE("exec_")) && !slice_equal(action, SLICE("top")) &&
            !slice_equal(action, SLICE("attach"));
 }

@@ -60,7 +60,7 @@ static void write_base64(
 static bool read_base64(
     const struct json_value *object, const char *key, struct arena *arena, struct slice *ret)
 {
-    struct slice text = http_source_text(object, key);
+    struct slice text = json_text_of(object, key);
     char *room = arena_bytes(arena, base64_decoded_size(text.size) + 1);
     size_t size;
     if (!room || !base64_decode(text, BASE64_LENIENT, room, &size))
@@ -127,7 +127,7 @@ static enum status log_in(struct following *f)
         e = http_source_read(&f->source, &f->session, loop_now() + ANSWER_TIME, &root);
     if (e)
         return e;
-    f->auth = http_source_text(root, "token");
+    f->auth = json_text_of(root, "token");
     return f->auth.size ? OK : http_source_odd(&f->source, "it gives no token");
 }
 
@@ -194,21 +194,18 @@ static void remove_key(struct following *f, const struct json_value *kv)
 
 static bool read_revision(const struct json_value *answer, uint64_t *ret_revision)
 {
-    return slice_to_u64(
-        http_source_text(json_get(answer, SLICE("header")), "revision"), ret_revision);
+    return slice_to_u64(json_text_of(json_get(answer, SLICE("header")), "revision"), ret_revision);
 }
 
 static enum status take_all(struct following *f, const struct json_value *root)
 {
-    const struct json_value *kvs = json_get(root, SLICE("kvs"));
     enum status e = OK;
     if (!read_revision(root, &f->revision))
         return http_source_odd(&f->source, "its answer has no revision");
     found_map_clear(&f->map);
-    if (kvs && kvs->type == JSON_ARRAY)
-        json_each (kv, kvs)
-            if (!e)
-                e = put_key(f, kv);
+    json_each (kv, json_array_of(root, "kvs"))
+        if (!e)
+            e = put_key(f, kv);
     return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
@@ -237,20 +234,20 @@ static enum status read_all(struct following *f)
 
 static enum status take_events(struct following *f, const struct json_value *result)
 {
-    const struct json_value *events = json_get(result, SLICE("events"));
+    const struct json_value *events = json_array_of(result, "events");
     enum status e = OK;
     bool is_cancelled = false;
     (void)json_get_bool(result, SLICE("canceled"), &is_cancelled);
     if (is_cancelled) /* compacted, or no right to: all is read anew */
         return http_source_odd(&f->source, "it has ended the watch");
     (void)read_revision(result, &f->revision);
-    if (!events || events->type != JSON_ARRAY || !events->count) {
+    if (!events || !events->count) {
         finder_heard(f->source.finder);
         return OK;
     }
     json_each (event, events) {
         const struct json_value *kv = json_get(event, SLICE("kv"));
-        if (!e && slice_equal(http_source_text(event, "type"), SLICE("DELETE")))
+        if (!e && slice_equal(json_text_of(event, "type"), SLICE("DELETE")))
             remove_key(f, kv);
         else if (!e)
             e = put_key(f, kv);

@@ -42,16 +42,16 @@ static enum status add_instance(
     const struct json_value *metadata = json_get(instance, SLICE("metadata"));
     const struct json_value *port =
         json_get(instance, options->is_secure ? SLICE("securePort") : SLICE("port"));
-    struct slice status = http_source_text(instance, "status"),
-                 address = http_source_text(instance, "ipAddr");
+    struct slice status = json_text_of(instance, "status"),
+                 address = json_text_of(instance, "ipAddr");
     struct finding finding = {.weight = 1,
-        .name = options->is_secure ? http_source_text(instance, "hostName") : SLICE_NONE,
-        .zone = http_source_text(metadata, "zone")};
+        .name = options->is_secure ? json_text_of(instance, "hostName") : SLICE_NONE,
+        .zone = json_text_of(metadata, "zone")};
     int64_t number = 0;
     if (!json_get_i64(port, SLICE("$"), &number))
         return http_source_odd(source, "an instance has no port");
     if (!address.size)
-        address = http_source_text(instance, "hostName");
+        address = json_text_of(instance, "hostName");
     if (!slice_equal(status, SLICE("UP")))
         finding.trouble =
             arena_format(findings->arena, "%.*s in Eureka", SLICE_ARG(slice_head(status, 40)));

@@ -94,16 +94,12 @@ static const struct k8s_options *options_of(const struct following *f)
 /* The number of the port that is wanted; 0: the slice has none of that name. */
 static int64_t port_of(const struct http_source *source, const struct json_value *slice)
 {
-    const struct json_value *ports = json_get(slice, SLICE("ports"));
     struct slice wanted = ((const struct k8s_options *)source->options)->port;
     uint64_t wanted_number = 0;
     (void)slice_to_u64(wanted, &wanted_number);
-    if (!ports || ports->type != JSON_ARRAY)
-        return 0;
-    json_each (port, ports) {
-        int64_t number = 0;
-        (void)json_get_i64(port, SLICE("port"), &number);
-        if (!wanted.size || slice_equal(http_source_text(port, "name"), wanted) ||
+    json_each (port, json_array_of(slice, "ports")) {
+        int64_t number = json_number_of(port, "port");
+        if (!wanted.size || slice_equal(json_text_of(port, "name"), wanted) ||
             (wanted_number && number == (int64_t)wanted_number))
             return number;
     }
@@ -121,21 +117,18 @@ static bool is_ready(const struct json_value *endpoint)
 static enum status add_endpoint(struct http_source *source, struct findings *findings,
     const struct json_value *endpoint, int64_t port)
 {
-    const struct json_value *addresses = json_get(endpoint, SLICE("addresses"));
     bool is_terminating = false;
     struct finding finding = {
-        .weight = 1, .zone = arena_copy(findings->arena, http_source_text(endpoint, "zone"))};
+        .weight = 1, .zone = arena_copy(findings->arena, json_text_of(endpoint, "zone"))};
     (void)json_get_bool(
         json_get(endpoint, SLICE("conditions")), SLICE("terminating"), &is_terminating);
     if (!is_ready(endpoint))
         finding.trouble =
             is_terminating ? SLICE("terminating in Kubernetes") : SLICE("not ready in Kubernetes");
-    struct slice node = arena_copy(findings->arena, http_source_text(endpoint, "nodeName"));
+    struct slice node = arena_copy(findings->arena, json_text_of(endpoint, "nodeName"));
     enum status e =
         node.size ? http_source_label(findings->arena, &finding, SLICE("node"), node) : OK;
-    if (!addresses || addresses->type != JSON_ARRAY)
-        return e;
-    json_each (address, addresses)
+    json_each (address, json_array_of(endpoint, "addresses"))
         if (!e && address->type == JSON_STRING)
             e = http_source_add(source, findings, finding, address->text, port);
     return e;
@@ -144,12 +137,9 @@ static enum status add_endpoint(struct http_source *source, struct findings *fin
 enum status k8s_read(
     struct http_source *source, const struct json_value *slice, struct findings *findings)
 {
-    const struct json_value *endpoints = json_get(slice, SLICE("endpoints"));
     int64_t port = port_of(source, slice);
     enum status e = OK;
-    if (!endpoints || endpoints->type != JSON_ARRAY)
-        return OK;
-    json_each (endpoint, endpoints)
+    json_each (endpoint, json_array_of(slice, "endpoints"))
         if (!e)
             e = add_endpoint(source, findings, endpoint, port);
     return e;
@@ -157,7 +147,7 @@ enum status k8s_read(
 
 static struct slice name_of(const struct json_value *slice)
 {
-    return http_source_text(json_get(slice, SLICE("metadata")), "name");
+    return json_text_of(json_get(slice, SLICE("metadata")), "name");
 }
 
 static enum status put_slice(struct following *f, const struct json_value *slice)
@@ -172,7 +162,7 @@ static enum status put_slice(struct following *f, const struct json_value *slice
 /* Opaque, but for what fits into a URL. */
 static bool take_version(struct following *f, const struct json_value *object)
 {
-    struct slice version = http_source_text(json_get(object, SLICE("metadata")), "resourceVersion");
+    struct slice version = json_text_of(json_get(object, SLICE("metadata")), "resourceVersion");
     if (!version.size || version.size >= sizeof f->version)
         return false;
     memcpy(f->version, version.data, version.size);
@@ -207,14 +197,14 @@ static enum status ask(
 static enum status take_page(
     struct following *f, const struct json_value *root, struct arena *kept, struct slice *next)
 {
-    const struct json_value *items = json_get(root, SLICE("items"));
+    const struct json_value *items = json_array_of(root, "items");
     enum status e = OK;
-    if (!items || items->type != JSON_ARRAY || !take_version(f, root))
+    if (!items || !take_version(f, root))
         return http_source_odd(&f->source, "its answer is no list of EndpointSlices");
     json_each (item, items)
         if (!e)
             e = put_slice(f, item);
-    *next = arena_copy(kept, http_source_text(json_get(root, SLICE("metadata")), "continue"));
+    *next = arena_copy(kept, json_text_of(json_get(root, SLICE("metadata")), "continue"));
     return e ? e : next->data ? OK : NO_MEMORY;
 }
 
@@ -254,9 +244,7 @@ static enum status list(struct following *f)
 /* NOT_FOUND: what happened since is not known any more. */
 static enum status take_error(struct following *f, const struct json_value *object)
 {
-    int64_t code = 0;
-    (void)json_get_i64(object, SLICE("code"), &code);
-    if (code == 410)
+    if (json_number_of(object, "code") == 410)
         return NOT_FOUND;
     return http_source_odd(&f->source, "it has ended the watch with an error");
 }
@@ -264,7 +252,7 @@ static enum status take_error(struct following *f, const struct json_value *obje
 static enum status take_event(struct following *f, const struct json_value *event)
 {
     const struct json_value *object = json_get(event, SLICE("object"));
-    struct slice type = http_source_text(event, "type");
+    struct slice type = json_text_of(event, "type");
     enum status e = OK;
     if (slice_equal(type, SLICE("ERROR")))
         return take_error(f, object);

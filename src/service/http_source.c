@@ -199,13 +199,6 @@ enum status http_source_add(struct http_source *source, struct findings *finding
     return findings_add_host(findings, finding, source->fetch.resolver, host, port);
 }
 
-struct slice http_source_text(const struct json_value *object, const char *key)
-{
-    struct slice text = SLICE_NONE;
-    (void)json_get_text(object, slice_of_text(key), &text);
-    return text;
-}
-
 enum status http_source_label(
     struct arena *arena, struct finding *finding, struct slice key, struct slice value)
 {

@@ -71,9 +71,6 @@ enum status http_source_odd(struct http_source *source, const char *what);
 enum status http_source_add(struct http_source *source, struct findings *findings,
     struct finding finding, struct slice host, int64_t port);
 
-/* A text of the object's, or an empty one. */
-struct slice http_source_text(const struct json_value *object, const char *key);
-
 /* Appends an object's texts to the labels; NO_MEMORY. */
 enum status http_source_labels(
     struct arena *arena, const struct json_value *object, struct finding *finding);

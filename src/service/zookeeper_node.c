@@ -37,8 +37,8 @@ static enum status add_payload(
     const struct work *work, const struct json_value *payload, struct finding *finding)
 {
     const struct json_value *metadata = json_get(payload, SLICE("metadata"));
-    struct slice zone = http_source_text(metadata, "zone");
-    finding->zone = zone.size ? zone : http_source_text(payload, "zone");
+    struct slice zone = json_text_of(metadata, "zone");
+    finding->zone = zone.size ? zone : json_text_of(payload, "zone");
     enum status e = http_source_labels(work->findings->arena, payload, finding);
     return e ? e : http_source_labels(work->findings->arena, metadata, finding);
 }
@@ -53,14 +53,14 @@ static enum status read_curator(const struct work *work, const struct json_value
     if (!is_enabled)
         finding.trouble = SLICE("disabled in ZooKeeper");
     enum status e = add_payload(work, json_get(root, SLICE("payload")), &finding);
-    return e ? e : add(work, &finding, http_source_text(root, "address"), port);
+    return e ? e : add(work, &finding, json_text_of(root, "address"), port);
 }
 
 /* --- serversets */
 
 static enum status read_serverset(const struct work *work, const struct json_value *root)
 {
-    struct slice wanted = work->reading->endpoint, status = http_source_text(root, "status");
+    struct slice wanted = work->reading->endpoint, status = json_text_of(root, "status");
     const struct json_value *endpoint = json_get(root, SLICE("serviceEndpoint"));
     struct finding finding = {.weight = 1};
     struct arena *arena = work->findings->arena;
@@ -77,7 +77,7 @@ static enum status read_serverset(const struct work *work, const struct json_val
     if (!e && json_get_i64(root, SLICE("shard"), &shard))
         e = http_source_label(
             arena, &finding, SLICE("shard"), arena_format(arena, "%lld", (long long)shard));
-    return e ? e : add(work, &finding, http_source_text(endpoint, "host"), port);
+    return e ? e : add(work, &finding, json_text_of(endpoint, "host"), port);
 }
 
 /* --- others */
