@@ -25,7 +25,11 @@ class RedisServer:
     def start(self):
         with open(self.folder / f"redis-{self.port}.log", "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(lambda: self.ask("PING", check=False) == "PONG", 60, "a Redis server")
+        try:
+            wait_for(lambda: self.ask("PING", check=False) == "PONG", 60, "a Redis server")
+        except BaseException:
+            self.kill()
+            raise
 
     def ask(self, *words, check=True):
         """What it answers, as text."""
