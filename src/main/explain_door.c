@@ -44,17 +44,18 @@ static void explain_tls(const struct tls_plan *plan, struct slice name, struct j
     const struct served_certificate *served = host ? find_certificate(plan, host) : NULL;
     if (!served)
         return;
-    char until[ISO_TIME_SIZE];
+    int64_t until = tls_identity_until(served->certificate->identity) * SECOND;
     const char *clients = clients_word(host->client);
-    clock_iso_time(tls_identity_until(served->certificate->identity) * SECOND, until);
     if (!writer) {
-        printf("tls:      %.*s, until %.10s%s%s%s\n", SLICE_ARG(served->cert_path), until,
+        char time[ISO_TIME_SIZE];
+        clock_iso_time(until, time);
+        printf("tls:      %.*s, until %.10s%s%s%s\n", SLICE_ARG(served->cert_path), time,
             is_named ? "" : ", the first, since none has that name", *clients ? "; " : "", clients);
         return;
     }
     json_put_object(writer, "tls");
     json_put_text(writer, "certificate", served->cert_path);
-    json_put_text(writer, "until", slice_of_text(until));
+    json_put_time(writer, "until", until);
     json_put_bool(writer, "has_the_name", is_named);
     json_put_text(writer, "clients", slice_of_text(clients));
     json_write_object_end(writer);

@@ -148,5 +148,6 @@ def test_a_certificate_is_shown(secure, authority):
         [line] = [line for line in said.splitlines() if line.startswith("tls:")]
         assert name in line.split(",")[0] and line.endswith(rest) and ", until 20" in line
         one = json.loads(run_weir("explain", f"GET https://{host}/", gateway.config_path, "--json")[1])
+        assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", one["tls"]["until"])
         assert name in one["tls"]["certificate"] and one["tls"]["has_the_name"] == (not rest)
     assert "tls:" not in run_weir("explain", "GET http://shop.example/", gateway.config_path)[1]
