@@ -132,25 +132,38 @@ static enum status ask_once(struct endpoint *endpoint)
     return is_stopped ? CANCELLED : OK;
 }
 
-static enum status rest(const struct endpoint *endpoint)
+static void plan_next(struct endpoint *endpoint)
 {
     int64_t every = endpoint->asked_by->agent.every, most = every / JITTER;
     int64_t moved = (int64_t)random_below(loop_random(), (uint64_t)most * 2 + 1) - most;
-    enum status e = fiber_sleep_until(loop_now() + every + moved);
-    return e || errand_is_stopped() ? CANCELLED : OK;
+    timer_set(&endpoint->agent_timer, loop_now() + every + moved);
 }
 
-static void keep_asking(void *owner)
+static void run_question(void *owner)
 {
-    struct endpoint *endpoint = owner;
-    while (ask_once(endpoint) == OK && rest(endpoint) == OK)
-        ;
+    if (ask_once(owner) == OK)
+        plan_next(owner);
+}
+
+/* As a check's (check.c): the fiber comes now and goes with the answer. */
+static void ask_now(struct timer *timer)
+{
+    struct endpoint *endpoint = list_entry(timer, struct endpoint, agent_timer);
+    errand_start(endpoint->plane->options.control_loop, run_question, endpoint, &endpoint->agent);
+    if (!endpoint->agent)
+        plan_next(endpoint);
+}
+
+void agent_leave(struct endpoint *endpoint)
+{
+    errand_stop(&endpoint->agent);
+    timer_cancel(&endpoint->agent_timer);
+    endpoint->asked_by = NULL;
 }
 
 void agent_stop(struct endpoint *endpoint)
 {
-    errand_stop(&endpoint->agent);
-    endpoint->asked_by = NULL;
+    agent_leave(endpoint);
     (void)grade_set_said(endpoint, 1, 0);
     (void)endpoint_set_down(endpoint, DOWN_OVERLOADED | DOWN_TOLD_OUT | DOWN_TOLD_DOWN, false);
 }
@@ -161,9 +174,10 @@ void agent_start(struct endpoint *endpoint, const struct service_options *option
         agent_stop(endpoint);
         return;
     }
-    if (endpoint->asked_by != options)
-        errand_stop(&endpoint->agent);
-    endpoint->asked_by = options;
     endpoint->heard_at = loop_now();
-    errand_start(endpoint->plane->options.control_loop, keep_asking, endpoint, &endpoint->agent);
+    if (endpoint->asked_by == options)
+        return;
+    agent_leave(endpoint);
+    endpoint->asked_by = options;
+    ask_now(&endpoint->agent_timer);
 }

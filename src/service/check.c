@@ -189,19 +189,6 @@ static bool may_rest(struct endpoint *endpoint, const struct health_options *how
            (is_idle && !is_due && !is_in_doubt(endpoint) && !(reasons & DOWN_CHECK));
 }
 
-/* CANCELLED: the endpoint may have gone. */
-static enum status wait_until_due(struct endpoint *endpoint)
-{
-    enum status e;
-    do {
-        e = fiber_sleep_until(endpoint->check_due);
-        if (e || errand_is_stopped())
-            return CANCELLED;
-        endpoint->check_due = loop_now() + pause_of(endpoint, &endpoint->checked_by->health);
-    } while (may_rest(endpoint, &endpoint->checked_by->health));
-    return OK;
-}
-
 /* --- the errand */
 
 static enum status prepare(struct question *q, const struct endpoint *endpoint)
@@ -248,15 +235,35 @@ static enum status check_once(struct endpoint *endpoint, struct tls_session *ses
 static void plan_next(struct endpoint *endpoint)
 {
     endpoint->check_due = endpoint->checked_at + pause_of(endpoint, &endpoint->checked_by->health);
+    timer_set(&endpoint->check_timer, endpoint->check_due);
 }
 
-static void keep_checking(void *owner)
+/* The session is the errand's while it runs: the endpoint may go. */
+static void run_check(void *owner)
 {
     struct endpoint *endpoint = owner;
-    struct tls_session session = {0};
-    while (wait_until_due(endpoint) == OK && check_once(endpoint, &session) == OK)
+    struct tls_session session = endpoint->check_session;
+    endpoint->check_session = (struct tls_session){0};
+    if (check_once(endpoint, &session) == OK) {
+        endpoint->check_session = session;
         plan_next(endpoint);
-    tls_session_release(&session);
+    } else {
+        tls_session_release(&session);
+    }
+}
+
+/* The fiber comes now and goes with the answer. Without memory for one it is tried again when the
+ * endpoint is due next. */
+static void check_is_due(struct timer *timer)
+{
+    struct endpoint *endpoint = list_entry(timer, struct endpoint, check_timer);
+    const struct health_options *how = &endpoint->checked_by->health;
+    endpoint->check_due = loop_now() + pause_of(endpoint, how);
+    if (!may_rest(endpoint, how))
+        errand_start(
+            endpoint->plane->options.control_loop, run_check, endpoint, &endpoint->check);
+    if (!endpoint->check)
+        timer_set(timer, endpoint->check_due);
 }
 
 /* Those that come together are not all asked at the same moment. */
@@ -266,10 +273,16 @@ static instant first_time(struct service_plane *plane)
     return loop_now() + (int64_t)random_below(loop_random(), endpoints * SPREAD_EACH + 1);
 }
 
-static void stop_check(struct endpoint *endpoint)
+void check_stop(struct endpoint *endpoint)
 {
     errand_stop(&endpoint->check);
+    timer_cancel(&endpoint->check_timer);
     endpoint->checked_by = NULL;
+}
+
+static void forget_check(struct endpoint *endpoint)
+{
+    check_stop(endpoint);
     endpoint->good = endpoint->bad = 0;
     endpoint->check_due = 0;
     if (endpoint_set_down(endpoint, DOWN_CHECK, false))
@@ -286,7 +299,9 @@ static void start_check(struct endpoint *endpoint, const struct service_options 
     if (!endpoint->check_due || endpoint->check_due > latest)
         endpoint->check_due = clock_sooner(first_time(endpoint->plane), latest);
     endpoint->checked_by = options;
-    errand_start(endpoint->plane->options.control_loop, keep_checking, endpoint, &endpoint->check);
+    endpoint->check_timer.fire = check_is_due;
+    if (!endpoint->check)
+        timer_set(&endpoint->check_timer, endpoint->check_due);
 }
 
 void checks_start(const struct endpoint_set *set, const struct service_options *options)
@@ -296,7 +311,7 @@ void checks_start(const struct endpoint_set *set, const struct service_options *
         if (options->health.is_set)
             start_check(set->endpoints[i], options);
         else
-            stop_check(set->endpoints[i]);
+            forget_check(set->endpoints[i]);
     }
 }
 
@@ -304,7 +319,7 @@ void checks_stop(const struct endpoint_set *set, const struct service_options *o
 {
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->endpoints[i]->checked_by == options)
-            stop_check(set->endpoints[i]);
+            forget_check(set->endpoints[i]);
         if (set->endpoints[i]->asked_by == options)
             agent_stop(set->endpoints[i]);
     }

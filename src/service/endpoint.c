@@ -1,6 +1,7 @@
 #include "service/endpoint.h"
 
-#include "service/errand.h"
+#include "service/agent.h"
+#include "service/check.h"
 #include "service/order.h"
 
 #include <stdlib.h>
@@ -83,6 +84,7 @@ static void free_memory(struct endpoint *endpoint)
     free((char *)endpoint->tls_name.data);
     for (unsigned i = 0; i < endpoint->plane->options.workers; i++)
         tls_session_release(&endpoint->pools[i].session);
+    tls_session_release(&endpoint->check_session);
     free(endpoint->pools);
     free(endpoint);
 }
@@ -96,10 +98,12 @@ static struct endpoint *make(const struct endpoint_recipe *recipe)
         return NULL;
     *endpoint =
         (struct endpoint){.plane = recipe->plane, .address = *key->address, .grade = {.said = 1}};
+    timer_init(&endpoint->check_timer, NULL);
+    timer_init(&endpoint->agent_timer, NULL);
     endpoint->service_name = copy_slice(key->service_name);
     endpoint->text = copy_slice(key->text);
     endpoint->tls_name = copy_slice(key->tls_name);
-    endpoint->pools = aligned_alloc(_Alignof(struct pool), (workers + 1) * sizeof(struct pool));
+    endpoint->pools = aligned_alloc(_Alignof(struct pool), workers * sizeof(struct pool));
     if (!endpoint->service_name.data || !endpoint->text.data || !endpoint->tls_name.data ||
         !endpoint->pools || history_init(&endpoint->history)) {
         free((char *)endpoint->service_name.data);
@@ -148,10 +152,8 @@ static void release_entry(void *object)
 {
     struct endpoint *endpoint = ((struct endpoint_entry *)object)->endpoint;
     struct service_plane *plane = endpoint->plane;
-    errand_stop(&endpoint->check);
-    endpoint->checked_by = NULL;
-    errand_stop(&endpoint->agent);
-    endpoint->asked_by = NULL;
+    check_stop(endpoint);
+    agent_leave(endpoint);
     pthread_mutex_lock(&plane->mutex);
     for (unsigned i = 0; i < plane->options.workers; i++) {
         struct pool *pool = &endpoint->pools[i];

@@ -82,12 +82,15 @@ struct endpoint {
     struct endpoint_reports reports;
 
     /* Of the control thread: its agent. */
-    struct errand *agent;
+    struct errand *agent;     /* while it is asked */
+    struct timer agent_timer; /* until then */
     const struct service_options *asked_by; /* as checked_by */
     instant heard_at;
 
     /* Of the control thread: the active check. */
-    struct errand *check;
+    struct errand *check;     /* while it is asked */
+    struct timer check_timer; /* until then */
+    struct tls_session check_session;
     const struct service_options
         *checked_by;               /* the newest service in use that says how; NULL: none */
     unsigned good, bad;            /* answers in a row */

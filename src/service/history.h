@@ -13,20 +13,23 @@
 struct json_writer;
 
 struct history_event {
+    struct history_event *older;
     int64_t wall; /* nanoseconds since 1970 */
     char text[104];
 };
 
+/* Most endpoints never have an event, and there may be very many of them: so each takes memory when
+ * it comes. */
 struct history {
     pthread_mutex_t mutex;
-    struct history_event events[HISTORY_EVENTS]; /* guarded, as the next */
-    unsigned count;                              /* ever */
+    struct history_event *newest; /* owned, guarded: a list, the newest first */
 };
 
 /* NO_MEMORY. */
 enum status history_init(struct history *history);
 void history_release(struct history *history);
 
+/* Without memory it is not noted. */
 void history_note(struct history *history, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
