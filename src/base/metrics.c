@@ -1,29 +1,15 @@
-#include "base/metrics.h"
+#include "base/metrics_core.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/arena.h"
 #include "base/hash.h"
 #include "base/must.h"
 #include "base/utf8.h"
 
-/* A series' number is the place of its first *cell* in every shard: so an add looks nothing up.
- * Cells lie in chunks that never move; a shard takes a chunk when its thread first writes there. A
- * counter or gauge has one cell, a histogram HISTOGRAM_CELLS in a row: observations in all, their
- * sum in nanoseconds, and one for each bucket below. */
-
 #define SERIES_DEFAULT 65536
-#define CHUNK_CELLS    4096
 #define CACHE_LINE     64
 
-struct bucket {
-    int64_t bound; /* nanoseconds, inclusive */
-    const char *text;
-};
-
-static const struct bucket buckets[] = {
+const struct bucket metrics_buckets[BUCKETS] = {
     {500000, "0.0005"},
     {1000000, "0.001"},
     {2500000, "0.0025"},
@@ -40,50 +26,6 @@ static const struct bucket buckets[] = {
     {10000000000, "10"},
     {30000000000, "30"},
     {60000000000, "60"},
-};
-
-#define BUCKETS         (sizeof buckets / sizeof buckets[0])
-#define CELL_COUNT      0
-#define CELL_SUM        1
-#define CELL_BUCKETS    2
-#define HISTOGRAM_CELLS (CELL_BUCKETS + BUCKETS)
-
-struct chunk {
-    _Atomic uint64_t cells[CHUNK_CELLS];
-};
-
-struct metrics_shard {
-    struct metrics_shard *next; /* in metrics->shards; set before it is published */
-    struct chunk *_Atomic chunks[];
-};
-
-struct series {
-    const struct metric_family *family; /* borrowed: static */
-    struct slice labels;                /* as they are exported: a="b",c="d" */
-    uint32_t cell;
-};
-
-struct collector {
-    void (*collect)(void *argument, struct metrics *metrics);
-    void *argument;
-    struct collector *next;
-};
-
-struct metrics {
-    pthread_mutex_t lock; /* over what follows, but for the shards */
-    pthread_mutex_t
-        exporting;          /* one export at a time, so that a collector's shard has one writer */
-    struct arena arena;     /* owned: series, labels, collectors */
-    struct series **series; /* in the order of their registration */
-    uint32_t count, max;
-    uint32_t *index; /* owned: hash table of places in `series` + 1; 0: free */
-    uint32_t index_mask;
-    uint32_t next_cell;
-    struct text labels; /* owned: scratch of metrics_series */
-    struct collector *collectors;
-    uint64_t dropped;
-    uint32_t chunk_count;
-    struct metrics_shard *_Atomic shards; /* owned: a list that only grows */
 };
 
 static uint32_t index_size(uint32_t series_max)
@@ -180,10 +122,25 @@ enum status metrics_shard_new(struct metrics *metrics, struct metrics_shard **re
 
 /* --- registration */
 
+/* How much of it stands for itself: nearly always all. */
+static size_t plain_size(struct slice value)
+{
+    size_t size = 0;
+    while (size < value.size && value.data[size] >= ' ' && value.data[size] != '"' &&
+           value.data[size] != '\\')
+        size++;
+    return size;
+}
+
 /* A label value as Prometheus reads it; bytes that are not UTF-8 become U+FFFD. */
 static void add_label_value(struct text *text, struct slice value)
 {
     while (value.size) {
+        size_t plain = plain_size(value);
+        text_add(text, slice_head(value, plain));
+        value = slice_from(value, plain);
+        if (!value.size)
+            return;
         char c = value.data[0];
         size_t size = utf8_size(value);
         if (c == '\\' || c == '"') {
@@ -200,7 +157,7 @@ static void add_label_value(struct text *text, struct slice value)
     }
 }
 
-static void add_labels(
+void metrics_add_labels(
     struct text *text, const struct metric_family *family, const struct slice *values)
 {
     for (int i = 0; i < METRIC_LABELS_MAX && family->labels[i]; i++) {
@@ -260,7 +217,7 @@ uint32_t metrics_series(
     uint32_t cell = METRIC_OVERFLOW;
     pthread_mutex_lock(&metrics->lock);
     text_clear(&metrics->labels);
-    add_labels(&metrics->labels, family, values);
+    metrics_add_labels(&metrics->labels, family, values);
     if (!metrics->labels.failed) {
         struct slice labels = text_slice(&metrics->labels);
         uint32_t *slot = find_slot(metrics, family, labels);
@@ -281,6 +238,23 @@ void metrics_add_collector(struct metrics *metrics,
         metrics->collectors = collector;
     }
     pthread_mutex_unlock(&metrics->lock);
+}
+
+void metrics_add_reader(struct metrics *metrics, const struct metric_family *family,
+    metric_reader *read, void *argument)
+{
+    pthread_mutex_lock(&metrics->exporting);
+    pthread_mutex_lock(&metrics->lock);
+    struct reader_of_family *reader = arena_new(&metrics->arena, struct reader_of_family);
+    if (reader) {
+        struct reader_of_family **at = &metrics->readers;
+        while (*at && strcmp((*at)->family->name, family->name) < 0)
+            at = &(*at)->next;
+        *reader = (struct reader_of_family){family, read, argument, *at};
+        *at = reader;
+    }
+    pthread_mutex_unlock(&metrics->lock);
+    pthread_mutex_unlock(&metrics->exporting);
 }
 
 /* --- writing: the shard's thread alone, so a load and a store do instead of a locked add */
@@ -322,11 +296,11 @@ void metric_set(struct metrics_shard *shard, uint32_t series, int64_t value)
 static unsigned bucket_of(int64_t nanoseconds)
 {
     _Static_assert(BUCKETS == 16, "the steps below are for sixteen");
-    unsigned at = 8 * (nanoseconds > buckets[7].bound);
-    at += 4 * (nanoseconds > buckets[at + 3].bound);
-    at += 2 * (nanoseconds > buckets[at + 1].bound);
-    at += nanoseconds > buckets[at].bound;
-    return at + (nanoseconds > buckets[15].bound);
+    unsigned at = 8 * (nanoseconds > metrics_buckets[7].bound);
+    at += 4 * (nanoseconds > metrics_buckets[at + 3].bound);
+    at += 2 * (nanoseconds > metrics_buckets[at + 1].bound);
+    at += nanoseconds > metrics_buckets[at].bound;
+    return at + (nanoseconds > metrics_buckets[15].bound);
 }
 
 void metric_observe(struct metrics_shard *shard, uint32_t series, int64_t nanoseconds)
@@ -343,7 +317,7 @@ void metric_observe(struct metrics_shard *shard, uint32_t series, int64_t nanose
 
 /* --- reading */
 
-static void sum_cells(const struct metrics *metrics, uint32_t cell, uint64_t *sums, unsigned count)
+void metrics_sum(const struct metrics *metrics, uint32_t cell, uint64_t *sums, unsigned count)
 {
     memset(sums, 0, count * sizeof *sums);
     const struct metrics_shard *shard =
@@ -359,154 +333,6 @@ static void sum_cells(const struct metrics *metrics, uint32_t cell, uint64_t *su
 uint64_t metrics_value(const struct metrics *metrics, uint32_t series)
 {
     uint64_t sum;
-    sum_cells(metrics, series, &sum, 1);
+    metrics_sum(metrics, series, &sum, 1);
     return sum;
-}
-
-static void add_help(struct text *text, const char *help)
-{
-    for (; *help; help++) {
-        if (*help == '\n')
-            text_add_literal(text, "\\n");
-        else if (*help == '\\')
-            text_add_literal(text, "\\\\");
-        else
-            text_add_char(text, *help);
-    }
-}
-
-static void export_family(struct text *text, const struct metric_family *family)
-{
-    static const char *const kinds[] = {
-        [METRIC_COUNTER] = "counter", [METRIC_GAUGE] = "gauge", [METRIC_HISTOGRAM] = "histogram"};
-    text_format(text, "# HELP %s ", family->name);
-    add_help(text, family->help ? family->help : "");
-    text_format(text, "\n# TYPE %s %s\n", family->name, kinds[family->kind]);
-}
-
-/* name{labels,le="…"}: everything of a line but the value. */
-static void export_name(
-    struct text *text, const struct series *series, const char *suffix, const char *bound)
-{
-    text_add(text, slice_of_text(series->family->name));
-    text_add(text, slice_of_text(suffix));
-    if (series->labels.size || bound) {
-        text_add_char(text, '{');
-        text_add(text, series->labels);
-        if (series->labels.size && bound)
-            text_add_char(text, ',');
-        if (bound)
-            text_format(text, "le=\"%s\"", bound);
-        text_add_char(text, '}');
-    }
-    text_add_char(text, ' ');
-}
-
-static void export_count(struct text *text, uint64_t value)
-{
-    text_add_u64(text, value);
-    text_add_char(text, '\n');
-}
-
-static void export_histogram(
-    const struct metrics *metrics, const struct series *series, struct text *text)
-{
-    uint64_t cells[HISTOGRAM_CELLS];
-    sum_cells(metrics, series->cell, cells, HISTOGRAM_CELLS);
-    uint64_t cumulative = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        cumulative += cells[CELL_BUCKETS + i];
-        export_name(text, series, "_bucket", buckets[i].text);
-        export_count(text, cumulative);
-    }
-    /* The writers go on meanwhile: a bucket may be newer than the count. */
-    uint64_t count = cells[CELL_COUNT] > cumulative ? cells[CELL_COUNT] : cumulative;
-    export_name(text, series, "_bucket", "+Inf");
-    export_count(text, count);
-    export_name(text, series, "_sum", NULL);
-    text_format(text, "%llu.%09llu\n", (unsigned long long)(cells[CELL_SUM] / 1000000000),
-        (unsigned long long)(cells[CELL_SUM] % 1000000000));
-    export_name(text, series, "_count", NULL);
-    export_count(text, count);
-}
-
-static void export_series(
-    const struct metrics *metrics, const struct series *series, struct text *text)
-{
-    if (series->family->kind == METRIC_HISTOGRAM) {
-        export_histogram(metrics, series, text);
-        return;
-    }
-    export_name(text, series, "", NULL);
-    uint64_t value = metrics_value(metrics, series->cell);
-    if (series->family->divisor > 1)
-        text_format(text, "%.9g", (double)value / series->family->divisor);
-    else if (series->family->kind == METRIC_GAUGE)
-        text_add_i64(text, (int64_t)value);
-    else
-        text_add_u64(text, value);
-    text_add_char(text, '\n');
-}
-
-static int compare_series(const void *a, const void *b)
-{
-    const struct series *one = *(const struct series *const *)a;
-    const struct series *two = *(const struct series *const *)b;
-    int order = one->family == two->family ? 0 : strcmp(one->family->name, two->family->name);
-    return order ? order : slice_compare(one->labels, two->labels);
-}
-
-static void collect(struct metrics *metrics)
-{
-    pthread_mutex_lock(&metrics->lock);
-    const struct collector *collector = metrics->collectors;
-    pthread_mutex_unlock(&metrics->lock);
-    for (; collector; collector = collector->next)
-        collector->collect(collector->argument, metrics);
-}
-
-static void export_dropped(struct text *text, uint64_t dropped)
-{
-    static const struct metric_family family = {.name = "weir_metrics_dropped_series_total",
-        .help = "Times that a series could not be made because there are too many.",
-        .kind = METRIC_COUNTER};
-    export_family(text, &family);
-    text_add(text, slice_of_text(family.name));
-    text_add_char(text, ' ');
-    export_count(text, dropped);
-}
-
-/* The series that there are now, sorted, for the caller to free; without memory `*ret_count` is 0.
- */
-static struct series **sorted_series(
-    struct metrics *metrics, uint32_t *ret_count, uint64_t *ret_dropped)
-{
-    pthread_mutex_lock(&metrics->lock);
-    uint32_t count = metrics->count;
-    struct series **series = malloc((count + 1) * sizeof *series);
-    if (series)
-        memcpy(series, metrics->series, count * sizeof *series);
-    *ret_dropped = metrics->dropped;
-    pthread_mutex_unlock(&metrics->lock);
-    *ret_count = series ? count : 0;
-    if (*ret_count)
-        qsort(series, count, sizeof *series, compare_series);
-    return series;
-}
-
-void metrics_export(struct metrics *metrics, struct text *text)
-{
-    pthread_mutex_lock(&metrics->exporting);
-    collect(metrics);
-    uint32_t count;
-    uint64_t dropped;
-    struct series **series = sorted_series(metrics, &count, &dropped);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || series[i]->family != series[i - 1]->family)
-            export_family(text, series[i]->family);
-        export_series(metrics, series[i], text);
-    }
-    free(series);
-    export_dropped(text, dropped);
-    pthread_mutex_unlock(&metrics->exporting);
 }

@@ -58,5 +58,15 @@ uint64_t metrics_value(const struct metrics *metrics, uint32_t series);
 void metrics_add_collector(struct metrics *metrics,
     void (*collect)(void *argument, struct metrics *metrics), void *argument);
 
+/* A family of which nothing is kept: whoever knows the values says them at each export, and those
+ * whom they concern may come and go, and be very many. No other family has its name. `read` runs on
+ * the exporting thread and calls metric_say for each series. Not of histograms. */
+struct metric_lines;
+typedef void metric_reader(
+    void *argument, const struct metric_family *family, struct metric_lines *lines);
+void metrics_add_reader(struct metrics *metrics, const struct metric_family *family,
+    metric_reader *read, void *argument);
+void metric_say(struct metric_lines *lines, const struct slice *values, int64_t value);
+
 /* All of it in the Prometheus text format 0.0.4; histograms in seconds with fixed buckets. */
 void metrics_export(struct metrics *metrics, struct text *text);

@@ -62,7 +62,7 @@ static void follow(
 {
     struct owner owner = owner_endpoint(endpoint);
     tell(&owner, shard, change);
-    (void)endpoint_set_down(endpoint, DOWN_BREAKER, breaker_is_out(&endpoint->breaker));
+    (void)endpoint_set_down(endpoint, DOWN_BREAKER, breaker_is_out(endpoint->breaker));
 }
 
 static void follow_guard(
@@ -89,10 +89,10 @@ enum status breakers_admit_call(const struct service *service, unsigned worker)
 
 bool breakers_claim_endpoint(const struct service *service, struct endpoint *endpoint)
 {
-    if (breaker_state(&endpoint->breaker) == BREAKER_IS_CLOSED)
+    if (breaker_state(endpoint->breaker) == BREAKER_IS_CLOSED)
         return true;
-    bool is_mine = breaker_claim(&endpoint->breaker, &service->options->breaker, loop_now());
-    if (is_mine && breaker_is_out(&endpoint->breaker)) /* a trial: nobody else is to come */
+    bool is_mine = breaker_claim(endpoint->breaker, &service->options->breaker, loop_now());
+    if (is_mine && breaker_is_out(endpoint->breaker)) /* a trial: nobody else is to come */
         (void)endpoint_set_down(endpoint, DOWN_BREAKER, true);
     return is_mine;
 }
@@ -105,7 +105,7 @@ int64_t breakers_wait(const struct service *service, const struct endpoint_set *
         return wait;
     wait = INT64_MAX;
     for (uint32_t i = 0; i < set->count; i++) {
-        int64_t its = breaker_remaining(&set->endpoints[i]->breaker, now);
+        int64_t its = breaker_remaining(set->endpoints[i]->breaker, now);
         wait = its < wait ? its : wait;
     }
     return set->count ? wait : 0;
@@ -129,34 +129,24 @@ void breakers_learn_of_try_with(const struct outcome *outcome, bool is_failure)
     struct endpoint *endpoint = outcome->view->set->endpoints[outcome->index];
     instant now = loop_now();
     struct breaker_result result = {now - outcome->took, now, outcome->took, is_failure};
-    breaker_report(&endpoint->breaker, &outcome->service->options->breaker, &result, &change);
+    breaker_report(endpoint->breaker, &outcome->service->options->breaker, &result, &change);
     if (change.has_changed)
         follow(endpoint, plane_shard(endpoint->plane, outcome->view->worker), &change);
 }
 
 /* --- time */
 
-static uint32_t register_series(const struct owner *owner)
-{
-    struct slice labels[] = {owner->service, owner->endpoint};
-    struct metrics *metrics = owner->plane->options.metrics;
-    return metrics ? metrics_series(metrics, &state_family, labels) : 0;
-}
-
 static instant look_at_endpoint(
     struct endpoint *endpoint, const struct breaker_options *options, instant now)
 {
     struct breaker_change change;
     struct metrics_shard *shard = endpoint->plane->options.control_shard;
-    struct owner owner = owner_endpoint(endpoint);
-    if (!endpoint->breaker_series)
-        endpoint->breaker_series = register_series(&owner);
-    breaker_turn(&endpoint->breaker, options, now, &change);
+    breaker_turn(endpoint->breaker, options, now, &change);
     if (change.has_changed)
         follow(endpoint, shard, &change);
     /* Two who changed it at the same moment may have left the older mark. */
-    (void)endpoint_set_down(endpoint, DOWN_BREAKER, breaker_is_out(&endpoint->breaker));
-    return breaker_due(&endpoint->breaker, options);
+    (void)endpoint_set_down(endpoint, DOWN_BREAKER, breaker_is_out(endpoint->breaker));
+    return breaker_due(endpoint->breaker, options);
 }
 
 static instant look_at_guard(
@@ -164,8 +154,7 @@ static instant look_at_guard(
 {
     struct breaker_change change;
     struct owner owner = owner_guard(guard);
-    if (!guard->breaker_series)
-        guard->breaker_series = register_series(&owner);
+    atomic_store_explicit(&guard->has_breaker, true, memory_order_relaxed);
     breaker_turn(&guard->breaker, options, now, &change);
     if (change.has_changed)
         tell(&owner, guard->plane->options.control_shard, &change);
@@ -175,7 +164,7 @@ static instant look_at_guard(
 /* Where a reload has taken a breaker away, nothing is kept of it. */
 static void forget_endpoint(struct endpoint *endpoint)
 {
-    breaker_reset(&endpoint->breaker);
+    breaker_reset(endpoint->breaker);
     if (endpoint_reasons(endpoint) & DOWN_BREAKER)
         (void)endpoint_set_down(endpoint, DOWN_BREAKER, false);
 }
@@ -193,7 +182,8 @@ instant breakers_look(struct roster *roster, instant now)
     for (uint32_t i = 0; i < set->count; i++)
         if (is_of_endpoints)
             due = clock_sooner(due, look_at_endpoint(set->endpoints[i], options, now));
-        else if (breaker_state(&set->endpoints[i]->breaker) != BREAKER_IS_CLOSED)
+        else if (set->endpoints[i]->breaker &&
+                 breaker_state(set->endpoints[i]->breaker) != BREAKER_IS_CLOSED)
             forget_endpoint(set->endpoints[i]);
     return due;
 }
@@ -204,17 +194,28 @@ static int64_t level_of(const struct breaker *breaker)
     return state == BREAKER_IN_TRIAL ? BREAKER_IN_RAMP : state;
 }
 
-void breakers_collect(struct service_plane *plane)
+static void read_states(
+    void *argument, const struct metric_family *family, struct metric_lines *lines)
 {
-    struct metrics_shard *shard = plane->options.control_shard;
+    (void)family;
+    struct service_plane *plane = argument;
+    pthread_mutex_lock(&plane->mutex);
     list_each (node, &plane->guards) {
         const struct guard *guard = list_entry(node, struct guard, node);
-        if (guard->breaker_series)
-            metric_set(shard, guard->breaker_series, level_of(&guard->breaker));
+        struct slice labels[] = {guard->name, SLICE("")};
+        if (atomic_load_explicit(&guard->has_breaker, memory_order_relaxed))
+            metric_say(lines, labels, level_of(&guard->breaker));
     }
     list_each (node, &plane->endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-        if (endpoint->breaker_series)
-            metric_set(shard, endpoint->breaker_series, level_of(&endpoint->breaker));
+        struct slice labels[] = {endpoint->service_name, endpoint->text};
+        if (endpoint->breaker)
+            metric_say(lines, labels, level_of(endpoint->breaker));
     }
+    pthread_mutex_unlock(&plane->mutex);
+}
+
+void breakers_add_metrics(struct service_plane *plane)
+{
+    metrics_add_reader(plane->options.metrics, &state_family, read_states, plane);
 }

@@ -54,5 +54,5 @@ int64_t breakers_wait(const struct service *service, const struct endpoint_set *
 /* Moves them on with time, on the control thread; when to look again. */
 instant breakers_look(struct roster *roster, instant now);
 
-/* For the metrics, with the plane's mutex held. */
-void breakers_collect(struct service_plane *plane);
+/* Once, by the plane. */
+void breakers_add_metrics(struct service_plane *plane);

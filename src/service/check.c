@@ -116,14 +116,6 @@ static bool judge(const struct question *q, const struct health_options *how, st
 
 /* --- the verdict */
 
-static void count_check(const struct endpoint *endpoint, bool is_good)
-{
-    struct service_plane *plane = endpoint->plane;
-    if (plane->options.metrics)
-        metric_add(plane->options.control_shard,
-            is_good ? endpoint->good_checks_series : endpoint->bad_checks_series, 1);
-}
-
 /* A good answer also ends an ejection: who answers is there. */
 static void count_good(struct endpoint *endpoint, const struct health_options *how)
 {
@@ -220,7 +212,8 @@ static enum status check_once(struct endpoint *endpoint, struct tls_session *ses
     bool is_stopped = errand_is_stopped();
     if (!is_stopped && !is_our_own_failure(q.failure)) {
         bool is_good = judge(&q, how, &what);
-        count_check(endpoint, is_good);
+        atomic_fetch_add_explicit(
+            is_good ? &endpoint->good_checks : &endpoint->bad_checks, 1, memory_order_relaxed);
         if (is_good)
             count_good(endpoint, how);
         else
@@ -260,8 +253,7 @@ static void check_is_due(struct timer *timer)
     const struct health_options *how = &endpoint->checked_by->health;
     endpoint->check_due = loop_now() + pause_of(endpoint, how);
     if (!may_rest(endpoint, how))
-        errand_start(
-            endpoint->plane->options.control_loop, run_check, endpoint, &endpoint->check);
+        errand_start(endpoint->plane->options.control_loop, run_check, endpoint, &endpoint->check);
     if (!endpoint->check)
         timer_set(timer, endpoint->check_due);
 }

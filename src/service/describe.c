@@ -132,7 +132,7 @@ static void write_endpoint(struct json_writer *w, const struct service *service,
     write_weight(w, service, set, i);
     write_standing(w, &set->members[i]);
     if (breakers_are(service, BREAKER_PER_ENDPOINT))
-        write_breaker(w, &endpoint->breaker);
+        write_breaker(w, endpoint->breaker);
     write_number(w, "in_flight", read_number(&load->in_flight));
     write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
     write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));

@@ -6,36 +6,6 @@
 
 #include <stdlib.h>
 
-static const struct metric_family duration_family = {"weir_upstream_request_duration_seconds",
-    "Time from a request's first byte to a service until the head of its answer.", METRIC_HISTOGRAM,
-    {"service", "endpoint"}};
-static const struct metric_family healthy_family = {"weir_endpoint_healthy",
-    "1 while an endpoint is well: nothing keeps requests from it.", METRIC_GAUGE,
-    {"service", "endpoint"}};
-static const struct metric_family connections_family = {"weir_upstream_connections",
-    "Open connections to an endpoint, in use or idle.", METRIC_GAUGE, {"service", "endpoint"}};
-static const struct metric_family waiting_family = {"weir_upstream_waiting",
-    "Requests that wait for a connection to an endpoint.", METRIC_GAUGE, {"service", "endpoint"}};
-static const struct metric_family checks_family = {"weir_endpoint_checks_total",
-    "Active health checks, by what came of them: good or bad.", METRIC_COUNTER,
-    {"service", "endpoint", "result"}};
-static const struct metric_family ejections_family = {"weir_endpoint_ejections_total",
-    "How often an endpoint was taken out because requests failed there.", METRIC_COUNTER,
-    {"service", "endpoint"}};
-
-static const struct metric_family requests_family = {"weir_endpoint_requests_total",
-    "Requests and connections that an endpoint was chosen for.", METRIC_COUNTER,
-    {"service", "endpoint"}};
-static const struct metric_family in_flight_family = {"weir_endpoint_in_flight",
-    "Requests and connections that an endpoint is working on.", METRIC_GAUGE,
-    {"service", "endpoint"}};
-static const struct metric_family latency_family = {"weir_endpoint_latency_seconds",
-    "How fast an endpoint answers, as balancers see it: an average that fades while idle.",
-    METRIC_GAUGE, {"service", "endpoint"}, .divisor = 1000000};
-static const struct metric_family weight_family = {"weir_endpoint_weight",
-    "An endpoint's weight as it counts, by configuration, agent and load reports.", METRIC_GAUGE,
-    {"service", "endpoint"}, .divisor = 1000};
-
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
     struct endpoint *endpoint;
@@ -55,27 +25,6 @@ static struct slice copy_slice(struct slice s)
     return slice_of(copy, s.size);
 }
 
-static void add_series(struct endpoint *endpoint)
-{
-    struct metrics *metrics = endpoint->plane->options.metrics;
-    struct slice labels[] = {endpoint->service_name, endpoint->text};
-    if (!metrics)
-        return;
-    endpoint->duration_series = metrics_series(metrics, &duration_family, labels);
-    endpoint->healthy_series = metrics_series(metrics, &healthy_family, labels);
-    endpoint->connections_series = metrics_series(metrics, &connections_family, labels);
-    endpoint->waiting_series = metrics_series(metrics, &waiting_family, labels);
-    endpoint->ejections_series = metrics_series(metrics, &ejections_family, labels);
-    struct slice good[] = {labels[0], labels[1], SLICE("good")};
-    struct slice bad[] = {labels[0], labels[1], SLICE("bad")};
-    endpoint->good_checks_series = metrics_series(metrics, &checks_family, good);
-    endpoint->bad_checks_series = metrics_series(metrics, &checks_family, bad);
-    endpoint->requests_series = metrics_series(metrics, &requests_family, labels);
-    endpoint->in_flight_series = metrics_series(metrics, &in_flight_family, labels);
-    endpoint->latency_series = metrics_series(metrics, &latency_family, labels);
-    endpoint->weight_series = metrics_series(metrics, &weight_family, labels);
-}
-
 static void free_memory(struct endpoint *endpoint)
 {
     history_release(&endpoint->history);
@@ -85,6 +34,7 @@ static void free_memory(struct endpoint *endpoint)
     for (unsigned i = 0; i < endpoint->plane->options.workers; i++)
         tls_session_release(&endpoint->pools[i].session);
     tls_session_release(&endpoint->check_session);
+    free(endpoint->breaker);
     free(endpoint->pools);
     free(endpoint);
 }
@@ -96,8 +46,10 @@ static struct endpoint *make(const struct endpoint_recipe *recipe)
     struct endpoint *endpoint = aligned_alloc(_Alignof(struct endpoint), sizeof *endpoint);
     if (!endpoint)
         return NULL;
-    *endpoint =
-        (struct endpoint){.plane = recipe->plane, .address = *key->address, .grade = {.said = 1}};
+    *endpoint = (struct endpoint){.plane = recipe->plane,
+        .address = *key->address,
+        .grade = {.said = 1},
+        .duration_series = NO_SERIES};
     timer_init(&endpoint->check_timer, NULL);
     timer_init(&endpoint->agent_timer, NULL);
     endpoint->service_name = copy_slice(key->service_name);
@@ -126,7 +78,6 @@ static enum status init_entry(void *object, void *context)
     struct endpoint *endpoint = make(recipe);
     if (!endpoint)
         return NO_MEMORY;
-    add_series(endpoint);
     pthread_mutex_lock(&plane->mutex);
     endpoint->users = 1;
     for (unsigned i = 0; i < plane->options.workers; i++)
@@ -238,6 +189,13 @@ void endpoint_unref(struct endpoint *endpoint)
     pthread_mutex_lock(&plane->mutex);
     endpoint_unref_locked(endpoint);
     pthread_mutex_unlock(&plane->mutex);
+}
+
+enum status endpoint_add_breaker(struct endpoint *endpoint)
+{
+    if (!endpoint->breaker)
+        atomic_store(&endpoint->breaker, calloc(1, sizeof(struct breaker)));
+    return endpoint->breaker ? OK : NO_MEMORY;
 }
 
 void endpoint_note(struct endpoint *endpoint, const char *format, ...)

@@ -47,6 +47,8 @@ struct endpoint_reports {
     uint32_t good_series, bad_series, utilization_series; /* 0: nothing is read */
 };
 
+#define NO_SERIES UINT32_MAX
+
 struct endpoint {
     struct load load;         /* shared: atomics; is_down there is what of `reasons` counts */
     _Atomic uint32_t reasons; /* bits of the above */
@@ -59,15 +61,16 @@ struct endpoint {
     struct slice text;         /* owned: the address as people write it */
     struct slice tls_name;     /* owned: what its certificate must be for; empty: no TLS */
     struct address address;
-    uint32_t duration_series; /* metrics */
-    uint32_t healthy_series, connections_series, waiting_series;
-    uint32_t good_checks_series, bad_checks_series, ejections_series;
-    uint32_t requests_series, in_flight_series, latency_series, weight_series;
+
+    /* Of its metrics, those that nothing else says (endpoint_metrics.h): relaxed atomics. */
+    _Atomic uint32_t duration_series; /* NO_SERIES until the first answer */
+    _Atomic uint32_t ejected;         /* times, ever */
+    _Atomic uint32_t weight;          /* that it has now, in thousandths */
+    _Atomic uint64_t good_checks, bad_checks;
 
     struct pool *pools; /* owned, one a worker */
 
-    struct breaker breaker;  /* shared: atomics */
-    uint32_t breaker_series; /* a metric; 0: not yet */
+    struct breaker *_Atomic breaker; /* owned; NULL: no service has ever wanted it to have one */
 
     struct history history;
 
@@ -82,8 +85,8 @@ struct endpoint {
     struct endpoint_reports reports;
 
     /* Of the control thread: its agent. */
-    struct errand *agent;     /* while it is asked */
-    struct timer agent_timer; /* until then */
+    struct errand *agent;                   /* while it is asked */
+    struct timer agent_timer;               /* until then */
     const struct service_options *asked_by; /* as checked_by */
     instant heard_at;
 
@@ -143,6 +146,10 @@ static inline bool endpoint_is_down(const struct endpoint *endpoint)
 {
     return endpoint_reasons(endpoint) != 0;
 }
+
+/* Sees to it that it has a breaker, before who uses it is told. On the control thread. NO_MEMORY.
+ */
+enum status endpoint_add_breaker(struct endpoint *endpoint);
 
 /* Marks it down for a reason, or takes that mark off; true when that changed something. From any
  * thread. */

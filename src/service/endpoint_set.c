@@ -195,6 +195,14 @@ static void put(struct filling *f, const struct part *part, struct endpoint_entr
     show_trouble(endpoint, part);
 }
 
+static enum status prepare(const struct service_options *options, struct endpoint *endpoint)
+{
+    const struct breaker_options *breaker = &options->breaker;
+    if (breaker->is_set && breaker->per == BREAKER_PER_ENDPOINT)
+        return endpoint_add_breaker(endpoint);
+    return OK;
+}
+
 /* An address that occurs twice (two names for it) is one endpoint with the weights of both. */
 static enum status add(struct filling *f, const struct part *part)
 {
@@ -208,6 +216,11 @@ static enum status add(struct filling *f, const struct part *part)
         f->set->weights[endpoint->place] += weight_of(part);
         endpoint_drop(entry);
         return OK;
+    }
+    e = prepare(f->roster->options, endpoint);
+    if (e) {
+        endpoint_drop(entry);
+        return e;
     }
     put(f, part, entry);
     f->newcomers += is_new;

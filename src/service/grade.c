@@ -14,11 +14,10 @@ static double weight_of(const struct endpoint_set *set, uint32_t i)
     return weight * grade->said;
 }
 
-static void show(const struct endpoint *endpoint, double weight)
+static void show(struct endpoint *endpoint, double weight)
 {
-    const struct service_plane_options *options = &endpoint->plane->options;
-    if (options->metrics)
-        metric_set(options->control_shard, endpoint->weight_series, (int64_t)(weight * 1000 + 0.5));
+    double thousandths = fmin(weight * 1000 + 0.5, UINT32_MAX);
+    atomic_store_explicit(&endpoint->weight, (uint32_t)thousandths, memory_order_relaxed);
 }
 
 /* Its agent's, or the configured one, whichever is less. */

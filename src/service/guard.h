@@ -22,7 +22,7 @@ struct guard {
     struct trial *trial;     /* owned; NULL: it was never compared with another version */
     struct rollout *rollout; /* owned; of the control thread; NULL: it never had versions */
     struct history history;
-    uint32_t breaker_series; /* metrics; 0: not registered yet */
+    _Atomic bool has_breaker; /* which the metrics show */
     uint32_t waiting_series, wait_series, in_flight_series;
     uint32_t limit_series; /* 0: not registered yet */
 };

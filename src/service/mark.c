@@ -43,7 +43,7 @@ static bool may_eject(const struct endpoint_set *set, double share)
 }
 
 void mark_eject(const struct endpoint_set *set, uint32_t index,
-    const struct outlier_options *options, struct metrics_shard *shard, const char *reason)
+    const struct outlier_options *options, const char *reason)
 {
     struct endpoint *endpoint = set->endpoints[index];
     if (endpoint_reasons(endpoint) & DOWN_EJECTED || !may_eject(set, options->share))
@@ -58,17 +58,15 @@ void mark_eject(const struct endpoint_set *set, uint32_t index,
     if (!endpoint_set_down(endpoint, DOWN_EJECTED, true))
         return;
     endpoint_note(endpoint, "ejected for %lld ms: %s", (long long)(duration / MILLISECOND), reason);
-    if (endpoint->plane->options.metrics)
-        metric_add(shard, endpoint->ejections_series, 1);
+    atomic_fetch_add_explicit(&endpoint->ejected, 1, RELAXED);
 }
 
 static void eject_after(const struct view *view, uint32_t index,
     const struct outlier_options *options, uint32_t in_row, const char *reason)
 {
     char text[64];
-    struct service_plane *plane = view->set->endpoints[index]->plane;
     snprintf(text, sizeof text, "%u × %s", in_row, reason);
-    mark_eject(view->set, index, options, plane_shard(plane, view->worker), text);
+    mark_eject(view->set, index, options, text);
 }
 
 void mark_bad_answer(const struct view *view, uint32_t index, const struct outlier_options *options,

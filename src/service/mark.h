@@ -26,9 +26,9 @@ void mark_failed(const struct view *view, uint32_t index, const struct outlier_o
 void mark_bad_answer(const struct view *view, uint32_t index, const struct outlier_options *options,
     const char *reason);
 
-/* Ejects it if the options let one more be. `shard` is the calling thread's. */
+/* Ejects it if the options let one more be. */
 void mark_eject(const struct endpoint_set *set, uint32_t index,
-    const struct outlier_options *options, struct metrics_shard *shard, const char *reason);
+    const struct outlier_options *options, const char *reason);
 
 /* Lets an ejected endpoint back when its time is over, on trial; when that will be, or NEVER. On
  * the control thread. */

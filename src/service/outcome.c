@@ -2,6 +2,7 @@
 
 #include "service/breakers.h"
 #include "service/connect.h"
+#include "service/endpoint_metrics.h"
 #include "service/mark.h"
 #include "service/trial.h"
 
@@ -25,7 +26,7 @@ static void report_answer(const struct outcome *outcome, struct endpoint *endpoi
     const struct outlier_options *options = &outcome->service->options->outlier;
     if (outcome->took) {
         metric_observe(plane_shard(outcome->service->plane, outcome->view->worker),
-            endpoint->duration_series, outcome->took);
+            endpoint_duration_series(endpoint), outcome->took);
         if (outcome->status < 500)
             mark_answered(endpoint, outcome->took);
         else

@@ -64,7 +64,7 @@ struct comparison {
 
 static void eject(const struct comparison *c, uint32_t i, const char *reason)
 {
-    mark_eject(c->set, i, c->options, c->roster->plane->options.control_shard, reason);
+    mark_eject(c->set, i, c->options, reason);
 }
 
 static void compare_success(const struct comparison *c)

@@ -1,12 +1,11 @@
 #include "service/plane.h"
 
-#include "balance/latency.h"
 #include "base/random.h"
 #include "run/resolver.h"
 #include "run/tls.h"
 #include "service/breakers.h"
 #include "service/check_command.h"
-#include "service/endpoint.h"
+#include "service/endpoint_metrics.h"
 #include "service/guard.h"
 #include "service/roster.h"
 #include "service/finder.h"
@@ -65,30 +64,11 @@ struct tls_authorities *plane_authorities(struct service_plane *plane)
     return plane->authorities;
 }
 
-static void collect_endpoint(struct metrics_shard *shard, const struct endpoint *endpoint)
-{
-    const struct load *load = &endpoint->load;
-    metric_set(shard, endpoint->healthy_series, !endpoint_is_down(endpoint));
-    metric_set(shard, endpoint->connections_series,
-        atomic_load_explicit(&load->open, memory_order_relaxed));
-    metric_set(shard, endpoint->waiting_series,
-        atomic_load_explicit(&endpoint->waiting, memory_order_relaxed));
-    metric_set(shard, endpoint->requests_series,
-        (int64_t)atomic_load_explicit(&load->requests, memory_order_relaxed));
-    metric_set(shard, endpoint->in_flight_series,
-        atomic_load_explicit(&load->in_flight, memory_order_relaxed));
-    metric_set(
-        shard, endpoint->latency_series, (int64_t)(latency_average(load, clock_now()) / 1000));
-}
-
 static void collect(void *argument, struct metrics *metrics)
 {
     (void)metrics;
     struct service_plane *plane = argument;
     pthread_mutex_lock(&plane->mutex);
-    list_each (node, &plane->endpoints)
-        collect_endpoint(plane->options.control_shard, list_entry(node, struct endpoint, node));
-    breakers_collect(plane);
     guards_collect(plane);
     pthread_mutex_unlock(&plane->mutex);
     finder_collect_metrics(plane);
@@ -126,8 +106,11 @@ enum status service_plane_new(
     list_init(&plane->finders);
     list_init(&plane->instances);
     table_init(&plane->service_ids, SERVICES_EVER);
-    if (options->metrics)
+    if (options->metrics) {
         metrics_add_collector(options->metrics, collect, plane);
+        endpoint_metrics_add(plane);
+        breakers_add_metrics(plane);
+    }
     *ret_plane = plane;
     return OK;
 }

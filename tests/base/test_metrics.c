@@ -116,6 +116,52 @@ static void test_export_is_sorted_and_escaped(void **state)
         "weir_metrics_dropped_series_total 0\n");
 }
 
+static const struct metric_family rooms = {.name = "weir_rooms",
+    .help = "Rooms.",
+    .kind = METRIC_GAUGE,
+    .labels = {"floor"},
+    .divisor = 1000};
+static const struct metric_family windows = {.name = "weir_windows", .help = "Windows."};
+
+static void say_rooms(
+    void *argument, const struct metric_family *family, struct metric_lines *lines)
+{
+    const int64_t *count = argument;
+    assert_ptr_equal(family, &rooms);
+    for (int64_t i = 0; i < *count; i++) {
+        const struct slice label[] = {i ? SLICE("\"up\"") : SLICE("down")};
+        metric_say(lines, label, i - 1500);
+    }
+}
+
+static void say_rooms_not(
+    void *argument, const struct metric_family *family, struct metric_lines *lines)
+{
+    (void)argument;
+    (void)lines;
+    assert_ptr_equal(family, &windows);
+}
+
+static void test_what_is_not_kept_is_read(void **state)
+{
+    struct world *world = *state;
+    int64_t count = 2, none = 0;
+    metrics_series(world->metrics, &open_now, NULL);
+    metrics_series(world->metrics, &zones, NULL);
+    metrics_add_reader(world->metrics, &windows, say_rooms_not, &none);
+    metrics_add_reader(world->metrics, &rooms, say_rooms, &count);
+    const char *text = export_text(world);
+    assert_has(text, "weir_open 0\n"
+                     "# HELP weir_rooms Rooms.\n"
+                     "# TYPE weir_rooms gauge\n"
+                     "weir_rooms{floor=\"down\"} -1.5\n"
+                     "weir_rooms{floor=\"\\\"up\\\"\"} -1.499\n"
+                     "# HELP weir_zones");
+    assert_null(strstr(text, "weir_windows"));
+    count = 0;
+    assert_null(strstr(export_text(world), "weir_rooms"));
+}
+
 static void test_families_keep_together(void **state)
 {
     struct world *world = *state;
@@ -271,6 +317,7 @@ int main(void)
         EACH(test_shards_are_summed),
         EACH(test_export_is_sorted_and_escaped),
         EACH(test_families_keep_together),
+        EACH(test_what_is_not_kept_is_read),
         EACH(test_a_family_may_have_all_labels),
         EACH(test_histogram_buckets_are_cumulative),
         cmocka_unit_test(test_the_number_of_series_is_bounded),
