@@ -50,7 +50,7 @@ static void export_count(struct text *text, uint64_t value)
 static void export_value(struct text *text, const struct metric_family *family, uint64_t value)
 {
     if (family->divisor > 1)
-        text_format(text, "%.9g", (double)value / family->divisor);
+        text_format(text, "%.9g", (double)(int64_t)value / family->divisor);
     else if (family->kind == METRIC_GAUGE)
         text_add_i64(text, (int64_t)value);
     else

@@ -126,7 +126,7 @@ static enum status connect_session(struct udp_session *session)
     int descriptor = -1;
     enum status e = dial_choose(&session->dial);
     if (!e)
-        e = datagram_connect(&session->dial.endpoint->address, &descriptor);
+        e = datagram_connect(session->dial.endpoint->address, &descriptor);
     if (!e)
         e = io_watch(&session->io, descriptor, IO_READ, udp_answered, session);
     if (e && descriptor >= 0)

@@ -77,7 +77,7 @@ struct slice attempt_host(const struct attempt *attempt)
         return call->x->request.authority;
     if (!slice_equal(host, SLICE("endpoint")))
         return host;
-    return attempt->endpoint->address.any.sa_family == AF_UNIX ? SLICE("localhost")
+    return attempt->endpoint->address->any.sa_family == AF_UNIX ? SLICE("localhost")
                                                                : attempt->endpoint->text;
 }
 

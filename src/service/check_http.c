@@ -15,7 +15,6 @@ void question_init(struct question *q, struct arena *arena, const struct endpoin
     struct tls_client *client = service_tls_client(options);
     *q = (struct question){.arena = arena,
         .method = HEALTH_GET,
-        .address = endpoint->address,
         .tls_name = arena_copy(arena, endpoint->tls_name),
         .client = client ? tls_client_ref(client) : NULL,
         .speaks_http2 = options->speaks_http2,
@@ -23,6 +22,7 @@ void question_init(struct question *q, struct arena *arena, const struct endpoin
         .timeout = timeout,
         .deadline = clock_after(loop_now(), timeout),
         .trouble = ""};
+    address_copy(&q->address, endpoint->address);
 }
 
 void question_release(struct question *q)

@@ -103,7 +103,7 @@ enum status connect_endpoint(struct endpoint *endpoint, const struct service_opt
     const char *trouble = "";
     char text[96];
     enum status e =
-        connect_address(&endpoint->address, service_tls_client(options), endpoint->tls_name, first,
+        connect_address(endpoint->address, service_tls_client(options), endpoint->tls_name, first,
             session, (struct connect_time){deadline, options->timeout.tls}, ret_stream, &trouble);
     if (*trouble) {
         snprintf(text, sizeof text, "no TLS: %s", trouble);

@@ -17,54 +17,66 @@ struct endpoint_recipe {
     bool is_new; /* it was made by this */
 };
 
-static struct slice copy_slice(struct slice s)
-{
-    char *copy = malloc(s.size + 1);
-    if (copy && s.size)
-        memcpy(copy, s.data, s.size);
-    return slice_of(copy, s.size);
-}
-
 static void free_memory(struct endpoint *endpoint)
 {
     history_release(&endpoint->history);
-    free((char *)endpoint->service_name.data);
-    free((char *)endpoint->text.data);
-    free((char *)endpoint->tls_name.data);
     for (unsigned i = 0; i < endpoint->plane->options.workers; i++)
         tls_session_release(&endpoint->pools[i].session);
     tls_session_release(&endpoint->check_session);
     free(endpoint->breaker);
-    free(endpoint->pools);
     free(endpoint);
+}
+
+/* Of an address, what address_copy takes. */
+static size_t address_room(const struct address *address)
+{
+    return address->size <= sizeof address->v6 ? offsetof(struct address, v6) + sizeof address->v6
+                                               : sizeof *address;
+}
+
+/* Moves `room` on behind the copy. */
+static struct slice put_slice(char **room, struct slice s)
+{
+    char *copy = *room;
+    if (s.size)
+        memcpy(copy, s.data, s.size);
+    *room += s.size;
+    return slice_of(copy, s.size);
+}
+
+/* One block of memory for all of it: there may be very many. */
+static struct endpoint *allocate(const struct endpoint_key *key, unsigned workers)
+{
+    struct endpoint *endpoint;
+    size_t size = sizeof *endpoint + workers * sizeof endpoint->pools[0] +
+                  address_room(key->address) + key->service_name.size + key->text.size +
+                  key->tls_name.size;
+    size_t grain = _Alignof(struct endpoint);
+    return aligned_alloc(grain, (size + grain - 1) / grain * grain);
 }
 
 static struct endpoint *make(const struct endpoint_recipe *recipe)
 {
     unsigned workers = recipe->plane->options.workers;
     const struct endpoint_key *key = recipe->key;
-    struct endpoint *endpoint = aligned_alloc(_Alignof(struct endpoint), sizeof *endpoint);
+    struct endpoint *endpoint = allocate(key, workers);
     if (!endpoint)
         return NULL;
-    *endpoint = (struct endpoint){.plane = recipe->plane,
-        .address = *key->address,
-        .grade = {.said = 1},
-        .duration_series = NO_SERIES};
-    timer_init(&endpoint->check_timer, NULL);
-    timer_init(&endpoint->agent_timer, NULL);
-    endpoint->service_name = copy_slice(key->service_name);
-    endpoint->text = copy_slice(key->text);
-    endpoint->tls_name = copy_slice(key->tls_name);
-    endpoint->pools = aligned_alloc(_Alignof(struct pool), workers * sizeof(struct pool));
-    if (!endpoint->service_name.data || !endpoint->text.data || !endpoint->tls_name.data ||
-        !endpoint->pools || history_init(&endpoint->history)) {
-        free((char *)endpoint->service_name.data);
-        free((char *)endpoint->text.data);
-        free((char *)endpoint->tls_name.data);
-        free(endpoint->pools);
+    *endpoint = (struct endpoint){
+        .plane = recipe->plane, .grade = {.said = 1}, .duration_series = NO_SERIES};
+    if (history_init(&endpoint->history)) {
         free(endpoint);
         return NULL;
     }
+    timer_init(&endpoint->check_timer, NULL);
+    timer_init(&endpoint->agent_timer, NULL);
+    struct address *address = (struct address *)&endpoint->pools[workers];
+    address_copy(address, key->address);
+    endpoint->address = address;
+    char *room = (char *)address + address_room(key->address);
+    endpoint->service_name = put_slice(&room, key->service_name);
+    endpoint->text = put_slice(&room, key->text);
+    endpoint->tls_name = put_slice(&room, key->tls_name);
     for (unsigned i = 0; i < workers; i++)
         pool_init(&endpoint->pools[i], endpoint, i);
     return endpoint;

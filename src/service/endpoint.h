@@ -57,18 +57,17 @@ struct endpoint {
     _Atomic uint32_t users;
     _Atomic uint32_t waiting; /* requests of all workers that wait for a connection */
     _Atomic uint32_t gateway_failures_in_row;
-    struct slice service_name; /* owned */
-    struct slice text;         /* owned: the address as people write it */
-    struct slice tls_name;     /* owned: what its certificate must be for; empty: no TLS */
-    struct address address;
+    /* In its own block of memory, as the pools: */
+    struct slice service_name;
+    struct slice text;             /* the address as people write it */
+    struct slice tls_name;         /* what its certificate must be for; empty: no TLS */
+    const struct address *address; /* no more of it than address_copy takes */
 
     /* Of its metrics, those that nothing else says (endpoint_metrics.h): relaxed atomics. */
     _Atomic uint32_t duration_series; /* NO_SERIES until the first answer */
     _Atomic uint32_t ejected;         /* times, ever */
     _Atomic uint32_t weight;          /* that it has now, in thousandths */
     _Atomic uint64_t good_checks, bad_checks;
-
-    struct pool *pools; /* owned, one a worker */
 
     struct breaker *_Atomic breaker; /* owned; NULL: no service has ever wanted it to have one */
 
@@ -100,6 +99,8 @@ struct endpoint {
     instant check_due, checked_at; /* the next one; the last one's beginning */
     uint64_t seen_requests;        /* load.requests at the last look, ... */
     instant seen_at;               /* ... and when clients were last seen to ask; 0: never */
+
+    struct pool pools[]; /* one a worker */
 };
 
 struct endpoint_entry;

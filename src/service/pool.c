@@ -223,7 +223,7 @@ static void arrive(struct message *message)
     }
     transfer->descriptor = -1;
     struct upstream *upstream = NULL;
-    if (socket_adopt(descriptor, &pool->endpoint->address, &stream) == OK) {
+    if (socket_adopt(descriptor, pool->endpoint->address, &stream) == OK) {
         upstream = new_upstream(pool, stream);
         if (!upstream)
             stream_close(stream);

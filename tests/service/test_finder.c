@@ -226,7 +226,7 @@ static void test_nobody_is_believed_after_a_while(void **state)
     rig_expect(rig, "hello");
     assert_non_null(strstr(rig_describe(rig), "\"state\":\"empty\""));
     assert_int_equal(count_notices("says that there are no endpoints; the last 1 stay"), 1);
-    rig_until(set_of(rig)->endpoints[0]->address.v4.sin_port == htons(7));
+    rig_until(set_of(rig)->endpoints[0]->address->v4.sin_port == htons(7));
     fiber_sleep_until(loop_now() + MILLISECOND);
     assert_status(rig_get(rig, "/"), NO_ENDPOINT);
     report(fake->text);

@@ -43,7 +43,7 @@ static void test_it_is_written_from_the_newest_on(void **state)
     struct text text = text_growing(0);
     struct json_writer writer;
     assert_int_equal(history_init(&history), OK);
-    json_writer_init(&writer, &text);
+    json_writer_init(&writer, &text, 0);
     note(&history, "first");
     note(&history, "second");
     history_write(&history, &writer);
