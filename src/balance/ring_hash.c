@@ -8,7 +8,9 @@
 #include "balance/hashed.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#define BLOCK_BITS  10
 #define POINTS_MOST 0x1p20 /* unless the settings say: beyond, each weight gets fewer */
 
 struct point {
@@ -63,6 +65,43 @@ static bool is_before(const struct group *group, const struct point *a, const st
     return group->candidates[a->index].id < group->candidates[b->index].id;
 }
 
+/* --- building: first in order of blocks alone, which are so few that where each goes on stays in
+ * the nearest cache; then each block by itself, which does so as a whole */
+
+struct blocks {
+    uint32_t bits; /* of a hash, that say its block: no more than say its cell */
+    uint32_t begins[(1u << BLOCK_BITS) + 1];
+    struct point *room; /* owned: for the largest */
+};
+
+static uint32_t block_of(const struct blocks *blocks, uint64_t hash)
+{
+    return (uint32_t)(hash >> (64 - blocks->bits));
+}
+
+/* begins[b + 1] is first how many points are in block b, then where the next of it goes, and in the
+ * end where it ends. The largest block's size. */
+static uint32_t scatter(
+    struct ring *ring, const struct group *group, double per_weight, struct blocks *blocks)
+{
+    uint32_t sum = 0, most = 0, *next = blocks->begins + 1;
+    for (uint32_t i = 0; i < group->count; i++)
+        for (uint32_t n = points_of(&group->candidates[i], per_weight); n-- > 0;)
+            next[block_of(blocks, point_hash(&group->candidates[i], n))]++;
+    for (uint32_t b = 0; b < 1u << blocks->bits; b++) {
+        uint32_t here = next[b];
+        most = here > most ? here : most;
+        next[b] = sum;
+        sum += here;
+    }
+    for (uint32_t i = 0; i < group->count; i++)
+        for (uint32_t n = points_of(&group->candidates[i], per_weight); n-- > 0;) {
+            struct point point = {point_hash(&group->candidates[i], n), i};
+            ring->points[next[block_of(blocks, point.hash)]++] = point;
+        }
+    return most;
+}
+
 /* Into the cell of its upper bits, in order there: each holds one point on average. What lies
  * before the cell is smaller, or still zero. */
 static void insert(struct ring *ring, const struct group *group, struct point point)
@@ -73,23 +112,39 @@ static void insert(struct ring *ring, const struct group *group, struct point po
     ring->points[at] = point;
 }
 
-/* Counting sort: cells[c + 1] is first how many points are in the cells up to c, then where the
- * next of cell c goes, and in the end where cell c ends, which is where c + 1 begins. */
-static void fill(struct ring *ring, const struct group *group, double per_weight)
+/* Counting sort: cells[c + 1] is used as begins[b + 1] is. */
+static void sort_block(
+    struct ring *ring, const struct group *group, const struct blocks *blocks, uint32_t block)
 {
-    uint32_t cell_count = 1u << (64 - ring->shift), sum = 0;
-    uint32_t *next = ring->cells + 1;
-    for (uint32_t i = 0; i < group->count; i++)
-        for (uint32_t n = points_of(&group->candidates[i], per_weight); n-- > 0;)
-            next[point_hash(&group->candidates[i], n) >> ring->shift]++;
-    for (uint32_t c = 0; c < cell_count; c++) {
+    uint32_t cell_bits = 64 - ring->shift - blocks->bits, sum = blocks->begins[block];
+    uint32_t count = blocks->begins[block + 1] - sum;
+    uint32_t *next = ring->cells + 1 + ((size_t)block << cell_bits);
+    memcpy(blocks->room, ring->points + sum, count * sizeof *blocks->room);
+    memset(ring->points + sum, 0, count * sizeof *blocks->room);
+    for (uint32_t i = 0; i < count; i++)
+        ring->cells[(blocks->room[i].hash >> ring->shift) + 1]++;
+    for (uint32_t c = 0; c < 1u << cell_bits; c++) {
         uint32_t here = next[c];
         next[c] = sum;
         sum += here;
     }
-    for (uint32_t i = 0; i < group->count; i++)
-        for (uint32_t n = points_of(&group->candidates[i], per_weight); n-- > 0;)
-            insert(ring, group, (struct point){point_hash(&group->candidates[i], n), i});
+    for (uint32_t i = 0; i < count; i++)
+        insert(ring, group, blocks->room[i]);
+}
+
+static enum status fill(struct ring *ring, const struct group *group, double per_weight)
+{
+    struct blocks blocks = {.bits = 64 - ring->shift};
+    if (blocks.bits > BLOCK_BITS)
+        blocks.bits = BLOCK_BITS;
+    uint32_t most = scatter(ring, group, per_weight, &blocks);
+    blocks.room = malloc(most * sizeof *blocks.room);
+    if (!blocks.room)
+        return NO_MEMORY;
+    for (uint32_t b = 0; b < 1u << blocks.bits; b++)
+        sort_block(ring, group, &blocks, b);
+    free(blocks.room);
+    return OK;
 }
 
 static void release(void *table)
@@ -113,11 +168,11 @@ static enum status build(const struct group *group, void **ret_table)
     ring->count = count;
     ring->shift = 64 - bits;
     ring->cells = calloc(((size_t)1 << bits) + 1, sizeof *ring->cells);
-    if (!ring->cells) {
+    enum status e = ring->cells ? fill(ring, group, per_weight) : NO_MEMORY;
+    if (e) {
         release(ring);
-        return NO_MEMORY;
+        return e;
     }
-    fill(ring, group, per_weight);
     *ret_table = ring;
     return OK;
 }
