@@ -179,5 +179,6 @@ void agent_start(struct endpoint *endpoint, const struct service_options *option
         return;
     agent_leave(endpoint);
     endpoint->asked_by = options;
+    endpoint->agent_timer.fire = ask_now;
     ask_now(&endpoint->agent_timer);
 }
