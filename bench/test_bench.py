@@ -16,7 +16,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from measure import bars, http2, machine, proxies, reload, scenarios, slices  # noqa: E402
+from measure import bars, http2, machine, picks, proxies, reload, report, scale, scenarios, slices  # noqa: E402
 
 
 class Programs(unittest.TestCase):
@@ -193,6 +193,42 @@ class Failures(unittest.TestCase):
             "weir": one([0, 1, 0], 10), "nginx": one([3, 3, 3], 20), "haproxy": one([0, 0, 0], 30)}}})
         self.assertEqual([line[-1] for line in found], ["**falls short**", "reached"])
         self.assertEqual(found[1][2:4], ["nginx, 20 µs", "0.50"])
+
+
+class Scale(unittest.TestCase):
+    def test_every_endpoint_has_an_address_of_its_own(self):
+        text = scale.services(80)
+        self.assertEqual(len(text.splitlines()), scale.SERVICES)
+        self.assertEqual(len(set(scale.address(i) for i in range(scale.SERVICES * scale.EACH))), 10000)
+        self.assertIn('at: ["127.1.0.0:80"', text)
+        self.assertIn('"127.1.39.15:80"]', text)
+
+    def test_checks_are_added_up(self):
+        metrics = ('weir_endpoint_checks_total{service="a",endpoint="x",result="good"} 3\n'
+                   'weir_endpoint_checks_total{service="b",endpoint="y",result="good"} 4\n'
+                   'weir_endpoint_checks_total{service="b",endpoint="y",result="bad"} 1\nother 9\n')
+        self.assertEqual(scale.checks_made(metrics), (7, 1))
+
+    def test_the_worst_round_counts(self):
+        figures = {"core_share": [0.03, 0.16, 0.02], "rss_bytes": 39900000, "checks_per_second": 1000, "bad": 0,
+                   "descriptors": 12}
+        scenario = {"title": "t", "proxies": {"weir": figures}}
+        found = bars.judge({"scale": scenario})
+        self.assertEqual([(line[1], line[-1]) for line in found], [("39.9", "reached"), ("16", "**falls short**")])
+        self.assertIn("| weir | 39.9 | 3.0, 16.0, 2.0 | 1,000 | 0 | 12 |", report.table("scale", scenario))
+
+
+class Picks(unittest.TestCase):
+    def test_lines_of_a_thousand_endpoints_are_read(self):
+        text = ("ring-hash    10 endpoints              13.9 ns a pick    15.9 ns with a tenth down    0.07 ms to build\n"
+                "ring-hash  1000 endpoints             112.4 ns a pick   238.7 ns with a tenth down   17.93 ms to build\n"
+                "ring-hash  1000 endpoints, weighted   111.7 ns a pick   141.4 ns with a tenth down   57.89 ms to build\n")
+        found = picks.parse(text)
+        self.assertEqual(found["ring-hash"], {"pick_ns": 112.4, "pick_down_ns": 238.7, "build_ms": 17.93})
+        self.assertEqual(list(found), ["ring-hash", "ring-hash, weighted"])
+        verdicts = bars.judge({"picks": {"title": "t", "balancers": found}})
+        self.assertEqual([(line[1], line[-1]) for line in verdicts],
+                         [("238.7", "**falls short**"), ("57.89", "**falls short**")])
 
 
 class Figures(unittest.TestCase):

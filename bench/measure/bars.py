@@ -132,9 +132,25 @@ def judge_reload(scenario):
     return [row(f"{title}: slowest snapshot, ms", build, "–", 200, "< 200", None), slowest]
 
 
+def judge_scale(scenario):
+    weir, title = scenario["proxies"].get("weir"), scenario["title"]
+    memory = weir["rss_bytes"] / 1e6 if weir else None
+    share = max(weir["core_share"]) * 100 if weir else None
+    return [row(f"{title}: resident memory, MB", memory, "–", 40, "≤ 40", None),
+            row(f"{title}: % of a core", share, "–", 15, "≤ 15", None)]
+
+
+def judge_picks(scenario):
+    balancers, title = scenario["balancers"].values(), scenario["title"]
+    pick = max((max(one["pick_ns"], one["pick_down_ns"]) for one in balancers), default=None)
+    build = max((one["build_ms"] for one in balancers), default=None)
+    return [row(f"{title}: ns, the slowest balancer", pick, "–", 200, "≤ 200", None),
+            row(f"{title}: ms to build, the slowest", build, "–", 50, "≤ 50", None)]
+
+
 SPECIAL = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload,
            "failures": judge_failures, "idle-tcp": judge_idle_websockets, "ws-idle": judge_idle_websockets,
-           "ws-idle-tls": judge_nothing}
+           "ws-idle-tls": judge_nothing, "scale": judge_scale, "picks": judge_picks}
 
 
 def judge(results):

@@ -85,9 +85,27 @@ def failures_table(scenario):
     return text
 
 
+def scale_table(scenario):
+    text = ("\n| | RSS, MB | % of a core, each round | checks a second | failed checks | descriptors |\n"
+            "|---|---|---|---|---|---|\n")
+    for name, one in scenario["proxies"].items():
+        shares = ", ".join(f"{share * 100:.1f}" for share in one["core_share"])
+        text += (f"| {name} | {one['rss_bytes'] / 1e6:.1f} | {shares} | {number(one['checks_per_second'])} | "
+                 f"{one['bad']} | {one['descriptors']} |\n")
+    return text
+
+
+def picks_table(scenario):
+    text = "\n| | ns a pick | ns with a tenth down | ms to build |\n|---|---|---|---|\n"
+    for name, one in scenario["balancers"].items():
+        text += f"| {name} | {one['pick_ns']:.1f} | {one['pick_down_ns']:.1f} | {one['build_ms']:.2f} |\n"
+    return text
+
+
 def table(name, scenario):
     special = {"idle": idle_table, "idle-tls": idle_table, "idle-tcp": idle_table, "ws-idle": idle_table,
-               "ws-idle-tls": idle_table, "reload": reload_table, "failures": failures_table}
+               "ws-idle-tls": idle_table, "reload": reload_table, "failures": failures_table, "scale": scale_table,
+               "picks": picks_table}
     if "unit" in scenario:
         special[name] = work_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)

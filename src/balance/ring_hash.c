@@ -138,7 +138,7 @@ static enum status fill(struct ring *ring, const struct group *group, double per
     if (blocks.bits > BLOCK_BITS)
         blocks.bits = BLOCK_BITS;
     uint32_t most = scatter(ring, group, per_weight, &blocks);
-    blocks.room = malloc(most * sizeof *blocks.room);
+    blocks.room = malloc((most + 1) * sizeof *blocks.room);
     if (!blocks.room)
         return NO_MEMORY;
     for (uint32_t b = 0; b < 1u << blocks.bits; b++)

@@ -47,7 +47,7 @@ static enum status why_not(void *argument, struct endpoint *endpoint)
     if (in_flight >= call->service->room)
         return SERVICE_BUSY; /* its connections carry no more */
     if (attempt->is_second)  /* it may be given up: it is nobody's trial */
-        return breaker_state(&endpoint->breaker) == BREAKER_IS_CLOSED ? OK : BREAKER_OPEN;
+        return breakers_is_closed(call->service, endpoint) ? OK : BREAKER_OPEN;
     return breakers_claim(call->service, endpoint) ? OK : BREAKER_OPEN;
 }
 
@@ -78,7 +78,7 @@ struct slice attempt_host(const struct attempt *attempt)
     if (!slice_equal(host, SLICE("endpoint")))
         return host;
     return attempt->endpoint->address->any.sa_family == AF_UNIX ? SLICE("localhost")
-                                                               : attempt->endpoint->text;
+                                                                : attempt->endpoint->text;
 }
 
 /* --- the connection */

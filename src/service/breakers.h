@@ -32,6 +32,14 @@ static inline bool breakers_claim(const struct service *service, struct endpoint
            breakers_claim_endpoint(service, endpoint);
 }
 
+/* True when the endpoint may be asked by who will be nobody's trial. */
+static inline bool breakers_is_closed(
+    const struct service *service, const struct endpoint *endpoint)
+{
+    return !breakers_are(service, BREAKER_PER_ENDPOINT) ||
+           breaker_state(endpoint->breaker) == BREAKER_IS_CLOSED;
+}
+
 /* What became of a whole call, or of a dial; of a try at an endpoint. On a worker. */
 void breakers_learn_of_call_with(
     const struct service *service, unsigned worker, instant began, bool is_failure);
