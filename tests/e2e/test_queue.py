@@ -311,6 +311,7 @@ def test_a_session_does_not_wait_for_a_full_endpoint(start, desk):
         home = gateway.get("/home", session).body.decode()
         home, spare = desks if home == desk.at else desks[::-1]
         spare.let(-1)
+        wait_for(lambda: gateway.in_flight() == 0)
         crowd = Crowd(gateway)
         crowd.ask("/stays", session)
         wait_for(lambda: home.order == ["/home", "/stays"])
