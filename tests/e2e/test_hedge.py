@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import random
 import re
 import threading
 import time
@@ -12,6 +13,7 @@ from gateway import run_weir, wait_for
 from grpc_peer import SERVICE, channel, frame
 from h2_upstream import H2Peer
 from http_client import Connection
+from load import Load
 from upstream import Upstream
 
 
@@ -360,4 +362,25 @@ def test_one_of_four_hangs(start, endpoint):
             assert connection.request("GET", "/x").body in (b"1", b"2", b"3")
     assert len(ends[0].requests) >= before + 5
     wait_for(lambda: ends[0].given_up == len(ends[0].requests) - before)
+    assert gateway.metric("weir_upstream_failures_total") == 0
+
+
+def test_many_at_a_time(start, serve):
+    """Four workers share what is known of a route, over reloads: no request is lost, and none is left behind."""
+    def stalls(peer):
+        while True:
+            peer.read_request()
+            if random.random() < 0.1:
+                time.sleep(0.05)
+            peer.answer(b"x")
+    ends = [serve(stalls) for _ in range(4)]
+    text = config(f'at: [{", ".join(repr(end.at) for end in ends)}], hedge: {{after: p80, budget: 100%}}').replace(
+        "workers: 1", "workers: 4")
+    gateway = start(text)
+    with Load(gateway, threads=4, connections=8) as load:
+        for wanted in (20, 40, 60):
+            wait_for(lambda wanted=wanted: gateway.metric("weir_hedges_total", outcome="won") >= wanted, 60)
+            assert gateway.reload(text)[0] == 200
+    assert load.failures == []
+    wait_for(lambda: gateway.in_flight() == 0)
     assert gateway.metric("weir_upstream_failures_total") == 0
