@@ -2,7 +2,9 @@
 #include "proxy/reach.h"
 
 #include <netinet/in.h>
+#include <stdalign.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "run/loop.h"
 #include "run/resolver.h"
@@ -45,7 +47,9 @@ static void answer(struct fixture *f, uint32_t first, uint32_t second)
 
 static int setup(void **state)
 {
-    struct fixture *f = test_calloc(1, sizeof *f);
+    struct fixture *f = aligned_alloc(alignof(struct fixture), sizeof *f);
+    assert_non_null(f);
+    memset(f, 0, sizeof *f);
     f->server = (struct name_server){.answer = reply_with_all, .context = f};
     name_server_start(&f->server);
     f->rig = rig_new();
@@ -71,7 +75,7 @@ static int teardown(void **state)
     arena_release(&f->arena);
     rig_free(f->rig);
     name_server_stop(&f->server);
-    test_free(f);
+    free(f);
     return 0;
 }
 
