@@ -1,4 +1,5 @@
 /* `weir run`: the gateway as a process. This is the wiring; what is wired lives elsewhere. */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@
 #include "main/signals.h"
 #include "main/successor.h"
 #include "run/loop.h"
+
+#define LARGE_BLOCK (1 << 20)
 
 struct running {
     const struct run_options *options;
@@ -280,8 +283,17 @@ static int run_gateway(void *argument)
     return code;
 }
 
+/* A page of metrics may have many megabytes: it gives them back when it is gone. Left to itself
+ * malloc keeps as much as it has once seen freed. */
+static void give_large_blocks_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, LARGE_BLOCK);
+}
+
 int running_run(const struct run_options *options)
 {
+    give_large_blocks_back();
     raise_descriptor_limit();
     return run_on_fiber(run_gateway, (void *)options);
 }
