@@ -2,10 +2,10 @@
  * The service behind the proxies: HTTP/1.1 over keep-alive on one thread, with as little work a
  * request as it can do, so that what is measured is the proxy.
  *
- *     backend PORT
+ *     backend PORT [--everywhere]
  *
- * The end of the path says what is wanted; what stands before it is free, so that every route of a
- * proxy may lead here:
+ * It listens on 127.0.0.1, or at every address of the loopback device. The end of the path says
+ * what is wanted; what stands before it is free, so that every route of a proxy may lead here:
  *
  *     …/size/N      N bytes
  *     …/delay/MS    128 bytes, MS milliseconds later
@@ -348,14 +348,15 @@ int main(int count, char **arguments)
 {
     struct backend b = {0};
     struct epoll_event events[EVENTS];
-    if (count != 2) {
-        fprintf(stderr, "usage: backend PORT\n");
+    bool everywhere = count == 3 && strcmp(arguments[2], "--everywhere") == 0;
+    if (count != 2 && !everywhere) {
+        fprintf(stderr, "usage: backend PORT [--everywhere]\n");
         return 2;
     }
     raise_descriptor_limit();
     signal(SIGUSR1, become_ill);
     prepare(&b);
-    int listener = listen_on((uint16_t)parse_number("port", arguments[1], 65535));
+    int listener = listen_at((uint16_t)parse_number("port", arguments[1], 65535), everywhere);
     watch_listener(b.epoll, listener, NULL);
     for (;;) {
         int ready = epoll_wait(b.epoll, events, EVENTS, wait_milliseconds(&b));

@@ -89,18 +89,29 @@ static inline void set_flag(int fd, int level, int name)
         die("setsockopt");
 }
 
-/* A listening, non-blocking socket on 127.0.0.1; several processes may share the port. */
-static inline int listen_on(uint16_t port)
+/* A listening, non-blocking socket on 127.0.0.1, or on each address of the loopback device; several
+ * processes may share the port. */
+static inline int listen_at(uint16_t port, bool everywhere)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = loopback(port);
     if (fd < 0)
         die("socket");
+    if (everywhere) {
+        address.sin_addr.s_addr = htonl(INADDR_ANY);
+        if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo") < 0)
+            die("lo");
+    }
     set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
     set_flag(fd, SOL_SOCKET, SO_REUSEPORT);
     if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 4096) < 0)
         die("port %u", port);
     return fd;
+}
+
+static inline int listen_on(uint16_t port)
+{
+    return listen_at(port, false);
 }
 
 /* A connected, non-blocking socket to 127.0.0.1, or -1. Loopback connects at once, so waiting for
