@@ -116,8 +116,8 @@ enum status grpc_begin(struct exchange *x)
         return OK;
     if (grpc_timeout_parse(text, &timeout))
         return BAD_FIELD;
-    exchange_limit(x, timeout ? clock_after(x->facts.started, timeout) : x->facts.started,
-        DEADLINE_PASSED);
+    exchange_limit(
+        x, timeout ? clock_after(x->facts.started, timeout) : x->facts.started, DEADLINE_PASSED);
     return OK;
 }
 

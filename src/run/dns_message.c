@@ -203,7 +203,7 @@ static enum status take_addresses(struct cursor *c, unsigned count, struct dns_s
 {
     enum status e = OK;
     for (unsigned i = 0; !e && i < count; i++) {
-        struct record record;
+        struct record record = {0};
         e = take_record(c, &record);
         bool is_address = record.type == TYPE_A || record.type == TYPE_AAAA;
         if (e || !is_address || record.class != CLASS_IN ||

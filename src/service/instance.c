@@ -122,7 +122,7 @@ static enum status convert_items(
         node->entries = arena_array(c->arena, value->count + 1, sizeof *node->entries);
     else
         node->items = arena_array(c->arena, value->count + 1, sizeof *node->items);
-    if (!node->entries && !node->items)
+    if (is_map ? !node->entries : !node->items)
         return NO_MEMORY;
     json_each (child, value) {
         struct node_entry *entry = is_map ? &node->entries[node->count] : NULL;
