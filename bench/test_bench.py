@@ -218,6 +218,17 @@ class Scale(unittest.TestCase):
         self.assertIn("| weir | 39.9 | 3.0, 16.0, 2.0 | 1,000 | 0 | 12 |", report.table("scale", scenario))
 
 
+class Guards(unittest.TestCase):
+    def test_weir_is_held_against_itself(self):
+        def one(cpu):
+            return {"cpu_us": [cpu, cpu, cpu], "requests_per_second": [1, 1, 1], "p50_us": [2, 2, 2],
+                    "p99_us": [3, 3, 3], "errors": 0}
+        scenario = {"title": "t", "proxies": {"weir": one(10.6), "weir, plain": one(10)}}
+        self.assertEqual([line[-3:] for line in bars.judge({"guards": scenario})],
+                         [["1.06", "≤ 1.05", "**falls short**"]])
+        self.assertIn("| weir, plain | 1.00 (1.00–1.00) | 10.0", report.table("guards", scenario))
+
+
 class Picks(unittest.TestCase):
     def test_lines_of_a_thousand_endpoints_are_read(self):
         text = ("ring-hash    10 endpoints              13.9 ns a pick    15.9 ns with a tenth down    0.07 ms to build\n"

@@ -140,6 +140,14 @@ def judge_scale(scenario):
             row(f"{title}: % of a core", share, "–", 15, "≤ 15", None)]
 
 
+def judge_guards(scenario):
+    proxies, title = scenario["proxies"], scenario["title"]
+    plain = median_of(proxies, "weir, plain", "cpu_us")
+    if plain is None:
+        return []
+    return [row(f"{title}: CPU µs", median_of(proxies, "weir", "cpu_us"), f"plain, {plain:.4g} µs", 1.05, "≤ 1.05", plain)]
+
+
 def judge_picks(scenario):
     balancers, title = scenario["balancers"].values(), scenario["title"]
     pick = max((max(one["pick_ns"], one["pick_down_ns"]) for one in balancers), default=None)
@@ -150,7 +158,7 @@ def judge_picks(scenario):
 
 SPECIAL = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload,
            "failures": judge_failures, "idle-tcp": judge_idle_websockets, "ws-idle": judge_idle_websockets,
-           "ws-idle-tls": judge_nothing, "scale": judge_scale, "picks": judge_picks}
+           "ws-idle-tls": judge_nothing, "guards": judge_guards, "scale": judge_scale, "picks": judge_picks}
 
 
 def judge(results):

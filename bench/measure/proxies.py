@@ -226,6 +226,13 @@ class Backend(Proxy):
         return [program("backend"), str(self.port)]
 
 
+class Everywhere(Backend):
+    """The same at each address of the loopback device."""
+
+    def command(self):
+        return [*super().command(), "--everywhere"]
+
+
 KINDS = {kind.name: kind for kind in (Forwarder, Weir, Nginx, HAProxy, H2O)}
 
 

@@ -85,6 +85,14 @@ def failures_table(scenario):
     return text
 
 
+def guards_table(scenario):
+    text = "\n| | requests/s | CPU µs/request | p50 µs | p99 µs | errors |\n|---|---|---|---|---|---|\n"
+    for name, one in scenario["proxies"].items():
+        cells = [name] + [spread(one[key]) for key in ("requests_per_second", "cpu_us", "p50_us", "p99_us")]
+        text += "| " + " | ".join(cells + [str(one["errors"])]) + " |\n"
+    return text
+
+
 def scale_table(scenario):
     text = ("\n| | RSS, MB | % of a core, each round | checks a second | failed checks | descriptors |\n"
             "|---|---|---|---|---|---|\n")
@@ -105,7 +113,7 @@ def picks_table(scenario):
 def table(name, scenario):
     special = {"idle": idle_table, "idle-tls": idle_table, "idle-tcp": idle_table, "ws-idle": idle_table,
                "ws-idle-tls": idle_table, "reload": reload_table, "failures": failures_table, "scale": scale_table,
-               "picks": picks_table}
+               "picks": picks_table, "guards": guards_table}
     if "unit" in scenario:
         special[name] = work_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)

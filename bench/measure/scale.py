@@ -6,7 +6,7 @@ import os
 import time
 
 from . import machine
-from .proxies import Backend, Weir
+from .proxies import Everywhere, Weir
 from .reload import read_metrics
 
 SERVICES = 1000
@@ -27,13 +27,6 @@ def services(port):
         at = ", ".join(f'"{address(service * EACH + i)}:{port}"' for i in range(EACH))
         lines.append(f"  service-{service}: {{at: [{at}], health: {{path: /healthz, every: {EVERY}s, idle: {EVERY}s}}}}\n")
     return "".join(lines)
-
-
-class Everywhere(Backend):
-    """A backend at each address of the loopback device."""
-
-    def command(self):
-        return [*super().command(), "--everywhere"]
 
 
 class ManyEndpoints(Weir):
