@@ -48,6 +48,7 @@ static void test_versions(void **state)
     service_text_read(&r,
         "{queue: 5, versions: {v1: 10.0.0.1:80, v2: {at: 10.0.0.2:80, share: 10%, panic: 0%}}}");
     written_print(&r.options.release.versions[1].service->written, &text);
+    text_add_char(&text, '\0');
     assert_non_null(strstr(text.data, "queue: 5"));
     assert_non_null(strstr(text.data, "panic: 0%"));
     assert_null(strstr(text.data, "share"));
