@@ -50,8 +50,9 @@ struct endpoint_reports {
 #define NO_SERIES UINT32_MAX
 
 struct endpoint {
-    struct load load;         /* shared: atomics; is_down there is what of `reasons` counts */
-    _Atomic uint32_t reasons; /* bits of the above */
+    struct load load; /* shared: atomics; is_down there is what of `reasons` counts */
+    struct endpoint_reports reports; /* shared, too; beside it, since both begin a cache line */
+    _Atomic uint32_t reasons;        /* bits of the above */
     struct service_plane *plane;
     struct list node; /* in the plane's list */
     _Atomic uint32_t users;
@@ -81,7 +82,6 @@ struct endpoint {
     struct endpoint_grade grade; /* of the control thread */
     /* Of the control thread: where it stands in the set that was built last (endpoint_set.c). */
     uint32_t build, place;
-    struct endpoint_reports reports;
 
     /* Of the control thread: its agent. */
     struct errand *agent;                   /* while it is asked */
