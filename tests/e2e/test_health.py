@@ -255,10 +255,14 @@ def test_requests_under_way_end_as_they_will(start, serve):
     with Well() as other:
         slow = serve(script)
         gateway = start(config(f'back: {{at: ["{slow.at}", "{other.at}"]}}'))
-        answers = []
-        askers = [threading.Thread(target=lambda: answers.append(gateway.get("/x").body)) for _ in range(2)]
-        [asker.start() for asker in askers]
-        assert began.wait(10)
+        answers, askers = [], []
+
+        def ask():
+            """Once more, until the slow one's turn has come at some worker."""
+            askers.append(threading.Thread(target=lambda: answers.append(gateway.get("/x").body)))
+            askers[-1].start()
+            return began.wait(0.2)
+        wait_for(ask, what="a request at the slow endpoint")
         assert told(gateway, "drain", "back", slow.at)[0] == 0
         release.set()
         [asker.join() for asker in askers]
