@@ -185,6 +185,7 @@ struct exchange *exchange_settle(const struct exchange *x)
     settled->request.body = settled->response.body = NULL;
     settled->request.authority = SLICE_NONE;
     settled->tunnel = NULL;
+    settled->claims = NULL;
     settled->parameter_count = 0;
     list_settled(settled, slices);
     for (int i = 0; i < SETTLED; i++)
