@@ -74,6 +74,15 @@ bool slice_split(struct slice *rest, char separator, struct slice *ret_part)
     return true;
 }
 
+bool slice_next_word(struct slice *rest, struct slice *ret_word)
+{
+    while (slice_split(rest, ' ', ret_word))
+        if (ret_word->size > 0)
+            return true;
+    *ret_word = SLICE_NONE;
+    return false;
+}
+
 bool slice_to_u64(struct slice s, uint64_t *ret_value)
 {
     uint64_t value = 0;

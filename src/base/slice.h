@@ -75,6 +75,10 @@ struct slice slice_trim(struct slice s);
  * "a,,b" has three parts; the empty slice has one, which is empty; a null pointer has none. */
 bool slice_split(struct slice *rest, char separator, struct slice *ret_part);
 
+/* Takes the next word off the front of `*rest`, past any number of blanks before it; false, and a
+ * null word, when none is left. */
+bool slice_next_word(struct slice *rest, struct slice *ret_word);
+
 /* Decimal digits only, no sign, no blanks; false on overflow, on the empty slice, on anything else.
  */
 bool slice_to_u64(struct slice s, uint64_t *ret_value);

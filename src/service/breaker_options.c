@@ -52,13 +52,7 @@ struct words {
 
 static bool next(struct words *w)
 {
-    do
-        if (!slice_split(&w->rest, ' ', &w->word)) {
-            w->word = SLICE_NONE;
-            return false;
-        }
-    while (w->word.size == 0);
-    return true;
+    return slice_next_word(&w->rest, &w->word);
 }
 
 static bool is_word(const struct words *w, const char *text)

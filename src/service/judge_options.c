@@ -36,13 +36,7 @@ struct words {
 
 static bool next(struct words *w)
 {
-    do
-        if (!slice_split(&w->rest, ' ', &w->word)) {
-            w->word = SLICE_NONE;
-            return false;
-        }
-    while (w->word.size == 0);
-    return true;
+    return slice_next_word(&w->rest, &w->word);
 }
 
 /* "errors +1%" or "p99 +25%" */

@@ -132,6 +132,24 @@ static void hexadecimal_numbers_are_read(void **state)
     assert_int_equal(value, 0x919);
 }
 
+static void words_stand_between_any_blanks(void **state)
+{
+    (void)state;
+    struct slice rest = SLICE("  open 10s   if "), word;
+    assert_true(slice_next_word(&rest, &word));
+    assert_slice(word, "open");
+    assert_true(slice_next_word(&rest, &word));
+    assert_slice(word, "10s");
+    assert_true(slice_next_word(&rest, &word));
+    assert_slice(word, "if");
+    assert_false(slice_next_word(&rest, &word));
+    assert_null(word.data);
+    rest = SLICE("");
+    assert_false(slice_next_word(&rest, &word));
+    rest = SLICE_NONE;
+    assert_false(slice_next_word(&rest, &word));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +161,7 @@ int main(void)
         cmocka_unit_test(splitting_keeps_empty_parts),
         cmocka_unit_test(decimal_numbers_are_read),
         cmocka_unit_test(hexadecimal_numbers_are_read),
+        cmocka_unit_test(words_stand_between_any_blanks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
