@@ -5,20 +5,6 @@
 #include "main/control.h"
 #include "main/service_words.h"
 
-static struct slice text_of(const struct json_value *object, const char *key)
-{
-    struct slice text = SLICE_NONE;
-    json_get_text(object, slice_of_text(key), &text);
-    return text;
-}
-
-static long long number_of(const struct json_value *object, const char *key)
-{
-    int64_t number = 0;
-    json_get_i64(object, slice_of_text(key), &number);
-    return number;
-}
-
 static void print_listeners(const struct json_value *root)
 {
     const struct json_value *listeners = json_get(root, SLICE("listeners"));
@@ -26,7 +12,7 @@ static void print_listeners(const struct json_value *root)
         return;
     json_each (one, listeners) {
         size_t count = 0;
-        printf("  listens on %.*s", SLICE_ARG(text_of(one, "address")));
+        printf("  listens on %.*s", SLICE_ARG(json_text_of(one, "address")));
         json_each (target, json_get(one, SLICE("forward_proxy")))
             printf("%s%.*s", count++ ? ", " : ", takes clients to ", SLICE_ARG(target->text));
         putchar('\n');
@@ -39,9 +25,10 @@ static void print_certificates(const struct json_value *root)
     if (!certificates)
         return;
     json_each (one, certificates) {
-        struct slice stapled = text_of(one, "ocsp_until"), problem = text_of(one, "ocsp_problem");
-        printf("  certificate %.*s, until %.*s", SLICE_ARG(text_of(one, "file")),
-            SLICE_ARG(text_of(one, "until")));
+        struct slice stapled = json_text_of(one, "ocsp_until"),
+                     problem = json_text_of(one, "ocsp_problem");
+        printf("  certificate %.*s, until %.*s", SLICE_ARG(json_text_of(one, "file")),
+            SLICE_ARG(json_text_of(one, "until")));
         if (stapled.size)
             printf(", OCSP until %.*s", SLICE_ARG(stapled));
         if (problem.size)
@@ -56,10 +43,10 @@ static void print_acme(const struct json_value *root)
     if (!names)
         return;
     json_each (one, names) {
-        struct slice state = text_of(one, "state"), next = text_of(one, "next"),
-                     problem = text_of(one, "problem");
+        struct slice state = json_text_of(one, "state"), next = json_text_of(one, "next"),
+                     problem = json_text_of(one, "problem");
         bool is_good = slice_equal(state, SLICE("good"));
-        printf("  acme %.*s: %.*s", SLICE_ARG(text_of(one, "name")), SLICE_ARG(state));
+        printf("  acme %.*s: %.*s", SLICE_ARG(json_text_of(one, "name")), SLICE_ARG(state));
         if (next.size)
             printf(is_good ? ", renewed %.*s" : ", tried again %.*s", SLICE_ARG(next));
         if (problem.size)
@@ -97,19 +84,19 @@ static void print_weight(const struct json_value *endpoint)
 static void print_endpoint(const struct json_value *endpoint)
 {
     printf("    %-28.*s %-10.*s %lld in flight, %lld requests, %lld failures",
-        SLICE_ARG(text_of(endpoint, "address")), SLICE_ARG(text_of(endpoint, "state")),
-        number_of(endpoint, "in_flight"), number_of(endpoint, "requests"),
-        number_of(endpoint, "failures"));
-    if (number_of(endpoint, "tier"))
-        printf(", tier %lld", number_of(endpoint, "tier"));
-    print_pair(", %.*s", text_of(endpoint, "region"));
-    print_pair(", zone %.*s", text_of(endpoint, "zone"));
+        SLICE_ARG(json_text_of(endpoint, "address")), SLICE_ARG(json_text_of(endpoint, "state")),
+        number_member(endpoint, "in_flight"), number_member(endpoint, "requests"),
+        number_member(endpoint, "failures"));
+    if (number_member(endpoint, "tier"))
+        printf(", tier %lld", number_member(endpoint, "tier"));
+    print_pair(", %.*s", json_text_of(endpoint, "region"));
+    print_pair(", zone %.*s", json_text_of(endpoint, "zone"));
     print_weight(endpoint);
     char room[64];
     struct text breaker = text_fixed(room, sizeof room);
     breaker_words(endpoint, &breaker);
     print_pair(", breaker %.*s", text_slice(&breaker));
-    struct slice since = text_of(endpoint, "history");
+    struct slice since = json_text_of(endpoint, "history");
     if (since.size)
         printf("  (%.*s)", SLICE_ARG(since));
     putchar('\n');
@@ -121,31 +108,22 @@ static void print_sources(const struct json_value *service)
     if (!sources)
         return;
     json_each (one, sources) {
-        struct slice trouble = text_of(one, "trouble");
-        printf("    found by %.*s: %.*s, %lld endpoint%s", SLICE_ARG(text_of(one, "source")),
-            SLICE_ARG(text_of(one, "state")), number_of(one, "endpoints"),
-            number_of(one, "endpoints") == 1 ? "" : "s");
+        struct slice trouble = json_text_of(one, "trouble");
+        printf("    found by %.*s: %.*s, %lld endpoint%s", SLICE_ARG(json_text_of(one, "source")),
+            SLICE_ARG(json_text_of(one, "state")), number_member(one, "endpoints"),
+            number_member(one, "endpoints") == 1 ? "" : "s");
         if (trouble.size)
             printf("  (%.*s)", SLICE_ARG(trouble));
         putchar('\n');
     }
 }
 
-static double double_of(const struct json_value *object, const char *key)
-{
-    const struct json_value *value = json_get(object, slice_of_text(key));
-    double share = 0;
-    if (value)
-        (void)json_to_double(value->text, &share);
-    return share;
-}
-
 static void print_mirror(const struct json_value *service)
 {
     const struct json_value *mirror = json_get(service, SLICE("mirror"));
     if (mirror)
-        printf(", %.4g%% mirrored to %.*s", double_of(mirror, "share") * 100,
-            SLICE_ARG(text_of(mirror, "to")));
+        printf(", %.4g%% mirrored to %.*s", double_member(mirror, "share") * 100,
+            SLICE_ARG(json_text_of(mirror, "to")));
 }
 
 /* "v2   0%, 10% in the file, out since 2026-11-21T12:03:11Z: …" */
@@ -153,17 +131,17 @@ static void print_version(const struct json_value *version)
 {
     const struct json_value *verdict = json_get(version, SLICE("verdict"));
     const struct json_value *judged = json_get(version, SLICE("judged"));
-    double share = double_of(version, "share"), written = double_of(version, "file_share");
-    printf("    %-28.*s %.4g%%", SLICE_ARG(text_of(version, "name")), share * 100);
+    double share = double_member(version, "share"), written = double_member(version, "file_share");
+    printf("    %-28.*s %.4g%%", SLICE_ARG(json_text_of(version, "name")), share * 100);
     if (share < written - 1e-9 || share > written + 1e-9)
         printf(", %.4g%% in the file", written * 100);
-    print_pair(", when %.*s", text_of(version, "when"));
+    print_pair(", when %.*s", json_text_of(version, "when"));
     if (judged)
-        printf(", %lld of %lld failed, p99 %.4g ms", number_of(judged, "failures"),
-            number_of(judged, "requests"), double_of(judged, "p99_seconds") * 1000);
+        printf(", %lld of %lld failed, p99 %.4g ms", number_member(judged, "failures"),
+            number_member(judged, "requests"), double_member(judged, "p99_seconds") * 1000);
     if (verdict) {
-        print_pair(", out since %.*s", text_of(verdict, "since"));
-        print_pair(": %.*s", text_of(verdict, "why"));
+        print_pair(", out since %.*s", json_text_of(verdict, "since"));
+        print_pair(": %.*s", json_text_of(verdict, "why"));
     }
     putchar('\n');
 }
@@ -171,12 +149,12 @@ static void print_version(const struct json_value *version)
 static void print_versions(const struct json_value *service)
 {
     const struct json_value *shift = json_get(service, SLICE("shift"));
-    printf("  service %.*s, in versions", SLICE_ARG(text_of(service, "name")));
-    print_pair(", users by %.*s", text_of(service, "stay"));
+    printf("  service %.*s, in versions", SLICE_ARG(json_text_of(service, "name")));
+    print_pair(", users by %.*s", json_text_of(service, "stay"));
     print_mirror(service);
     if (shift) {
-        print_pair(", shifted at %.*s", text_of(shift, "time"));
-        print_pair(" by %.*s", text_of(shift, "by"));
+        print_pair(", shifted at %.*s", json_text_of(shift, "time"));
+        print_pair(" by %.*s", json_text_of(shift, "by"));
     }
     putchar('\n');
     json_each (version, json_get(service, SLICE("versions")))
@@ -190,9 +168,9 @@ static const struct json_value *print_budget(
     const struct json_value *budget = json_get(service, slice_of_text(name));
     if (!budget)
         return NULL;
-    printf("    %s %.*s", name, SLICE_ARG(text_of(budget, "policy")));
-    printf(", %lld of %lld requests in 10 s, %lld under way\n", number_of(budget, counted),
-        number_of(budget, "requests"), number_of(budget, "running"));
+    printf("    %s %.*s", name, SLICE_ARG(json_text_of(budget, "policy")));
+    printf(", %lld of %lld requests in 10 s, %lld under way\n", number_member(budget, counted),
+        number_member(budget, "requests"), number_member(budget, "running"));
     return budget;
 }
 
@@ -203,9 +181,9 @@ static void print_hedge(const struct json_value *service)
     if (!routes)
         return;
     json_each (route, routes) {
-        double after = double_of(route, "after_seconds");
-        printf("      %-26.*s p%.6g", SLICE_ARG(text_of(route, "route")),
-            double_of(route, "percentile"));
+        double after = double_member(route, "after_seconds");
+        printf("      %-26.*s p%.6g", SLICE_ARG(json_text_of(route, "route")),
+            double_member(route, "percentile"));
         if (after > 0)
             printf(" %.3g ms\n", after * 1000);
         else
@@ -237,12 +215,12 @@ static void print_services(const struct json_value *root)
             print_versions(service);
             continue;
         }
-        printf("  service %.*s, %.*s", SLICE_ARG(text_of(service, "name")),
-            SLICE_ARG(text_of(service, "balance")));
-        print_pair(" %.*s", text_of(service, "key"));
-        print_pair(", subset by %.*s", text_of(service, "subset"));
-        print_pair(", zone %.*s", text_of(service, "zone"));
-        print_pair(", sticky by %.*s", text_of(service, "sticky"));
+        printf("  service %.*s, %.*s", SLICE_ARG(json_text_of(service, "name")),
+            SLICE_ARG(json_text_of(service, "balance")));
+        print_pair(" %.*s", json_text_of(service, "key"));
+        print_pair(", subset by %.*s", json_text_of(service, "subset"));
+        print_pair(", zone %.*s", json_text_of(service, "zone"));
+        print_pair(", sticky by %.*s", json_text_of(service, "sticky"));
         print_mirror(service);
         bool panics = false;
         if (json_get_bool(service, SLICE("panics"), &panics) && panics)
@@ -262,7 +240,7 @@ static void print_services(const struct json_value *root)
 /* Only of a gateway that was ever upgraded. */
 static void print_lineage(const struct json_value *root)
 {
-    long long upgrades = number_of(root, "upgrades"), old = number_of(root, "predecessor");
+    long long upgrades = number_member(root, "upgrades"), old = number_member(root, "predecessor");
     if (upgrades)
         printf("  after %lld upgrade%s", upgrades, upgrades == 1 ? "" : "s");
     if (upgrades && old)
@@ -279,11 +257,12 @@ static int print_status(struct arena *arena, struct slice body)
         return EXIT_FAILED;
     }
     const struct json_value *config = json_get(root, SLICE("config"));
-    printf("weir %.*s, process %lld, %.*s, %lld workers\n", SLICE_ARG(text_of(root, "version")),
-        number_of(root, "pid"), SLICE_ARG(text_of(root, "state")), number_of(root, "workers"));
+    printf("weir %.*s, process %lld, %.*s, %lld workers\n",
+        SLICE_ARG(json_text_of(root, "version")), number_member(root, "pid"),
+        SLICE_ARG(json_text_of(root, "state")), number_member(root, "workers"));
     printf("  %.*s, generation %lld, loaded %.*s, %lld routes\n",
-        SLICE_ARG(text_of(config, "path")), number_of(config, "generation"),
-        SLICE_ARG(text_of(config, "loaded")), number_of(config, "routes"));
+        SLICE_ARG(json_text_of(config, "path")), number_member(config, "generation"),
+        SLICE_ARG(json_text_of(config, "loaded")), number_member(config, "routes"));
     print_lineage(root);
     print_listeners(root);
     print_certificates(root);

@@ -7,20 +7,6 @@
 #include "main/control.h"
 #include "main/service_words.h"
 
-static struct slice text_of(const struct json_value *object, const char *key)
-{
-    struct slice text = SLICE_NONE;
-    json_get_text(object, slice_of_text(key), &text);
-    return text;
-}
-
-static long long number_of(const struct json_value *object, const char *key)
-{
-    int64_t number = 0;
-    json_get_i64(object, slice_of_text(key), &number);
-    return number;
-}
-
 static struct slice digits_of(const struct json_value *object, const char *key)
 {
     const struct json_value *value = json_get(object, slice_of_text(key));
@@ -29,7 +15,7 @@ static struct slice digits_of(const struct json_value *object, const char *key)
 
 static bool is_up(const struct json_value *endpoint)
 {
-    return slice_equal(text_of(endpoint, "state"), SLICE("up"));
+    return slice_equal(json_text_of(endpoint, "state"), SLICE("up"));
 }
 
 /* The tier of those who are asked first: of whom is up. */
@@ -37,15 +23,15 @@ static long long first_tier(const struct json_value *endpoints)
 {
     long long least = -1;
     json_each (one, endpoints)
-        if (is_up(one) && (least < 0 || number_of(one, "tier") < least))
-            least = number_of(one, "tier");
+        if (is_up(one) && (least < 0 || number_member(one, "tier") < least))
+            least = number_member(one, "tier");
     return least;
 }
 
 /* "region/zone", as the configuration writes it. */
 static struct slice zone_of(struct arena *arena, const struct json_value *endpoint)
 {
-    struct slice region = text_of(endpoint, "region"), zone = text_of(endpoint, "zone");
+    struct slice region = json_text_of(endpoint, "region"), zone = json_text_of(endpoint, "zone");
     return region.size ? arena_format(arena, "%.*s/%.*s", SLICE_ARG(region), SLICE_ARG(zone))
                        : zone;
 }
@@ -54,23 +40,24 @@ static struct slice zone_of(struct arena *arena, const struct json_value *endpoi
 static struct slice why_not(struct arena *arena, const struct json_value *service,
     const struct json_value *endpoint, long long tier)
 {
-    struct slice state = text_of(endpoint, "state"), history = text_of(endpoint, "history");
-    struct slice own = text_of(service, "zone"), zone = zone_of(arena, endpoint);
-    long long limit = number_of(endpoint, "limit");
+    struct slice state = json_text_of(endpoint, "state"),
+                 history = json_text_of(endpoint, "history");
+    struct slice own = json_text_of(service, "zone"), zone = zone_of(arena, endpoint);
+    long long limit = number_member(endpoint, "limit");
     if (!is_up(endpoint))
         return history.size ? history : state;
     if (slice_equal(digits_of(endpoint, "weight"), SLICE("0")))
         return SLICE("its weight is 0");
-    if (limit && number_of(endpoint, "in_flight") >= limit)
+    if (limit && number_member(endpoint, "in_flight") >= limit)
         return arena_format(arena, "has %lld requests in flight, as many as its agent allows",
-            number_of(endpoint, "in_flight"));
-    if (number_of(endpoint, "tier") > tier)
+            number_member(endpoint, "in_flight"));
+    if (number_member(endpoint, "tier") > tier)
         return arena_format(
-            arena, "in tier %lld, behind tier %lld", number_of(endpoint, "tier"), tier);
+            arena, "in tier %lld, behind tier %lld", number_member(endpoint, "tier"), tier);
     if (own.size && !slice_equal(own, zone))
         return arena_format(
             arena, "in zone %.*s; the gateway stands in %.*s", SLICE_ARG(zone), SLICE_ARG(own));
-    if (slice_equal(text_of(endpoint, "breaker"), SLICE("half-open")))
+    if (slice_equal(json_text_of(endpoint, "breaker"), SLICE("half-open")))
         return SLICE("its breaker is half-open: a part passes");
     if (digits_of(endpoint, "slow_start").size)
         return arena_format(arena, "begins slowly, with %.*s of its share",
@@ -86,7 +73,8 @@ static void write_pair(struct json_writer *writer, const char *key, struct slice
 
 static void show(struct json_writer *writer, const struct json_value *endpoint, struct slice why)
 {
-    struct slice address = text_of(endpoint, "address"), state = text_of(endpoint, "state");
+    struct slice address = json_text_of(endpoint, "address"),
+                 state = json_text_of(endpoint, "state");
     if (!writer) {
         printf("endpoint: %.*s, %.*s", SLICE_ARG(address), SLICE_ARG(state));
         if (why.size)
@@ -112,13 +100,14 @@ static double share_of(const struct json_value *version, const char *key)
 static void show_version(struct json_writer *writer, const struct json_value *version)
 {
     const struct json_value *verdict = json_get(version, SLICE("verdict"));
-    struct slice name = text_of(version, "name"), why = text_of(verdict, "why");
+    struct slice name = json_text_of(version, "name"), why = json_text_of(verdict, "why");
     double share = share_of(version, "share"), written = share_of(version, "file_share");
     if (!writer) {
         printf("version:  %.*s, %.4g%% now, %.4g%% in the file", SLICE_ARG(name), share * 100,
             written * 100);
         if (why.size)
-            printf(", out since %.*s: %.*s", SLICE_ARG(text_of(verdict, "since")), SLICE_ARG(why));
+            printf(", out since %.*s: %.*s", SLICE_ARG(json_text_of(verdict, "since")),
+                SLICE_ARG(why));
         putchar('\n');
         return;
     }
@@ -151,7 +140,7 @@ static const struct json_value *find_service(const struct json_value *root, stru
     const struct json_value *services = json_get(root, SLICE("services"));
     if (services)
         json_each (service, services)
-            if (slice_equal(text_of(service, "name"), name))
+            if (slice_equal(json_text_of(service, "name"), name))
                 return service;
     return NULL;
 }

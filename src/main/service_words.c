@@ -1,6 +1,6 @@
 #include "main/service_words.h"
 
-static double number_of(const struct json_value *object, const char *key)
+double double_member(const struct json_value *object, const char *key)
 {
     const struct json_value *value = json_get(object, slice_of_text(key));
     double number = 0;
@@ -12,7 +12,7 @@ static double number_of(const struct json_value *object, const char *key)
 void breaker_words(const struct json_value *of, struct text *text)
 {
     struct slice state = SLICE_NONE;
-    double left = number_of(of, "breaker_open_for_seconds");
+    double left = double_member(of, "breaker_open_for_seconds");
     json_get_text(of, SLICE("breaker"), &state);
     if (!state.size || slice_equal(state, SLICE("closed")))
         return;
@@ -36,7 +36,12 @@ void service_words(const struct json_value *service, struct text *text)
     breaker_words(service, &breaker);
     if (breaker.size)
         text_format(text, "breaker %.*s", SLICE_ARG(text_slice(&breaker)));
-    add_part(text, "%.0f wait", number_of(service, "waiting"));
-    add_part(text, "at most %.0f at a time", number_of(service, "concurrency_limit"));
-    add_part(text, "%.3g%% kept away", number_of(service, "pressure") * 100);
+    add_part(text, "%.0f wait", double_member(service, "waiting"));
+    add_part(text, "at most %.0f at a time", double_member(service, "concurrency_limit"));
+    add_part(text, "%.3g%% kept away", double_member(service, "pressure") * 100);
+}
+
+long long number_member(const struct json_value *object, const char *key)
+{
+    return json_number_of(object, key);
 }
