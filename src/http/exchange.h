@@ -146,6 +146,8 @@ struct exchange {
     bool is_websocket;               /* the request asks to go on as a WebSocket, rightly */
     const struct json_value *claims; /* what the client's token says, verified; an object, as long
                                       * as the exchange; NULL: nothing is known */
+    struct slice claims_source; /* the `auth` that found them, as "auth.shop": the same "sub" of two
+                                 * is not the same client; borrowed from the snapshot */
     struct slice challenge; /* what WWW-Authenticate asks of who has shown nothing; borrowed from
                              * the snapshot; empty: there is no way to say who one is */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */

@@ -1,17 +1,16 @@
 #include "policy/policy.h"
 
 #include "config/expression.h"
-#include "policy/auth_jwt.h"
+#include "policy/auth_way.h"
 #include "policy/reserved_fields.h"
 
-/* Says who the client is, or refuses it: by a JSON Web Token, which comes as `Authorization:
- * Bearer` (RFC 6750) or wherever `from` says. What the token claims is there for expressions
- * (claims.sub) and, by `send`, for the service.
+/* Says who the client is, or refuses it, by one or several ways (auth_way.h): a JSON Web Token, an
+ * API key … What is known of it then is there for expressions (claims.sub) and, by `send`, for the
+ * service.
  *
  * The fields of `send` are the gateway's word, so what a client writes into them never gets
  * through: they are taken out of every request first, also under names that differ in case or in
- * "_" for
- * "-", which services may take for the same. */
+ * "_" for "-", which services may take for the same. */
 
 struct sent_field {
     struct slice name;
@@ -19,16 +18,24 @@ struct sent_field {
     const struct expression *value;
 };
 
+/* A way with what the configuration says of it. */
+struct used_way {
+    const struct auth_way *way;
+    void *config;
+    struct slice challenge; /* for WWW-Authenticate; empty: it has none */
+};
+
 struct auth {
-    struct auth_jwt jwt;
+    struct used_way *ways; /* in the order of auth_ways.def */
+    size_t way_count;
     struct option_list audiences; /* of struct slice */
     struct option_map send;       /* of struct expression * */
-    struct expression *from;      /* NULL: Authorization */
     struct slice realm;
     bool is_optional;
 
+    struct auth_terms terms;
     struct sent_field *sent; /* `send`, to be walked */
-    struct slice challenge;  /* the value of WWW-Authenticate when nothing came */
+    struct slice challenge;  /* of all ways, for who has shown nothing */
     struct metrics_shard *const *shards;
     uint32_t known, verified, missing, refused; /* series */
 };
@@ -37,9 +44,6 @@ static const struct option audience_item = {.kind = OPTION_TEXT};
 static const struct option sent_item = {.name = "value", .kind = OPTION_EXPRESSION};
 
 static const struct option options[] = {
-    {"jwt", OPTION_STRUCT, offsetof(struct auth, jwt), .table = &auth_jwt_table,
-        .is_set_offset = offsetof(struct auth, jwt.is_set),
-        .help = "By a JSON Web Token: who may have signed it."},
     {"audience", OPTION_LIST, offsetof(struct auth, audiences), .item = &audience_item,
         .item_size = sizeof(struct slice),
         .help = "Whom a token must be for: what `aud` says or has among others; or a list, of "
@@ -48,16 +52,78 @@ static const struct option options[] = {
         .item_size = sizeof(struct expression *),
         .help = "Fields that tell the service who it is: {X-User: claims.sub}. A client's own "
                 "fields of these names are always taken out."},
-    {"from", OPTION_EXPRESSION, offsetof(struct auth, from),
-        .help = "Where the token is: cookie.session, query.access_token. By default in "
-                "Authorization, behind Bearer."},
     {"realm", OPTION_TEXT, offsetof(struct auth, realm), .fallback = "weir",
-        .help = "What a client without a token is told that it needs one for."},
+        .help = "What a client that says nothing of itself is told that it needs credentials for."},
     {"optional", OPTION_FLAG, offsetof(struct auth, is_optional), .fallback = "false",
-        .help = "Whether who brings no token may pass, without claims. One that is not good is "
-                "refused all the same."},
+        .help = "Whether who brings no credentials may pass, without claims. Ones that are not "
+                "good are refused all the same."},
     {NULL},
 };
+
+/* --- ways */
+
+static size_t ways_count(void)
+{
+    size_t count = 0;
+    while (auth_ways[count])
+        count++;
+    return count;
+}
+
+static const struct auth_way *way_of(struct slice name)
+{
+    for (size_t i = 0; auth_ways[i]; i++)
+        if (slice_equal(name, slice_of_text(auth_ways[i]->name)))
+            return auth_ways[i];
+    return NULL;
+}
+
+static size_t rank_of(const struct auth_way *way)
+{
+    size_t rank = 0;
+    while (auth_ways[rank] != way)
+        rank++;
+    return rank;
+}
+
+/* Into its place in the order. */
+static enum status add_way(struct reader *reader, struct auth *auth, const struct used_way *used)
+{
+    if (!auth->ways)
+        auth->ways = arena_array(reader->arena, ways_count(), sizeof *auth->ways);
+    if (!auth->ways)
+        return NO_MEMORY;
+    size_t at = auth->way_count++;
+    for (; at > 0 && rank_of(auth->ways[at - 1].way) > rank_of(used->way); at--)
+        auth->ways[at] = auth->ways[at - 1];
+    auth->ways[at] = *used;
+    return OK;
+}
+
+static enum status read_way(struct reader *reader, const struct node_entry *entry, void *value)
+{
+    const struct auth_way *way = way_of(entry->key);
+    if (!way)
+        return NOT_FOUND;
+    struct used_way used = {way, arena_zalloc(reader->arena, way->options->size), SLICE_NONE};
+    if (!used.config)
+        return NO_MEMORY;
+    enum status e = option_read(reader, way->options, entry->value, used.config);
+    return e ? e : add_way(reader, value, &used);
+}
+
+static const char *way_name(size_t i)
+{
+    return i < ways_count() ? auth_ways[i]->name : NULL;
+}
+
+static bool way_option(size_t i, struct option *ret_option)
+{
+    const struct option_table *table = auth_ways[i]->options;
+    *ret_option = (struct option){
+        .name = auth_ways[i]->name, .kind = OPTION_STRUCT, .table = table, .help = table->help};
+    return true;
+}
 
 static enum status check_sent(struct reader *reader, struct auth *auth)
 {
@@ -89,7 +155,7 @@ static enum status check(struct reader *reader, const struct node *node, void *v
 {
     struct auth *auth = value;
     const struct node *realm = node_get(node, SLICE("realm"));
-    if (!auth->jwt.is_set)
+    if (!auth->way_count)
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("for example {jwt: {issuer: \"https://id.shop.example\", keys: keys.json}}"),
             "an auth needs a way to say who somebody is");
@@ -101,23 +167,26 @@ static enum status check(struct reader *reader, const struct node *node, void *v
 
 static const struct option_table table = {
     .name = "auth",
-    .help = "Says who the client is, or refuses it with 401. What its token claims can be asked "
-            "for by expressions: claims.sub.",
+    .help = "Says who the client is, or refuses it with 401: by one way or several, of which the "
+            "first whose credentials came decides. What is known then can be asked for by "
+            "expressions: claims.sub.",
     .options = options,
     .size = sizeof(struct auth),
     .check = check,
+    .read_unknown = read_way,
+    .unknown_name = way_name,
+    .unknown_option = way_option,
     .example = "auth: {jwt: {issuer: \"https://id.shop.example\", keys: keys.json}, send: {X-User: "
                "claims.sub}}",
 };
 
-static enum status prepare(struct prepare *prepare, void *config)
+static void make_series(struct prepare *prepare, struct auth *auth)
 {
     static const struct metric_family requests = {.name = "weir_auth_requests_total",
-        .help = "Requests by what came of asking who they are from: known (their token was "
+        .help = "Requests by what came of asking who they are from: known (their credentials were "
                 "remembered), verified, missing (none came), refused.",
         .kind = METRIC_COUNTER,
         .labels = {"auth", "outcome"}};
-    struct auth *auth = config;
     const struct {
         const char *word;
         uint32_t *series;
@@ -127,10 +196,42 @@ static enum status prepare(struct prepare *prepare, void *config)
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
         *outcomes[i].series = metrics_series(prepare->metrics, &requests,
             (const struct slice[]){prepare->name, slice_of_text(outcomes[i].word)});
-    auth->challenge =
-        arena_format(prepare->reader->arena, "Bearer realm=\"%.*s\"", SLICE_ARG(auth->realm));
-    return auth->challenge.data ? auth_jwt_prepare(prepare, &auth->jwt, &auth->audiences)
-                                : NO_MEMORY;
+}
+
+/* RFC 9110 §11.6.1: a list of challenges. */
+static enum status make_challenges(struct arena *arena, struct auth *auth)
+{
+    for (size_t i = 0; i < auth->way_count; i++) {
+        struct used_way *used = &auth->ways[i];
+        if (!used->way->scheme)
+            continue;
+        used->challenge =
+            arena_format(arena, "%s realm=\"%.*s\"", used->way->scheme, SLICE_ARG(auth->realm));
+        auth->challenge = auth->challenge.size
+                              ? arena_format(arena, "%.*s, %.*s", SLICE_ARG(auth->challenge),
+                                    SLICE_ARG(used->challenge))
+                              : used->challenge;
+        if (!auth->challenge.data)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
+static enum status prepare(struct prepare *prepare, void *config)
+{
+    struct auth *auth = config;
+    auth->terms = (struct auth_terms){.name = prepare->name,
+        .audiences = {auth->audiences.items, auth->audiences.count},
+        .realm = auth->realm};
+    make_series(prepare, auth);
+    enum status outcome = make_challenges(prepare->reader->arena, auth);
+    for (size_t i = 0; outcome != NO_MEMORY && i < auth->way_count; i++) {
+        const struct used_way *used = &auth->ways[i];
+        enum status e =
+            used->way->prepare ? used->way->prepare(prepare, &auth->terms, used->config) : OK;
+        outcome = e ? e : outcome;
+    }
+    return outcome;
 }
 
 /* --- serving */
@@ -157,41 +258,23 @@ static void strip(const struct auth *auth, struct fields *fields)
                 fields->items[f].name = SLICE_NONE;
 }
 
-/* RFC 6750 §2.1. Null data: there is none; TOKEN_MALFORMED: it cannot be said which one it is. */
-static enum status find_bearer(const struct exchange *x, struct slice *ret_token)
+/* Asks the ways; `ret_used` is the one that decided, or NULL. */
+static enum status identify(const struct auth *auth, struct exchange *x,
+    const struct used_way **ret_used, struct auth_finding *ret_finding)
 {
-    const struct fields *fields = &x->request.fields;
-    const struct field *field = fields_next(fields, FIELD_AUTHORIZATION, NULL);
-    *ret_token = SLICE_NONE;
-    if (!field)
-        return OK;
-    if (fields_next(fields, FIELD_AUTHORIZATION, field))
-        return TOKEN_MALFORMED;
-    size_t blank = slice_find(field->value, ' ');
-    if (slice_equal_nocase(slice_head(field->value, blank), SLICE("Bearer")))
-        *ret_token = slice_trim(slice_from(field->value, blank));
-    return OK;
-}
-
-static enum status find_token(const struct auth *auth, struct exchange *x, struct slice *ret_token)
-{
-    if (!auth->from)
-        return find_bearer(x, ret_token);
-    *ret_token = expression_text(auth->from, x);
-    return OK;
-}
-
-static enum status identify(const struct auth *auth, struct exchange *x, bool *ret_was_known)
-{
-    struct slice token;
-    *ret_was_known = false;
+    *ret_used = NULL;
+    *ret_finding = (struct auth_finding){.was_known = false};
     if (x->claims) /* a test says who it is */
         return OK;
-    enum status e = find_token(auth, x, &token);
-    if (e)
+    for (size_t i = 0; i < auth->way_count; i++) {
+        const struct used_way *used = &auth->ways[i];
+        enum status e = used->way->identify(used->config, x, ret_finding);
+        if (e == CREDENTIALS_MISSING)
+            continue;
+        *ret_used = used;
         return e;
-    return token.size ? auth_jwt_identify(&auth->jwt, x, token, ret_was_known)
-                      : CREDENTIALS_MISSING;
+    }
+    return CREDENTIALS_MISSING;
 }
 
 static void count(const struct auth *auth, const struct exchange *x, enum status e, bool was_known)
@@ -204,16 +287,28 @@ static void count(const struct auth *auth, const struct exchange *x, enum status
         metric_add(auth->shards[x->worker], series, 1);
 }
 
-/* RFC 6750 §3: who has shown nothing is told nothing but what to show. */
-static enum status refuse(const struct auth *auth, struct exchange *x, enum status e)
+/* Whether a way answers who has shown nothing. */
+static bool is_invited(const struct auth *auth, struct exchange *x)
 {
-    struct slice value = auth->challenge;
-    if (e == NO_MEMORY)
+    for (size_t i = 0; i < auth->way_count; i++) {
+        const struct used_way *used = &auth->ways[i];
+        if (used->way->invite && !used->way->invite(used->config, x))
+            return true;
+    }
+    return false;
+}
+
+/* RFC 6750 §3: who has shown nothing is told nothing but what to show. */
+static enum status refuse(
+    const struct auth *auth, struct exchange *x, enum status e, const struct used_way *used)
+{
+    struct slice value = used ? used->challenge : auth->challenge;
+    if (status_http(e) != 401)
         return e;
-    if (e != CREDENTIALS_MISSING)
+    if (used && used->way->says_why)
         value = arena_format(&x->arena, "%.*s, error=\"invalid_token\", error_description=\"%s\"",
-            SLICE_ARG(auth->challenge), status_sentence(e));
-    if (value.data)
+            SLICE_ARG(used->challenge), status_sentence(e));
+    if (value.size)
         (void)fields_add_known(&x->response.fields, FIELD_WWW_AUTHENTICATE, value);
     return e;
 }
@@ -230,36 +325,52 @@ static enum status send_claims(const struct auth *auth, struct exchange *x)
     return OK;
 }
 
+/* Lets it in, as whom it is. */
+static enum status admit(const struct auth *auth, struct exchange *x, const struct used_way *used,
+    struct auth_finding *finding, const struct handler *next)
+{
+    x->claims_source = auth->terms.name;
+    enum status e = send_claims(auth, x);
+    if (!e)
+        e = handler_serve(next, x);
+    if (e || !used || !used->way->leave)
+        return e;
+    return used->way->leave(used->config, x, finding->note);
+}
+
 static enum status serve(const void *config, struct exchange *x, const struct handler *next)
 {
     const struct auth *auth = config;
-    bool was_known;
+    const struct used_way *used;
+    struct auth_finding finding;
     strip(auth, &x->request.fields);
-    enum status e = identify(auth, x, &was_known);
-    count(auth, x, e, was_known);
-    x->challenge = auth->challenge;
+    enum status e = identify(auth, x, &used, &finding);
+    count(auth, x, e, finding.was_known);
+    if (!e && finding.has_answered)
+        return OK;
+    x->challenge = !used ? auth->challenge : used->way->says_why ? used->challenge : SLICE_NONE;
     if (e == CREDENTIALS_MISSING && auth->is_optional)
         e = OK;
-    if (e)
-        return refuse(auth, x, e);
-    e = send_claims(auth, x);
-    return e ? e : handler_serve(next, x);
+    if (e == CREDENTIALS_MISSING && is_invited(auth, x))
+        return OK;
+    return e ? refuse(auth, x, e, used) : admit(auth, x, used, &finding, next);
 }
 
 static void explain(const void *config, struct exchange *x, struct text *text)
 {
     const struct auth *auth = config;
     struct slice subject = SLICE_NONE;
-    bool was_known;
-    enum status e = identify(auth, x, &was_known);
+    const struct used_way *used;
+    struct auth_finding finding;
+    enum status e = identify(auth, x, &used, &finding);
     if (e == CREDENTIALS_MISSING && auth->is_optional)
-        text_add_literal(text, "lets pass without a token");
+        text_add_literal(text, "lets pass without credentials");
     else if (e)
         text_format(text, "refuses: %s", status_word(e));
     else if (json_get_text(x->claims, SLICE("sub"), &subject))
         text_format(text, "knows \"%.*s\"", SLICE_ARG(slice_head(subject, 100)));
     else
-        text_add_literal(text, "accepts the token");
+        text_add_literal(text, "accepts the credentials");
 }
 
 const struct policy_type auth_policy = {

@@ -1,6 +1,28 @@
-#include "policy/auth_jwt.h"
-
+#include "config/expression.h"
 #include "jose/jws.h"
+#include "jose/keys.h"
+#include "policy/auth_way.h"
+#include "policy/token_memory.h"
+
+/* JSON Web Tokens as a way to say who one is (RFC 7519, RFC 8725): what is asked of them, by which
+ * keys they are verified. They come as `Authorization: Bearer` (RFC 6750) or wherever `from`
+ * says. */
+
+struct auth_jwt {
+    /* Options. */
+    struct option_list issuers, algorithms, required; /* of struct slice */
+    struct slice keys, secret;
+    struct place keys_place, secret_place;
+    int64_t leeway, age_max; /* nanoseconds */
+    bool may_lack_expiry;
+    struct expression *from; /* NULL: Authorization */
+
+    /* Made by prepare. */
+    unsigned accepted;             /* a bit for each algorithm */
+    struct jose_keys *verifiers;   /* counted */
+    struct token_memory *memories; /* one a worker */
+    struct jwt_rules rules;
+};
 
 #define JWT(member) offsetof(struct auth_jwt, member)
 
@@ -42,6 +64,9 @@ static const struct option options[] = {
     {"algorithms", OPTION_LIST, JWT(algorithms), .item = &algorithm_item,
         .item_size = sizeof(struct slice),
         .help = "Only these; by default all that the keys are for."},
+    {"from", OPTION_EXPRESSION, JWT(from),
+        .help = "Where the token is: cookie.session, query.access_token. By default in "
+                "Authorization, behind Bearer."},
     {"required", OPTION_LIST, JWT(required), .item = &issuer_item,
         .item_size = sizeof(struct slice), .help = "Claims that a token must have."},
     {"leeway", OPTION_DURATION, JWT(leeway), .fallback = "30s", .minimum = 0,
@@ -54,7 +79,7 @@ static const struct option options[] = {
     {NULL},
 };
 
-const struct option_table auth_jwt_table = {
+static const struct option_table table = {
     .name = "jwt",
     .help = "JSON Web Tokens (RFC 7519). A token cannot choose how it is verified: each key is for "
             "the algorithms of its kind, or the one that it names.",
@@ -183,12 +208,13 @@ static enum status prepare_memories(struct prepare *prepare, struct auth_jwt *jw
     return OK;
 }
 
-enum status auth_jwt_prepare(
-    struct prepare *prepare, struct auth_jwt *jwt, const struct option_list *audiences)
+static enum status prepare_jwt(
+    struct prepare *prepare, const struct auth_terms *terms, void *config)
 {
+    struct auth_jwt *jwt = config;
     jwt->accepted = accepted_of(&jwt->algorithms);
     jwt->rules = (struct jwt_rules){.issuers = words_of(&jwt->issuers),
-        .audiences = words_of(audiences),
+        .audiences = terms->audiences,
         .required = words_of(&jwt->required),
         .leeway = jwt->leeway / SECOND,
         .age_max = jwt->age_max / SECOND,
@@ -226,14 +252,14 @@ static enum status keep(struct exchange *x, struct known_token *token)
     return OK;
 }
 
-enum status auth_jwt_identify(
-    const struct auth_jwt *jwt, struct exchange *x, struct slice text, bool *ret_was_known)
+static enum status identify_token(
+    const struct auth_jwt *jwt, struct exchange *x, struct slice text, struct auth_finding *finding)
 {
     /* A rehearsal runs on another thread than the worker whose memory this is. */
     struct token_memory *memory = x->is_rehearsal ? NULL : &jwt->memories[x->worker];
     int64_t now = clock_wall() / SECOND;
     struct known_token *token = memory ? token_memory_find(memory, text, now) : NULL;
-    *ret_was_known = token != NULL;
+    finding->was_known = token != NULL;
     if (token)
         return keep(x, token);
     enum status e = known_token_new(text, &token);
@@ -248,3 +274,27 @@ enum status auth_jwt_identify(
         token_memory_add(memory, token);
     return keep(x, token);
 }
+
+static enum status identify(
+    const void *config, struct exchange *x, struct auth_finding *ret_finding)
+{
+    const struct auth_jwt *jwt = config;
+    struct slice token;
+    enum status e = OK;
+    if (jwt->from)
+        token = expression_text(jwt->from, x);
+    else
+        e = auth_credentials(x, SLICE("Bearer"), &token);
+    if (e)
+        return e;
+    return token.size ? identify_token(jwt, x, token, ret_finding) : CREDENTIALS_MISSING;
+}
+
+const struct auth_way jwt_way = {
+    .name = "jwt",
+    .options = &table,
+    .scheme = "Bearer",
+    .says_why = true,
+    .prepare = prepare_jwt,
+    .identify = identify,
+};

@@ -265,7 +265,7 @@ def test_grpc_and_websockets(start, serve, tmp_path, keys, chat):
                 call(b"x")
             assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
             call(b"x", metadata=[("authorization", f"Bearer {token}")])
-    gateway, _ = chat(", auth: {jwt: {issuer: \"%s\", keys: %s}, from: query.access_token}" % (ISSUER, tmp_path / "keys.json"))
+    gateway, _ = chat(", auth: {jwt: {issuer: \"%s\", keys: %s, from: query.access_token}}" % (ISSUER, tmp_path / "keys.json"))
     assert gateway.get("/chat", websocket_client.HANDSHAKE).status == 401
     websocket_client.Raw(gateway, f"/chat?access_token={token}").connection.close()
 

@@ -151,7 +151,8 @@ static void a_token_comes_from_elsewhere(void **state)
 {
     struct world *world = *state;
     char cookie[1024];
-    world_policy(world, &auth_policy, "auth.shop", "{jwt: " JWT ", from: cookie.session}");
+    world_policy(world, &auth_policy, "auth.shop",
+        "{jwt: {issuer: \"https://id\", secret: \"" SECRET "\", from: cookie.session}}");
     world_request(world, "GET", "/");
     snprintf(cookie, sizeof cookie, "a=b; session=%s", bearer(world, "") + strlen("Bearer "));
     world_field(world, "Cookie", cookie);
@@ -198,7 +199,8 @@ static void bad_options_have_reasons(void **state)
         {"{jwt: " JWT ", send: {Host: claims.sub}}", "the field \"Host\" cannot be sent"},
         {"{jwt: " JWT ", send: {X-User: \"claims\"}}", "there is no \"claims\" to ask for"},
         {"{jwt: " JWT ", realm: 'a\"b'}", "a realm is printable ASCII without quotes"},
-        {"{jwt: " JWT ", form: cookie.a}", "did you mean \"from\"?"},
+        {"{jwt: " JWT ", jwr: keys.json}", "did you mean \"jwt\"?"},
+        {"{jwt: {issuer: a, form: cookie.a}}", "did you mean \"from\"?"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const char *said = world_complaints(world, auth_policy.options, rows[i].config);

@@ -1,0 +1,58 @@
+/* Ways to say who one is: what an `auth` can have under the way's name. One file a way, listed in
+ * auth_ways.def.
+ *
+ *     auth: {shop: {jwt: {issuer: ...}, basic: users.htpasswd}}
+ *
+ * A way looks for its own credentials in a request. The first that finds some decides: what they
+ * say becomes x->claims, or the request is refused. One that finds none says CREDENTIALS_MISSING,
+ * and the next is asked. */
+#pragma once
+
+#include "jose/jwt.h"
+#include "policy/policy.h"
+
+/* What all ways of one `auth` have in common. Borrowed from the snapshot. */
+struct auth_terms {
+    struct slice name; /* of the auth, for messages and metrics: "auth.shop" */
+    struct jwt_words audiences;
+    struct slice realm;
+};
+
+/* What comes of asking a way. */
+struct auth_finding {
+    bool was_known;    /* it was verified before and remembered */
+    bool has_answered; /* with OK: x->response is the answer, nobody else is asked */
+    void *note;        /* of the way, for its `leave`; in the exchange's arena */
+};
+
+struct auth_way {
+    const char *name; /* the option's */
+    const struct option_table *options;
+
+    /* What WWW-Authenticate asks for: "Bearer". NULL: there is no scheme to ask with. */
+    const char *scheme;
+    bool says_why; /* the scheme has a parameter for what is wrong (RFC 6750 §3) */
+
+    /* Once, on the control thread. Complains through the reader. Or NULL. */
+    enum status (*prepare)(struct prepare *prepare, const struct auth_terms *terms, void *config);
+
+    /* Looks for credentials and sets x->claims: an object with at least "sub", as long as the
+     * exchange. CREDENTIALS_MISSING: none of this way came; others: they are not good, or nobody
+     * could tell. The finding is cleared before. */
+    enum status (*identify)(
+        const void *config, struct exchange *x, struct auth_finding *ret_finding);
+
+    /* Who has shown nothing, by any way, is answered by this one (a login's page). NOT_FOUND: not
+     * this one. Or NULL. */
+    enum status (*invite)(const void *config, struct exchange *x);
+
+    /* The answer's head is there: adds to it what the client is to keep. Or NULL. */
+    enum status (*leave)(const void *config, struct exchange *x, void *note);
+};
+
+/* All of auth_ways.def in order, ends with NULL. */
+extern const struct auth_way *const auth_ways[];
+
+/* What the request's Authorization says behind that scheme (RFC 9110 §11.4). Null data: there is
+ * none of that scheme; TOKEN_MALFORMED: there are several fields. */
+enum status auth_credentials(const struct exchange *x, struct slice scheme, struct slice *ret_rest);
