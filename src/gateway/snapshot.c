@@ -8,6 +8,7 @@
 #include "base/table.h"
 #include "gateway/acme_certificates.h"
 #include "gateway/chain.h"
+#include "gateway/hidden_service.h"
 
 #define SNAPSHOT_BLOCK ((size_t)256 * 1024)
 
@@ -23,7 +24,7 @@ static const struct service *find_service(struct prepare *prepare, struct slice 
 {
     const struct building *building = prepare->loader;
     const struct snapshot *snapshot = building->snapshot;
-    for (size_t i = 0; i < snapshot->service_count; i++)
+    for (size_t i = 0; i < snapshot->named_services; i++)
         if (snapshot->services[i] && slice_equal(service_name(snapshot->services[i]), name))
             return snapshot->services[i];
     return NULL;
@@ -35,10 +36,18 @@ static struct slice similar_service(struct prepare *prepare, struct slice name)
     const struct snapshot *snapshot = building->snapshot;
     struct suggestion suggestion;
     suggest_begin(&suggestion, name);
-    for (size_t i = 0; i < snapshot->service_count; i++)
+    for (size_t i = 0; i < snapshot->named_services; i++)
         if (snapshot->services[i])
             suggest_offer(&suggestion, service_name(snapshot->services[i]));
     return suggestion.best;
+}
+
+static enum status obtain_service(struct prepare *prepare, struct slice address, struct place place,
+    const struct service **ret_service)
+{
+    const struct building *building = prepare->loader;
+    return hidden_service_obtain(
+        building->snapshot, building->context->plane, prepare->reader, address, place, ret_service);
 }
 
 /* As many as there can be: none has a name yet. */
@@ -105,6 +114,7 @@ static enum status prepare_services(struct building *building)
         if (add_service(building, &map->entries[i]) == NO_MEMORY)
             return NO_MEMORY;
     }
+    snapshot->named_services = snapshot->service_count;
     for (size_t i = 0; i < snapshot->service_count; i++)
         service_link(snapshot->services[i], &building->reader, find_for_service, snapshot);
     return check_names(building, map);
@@ -388,6 +398,7 @@ enum status snapshot_load(const struct snapshot_context *context, struct slice p
         .workers = context->workers,
         .find_service = find_service,
         .similar_service = similar_service,
+        .obtain_service = obtain_service,
         .loader = &building};
     struct node *root;
     snapshot->path = arena_copy(&snapshot->arena, path);

@@ -49,11 +49,12 @@ struct snapshot {
     size_t route_count;
     const struct service **services;
     size_t service_count;
-    uint64_t generation; /* counts from 1 */
-    int64_t loaded;      /* wall-clock nanoseconds */
-    int64_t build_time;  /* nanoseconds that building took */
-    struct slice path;   /* of the configuration */
-    struct slice text;   /* of its files, as they are: what the environment fills in is not shown */
+    size_t named_services; /* the first of them; the others are hidden (hidden_service.h) */
+    uint64_t generation;   /* counts from 1 */
+    int64_t loaded;        /* wall-clock nanoseconds */
+    int64_t build_time;    /* nanoseconds that building took */
+    struct slice path;     /* of the configuration */
+    struct slice text; /* of its files, as they are: what the environment fills in is not shown */
     struct snapshot_pin *pins; /* one a worker */
     _Atomic unsigned holders;  /* workers that have not let go of it yet */
     struct loop *home;         /* the control thread's, where it is freed */

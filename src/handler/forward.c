@@ -28,15 +28,7 @@ static const struct option_table table = {
 static enum status prepare_forward(struct prepare *prepare, void *config)
 {
     struct forward *forward = config;
-    forward->service = prepare->find_service(prepare, forward->name);
-    if (forward->service)
-        return OK;
-    struct slice hint = SLICE("add it under \"services\"");
-    struct slice similar = prepare->similar_service(prepare, forward->name);
-    if (similar.size)
-        hint = arena_format(prepare->reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(similar));
-    return diagnostics_error(prepare->reader->diagnostics, forward->place, hint,
-        "there is no service \"%.*s\"", SLICE_ARG(slice_head(forward->name, 100)));
+    return prepare_find_service(prepare, forward->name, forward->place, &forward->service);
 }
 
 static enum status serve_forward(const void *config, struct exchange *x)

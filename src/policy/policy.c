@@ -26,6 +26,22 @@ const struct policy_type *policy_type_of_plural(struct slice plural)
     return NULL;
 }
 
+enum status prepare_find_service(struct prepare *prepare, struct slice name, struct place place,
+    const struct service **ret_service)
+{
+    const struct service *service = prepare->find_service(prepare, name);
+    if (service) {
+        *ret_service = service;
+        return OK;
+    }
+    struct slice hint = SLICE("add it under \"services\"");
+    struct slice similar = prepare->similar_service(prepare, name);
+    if (similar.size)
+        hint = arena_format(prepare->reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(similar));
+    return diagnostics_error(prepare->reader->diagnostics, place, hint,
+        "there is no service \"%.*s\"", SLICE_ARG(slice_head(name, 100)));
+}
+
 static enum status serve_link(const void *state, struct exchange *x)
 {
     const struct policy_link *link = state;

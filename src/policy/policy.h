@@ -36,8 +36,17 @@ struct prepare {
         struct prepare *prepare, struct slice name); /* NULL: there is none */
     struct slice (*similar_service)(
         struct prepare *prepare, struct slice name); /* the name most like it; empty: none is */
+    /* The service at an address ("https://id.example"), which all who ask for that one share; it is
+     * in no list that routes choose from. INVALID after a complaint about what is wrong with the
+     * address, NO_MEMORY. */
+    enum status (*obtain_service)(struct prepare *prepare, struct slice address, struct place place,
+        const struct service **ret_service);
     void *loader;
 };
+
+/* Finds the service of a name; INVALID after a complaint that offers the one most like it. */
+enum status prepare_find_service(struct prepare *prepare, struct slice name, struct place place,
+    const struct service **ret_service);
 
 struct policy_type {
     const char *name;   /* the key on a route: "limit" */

@@ -1,6 +1,7 @@
 #include "service/mirror_copy.h"
 
 #include "run/loop.h"
+#include "service/aside.h"
 #include "service/mirror.h"
 #include "service/retry_options.h"
 #include "service/witness.h"
@@ -120,26 +121,16 @@ static void call_service(struct request_copy *copy)
         body_drop(x->response.body);
 }
 
-/* The configuration is let go of last: the call used it. */
 static void run(void *argument)
 {
     struct request_copy *copy = argument;
-    const struct service_plane_options *plane = &copy->to->plane->options;
-    void *pinned = copy->pinned;
-    unsigned worker = copy->x.worker;
     call_service(copy);
     scope_end(&copy->x.scope);
     copy->done(copy->argument, copy);
     request_copy_free(copy);
-    if (plane->let_go)
-        plane->let_go(pinned, worker);
 }
 
 enum status request_copy_start(struct request_copy *copy)
 {
-    struct service_plane *plane = copy->to->plane;
-    enum status e = scope_start(&plane->copies[copy->x.worker], run, copy);
-    if (!e && plane->options.hold)
-        plane->options.hold(copy->pinned, copy->x.worker);
-    return e;
+    return aside_start(copy->to, copy->pinned, copy->x.worker, run, copy);
 }

@@ -80,17 +80,17 @@ enum status service_plane_new(
     struct service_plane *plane = calloc(1, sizeof *plane);
     bool *has_left = calloc(options->workers + 1, sizeof *has_left);
     struct resolver **resolvers = calloc(options->workers + 1, sizeof *resolvers);
-    struct scope *copies = calloc(options->workers + 1, sizeof *copies);
-    if (!plane || !has_left || !resolvers || !copies || pthread_mutex_init(&plane->mutex, NULL)) {
+    struct scope *asides = calloc(options->workers + 1, sizeof *asides);
+    if (!plane || !has_left || !resolvers || !asides || pthread_mutex_init(&plane->mutex, NULL)) {
         free(plane);
         free(has_left);
         free(resolvers);
-        free(copies);
+        free(asides);
         return NO_MEMORY;
     }
     for (unsigned i = 0; i < options->workers; i++)
-        scope_init(&copies[i]);
-    plane->copies = copies;
+        scope_init(&asides[i]);
+    plane->asides = asides;
     plane->options = *options;
     plane->has_left = has_left;
     plane->resolvers = resolvers;
@@ -115,12 +115,12 @@ enum status service_plane_new(
     return OK;
 }
 
-/* Copies of requests use pools. Then under the mutex, so that nobody adds or takes away an endpoint
+/* Asides use pools. Then under the mutex, so that nobody adds or takes away an endpoint
  * meanwhile. A pool that is being retired is given up by that message, which the loop still
  * delivers. */
 void service_plane_leave_worker(struct service_plane *plane, unsigned worker)
 {
-    scope_end(&plane->copies[worker]);
+    scope_end(&plane->asides[worker]);
     resolver_free(plane->resolvers[worker]);
     plane->resolvers[worker] = NULL;
     pthread_mutex_lock(&plane->mutex);
@@ -155,7 +155,7 @@ void service_plane_free(struct service_plane *plane)
     table_release(&plane->service_ids);
     pthread_mutex_destroy(&plane->mutex);
     free(plane->has_left);
-    free(plane->copies);
+    free(plane->asides);
     text_release(&plane->orders);
     text_release(&plane->instances_before);
     free(plane->resolvers);

@@ -20,7 +20,7 @@ struct service_plane {
     struct service_plane_options options; /* borrowed inside */
     pthread_mutex_t mutex;
     struct list endpoints;           /* guarded: all that still have memory */
-    struct scope *copies;            /* owned; by worker: fibers of mirrored requests (mirror.h) */
+    struct scope *asides;            /* owned; by worker: what outlives exchanges (aside.h) */
     _Atomic uint32_t endpoint_count; /* of them */
     bool *has_left;                  /* owned; guarded: by worker */
     struct resolver **resolvers;     /* owned; each its worker's alone; NULL: not needed yet */

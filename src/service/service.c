@@ -222,3 +222,12 @@ struct slice service_name(const struct service *service)
 {
     return service->name;
 }
+
+struct slice service_own_host(const struct service *service)
+{
+    const struct option_list *at = &service->options->at;
+    const struct endpoint_options *first = at->items;
+    if (at->count == 0 || (first->at.source && !first->at.name.size))
+        return service->name;
+    return slice_has_prefix(first->at.text, SLICE("unix:")) ? SLICE("localhost") : first->at.text;
+}

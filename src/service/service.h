@@ -83,6 +83,10 @@ enum status service_call(const struct service *service, struct exchange *x);
 
 struct slice service_name(const struct service *service);
 
+/* The Host of a request that the gateway makes up by itself, unless the service's `host` says
+ * another: that of the first endpoint, or the service's name where that is not known. */
+struct slice service_own_host(const struct service *service);
+
 /* For `weir explain`: adds how an endpoint is chosen for a request, and which one it would be if
  * all were well. On the control thread. */
 void service_explain(const struct service *service, struct exchange *x, struct text *text);

@@ -204,7 +204,7 @@ static void test_end(void **state)
     make(rig, one, two, ", timeout: 1h");
     rig_expect(rig, "hello");
     rig_until(two->requests == 1);
-    scope_end(&rig->plane->copies[0]);
+    scope_end(&rig->plane->asides[0]);
     assert_non_null(strstr(rig_describe(rig), "\"running\":0"));
 }
 
