@@ -130,6 +130,43 @@ static enum status prepare_handler(const struct prepare *prepare, const struct r
     return OK;
 }
 
+/* --- deny by default */
+
+static enum status deny(const void *config, struct exchange *x, const struct handler *next)
+{
+    (void)config;
+    (void)x;
+    (void)next;
+    return DENIED_BY_DEFAULT;
+}
+
+static void explain_denial(const void *config, struct exchange *x, struct text *text)
+{
+    (void)config;
+    (void)x;
+    text_add_literal(text, "refuses: the route has neither `auth` nor `allow`");
+}
+
+static const struct policy_type denial = {
+    .name = "deny-by-default", .serve = deny, .explain = explain_denial};
+
+static bool is_guarded(const struct route *route)
+{
+    for (size_t i = 0; i < route->link_count; i++) {
+        const struct policy_link *link = &route->links[i];
+        if (link->config && link->type->guards && link->type->guards(link->config))
+            return true;
+    }
+    return false;
+}
+
+/* In front of all others, which are not to act on what is refused. */
+static void put_denial(struct policy_link *links, size_t *count)
+{
+    memmove(links + 1, links, (*count)++ * sizeof *links);
+    links[0] = (struct policy_link){.type = &denial};
+}
+
 enum status chain_build(const struct prepare *prepare, const struct gateway_options *options,
     const struct route_options *from, struct route *route)
 {
@@ -152,6 +189,8 @@ enum status chain_build(const struct prepare *prepare, const struct gateway_opti
     if (e)
         return e;
     sort_by_rank(links, route->link_count);
+    if (options->denies_by_default && !is_guarded(route))
+        put_denial(links, &route->link_count);
     route->chain = link_all(links, route->link_count, inner);
     return OK;
 }

@@ -249,6 +249,9 @@ static const struct option gateway_rows[] = {
     {"use", OPTION_LIST, TOP(use), .item = &policy_reference_option,
         .item_size = sizeof(struct policy_reference),
         .help = "Policies for every route that has no `use` of its own."},
+    {"deny-by-default", OPTION_FLAG, TOP(denies_by_default), .fallback = "false",
+        .help = "Whether a route answers 403 that says nowhere who is let in, by `auth` or "
+                "`allow`. One for everybody says so: `allow: true`."},
     {"routes", OPTION_CUSTOM, TOP(routes), .read = routes_read, .form = "METHOD /path: service",
         .item = &routes_shape, .help = "What goes where, a line each."},
     {"http", OPTION_STRUCT, TOP(http), .table = &http_table, .help = "Time limits and bounds."},

@@ -56,6 +56,7 @@ struct gateway_options {
         trusted; /* proxies whose Forwarded, X-Forwarded-* and X-Request-Id are believed */
     struct option_list hosts;   /* of struct slice */
     struct option_list use;     /* of struct policy_reference */
+    bool denies_by_default;     /* routes that do not say whom they let in let nobody in */
     struct option_map services; /* of the services' own options */
     struct slice zone;          /* where this gateway stands: "a", "eu-west/a"; empty: not said */
     struct discovery_defaults discovery;

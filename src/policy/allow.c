@@ -44,6 +44,13 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
     return expression_is_true(allow->rule, x) ? handler_serve(next, x) : refuse(x);
 }
 
+/* Whom it lets in is said. */
+static bool guards(const void *config)
+{
+    (void)config;
+    return true;
+}
+
 static void explain(const void *config, struct exchange *x, struct text *text)
 {
     const struct allow *allow = config;
@@ -57,5 +64,6 @@ const struct policy_type allow_policy = {
     .admits = true,
     .options = &table,
     .serve = serve,
+    .guards = guards,
     .explain = explain,
 };

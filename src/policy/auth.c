@@ -356,6 +356,12 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
     return e ? refuse(auth, x, e, used) : admit(auth, x, used, &finding, next);
 }
 
+static bool guards(const void *config)
+{
+    const struct auth *auth = config;
+    return !auth->is_optional;
+}
+
 static void explain(const void *config, struct exchange *x, struct text *text)
 {
     const struct auth *auth = config;
@@ -379,5 +385,6 @@ const struct policy_type auth_policy = {
     .options = &table,
     .prepare = prepare,
     .serve = serve,
+    .guards = guards,
     .explain = explain,
 };

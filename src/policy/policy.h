@@ -57,6 +57,8 @@ struct policy_type {
      * nothing to do. */
     enum status (*prepare)(struct prepare *prepare, void *config);
     enum status (*serve)(const void *config, struct exchange *x, const struct handler *next);
+    /* Whether nobody gets past it of whom nothing is known: for `deny-by-default`. NULL: no. */
+    bool (*guards)(const void *config);
     /* For `weir explain`: what it would do, as a short text; may look at the request only. NULL:
      * only its name is shown. */
     void (*explain)(const void *config, struct exchange *x, struct text *text);

@@ -286,3 +286,35 @@ tests:
     path.write_text(path.read_text().replace("auth:", "authentication:"))
     code, _, error = run_weir("check", path)
     assert code == 3 and "claims need an `auth` that brings them" in error
+
+
+def test_deny_by_default(start, serve, tmp_path, keys):
+    """A route that forgets to say who is let in lets nobody in, before any of its policies acts."""
+    publish(tmp_path / "keys.json", keys["ES256"])
+    service = serve()
+    issuer = f'{{issuer: "{ISSUER}", keys: {tmp_path / "keys.json"}}}'
+    gateway = start(f"""
+        version: 1
+        listen: "127.0.0.1:0"
+        deny-by-default: true
+        auth: {{shop: {{jwt: {issuer}}}, guest: {{jwt: {issuer}, optional: true}}}}
+        limits: {{all: 100/h}}
+        services: {{back: "{service.at}"}}
+        routes:
+          /forgotten: {{to: back, use: [limits.all]}}
+          /guest: {{to: back, use: [auth.guest]}}
+          /public: {{to: back, allow: true}}
+          /allowed: {{to: back, allow: 'query.key == "k"'}}
+          /shop: {{to: back, use: [auth.shop]}}
+        """)
+    for path in ("/forgotten", "/guest"):
+        answer = gateway.get(path)
+        assert answer.status == 403 and json.loads(answer.body)["reason"] == "denied-by-default"
+        assert answer.header("ratelimit") is None
+        assert gateway.get(path, bearer(keys["ES256"].token())).status == 403
+    assert gateway.get("/public").status == 200
+    assert gateway.get("/allowed").status == 403 and gateway.get("/allowed?key=k").status == 200
+    assert gateway.get("/shop").status == 401 and gateway.get("/shop", bearer(keys["ES256"].token())).status == 200
+    assert {request.target for request in service.requests} == {"/public", "/allowed?key=k", "/shop"}
+    code, out, _ = run_weir("explain", "GET /forgotten", gateway.config_path)
+    assert code == 0 and "deny-by-default: refuses" in out
