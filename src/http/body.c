@@ -1,7 +1,5 @@
 #include "http/body.h"
 
-#include "base/text.h"
-
 static enum status read_nothing(struct body *body, instant deadline, struct slice *ret_bytes)
 {
     (void)body, (void)deadline, (void)ret_bytes;
@@ -61,9 +59,7 @@ struct body *body_init_slice(struct body_slice *body, struct slice bytes)
     return &body->body;
 }
 
-/* What is known to come is put into the arena at once; what is not, into memory that grows first.
- */
-static enum status gather(struct body *body, struct text *text, size_t limit, instant deadline)
+enum status body_read_into(struct body *body, struct text *text, size_t limit, instant deadline)
 {
     for (;;) {
         struct slice part;
@@ -78,6 +74,8 @@ static enum status gather(struct body *body, struct text *text, size_t limit, in
     }
 }
 
+/* What is known to come is put into the arena at once; what is not, into memory that grows first.
+ */
 enum status body_read_all(
     struct body *body, struct arena *arena, size_t limit, instant deadline, struct slice *ret_bytes)
 {
@@ -88,13 +86,13 @@ enum status body_read_all(
         if (!memory)
             return NO_MEMORY;
         struct text text = text_fixed(memory, (size_t)body->length);
-        enum status e = gather(body, &text, (size_t)body->length, deadline);
+        enum status e = body_read_into(body, &text, (size_t)body->length, deadline);
         if (e == OK)
             *ret_bytes = text_slice(&text);
         return e;
     }
     struct text text = text_growing(limit + 1);
-    enum status e = gather(body, &text, limit, deadline);
+    enum status e = body_read_into(body, &text, limit, deadline);
     struct slice copy = e ? SLICE_NONE : arena_copy(arena, text_slice(&text));
     text_release(&text);
     if (e)

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "http/fields.h"
 
 struct body;
@@ -101,6 +102,9 @@ static inline bool body_is_empty(const struct body *body)
 /* Reads all of it into the arena; TOO_LARGE past `limit`. */
 enum status body_read_all(struct body *body, struct arena *arena, size_t limit, instant deadline,
     struct slice *ret_bytes);
+
+/* Appends all of it to a text that may grow to `limit` bytes; TOO_LARGE past them, NO_MEMORY. */
+enum status body_read_into(struct body *body, struct text *text, size_t limit, instant deadline);
 
 /* What went wrong with a body, as the client and the log are to hear it: with the client's, or with
  * an upstream's, which may carry on what was wrong with the client's. All is well stays well. */

@@ -1,0 +1,180 @@
+#include "policy/policy.h"
+
+#include "http/whole_body.h"
+#include "policy/webhook_key.h"
+
+/* Lets webhooks in that the sender has signed: over the bytes of the body as they came, which the
+ * service gets unchanged. A form is how a sender signs (webhook_form.h); several secrets are good
+ * at a time, so that they can be changed without a message lost.
+ *
+ * Who is refused hears "webhook-refused" and nothing of why: that is for the log and the metric. */
+
+struct webhook {
+    int form;
+    struct option_list secrets; /* of struct slice */
+    struct place secrets_place;
+    int64_t tolerance; /* nanoseconds */
+    int64_t body;
+
+    const struct webhook_form *rules;
+    struct webhook_key *keys;
+    size_t key_count;
+    struct metrics_shard *const *shards;
+    uint32_t outcomes[WEBHOOK_FAULT_COUNT]; /* series */
+};
+
+static const struct option secret_item = {.name = "secret", .kind = OPTION_TEXT};
+
+static const struct option options[] = {
+    {"form", OPTION_CHOICE, offsetof(struct webhook, form), .is_required = true,
+        .choices = webhook_form_words,
+        .help = "How the sender signs: standard (Standard Webhooks), or as svix, stripe, github, "
+                "slack or shopify do."},
+    {"secret", OPTION_LIST, offsetof(struct webhook, secrets), .is_required = true,
+        .item = &secret_item, .item_size = sizeof(struct slice),
+        .place_offset = offsetof(struct webhook, secrets_place),
+        .help = "What the sender signs with, best from the environment: \"${GITHUB_SECRET}\"; or a "
+                "list, while it is changed. Of Standard Webhooks a whsec_ or, for Ed25519, a "
+                "whpk_."},
+    {"tolerance", OPTION_DURATION, offsetof(struct webhook, tolerance), .fallback = "5m",
+        .minimum = SECOND, .maximum = DAY,
+        .help = "How far the time in a message may be from now, back or ahead, where the form has "
+                "one."},
+    {"body", OPTION_SIZE, offsetof(struct webhook, body), .fallback = "1MiB", .minimum = 1,
+        .maximum = (int64_t)64 << 20,
+        .help = "The largest body: all of it is read before the service is asked. 413 beyond."},
+    {NULL},
+};
+
+static const struct option_table table = {
+    .name = "webhook",
+    .help = "Lets webhooks in that are signed by their sender, and refuses others with 401.",
+    .options = options,
+    .size = sizeof(struct webhook),
+    .example = "webhook: {form: github, secret: \"${GITHUB_SECRET}\"}",
+};
+
+/* --- preparing */
+
+static void release_key(void *key)
+{
+    webhook_key_release(key);
+}
+
+static enum status add_key(struct prepare *prepare, struct webhook *webhook, struct slice secret)
+{
+    const char *why = NULL;
+    struct webhook_key *key = &webhook->keys[webhook->key_count];
+    enum status e = webhook_key_read(webhook->rules, secret, key, &why);
+    if (e == INVALID)
+        return diagnostics_error(prepare->reader->diagnostics, webhook->secrets_place, SLICE_NONE,
+            "this secret cannot be used: %s", why);
+    if (e)
+        return e;
+    if (!arena_defer(prepare->reader->arena, release_key, key)) {
+        webhook_key_release(key);
+        return NO_MEMORY;
+    }
+    webhook->key_count++;
+    return OK;
+}
+
+static enum status add_keys(struct prepare *prepare, struct webhook *webhook)
+{
+    size_t count = webhook->secrets.count;
+    const struct slice *secrets = webhook->secrets.items;
+    if (count == 0 || count > WEBHOOK_KEYS_MAX)
+        return diagnostics_error(prepare->reader->diagnostics, webhook->secrets_place, SLICE_NONE,
+            "a webhook has 1 to %d secrets", WEBHOOK_KEYS_MAX);
+    webhook->keys = arena_array(prepare->reader->arena, count, sizeof *webhook->keys);
+    if (!webhook->keys)
+        return NO_MEMORY;
+    enum status e = OK;
+    for (size_t i = 0; i < count && !e; i++)
+        e = add_key(prepare, webhook, secrets[i]);
+    return e;
+}
+
+static enum status prepare(struct prepare *prepare, void *config)
+{
+    static const struct metric_family requests = {.name = "weir_webhook_requests_total",
+        .help = "Webhooks that came, by what became of them: accepted, or why not.",
+        .kind = METRIC_COUNTER,
+        .labels = {"webhook", "outcome"}};
+    struct webhook *webhook = config;
+    webhook->rules = &webhook_forms[webhook->form];
+    webhook->shards = prepare->shards;
+    for (int i = 0; i < WEBHOOK_FAULT_COUNT; i++)
+        webhook->outcomes[i] = metrics_series(prepare->metrics, &requests,
+            (const struct slice[]){
+                prepare->name, slice_of_text(webhook_fault_word((enum webhook_fault)i))});
+    return add_keys(prepare, webhook);
+}
+
+/* --- serving */
+
+/* RFC 9110 §15.5.2 wants a challenge with a 401; which secret signs is no business of the web's. */
+static enum status refuse(struct exchange *x, enum webhook_fault fault)
+{
+    x->facts.trouble = slice_of_text(webhook_fault_text(fault));
+    (void)fields_add_known(&x->response.fields, FIELD_WWW_AUTHENTICATE, SLICE("Webhook"));
+    return WEBHOOK_REFUSED;
+}
+
+/* What can be said before the body is read, is. */
+static enum webhook_fault read_claim(
+    const struct webhook *webhook, const struct exchange *x, struct webhook_claim *claim)
+{
+    enum webhook_fault fault = webhook_claim_read(webhook->rules, &x->request.fields, claim);
+    return fault ? fault
+                 : webhook_claim_check_time(
+                       webhook->rules, claim, clock_wall() / SECOND, webhook->tolerance / SECOND);
+}
+
+static enum status verify(const struct webhook *webhook, struct exchange *x,
+    const struct webhook_claim *claim, enum webhook_fault *ret_fault)
+{
+    struct slice body;
+    size_t key;
+    enum status e = whole_body_take(x, (size_t)webhook->body, &body);
+    if (!e)
+        e = webhook_keys_verify(
+            webhook->rules, webhook->keys, webhook->key_count, claim, body, &key);
+    if (e && e != NOT_FOUND)
+        return e;
+    *ret_fault = e ? WEBHOOK_WRONG : WEBHOOK_GOOD;
+    return OK;
+}
+
+static enum status serve(const void *config, struct exchange *x, const struct handler *next)
+{
+    const struct webhook *webhook = config;
+    struct webhook_claim claim;
+    enum status e = OK;
+    if (x->is_rehearsal) /* nobody has signed what nobody has sent */
+        return handler_serve(next, x);
+    enum webhook_fault fault = read_claim(webhook, x, &claim);
+    if (!fault)
+        e = verify(webhook, x, &claim, &fault);
+    if (e)
+        return e;
+    metric_add(webhook->shards[x->worker], webhook->outcomes[fault], 1);
+    return fault ? refuse(x, fault) : handler_serve(next, x);
+}
+
+static void explain(const void *config, struct exchange *x, struct text *text)
+{
+    const struct webhook *webhook = config;
+    (void)x;
+    text_format(text, "wants a signature of %s in %s", webhook->rules->sender,
+        webhook->rules->signature_field);
+}
+
+const struct policy_type webhook_policy = {
+    .name = "webhook",
+    .plural = "webhooks",
+    .options = &table,
+    .prepare = prepare,
+    .serve = serve,
+    .explain = explain,
+};
