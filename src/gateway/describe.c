@@ -109,9 +109,9 @@ static void write_services(struct json_writer *writer, const struct snapshot *sn
     json_write_array_end(writer);
 }
 
-static void write_store(struct json_writer *writer, const struct store *store)
+static void write_store(struct json_writer *writer, struct slice name, const struct store *store)
 {
-    json_write_key(writer, SLICE("redis"));
+    json_write_key(writer, name);
     if (store)
         store_describe(store, writer);
     else
@@ -148,7 +148,8 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     write_listeners(writer, gateway->snapshot, gateway->listeners);
     tls_plan_describe(gateway->snapshot->tls, writer);
     acme_describe(gateway, writer);
-    write_store(writer, gateway->snapshot->store);
+    write_store(writer, SLICE("memory"), gateway->snapshot->stores.memory);
+    write_store(writer, SLICE("redis"), gateway->snapshot->stores.shared);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);
     json_write_object_end(writer);

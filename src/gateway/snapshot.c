@@ -259,14 +259,17 @@ static struct server_rules rules_of(const struct gateway_options *options)
 }
 
 /* What was complained of makes the whole be refused later, with all else that is wrong. */
-static enum status prepare_store(struct building *building)
+static enum status prepare_stores(struct building *building)
 {
     const struct redis_options *redis = &building->options->redis;
+    struct store_choice *stores = &building->snapshot->stores;
+    stores->memory = memory_store(building->context->stores->memory);
+    building->prepare.stores = *stores;
     if (!redis->is_set || building->reader.diagnostics->errors)
         return OK;
-    enum status e = redis_obtain(
-        building->context->stores, &building->reader, redis, &building->snapshot->store);
-    building->prepare.store = building->snapshot->store;
+    enum status e =
+        redis_obtain(building->context->stores, &building->reader, redis, &stores->shared);
+    building->prepare.stores = *stores;
     return e == INVALID ? OK : e;
 }
 
@@ -298,7 +301,7 @@ static enum status build(struct building *building, const struct node *root)
     building->reader.has_claims = has_auth(root);
     enum status e = option_read(&building->reader, &gateway_table, root, building->options);
     if (!e)
-        e = prepare_store(building);
+        e = prepare_stores(building);
     if (!e)
         e = prepare_services(building);
     if (!e)

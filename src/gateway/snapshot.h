@@ -43,7 +43,7 @@ struct snapshot {
     const struct tls_plan *tls; /* or NULL: there are no certificates */
     uint16_t https_port;        /* where plain HTTP is sent to; set by who opens the listeners */
     struct proxied_listeners proxied;
-    struct store *store; /* borrowed from the registry; NULL: none */
+    struct store_choice stores; /* borrowed from the registry */
     const struct router *router;
     struct route *routes;
     size_t route_count;

@@ -191,8 +191,7 @@ static void use_snapshot(struct worker *worker, struct snapshot *snapshot)
     struct snapshot *old = worker->snapshot;
     snapshot_enter(snapshot, worker->index);
     worker->snapshot = snapshot;
-    if (snapshot->store)
-        store_join(snapshot->store, worker->index);
+    stores_join(&snapshot->stores, worker->index);
     request_metrics_forget(&worker->requests);
     doors_renew(worker);
     if (old)

@@ -211,8 +211,8 @@ static enum status prepare(struct prepare *prepare, void *config)
         prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("refused")});
     limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
     make_rules(limit);
-    enum status e =
-        limit_shared_init(&limit->shared, limit->is_shared ? prepare->store : NULL, prepare->name);
+    enum status e = limit_shared_init(
+        &limit->shared, limit->is_shared ? prepare->stores.shared : NULL, prepare->name);
     if (e)
         return e;
     return obtain_table(prepare, limit);

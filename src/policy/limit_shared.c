@@ -2,7 +2,29 @@
 
 #include "base/text.h"
 
-#define KEY_MAX 128 /* bytes of a key, or a name, that is kept as it is */
+#define KEY_MAX   128 /* bytes of a key, or a name, that is kept as it is */
+
+#define YEAR_2026 (INT64_C(1767225600) * SECOND) /* in wall-clock time */
+
+/* The same in C; what is kept is when the bucket is full again, in ticks since 2026. */
+static void take(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
+{
+    int64_t interval = arguments[0], size = arguments[1];
+    int64_t now = (cell->now - YEAR_2026) * LIMIT_TICKS, full = now;
+    if (cell->value.size == sizeof full)
+        memcpy(&full, cell->value.data, sizeof full);
+    int64_t debt = full > now ? full - now : 0;
+    if (debt > size)
+        debt = size;
+    ret_results[0] = debt <= size - interval;
+    if (ret_results[0]) {
+        debt += interval;
+        full = now + debt;
+        text_add(cell->next, slice_of((const char *)&full, sizeof full));
+        cell->ttl = debt / LIMIT_TICKS + 1;
+    }
+    ret_results[1] = debt;
+}
 
 /* Microseconds, since 2026 so that a double holds their fractions; a double is what a number is
  * there. A microsecond less than an interval will do, for what rounding may have taken. */
@@ -22,6 +44,7 @@ static const struct store_script take_script = {
            "return {1, math.floor(debt * 16000)}\n",
     .arguments = 2,
     .results = 2,
+    .run = take,
 };
 
 enum status limit_shared_init(struct limit_shared *shared, struct store *store, struct slice name)

@@ -18,8 +18,7 @@
 #include "base/registry.h"
 #include "config/option.h"
 #include "http/exchange.h"
-
-struct store;
+#include "store/store.h"
 
 /* What a policy or handler may use while it is prepared. All borrowed. */
 struct prepare {
@@ -28,7 +27,7 @@ struct prepare {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker: index by x->worker */
     unsigned workers;
-    struct store *store; /* what gateways share; NULL: nothing */
+    struct store_choice stores; /* what requests, workers and gateways remember together */
     struct slice name; /* "limits.login", or "limit of GET /x" for one written on a route: unique in
                           the file */
     struct place place;

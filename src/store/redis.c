@@ -7,6 +7,7 @@
 #include "run/mailbox.h"
 #include "service/service_tls.h"
 #include "store/redis_state.h"
+#include "store/store_ops.h"
 
 /* --- its life */
 
@@ -142,7 +143,8 @@ static enum status redis_new(const struct recipe *recipe, struct redis **ret_red
     list_init(&redis->node);
     if (recipe->tls)
         redis->tls = tls_client_ref(recipe->tls);
-    if (!keep_texts(redis, recipe) || !make_seats(redis, recipe->stores->plane->options.workers)) {
+    if (!redis_programs_init(redis->programs) || !keep_texts(redis, recipe) ||
+        !make_seats(redis, recipe->stores->plane->options.workers)) {
         redis_let_go(redis);
         return NO_MEMORY;
     }
@@ -290,116 +292,4 @@ static void join(struct store *store, unsigned worker)
         redis_keep(seat);
 }
 
-/* A script that runs. */
-struct running_script {
-    struct redis_call call; /* first */
-    unsigned count;
-    int64_t *results;
-    bool is_unknown; /* the server has to be told it first */
-};
-
-static enum status read_results(struct running_script *script, struct slice rest)
-{
-    for (unsigned i = 0; i < script->count; i++) {
-        struct resp_token token;
-        enum status e = resp_read(&rest, &token);
-        if (e || token.kind != RESP_NUMBER)
-            return INVALID;
-        script->results[i] = token.number;
-    }
-    return OK;
-}
-
-static enum status take_results(struct redis_call *call, struct slice reply)
-{
-    struct running_script *script = (struct running_script *)call;
-    struct slice rest = reply;
-    struct resp_token token;
-    if (resp_read(&rest, &token))
-        return INVALID;
-    if (token.kind == RESP_LIST && token.number == script->count)
-        return read_results(script, rest);
-    script->is_unknown =
-        token.kind == RESP_ERROR && slice_has_prefix(token.text, SLICE("NOSCRIPT"));
-    return INVALID;
-}
-
-/* The words of a command that runs a script for a key. */
-struct script_words {
-    char numbers[STORE_ARGUMENTS_MAX][24];
-    struct slice items[STORE_ARGUMENTS_MAX + 4];
-    size_t count;
-};
-
-static void make_words(struct script_words *words, const struct store_script *script,
-    struct slice key, const int64_t *arguments)
-{
-    words->items[2] = SLICE("1");
-    words->items[3] = key;
-    words->count = 4;
-    for (unsigned i = 0; i < script->arguments; i++) {
-        struct text text = text_fixed(words->numbers[i], sizeof words->numbers[i]);
-        text_add_i64(&text, arguments[i]);
-        words->items[words->count++] = text_slice(&text);
-    }
-}
-
-static void count_outcome(const struct redis *redis, unsigned worker, enum status e)
-{
-    const struct stores *stores = redis->stores;
-    uint32_t series = e == OK                  ? stores->answered
-                      : e == STORE_UNAVAILABLE ? stores->unavailable
-                      : e == INVALID           ? stores->refused
-                                               : stores->timeouts;
-    metric_add(stores->plane->options.shards[worker], series, 1);
-}
-
-static enum status ask(struct redis_seat *seat, const struct script_words *words,
-    struct redis_call *call, instant deadline)
-{
-    if (!seat->link)
-        return STORE_UNAVAILABLE;
-    return redis_ask(seat->link, words->items, words->count, call, deadline);
-}
-
-/* By its digest; a server that does not know it yet is told the whole. */
-static enum status run_words(struct redis_seat *seat, const struct store_program *program,
-    struct script_words *words, struct running_script *running, instant deadline)
-{
-    words->items[0] = SLICE("EVALSHA");
-    words->items[1] = slice_of(program->sha, STORE_SHA_SIZE - 1);
-    enum status e = ask(seat, words, &running->call, deadline);
-    if (e != INVALID || !running->is_unknown)
-        return e;
-    running->is_unknown = false;
-    words->items[0] = SLICE("EVAL");
-    words->items[1] = slice_of_text(program->script->lua);
-    return ask(seat, words, &running->call, deadline);
-}
-
-#define KEY_ROOM 512
-
-static enum status run(struct store *store, unsigned worker, const struct store_program *program,
-    struct slice key, const int64_t *arguments, instant deadline, int64_t *ret_results)
-{
-    struct redis *redis = (struct redis *)store;
-    int64_t results[STORE_ARGUMENTS_MAX];
-    char room[KEY_ROOM];
-    struct script_words words;
-    struct text text = text_fixed(room, sizeof room);
-    struct running_script running = {
-        .call.answer = take_results, .count = program->script->results, .results = results};
-    text_add(&text, redis->prefix);
-    text_add(&text, key);
-    if (text.failed)
-        return TOO_LARGE;
-    make_words(&words, program->script, text_slice(&text), arguments);
-    instant until = clock_sooner(deadline, loop_now() + redis->timeout);
-    enum status e = run_words(&redis->seats[worker], program, &words, &running, until);
-    count_outcome(redis, worker, e);
-    if (!e)
-        memcpy(ret_results, results, running.count * sizeof *results);
-    return e;
-}
-
-static const struct store_ops redis_ops = {.run = run, .join = join, .describe = describe};
+static const struct store_ops redis_ops = {.ask = redis_answer, .join = join, .describe = describe};

@@ -8,10 +8,14 @@
 #include "run/tls.h"
 #include "store/redis.h"
 #include "store/resp.h"
+#include "store/store_ops.h"
 
 enum redis_state { REDIS_CONNECTING, REDIS_UP, REDIS_DOWN };
 
 #define REDIS_TROUBLE_SIZE 160
+
+/* Scripts of our own. */
+enum redis_program { REDIS_ADD, REDIS_SWAP, REDIS_COUNT, REDIS_PROGRAMS };
 
 /* A worker's place. */
 struct redis_seat {
@@ -47,6 +51,7 @@ struct redis {
     int64_t database, timeout, connect_timeout;
     uint32_t pending;
     unsigned workers;
+    struct store_program programs[REDIS_PROGRAMS];
     struct redis_seat *seats; /* owned; one a worker */
     _Atomic unsigned holders; /* the control thread, and workers that have not let go of it */
     pthread_mutex_t mutex;    /* of what follows: rare */
@@ -138,6 +143,14 @@ enum status redis_say(struct redis_greeting *greeting, const struct slice *words
 /* Says who we are to a server that is to take commands. REFUSED when it does not want to, or is a
  * replica. */
 enum status redis_greet(struct redis_greeting *greeting);
+
+/* --- redis_answer.c */
+
+/* As store_ops wants it. */
+enum status redis_answer(struct store *store, struct store_question *question);
+
+/* False when there is no memory. */
+bool redis_programs_init(struct store_program programs[REDIS_PROGRAMS]);
 
 /* --- redis_keep.c */
 

@@ -1,32 +1,105 @@
-/* Stores: what gateways remember together. One interface, whatever holds it.
+/* Stores: what requests, workers and gateways remember together. One interface, whatever holds it.
  *
- *     e = store_run(store, worker, &program, key, arguments, deadline, results);
+ *     e = store_add(store, worker, key, value, ttl, deadline, arena, &there);
+ *     if (e == CONFLICT)
+ *         ... somebody was first, and has put `there` ...
+ *
+ * There are three. *Memory* is this process' own: bounded, so that the oldest idle goes before its
+ * time when there is no room, and gone when the process ends. The *durable* one is a file of this
+ * machine: what was written is there after a crash. The *shared* one is a server that all gateways
+ * use. A policy takes from struct store_choice the one that it wants, and nothing else differs.
+ *
+ * Keys are of up to STORE_KEY_MAX bytes, values of up to STORE_VALUE_MAX; more is TOO_LARGE. What
+ * is written is there for `ttl` nanoseconds, at least 1, and is then as if it had never been.
+ *
+ * A *lease* is what store_add has brought in, and whatever renews it: store_swap from a value to
+ * the same value. A store that is bounded lets no lease go before its time: rather than that it is
+ * STORE_UNAVAILABLE for what is new. Another value in its place is no lease.
  *
  * A store is runtime state: it is made with a snapshot, kept across reloads that change nothing
  * about it, and goes with the last snapshot that has it. It is used on fibers of workers. A caller
  * never waits longer than until its deadline, nor longer than the store's own timeout, and not at
  * all when it is known that nobody will answer.
  *
- *     STORE_UNAVAILABLE   nothing was asked
+ *     STORE_UNAVAILABLE   nothing was asked, and nothing done
  *     TIMEOUT, CLOSED     it was asked and has not answered: it may have been done
  *     CANCELLED           the same; the caller is to end
  *     INVALID             it has answered, and could not do it
+ *     NO_MEMORY           nothing was done
  *
- * To add a kind of store: a file with a struct store_ops. */
+ * To add a kind of store: a file with a struct store_ops (store_ops.h). */
 #pragma once
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "base/text.h"
 
+#define STORE_KEY_MAX       ((size_t)384)
+#define STORE_VALUE_MAX     ((size_t)2 << 20)
 #define STORE_ARGUMENTS_MAX 8 /* numbers that a script takes, or gives back */
 #define STORE_SHA_SIZE      41
 
-/* A change of what one key holds that nobody else's comes between. */
+struct store_ops;
+
+struct store {
+    const struct store_ops *ops;
+    int64_t gateways; /* that share it */
+};
+
+/* Those that there are. All borrowed. */
+struct store_choice {
+    struct store *memory;  /* always there in a gateway that serves */
+    struct store *durable; /* or NULL */
+    struct store *shared;  /* or NULL */
+};
+
+/* What the key holds. NOT_FOUND when that is nothing. The value is the arena's. */
+enum status store_get(struct store *store, unsigned worker, struct slice key, instant deadline,
+    struct arena *arena, struct slice *ret_value);
+
+/* Puts it there, whatever was there before. */
+enum status store_set(struct store *store, unsigned worker, struct slice key, struct slice value,
+    int64_t ttl, instant deadline);
+
+/* Puts it there if nothing is. CONFLICT: something is, and is *ret_there, in the arena; this one
+ * result is given with a failure. */
+enum status store_add(struct store *store, unsigned worker, struct slice key, struct slice value,
+    int64_t ttl, instant deadline, struct arena *arena, struct slice *ret_there);
+
+/* Puts it in the place of `expected`, and is so long there from now on; a value of null data takes
+ * away what is there. CONFLICT: something else is there, or nothing. */
+enum status store_swap(struct store *store, unsigned worker, struct slice key,
+    struct slice expected, struct slice value, int64_t ttl, instant deadline);
+
+/* Adds to a number, which is 0 where nothing is; it is there for `ttl` from then on, however often
+ * it is added to. Its text in decimal is what store_get finds. INVALID when something else is
+ * there, or the sum is out of bounds. */
+enum status store_count(struct store *store, unsigned worker, struct slice key, int64_t delta,
+    int64_t ttl, instant deadline, int64_t *ret_sum);
+
+/* --- scripts: a change of what one key holds that nobody else's comes between */
+
+/* What a script in C sees of a key, and what it leaves there. */
+struct store_cell {
+    struct slice value; /* what the key holds; null data: nothing */
+    int64_t now;        /* nanoseconds since 1970 */
+    struct text *next;  /* empty: its new value, up to STORE_VALUE_MAX bytes, is written here */
+    int64_t ttl;        /* 0, as it comes: all stays as it is, `next` is not looked at; > 0: `next`
+                           is there for so long; < 0: the key holds nothing any more */
+};
+
+/* In Lua, for servers, and in C, for stores that hold the value themselves. Both mean the same to
+ * who runs them, that is give back the same numbers; what they keep under the key is each one's
+ * own. */
 struct store_script {
     const char *lua; /* KEYS[1] and ARGV in, a list of whole numbers out */
     unsigned arguments, results;
+    /* The key is locked meanwhile: it is quick, and waits for nothing. A value that it cannot read
+     * is as none. */
+    void (*run)(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results);
 };
 
 /* One with the digest by which servers know it. */
@@ -35,39 +108,17 @@ struct store_program {
     char sha[STORE_SHA_SIZE];
 };
 
-struct store;
-
-struct store_ops {
-    enum status (*run)(struct store *store, unsigned worker, const struct store_program *program,
-        struct slice key, const int64_t *arguments, instant deadline, int64_t *ret_results);
-    void (*join)(struct store *store, unsigned worker);
-    void (*describe)(const struct store *store, struct json_writer *writer);
-};
-
-struct store {
-    const struct store_ops *ops;
-    int64_t gateways; /* that share it */
-};
-
 /* NO_MEMORY. */
 enum status store_program_init(struct store_program *program, const struct store_script *script);
 
 /* Runs a script for a key. */
-static inline enum status store_run(struct store *store, unsigned worker,
-    const struct store_program *program, struct slice key, const int64_t *arguments,
-    instant deadline, int64_t *ret_results)
-{
-    return store->ops->run(store, worker, program, key, arguments, deadline, ret_results);
-}
+enum status store_run(struct store *store, unsigned worker, const struct store_program *program,
+    struct slice key, const int64_t *arguments, instant deadline, int64_t *ret_results);
+
+/* --- its life */
 
 /* A worker begins to serve with it; again is harmless. On the worker's thread. */
-static inline void store_join(struct store *store, unsigned worker)
-{
-    store->ops->join(store, worker);
-}
+void store_join(struct store *store, unsigned worker);
 
 /* For status: one object. On the control thread. */
-static inline void store_describe(const struct store *store, struct json_writer *writer)
-{
-    store->ops->describe(store, writer);
-}
+void store_describe(const struct store *store, struct json_writer *writer);

@@ -5,7 +5,8 @@
 #include "run/loop.h"
 #include "store/redis_state.h"
 
-#define LOOK_EVERY SECOND
+#define LOOK_EVERY   SECOND
+#define MEMORY_LIMIT ((size_t)64 << 20)
 
 static const struct metric_family connections_family = {"weir_redis_connections",
     "Connections of workers to the Redis server that can be used.", METRIC_GAUGE, {NULL}};
@@ -16,6 +17,28 @@ static const struct metric_family commands_family = {"weir_redis_commands_total"
     {"result"}};
 static const struct metric_family duration_family = {"weir_redis_command_duration_seconds",
     "From a command to its answer.", METRIC_HISTOGRAM, {NULL}};
+
+static const struct metric_family memory_families[] = {
+    {"weir_store_memory_bytes", "What the store in memory holds.", METRIC_GAUGE, {NULL}},
+    {"weir_store_memory_limit_bytes", "What the store in memory may hold.", METRIC_GAUGE, {NULL}},
+    {"weir_store_memory_entries", "Keys in the store in memory.", METRIC_GAUGE, {NULL}},
+    {"weir_store_memory_evictions_total",
+        "Keys that left the store in memory before their time, the oldest idle first.",
+        METRIC_COUNTER, {NULL}},
+    {"weir_store_memory_refusals_total",
+        "What the store in memory had no room for, as there was nothing in it but leases.",
+        METRIC_COUNTER, {NULL}}};
+
+#define MEMORY_FAMILIES (sizeof memory_families / sizeof memory_families[0])
+
+static void read_memory(
+    void *argument, const struct metric_family *family, struct metric_lines *lines)
+{
+    struct memory_facts facts = memory_read_facts(argument);
+    const uint64_t values[MEMORY_FAMILIES] = {
+        facts.bytes, facts.limit, facts.entries, facts.evicted, facts.refused};
+    metric_say(lines, NULL, (int64_t)values[family - memory_families]);
+}
 
 static uint32_t series(
     const struct stores *stores, const struct metric_family *family, const char *result)
@@ -57,15 +80,17 @@ static void look(struct timer *timer)
 enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
 {
     unsigned workers = plane->options.workers;
+    struct memory *memory = NULL;
     struct stores *stores = calloc(1, sizeof *stores);
     struct scope *scopes = calloc(workers + 1, sizeof *scopes);
-    if (!stores || !scopes) {
+    if (!stores || !scopes || memory_new(MEMORY_LIMIT, &memory)) {
         free(stores);
         free(scopes);
         return NO_MEMORY;
     }
     stores->plane = plane;
     stores->scopes = scopes;
+    stores->memory = memory;
     list_init(&stores->servers);
     timer_init(&stores->look, look);
     for (unsigned i = 0; i < workers; i++)
@@ -73,10 +98,20 @@ enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
     if (workers) {
         make_series(stores);
         metrics_add_collector(plane->options.metrics, collect, stores);
+        for (size_t i = 0; i < MEMORY_FAMILIES; i++)
+            metrics_add_reader(plane->options.metrics, &memory_families[i], read_memory, memory);
         timer_set(&stores->look, loop_now() + LOOK_EVERY);
     }
     *ret_stores = stores;
     return OK;
+}
+
+void stores_join(const struct store_choice *choice, unsigned worker)
+{
+    struct store *const stores[] = {choice->memory, choice->durable, choice->shared};
+    for (size_t i = 0; i < sizeof stores / sizeof stores[0]; i++)
+        if (stores[i])
+            store_join(stores[i], worker);
 }
 
 void stores_leave_worker(struct stores *stores, unsigned worker)
@@ -90,6 +125,7 @@ void stores_free(struct stores *stores)
         return;
     if (stores->plane->options.workers)
         timer_cancel(&stores->look);
+    memory_free(stores->memory);
     free(stores->scopes);
     free(stores);
 }

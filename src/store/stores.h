@@ -7,9 +7,11 @@
 #include "run/scope.h"
 #include "run/timer.h"
 #include "service/plane.h"
+#include "store/memory.h"
 
 struct stores {
     struct service_plane *plane; /* borrowed */
+    struct memory *memory;       /* owned */
     struct scope *scopes;        /* owned; by worker: the keepers of its connections */
     struct list servers;         /* struct redis, of the control thread */
     struct timer look;           /* at how they do; only where there are workers */
@@ -19,6 +21,9 @@ struct stores {
 
 /* On the control thread. NO_MEMORY. */
 enum status stores_new(struct service_plane *plane, struct stores **ret_stores);
+
+/* A worker begins to serve with these; again is harmless. On its thread. */
+void stores_join(const struct store_choice *choice, unsigned worker);
 
 /* On each worker's own thread, on a fiber, before it leaves the plane: closes its connections. */
 void stores_leave_worker(struct stores *stores, unsigned worker);

@@ -6,6 +6,7 @@
 #include "support/unit.h"
 #include "support/on_loop.h"
 #include "support/world.h"
+#include "store/store_ops.h"
 
 extern const struct policy_type limit_policy;
 
@@ -19,23 +20,23 @@ struct fake_store {
     int64_t arguments[2];
 };
 
-static enum status run(struct store *store, unsigned worker, const struct store_program *program,
-    struct slice key, const int64_t *arguments, instant deadline, int64_t *ret_results)
+static enum status answer(struct store *store, struct store_question *question)
 {
     struct fake_store *fake = (struct fake_store *)store;
-    (void)worker, (void)deadline;
-    assert_int_equal(strlen(program->sha), 40);
+    struct slice key = question->key;
+    assert_int_equal(question->verb, STORE_RUN);
+    assert_int_equal(strlen(question->program->sha), 40);
     assert_true(key.size < sizeof fake->key);
     memcpy(fake->key, key.data, key.size);
     fake->key[key.size] = '\0';
     fake->asked++;
-    memcpy(fake->arguments, arguments, sizeof fake->arguments);
+    memcpy(fake->arguments, question->arguments, sizeof fake->arguments);
     if (!fake->outcome)
-        memcpy(ret_results, fake->results, sizeof fake->results);
+        memcpy(question->results, fake->results, sizeof fake->results);
     return fake->outcome;
 }
 
-static const struct store_ops fake_ops = {.run = run};
+static const struct store_ops fake_ops = {.ask = answer};
 
 static int set_up(void **state)
 {
@@ -62,7 +63,7 @@ static void the_store_decides(void **state)
 {
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 1}, .results = {1, 3 * SECONDS}};
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.login", "{rate: 60/min, burst: 10}");
     assert_int_equal(get(world), 200);
     assert_string_equal(fake.key, "limits.login:192.0.2.1");
@@ -80,7 +81,7 @@ static void long_names_and_keys_are_digests(void **state)
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 1}, .results = {1, 0}};
     char name[300], user[300];
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     memset(name, 'n', sizeof name - 1), name[sizeof name - 1] = '\0';
     memset(user, 'u', sizeof user - 1), user[sizeof user - 1] = '\0';
     world_policy(world, &limit_policy, name, "{rate: 60/min, per: header.x-user}");
@@ -95,7 +96,7 @@ static void without_the_store_it_counts_its_share(void **state)
 {
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 3}, .outcome = STORE_UNAVAILABLE};
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.x", "{rate: 10/h}");
     for (int i = 0; i < 4; i++) /* a third of ten, rounded up */
         assert_int_equal(get(world), 200);
@@ -107,7 +108,7 @@ static void without_the_store_it_may_pass_or_refuse(void **state)
 {
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 1}, .outcome = TIMEOUT};
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.x", "{rate: 1/h, if-unavailable: pass}");
     for (int i = 0; i < 3; i++)
         assert_int_equal(get(world), 200);
@@ -119,7 +120,7 @@ static void who_is_cancelled_ends(void **state)
 {
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 1}, .outcome = CANCELLED};
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.x", "{rate: 1/h, if-unavailable: pass}");
     assert_int_equal(get(world), -(int)CANCELLED);
     assert_int_equal(world->next.calls, 0);
@@ -129,7 +130,7 @@ static void one_that_is_not_shared_does_not_ask(void **state)
 {
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 2}};
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.x", "{rate: 2/h, shared: false}");
     assert_int_equal(get(world), 200);
     assert_int_equal(get(world), 200);
@@ -141,7 +142,7 @@ static void explaining_does_not_ask(void **state)
 {
     struct world *world = *state;
     struct fake_store fake = {.store = {&fake_ops, 2}};
-    world->prepare.store = &fake.store;
+    world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.x", "{rate: 2/h}");
     world_request(world, "GET", "/");
     assert_string_equal(world_explain(world), "asks redis for client.ip = \"192.0.2.1\"");

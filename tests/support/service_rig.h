@@ -13,6 +13,7 @@
 #include "http/h1.h"
 #include "run/socket.h"
 #include "service/service.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
 
 #define RIG_FAKES 4
@@ -99,14 +100,3 @@ void fake_answer(struct stream *stream, int status, const char *body);
 
 /* Answers every request with "hello", keeping the connection. */
 void serve_politely(struct fake *fake, struct stream *stream, int number);
-
-/* Lets the loop go on until it is so; fails the test when that takes longer than it can on the
- * busiest machine. */
-#define rig_until(condition)                              \
-    do {                                                  \
-        instant rig_deadline = clock_now() + 20 * SECOND; \
-        while (!(condition)) {                            \
-            assert_true(clock_now() < rig_deadline);      \
-            fiber_sleep_until(loop_now() + MILLISECOND);  \
-        }                                                 \
-    } while (0)

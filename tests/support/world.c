@@ -37,11 +37,13 @@ struct world *world_new(void)
     assert_non_null(world->registry);
     assert_ok(metrics_new(0, &world->metrics));
     assert_ok(metrics_shard_new(world->metrics, &world->shards[0]));
+    assert_ok(memory_new(MEMORY_LIMIT_MIN, &world->memory));
     world->prepare = (struct prepare){.reader = &world->reader,
         .registry = world->registry,
         .metrics = world->metrics,
         .shards = world->shards,
-        .workers = 1};
+        .workers = 1,
+        .stores.memory = memory_store(world->memory)};
     world->text = text_growing(0);
     begin_exchange(world);
     return world;
@@ -53,6 +55,7 @@ void world_free(struct world *world)
     arena_release(&world->arena);
     registry_free(world->registry);
     metrics_free(world->metrics);
+    memory_free(world->memory);
     text_release(&world->text);
     free(world);
 }

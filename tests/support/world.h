@@ -12,6 +12,7 @@
 
 #include "handler/handler.h"
 #include "policy/policy.h"
+#include "store/memory.h"
 
 #define WORLD_FIELDS_MAX 16
 
@@ -39,6 +40,7 @@ struct world {
     struct registry *registry; /* owned */
     struct metrics *metrics;   /* owned */
     struct metrics_shard *shards[1];
+    struct memory *memory; /* owned: the store that policies find */
     struct prepare prepare;
     const struct policy_type *policy; /* one of these two */
     const struct handler_type *handler;

@@ -1,0 +1,266 @@
+/* Questions to a store as commands, and replies as answers. What Redis has no command for, and what
+ * is to be one step there, is a script. */
+#include "run/loop.h"
+#include "service/plane.h"
+#include "store/redis_state.h"
+
+#define KEY_ROOM 512
+
+/* ARGV: the value, milliseconds. Gives back what is there already. */
+static const struct store_script add_script = {
+    .lua = "local there = redis.call('GET', KEYS[1])\n"
+           "if there then return there end\n"
+           "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n"
+           "return false\n"};
+
+/* ARGV: what is expected, milliseconds, and the new value; without it the key goes. */
+static const struct store_script swap_script = {
+    .lua = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+           "if ARGV[3] then\n"
+           "  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2])\n"
+           "else\n"
+           "  redis.call('DEL', KEYS[1])\n"
+           "end\n"
+           "return 1\n"};
+
+/* ARGV: how much, milliseconds. The sum comes back as text: a number of Lua's has no 64 bits. */
+static const struct store_script count_script = {.lua =
+                                                     "redis.call('INCRBY', KEYS[1], ARGV[1])\n"
+                                                     "if redis.call('PTTL', KEYS[1]) < 0 then\n"
+                                                     "  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
+                                                     "end\n"
+                                                     "return redis.call('GET', KEYS[1])\n"};
+
+bool redis_programs_init(struct store_program programs[REDIS_PROGRAMS])
+{
+    return !store_program_init(&programs[REDIS_ADD], &add_script) &&
+           !store_program_init(&programs[REDIS_SWAP], &swap_script) &&
+           !store_program_init(&programs[REDIS_COUNT], &count_script);
+}
+
+/* --- commands */
+
+#define NUMBER_ROOM 24
+
+/* The words of a command for a key. */
+struct command {
+    char key[KEY_ROOM];
+    char numbers[STORE_ARGUMENTS_MAX][NUMBER_ROOM];
+    unsigned number_count;
+    struct slice words[STORE_ARGUMENTS_MAX + 4];
+    size_t count;
+    const struct store_program *program; /* NULL: it is none */
+};
+
+static void add_word(struct command *command, struct slice word)
+{
+    command->words[command->count++] = word;
+}
+
+static void add_number(struct command *command, int64_t number)
+{
+    struct text text = text_fixed(command->numbers[command->number_count++], NUMBER_ROOM);
+    text_add_i64(&text, number);
+    add_word(command, text_slice(&text));
+}
+
+/* Milliseconds, rounded up. */
+static void add_ttl(struct command *command, int64_t ttl)
+{
+    add_number(command, ttl / MILLISECOND + (ttl % MILLISECOND > 0));
+}
+
+/* The first words; of a program by its digest. */
+static void begin(struct command *command, const struct store_program *program, struct slice key)
+{
+    command->program = program;
+    if (program) {
+        add_word(command, SLICE("EVALSHA"));
+        add_word(command, slice_of(program->sha, STORE_SHA_SIZE - 1));
+        add_word(command, SLICE("1"));
+    }
+    add_word(command, key);
+}
+
+static void write_get(struct command *command, struct slice key)
+{
+    add_word(command, SLICE("GET"));
+    begin(command, NULL, key);
+}
+
+static void write_set(
+    struct command *command, const struct store_question *question, struct slice key)
+{
+    add_word(command, SLICE("SET"));
+    begin(command, NULL, key);
+    add_word(command, question->value);
+    add_word(command, SLICE("PX"));
+    add_ttl(command, question->ttl);
+}
+
+static void write_run(
+    struct command *command, const struct store_question *question, struct slice key)
+{
+    begin(command, question->program, key);
+    for (unsigned i = 0; i < question->program->script->arguments; i++)
+        add_number(command, question->arguments[i]);
+}
+
+static void write_command(struct command *command, const struct store_program *programs,
+    const struct store_question *question, struct slice key)
+{
+    switch (question->verb) {
+    case STORE_GET:
+        write_get(command, key);
+        break;
+    case STORE_SET:
+        write_set(command, question, key);
+        break;
+    case STORE_ADD:
+        begin(command, &programs[REDIS_ADD], key);
+        add_word(command, question->value);
+        add_ttl(command, question->ttl);
+        break;
+    case STORE_SWAP:
+        begin(command, &programs[REDIS_SWAP], key);
+        add_word(command, question->expected);
+        add_ttl(command, question->ttl);
+        if (question->value.data)
+            add_word(command, question->value);
+        break;
+    case STORE_COUNT:
+        begin(command, &programs[REDIS_COUNT], key);
+        add_number(command, question->delta);
+        add_ttl(command, question->ttl);
+        break;
+    case STORE_RUN:
+        write_run(command, question, key);
+        break;
+    }
+}
+
+/* --- replies */
+
+/* A question whose reply is waited for. */
+struct asking {
+    struct redis_call call; /* first */
+    struct store_question *question;
+    bool is_unknown; /* the server has to be told the script first */
+};
+
+/* What is there; `found` when something is. */
+static enum status take_there(
+    struct store_question *question, const struct resp_token *token, enum status found)
+{
+    if (token->kind != RESP_TEXT)
+        return INVALID;
+    struct slice there = arena_copy(question->arena, token->text);
+    if (!there.data)
+        return NO_MEMORY;
+    question->there = there;
+    return found;
+}
+
+static enum status take_sum(struct store_question *question, const struct resp_token *token)
+{
+    return token->kind == RESP_TEXT && store_read_number(token->text, &question->results[0])
+               ? OK
+               : INVALID;
+}
+
+static enum status take_results(
+    struct store_question *question, const struct resp_token *list, struct slice rest)
+{
+    unsigned count = question->program->script->results;
+    int64_t results[STORE_ARGUMENTS_MAX];
+    if (list->kind != RESP_LIST || list->number != count)
+        return INVALID;
+    for (unsigned i = 0; i < count; i++) {
+        struct resp_token token;
+        if (resp_read(&rest, &token) || token.kind != RESP_NUMBER)
+            return INVALID;
+        results[i] = token.number;
+    }
+    memcpy(question->results, results, count * sizeof *results);
+    return OK;
+}
+
+static enum status take_flag(const struct resp_token *token)
+{
+    if (token->kind != RESP_NUMBER)
+        return INVALID;
+    return token->number ? OK : CONFLICT;
+}
+
+static enum status take_reply(struct redis_call *call, struct slice reply)
+{
+    struct asking *asking = (struct asking *)call;
+    struct store_question *question = asking->question;
+    struct slice rest = reply;
+    struct resp_token token;
+    if (resp_read(&rest, &token))
+        return INVALID;
+    if (token.kind == RESP_ERROR) {
+        asking->is_unknown = slice_has_prefix(token.text, SLICE("NOSCRIPT"));
+        return INVALID;
+    }
+    switch (question->verb) {
+    case STORE_GET:
+        return token.kind == RESP_NOTHING ? NOT_FOUND : take_there(question, &token, OK);
+    case STORE_ADD:
+        return token.kind == RESP_NOTHING ? OK : take_there(question, &token, CONFLICT);
+    case STORE_SET:
+        return token.kind == RESP_TEXT ? OK : INVALID;
+    case STORE_SWAP:
+        return take_flag(&token);
+    case STORE_COUNT:
+        return take_sum(question, &token);
+    case STORE_RUN:
+        return take_results(question, &token, rest);
+    }
+    return INVALID;
+}
+
+/* --- asking */
+
+static void count_outcome(const struct redis *redis, unsigned worker, enum status e)
+{
+    const struct stores *stores = redis->stores;
+    bool is_answer = e == OK || e == NOT_FOUND || e == CONFLICT;
+    uint32_t series = is_answer                ? stores->answered
+                      : e == STORE_UNAVAILABLE ? stores->unavailable
+                      : e == INVALID           ? stores->refused
+                                               : stores->timeouts;
+    metric_add(stores->plane->options.shards[worker], series, 1);
+}
+
+/* A server that does not know a script yet is told the whole. */
+static enum status ask(struct redis_link *link, struct command *command,
+    struct store_question *question, instant deadline)
+{
+    struct asking asking = {.call.answer = take_reply, .question = question};
+    enum status e = redis_ask(link, command->words, command->count, &asking.call, deadline);
+    if (e != INVALID || !asking.is_unknown || !command->program)
+        return e;
+    asking.is_unknown = false;
+    command->words[0] = SLICE("EVAL");
+    command->words[1] = slice_of_text(command->program->script->lua);
+    return redis_ask(link, command->words, command->count, &asking.call, deadline);
+}
+
+enum status redis_answer(struct store *store, struct store_question *question)
+{
+    struct redis *redis = (struct redis *)store;
+    struct redis_seat *seat = &redis->seats[question->worker];
+    struct command command = {.count = 0};
+    struct text key = text_fixed(command.key, sizeof command.key);
+    text_add(&key, redis->prefix);
+    text_add(&key, question->key);
+    if (key.failed)
+        return TOO_LARGE;
+    write_command(&command, redis->programs, question, text_slice(&key));
+    instant until = clock_sooner(question->deadline, loop_now() + redis->timeout);
+    enum status e = seat->link ? ask(seat->link, &command, question, until) : STORE_UNAVAILABLE;
+    count_outcome(redis, question->worker, e);
+    return e;
+}
