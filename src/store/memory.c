@@ -155,7 +155,7 @@ static enum status write(struct asking *asking, struct memory_entry *entry,
 static enum status carry_out(struct asking *asking, struct memory_entry *entry,
     const struct store_verdict *verdict, int64_t now)
 {
-    if (verdict->tells) {
+    if (entry && verdict->tells) {
         asking->there = entry->value;
         atomic_fetch_add(&entry->value->users, 1);
     }

@@ -75,7 +75,6 @@ static bool can_connect(const char *path)
 
 static pid_t start_redis(const char *folder, char *socket_path)
 {
-    extern char **environ;
     posix_spawn_file_actions_t actions;
     pid_t pid;
     /* Which ends with the test, however that ends. */
