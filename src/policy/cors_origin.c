@@ -103,6 +103,8 @@ enum status origin_pattern_parse(
     pattern.has_any_port = slice_equal(origin.port, SLICE("*"));
     if (pattern.has_any_port)
         pattern.port = SLICE_NONE;
+    if (!pattern.has_any_subdomain && !pattern.has_any_port)
+        pattern.exact = text;
     const char *problem = problem_of(&pattern, origin.has_port && !pattern.has_any_port);
     if (problem) {
         *ret_problem = problem;
@@ -117,6 +119,8 @@ bool origin_matches(const struct origin_pattern *pattern, struct slice text)
     struct origin origin;
     if (pattern->scheme.size == 0)
         return slice_equal(text, SLICE("null"));
+    if (pattern->exact.size)
+        return slice_equal(text, pattern->exact);
     if (!split(text, &origin) || !slice_equal(origin.scheme, pattern->scheme) ||
         !is_host(origin.host) || (origin.has_port && !is_port(origin.port)))
         return false;

@@ -17,6 +17,7 @@ struct origin_pattern {
     struct slice host;   /* "shop.example", or ".shop.example" when any name below it is meant */
     struct slice port;   /* digits, or empty */
     bool has_any_subdomain, has_any_port;
+    struct slice exact; /* all of it, when it means one origin; else empty */
 };
 
 /* Slices of `text`. INVALID, and why in `*ret_problem` (a static text). */
