@@ -7,6 +7,8 @@
  *     load --port P [options]
  *
  *       --path /a          asked for; may be given several times, then taken in turn      (/)
+ *       --field "Name: v" sent with every request; may be given several times
+ *       --each-field FILE a line for each request, in turn: "Name: value"
  *       --length N         what every body must measure                                   (128)
  *       --connections N                                                                   (64)
  *       --seconds S        what is measured                                               (3)
@@ -33,6 +35,7 @@
 
 enum {
     PATHS_MOST = 64,
+    FIELDS_MOST = 16,
     READ_SIZE = 4096,
     UPLOAD_BLOCK = 1 << 20,
     EARLY_MOST = 2 * READ_SIZE,
@@ -47,6 +50,9 @@ struct options {
     uint16_t port;
     const char *paths[PATHS_MOST];
     size_t path_count;
+    const char *fields[FIELDS_MOST];
+    size_t field_count;
+    const char *each_field; /* a file; NULL: none */
     uint64_t length;
     size_t connections;
     uint64_t warm_up_ns, measure_ns;
@@ -83,9 +89,9 @@ struct queue {
 struct run {
     struct options options;
     int epoll;
-    struct conn *conns; /* owned */
-    struct request requests[PATHS_MOST];
-    size_t turn;
+    struct conn *conns;       /* owned */
+    struct request *requests; /* owned */
+    size_t request_count, turn;
     struct queue ready; /* to send in this round */
     struct queue free;  /* open loop: waiting for their turn */
     char *scratch;      /* owned */
@@ -180,7 +186,7 @@ static void send_request(struct run *r, struct conn *c)
 static void start_request(struct run *r, struct conn *c, uint64_t started)
 {
     c->request = &r->requests[r->turn];
-    r->turn = r->turn + 1 < r->options.path_count ? r->turn + 1 : 0;
+    r->turn = r->turn + 1 < r->request_count ? r->turn + 1 : 0;
     c->started = started;
     c->sent = 0;
     c->stage = STAGE_SENDING;
@@ -385,21 +391,73 @@ static void run_idle(struct run *r)
     printf("{\"closed_by_proxy\": %llu}\n", (unsigned long long)r->reconnects);
 }
 
-static void make_requests(struct run *r)
+/* All that requests have in common but for the path, without the empty line. Owned by the caller.
+ */
+static char *make_fields(const struct options *o)
+{
+    char *fields = NULL;
+    size_t size;
+    FILE *out = open_memstream(&fields, &size);
+    if (out == NULL)
+        die("open_memstream");
+    fputs("Host: bench.example\r\nUser-Agent: load/1\r\nAccept: */*\r\n", out);
+    if (o->upload > 0)
+        fprintf(out, "Content-Length: %llu\r\n", (unsigned long long)o->upload);
+    for (size_t i = 0; i < o->field_count; i++)
+        fprintf(out, "%s\r\n", o->fields[i]);
+    if (fclose(out) != 0)
+        die("open_memstream");
+    return fields;
+}
+
+/* `own` is a field of this request alone, with its line's end, or empty. */
+static void add_request(struct run *r, const char *fields, const char *own)
 {
     const struct options *o = &r->options;
-    for (size_t i = 0; i < o->path_count; i++) {
-        char length[64] = "";
-        if (o->upload > 0)
-            snprintf(
-                length, sizeof length, "Content-Length: %llu\r\n", (unsigned long long)o->upload);
-        int size = asprintf(&r->requests[i].head,
-            "%s %s HTTP/1.1\r\nHost: bench.example\r\nUser-Agent: load/1\r\nAccept: */*\r\n%s\r\n",
-            o->upload > 0 ? "POST" : "GET", o->paths[i], length);
-        if (size < 0)
-            die("asprintf");
-        r->requests[i].length = (size_t)size;
+    const char *path = o->paths[r->request_count % o->path_count];
+    if ((r->request_count & (r->request_count - 1)) == 0) {
+        size_t room = r->request_count == 0 ? 1 : 2 * r->request_count;
+        r->requests = realloc(r->requests, room * sizeof *r->requests);
+        if (r->requests == NULL)
+            die("realloc");
     }
+    struct request *request = &r->requests[r->request_count++];
+    int size = asprintf(&request->head, "%s %s HTTP/1.1\r\n%s%s\r\n",
+        o->upload > 0 ? "POST" : "GET", path, fields, own);
+    if (size < 0)
+        die("asprintf");
+    request->length = (size_t)size;
+}
+
+static void add_requests_of_file(struct run *r, const char *fields)
+{
+    char *line = NULL, *own = NULL;
+    size_t room = 0;
+    FILE *file = fopen(r->options.each_field, "r");
+    if (file == NULL)
+        die("%s", r->options.each_field);
+    while (getline(&line, &room, file) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        if (asprintf(&own, "%s\r\n", line) < 0)
+            die("asprintf");
+        add_request(r, fields, own);
+        free(own);
+    }
+    free(line);
+    fclose(file);
+}
+
+static void make_requests(struct run *r)
+{
+    char *fields = make_fields(&r->options);
+    if (r->options.each_field != NULL)
+        add_requests_of_file(r, fields);
+    else
+        for (size_t i = 0; i < r->options.path_count; i++)
+            add_request(r, fields, "");
+    free(fields);
+    if (r->request_count == 0)
+        die("no requests");
 }
 
 static uint64_t seconds_ns(const char *what, const char *text)
@@ -423,6 +481,14 @@ static void set_option(struct options *o, int letter, const char *value)
         if (o->path_count == PATHS_MOST)
             die("too many paths");
         o->paths[o->path_count++] = value;
+        break;
+    case 'f':
+        if (o->field_count == FIELDS_MOST)
+            die("too many fields");
+        o->fields[o->field_count++] = value;
+        break;
+    case 'e':
+        o->each_field = value;
         break;
     case 'l':
         o->length = parse_number("--length", value, UINT64_MAX);
@@ -456,7 +522,8 @@ static void set_option(struct options *o, int letter, const char *value)
 static void read_options(struct options *o, int count, char **arguments)
 {
     static const struct option known[] = {{"port", required_argument, NULL, 'p'},
-        {"path", required_argument, NULL, 'a'}, {"length", required_argument, NULL, 'l'},
+        {"path", required_argument, NULL, 'a'}, {"field", required_argument, NULL, 'f'},
+        {"each-field", required_argument, NULL, 'e'}, {"length", required_argument, NULL, 'l'},
         {"connections", required_argument, NULL, 'c'}, {"seconds", required_argument, NULL, 's'},
         {"warm-up", required_argument, NULL, 'w'}, {"rate", required_argument, NULL, 'r'},
         {"upload", required_argument, NULL, 'u'}, {"watch", required_argument, NULL, 'm'},

@@ -16,7 +16,7 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from measure import bars, http2, machine, picks, proxies, reload, report, scale, scenarios, slices  # noqa: E402
+from measure import bars, http2, machine, picks, policies, proxies, reload, report, scale, scenarios, slices  # noqa: E402
 
 
 class Programs(unittest.TestCase):
@@ -227,6 +227,28 @@ class Guards(unittest.TestCase):
         self.assertEqual([line[-3:] for line in bars.judge({"guards": scenario})],
                          [["1.06", "≤ 1.05", "**falls short**"]])
         self.assertIn("| weir, plain | 1.00 (1.00–1.00) | 10.0", report.table("guards", scenario))
+
+
+class Policies(unittest.TestCase):
+    def test_what_each_adds_is_held_against_its_own_bar(self):
+        def one(added, bar):
+            return {"cpu_us": [8, 7, 9], "added_us": [added, added, added], "errors": 0, "bar": bar}
+        scenario = {"title": "t", "policies": {"allow": one(0.1, 0.2), "CORS": one(0.3, 0.2), "peer": one(50, None),
+                                               "redis": one(4, 10)}}
+        self.assertEqual([(line[0], line[-1]) for line in bars.judge({"policies": scenario})],
+                         [("Policy, allow: CPU µs added", "reached"), ("Policy, CORS: CPU µs added", "**falls short**"),
+                          ("Policy, redis: CPU µs added", "reached")])
+        self.assertIn("| peer | 50.0", report.table("policies", scenario))
+
+    def test_what_is_added_counts_from_before_and_after(self):
+        class Fake:
+            def __init__(self, name, figures):
+                self.name, self.options, self.bar, self.figures = name, ["same"], None, iter(figures)
+
+            def load(self, _seconds):
+                return {"cpu_us": next(self.figures), "errors": 0}
+        found = policies.measure_added({"weir": ([Fake("none", [1, 1, 7, 9, 7, 9])], [Fake("one", [1, 10, 11])])}, 2, 1)
+        self.assertEqual(found["one"]["added_us"], [2.5, 2, 3])
 
 
 class Picks(unittest.TestCase):

@@ -148,6 +148,15 @@ def judge_guards(scenario):
     return [row(f"{title}: CPU µs", median_of(proxies, "weir", "cpu_us"), f"plain, {plain:.4g} µs", 1.05, "≤ 1.05", plain)]
 
 
+def judge_policies(scenario):
+    """What each adds, in microseconds."""
+    found = {name: one for name, one in scenario["policies"].items() if one["bar"] is not None}
+    rows = []
+    for name, one in found.items():
+        rows.append(row(f"Policy, {name}: CPU µs added", one["added_us"][0], "–", one["bar"], f"≤ {one['bar']:.3g}", None))
+    return rows
+
+
 def judge_picks(scenario):
     balancers, title = scenario["balancers"].values(), scenario["title"]
     pick = max((max(one["pick_ns"], one["pick_down_ns"]) for one in balancers), default=None)
@@ -158,7 +167,7 @@ def judge_picks(scenario):
 
 SPECIAL = {"idle": judge_idle, "idle-tls": judge_idle_tls, "reload": judge_reload,
            "failures": judge_failures, "idle-tcp": judge_idle_websockets, "ws-idle": judge_idle_websockets,
-           "ws-idle-tls": judge_nothing, "guards": judge_guards, "scale": judge_scale, "picks": judge_picks}
+           "ws-idle-tls": judge_nothing, "guards": judge_guards, "policies": judge_policies, "scale": judge_scale, "picks": judge_picks}
 
 
 def judge(results):

@@ -93,6 +93,14 @@ def guards_table(scenario):
     return text
 
 
+def policies_table(scenario):
+    text = "\n| | added CPU µs | CPU µs/request | errors |\n|---|---|---|---|\n"
+    for name, one in scenario["policies"].items():
+        cells = [name] + [spread(one[key]) if one[key] else "–" for key in ("added_us", "cpu_us")]
+        text += "| " + " | ".join(cells + [str(one["errors"])]) + " |\n"
+    return text
+
+
 def scale_table(scenario):
     text = ("\n| | RSS, MB | % of a core, each round | checks a second | failed checks | descriptors |\n"
             "|---|---|---|---|---|---|\n")
@@ -113,7 +121,7 @@ def picks_table(scenario):
 def table(name, scenario):
     special = {"idle": idle_table, "idle-tls": idle_table, "idle-tcp": idle_table, "ws-idle": idle_table,
                "ws-idle-tls": idle_table, "reload": reload_table, "failures": failures_table, "scale": scale_table,
-               "picks": picks_table, "guards": guards_table}
+               "picks": picks_table, "guards": guards_table, "policies": policies_table}
     if "unit" in scenario:
         special[name] = work_table
     return f"\n### {scenario['title']}\n" + special.get(name, load_table)(scenario)
