@@ -6,13 +6,10 @@
 #include "policy/limit_table.h"
 #include "run/loop.h"
 
-/* Limits how often something may happen: a token bucket for each value of an expression, shared by
- * all workers and kept across reloads. What is refused is not counted, so that waiting always
- * helps.
- *
- * The bucket holds `burst` tokens and is refilled at `rate`: at once as many may come as the burst
- * says, in the long run as many as the rate says. A request without the key (no such header, no
- * such claim) shares one bucket with all others without.
+/* Limits how often something may happen: counted by one of the algorithms of limit_algorithm.h for
+ * each value of an expression, for all workers together and across reloads. What is refused is not
+ * counted, so that waiting always helps. A request without the key (no such header, no such claim)
+ * shares one count with all others without.
  *
  * The rate can depend on another expression, as a plan that the client has:
  *
@@ -25,6 +22,7 @@ struct plan {
     struct slice name;
     struct rate rate;
     struct limit_rule rule;
+    struct limit_quota quota;
 };
 
 /* One that is written as a rate alone is a list of one. */
@@ -38,7 +36,9 @@ struct limit {
     struct plans plans;
     struct expression *per;
     struct expression *by; /* or NULL */
-    int64_t burst;         /* 0: as many as the rate's count */
+    int algorithm_index;   /* of limit_algorithms */
+    const struct limit_algorithm *algorithm;
+    int64_t burst; /* 0: as many as the rate's count */
     int64_t keys;
     bool has_fields;
     bool is_shared;
@@ -100,6 +100,8 @@ static const struct option options[] = {
         .help = "Which of the rates counts, when there are several."},
     {"per", OPTION_EXPRESSION, offsetof(struct limit, per), .fallback = "client.ip",
         .help = "What is counted together; requests that lack it share one count."},
+    {"algorithm", OPTION_CHOICE, offsetof(struct limit, algorithm_index),
+        .fallback = "token-bucket", .choices = limit_algorithm_words, .help = "How it is counted."},
     {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .minimum = 0, .maximum = 1000000000,
         .help = "How many may come at once; 0: as many as the rate counts."},
     {"keys", OPTION_INTEGER, offsetof(struct limit, keys), .fallback = "65536", .minimum = 64,
@@ -149,7 +151,8 @@ struct limit_state {
 static enum status init_state(void *object, void *context)
 {
     struct limit_state *state = object;
-    return limit_table_new((size_t) * (const int64_t *)context, &state->table);
+    const struct limit *limit = context;
+    return limit_table_new(limit->algorithm, (size_t)limit->keys, &state->table);
 }
 
 static void release_state(void *object)
@@ -160,17 +163,17 @@ static void release_state(void *object)
 static const struct registry_kind limit_kind = {
     "limit", sizeof(struct limit_state), init_state, release_state};
 
-/* Tables of different sizes are different tables: after a reload that changes it counting begins
- * anew. */
+/* Tables of different sizes or algorithms are different tables: after a reload that changes it
+ * counting begins anew. */
 static enum status obtain_table(struct prepare *prepare, struct limit *limit)
 {
     struct arena *arena = prepare->reader->arena;
-    struct slice key =
-        arena_format(arena, "%.*s/%lld", SLICE_ARG(prepare->name), (long long)limit->keys);
+    struct slice key = arena_format(arena, "%.*s/%s/%lld", SLICE_ARG(prepare->name),
+        limit->algorithm->word, (long long)limit->keys);
     if (!key.data)
         return NO_MEMORY;
     void *object;
-    enum status e = registry_obtain(prepare->registry, &limit_kind, key, &limit->keys, &object);
+    enum status e = registry_obtain(prepare->registry, &limit_kind, key, limit, &object);
     if (e)
         return e;
     if (!arena_defer(arena, registry_release, object)) {
@@ -185,9 +188,9 @@ static void make_rules(struct limit *limit)
 {
     for (size_t i = 0; i < limit->plans.count; i++) {
         struct plan *plan = &limit->plans.items[i];
-        plan->rule = (struct limit_rule){.count = plan->rate.count,
-            .per = plan->rate.per,
-            .burst = limit->burst ? limit->burst : plan->rate.count};
+        plan->rule = limit_rule_of(
+            plan->rate.count, plan->rate.per, limit->burst ? limit->burst : plan->rate.count);
+        plan->quota = limit->algorithm->quota(&plan->rule);
     }
 }
 
@@ -210,9 +213,10 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->refused = metrics_series(
         prepare->metrics, &decisions, (const struct slice[]){prepare->name, SLICE("refused")});
     limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
+    limit->algorithm = limit_algorithms[limit->algorithm_index];
     make_rules(limit);
     enum status e = limit_shared_init(
-        &limit->shared, limit->is_shared ? prepare->stores.shared : NULL, prepare->name);
+        &limit->shared, limit->algorithm, limit->is_shared ? prepare->store : NULL, prepare->name);
     if (e)
         return e;
     return obtain_table(prepare, limit);
@@ -235,16 +239,16 @@ static const struct plan *plan_of(const struct limit *limit, struct exchange *x)
 static enum status take_alone(const struct limit *limit, const struct exchange *x, struct slice key,
     const struct limit_rule *rule, struct limit_decision *ret_decision)
 {
-    struct limit_rule share = limit_share_of(rule, limit->shared.store->gateways);
     metric_add(limit->shards[x->worker], limit->alone, 1);
     if (limit->if_unavailable == LIMIT_REFUSE)
         return STORE_UNAVAILABLE;
     if (limit->if_unavailable == LIMIT_LOCAL) {
-        *ret_decision = limit_table_take(limit->table, key, &share, loop_now());
+        struct limit_rule share =
+            limit_share_of(limit->algorithm, rule, limit->shared.store->gateways);
+        *ret_decision = limit_table_take(limit->table, key, &share, 1, loop_now());
         return OK;
     }
-    struct limit_pace pace = limit_pace_of(rule);
-    *ret_decision = limit_decide(&pace, pace.interval, true);
+    *ret_decision = limit_unasked(limit->algorithm, rule, 1);
     return OK;
 }
 
@@ -252,11 +256,11 @@ static enum status take(const struct limit *limit, const struct exchange *x, str
     const struct limit_rule *rule, struct limit_decision *ret_decision)
 {
     if (!limit->shared.store) {
-        *ret_decision = limit_table_take(limit->table, key, rule, loop_now());
+        *ret_decision = limit_table_take(limit->table, key, rule, 1, loop_now());
         return OK;
     }
     enum status e =
-        limit_shared_take(&limit->shared, x->worker, key, rule, x->deadline, ret_decision);
+        limit_shared_take(&limit->shared, x->worker, key, rule, 1, x->deadline, ret_decision);
     return e && e != CANCELLED ? take_alone(limit, x, key, rule, ret_decision) : e;
 }
 
@@ -273,10 +277,10 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
         return e;
     metric_add(limit->shards[x->worker], decision.allowed ? limit->passed : limit->refused, 1);
     if (!decision.allowed)
-        return limit_refuse(x, limit->name, &plan->rule, &decision, limit->has_fields);
+        return limit_refuse(x, limit->name, &plan->quota, &decision, limit->has_fields);
     e = handler_serve(next, x);
     if (limit->has_fields)
-        limit_add_fields(x, limit->name, &plan->rule, &decision);
+        limit_add_fields(x, limit->name, &plan->quota, &decision);
     return e;
 }
 
@@ -290,7 +294,8 @@ static void explain(const void *config, struct exchange *x, struct text *text)
             SLICE_ARG(expression_source(limit->per)), SLICE_ARG(key));
         return;
     }
-    struct limit_decision decision = limit_table_look(limit->table, key, &plan->rule, clock_now());
+    struct limit_decision decision =
+        limit_table_look(limit->table, key, &plan->rule, 1, clock_now());
     text_format(text, "%s, %lld left for %.*s = \"%.*s\"", decision.allowed ? "passes" : "refuses",
         (long long)decision.remaining, SLICE_ARG(expression_source(limit->per)), SLICE_ARG(key));
 }

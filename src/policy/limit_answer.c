@@ -30,11 +30,10 @@ static void add_parameter(struct text *text, const char *name, int64_t value)
     text_add_i64(text, value);
 }
 
-/* Nanoseconds that a bucket takes from empty to full. */
-static int64_t time_to_fill(const struct limit_rule *rule)
+static void add_unit(struct text *text, const char *unit)
 {
-    __int128 time = (__int128)rule->per * rule->burst / rule->count;
-    return time > INT64_MAX ? INT64_MAX : (int64_t)time;
+    text_add(text, SLICE(";qu="));
+    add_string(text, slice_of_text(unit));
 }
 
 static void add_field(struct exchange *x, enum field_id id, const struct text *text)
@@ -46,20 +45,23 @@ static void add_field(struct exchange *x, enum field_id id, const struct text *t
 
 #define MEMBER_MAX 512 /* a longer name leaves the fields out */
 
-void limit_add_fields(struct exchange *x, struct slice name, const struct limit_rule *rule,
+void limit_add_fields(struct exchange *x, struct slice name, const struct limit_quota *quota,
     const struct limit_decision *decision)
 {
-    bool is_deep = rule->burst > rule->count;
     char room[MEMBER_MAX];
     struct text text = text_fixed(room, sizeof room);
     add_string(&text, name);
     struct text same_name = text;
-    add_parameter(&text, "q", is_deep ? rule->burst : rule->count);
-    add_parameter(&text, "w", seconds_up(is_deep ? time_to_fill(rule) : rule->per));
+    add_parameter(&text, "q", quota->count);
+    if (quota->unit)
+        add_unit(&text, quota->unit);
+    if (quota->window)
+        add_parameter(&text, "w", seconds_up(quota->window));
     add_field(x, FIELD_RATELIMIT_POLICY, &text);
     text = same_name;
     add_parameter(&text, "r", decision->remaining);
-    add_parameter(&text, "t", seconds_up(decision->wait));
+    if (decision->wait)
+        add_parameter(&text, "t", seconds_up(decision->wait));
     add_field(x, FIELD_RATELIMIT, &text);
 }
 
@@ -67,13 +69,22 @@ void limit_add_fields(struct exchange *x, struct slice name, const struct limit_
  * moment: up to a quarter is added, by chance. Never earlier than `t`, as the draft asks. */
 static int64_t retry_after(const struct exchange *x, const struct limit_decision *decision)
 {
-    int64_t seconds = seconds_up(decision->wait);
+    int64_t seconds = decision->wait ? seconds_up(decision->wait) : 1;
     uint64_t mixed = x->id_number * 0x9E3779B97F4A7C15u >> 32;
     return seconds + (int64_t)(mixed % (uint64_t)(seconds / 4 + 1));
 }
 
+static struct slice explain(struct exchange *x, const struct limit_quota *quota, int64_t seconds)
+{
+    if (!quota->window)
+        return arena_format(&x->arena, "At most %lld at a time; try again in %lld seconds.",
+            (long long)quota->count, (long long)seconds);
+    return arena_format(&x->arena, "At most %lld in %lld seconds; try again in %lld seconds.",
+        (long long)quota->count, (long long)seconds_up(quota->window), (long long)seconds);
+}
+
 static struct slice problem(
-    struct exchange *x, struct slice name, const struct limit_rule *rule, int64_t seconds)
+    struct exchange *x, struct slice name, const struct limit_quota *quota, int64_t seconds)
 {
     char room[1024];
     struct text text = text_fixed(room, sizeof room);
@@ -84,9 +95,7 @@ static struct slice problem(
     json_put_text(&writer, "title", http_reason_phrase(status_http(LIMIT_EXCEEDED)));
     json_put_i64(&writer, "status", status_http(LIMIT_EXCEEDED));
     json_put_text(&writer, "reason", slice_of_text(status_word(LIMIT_EXCEEDED)));
-    json_put_text(&writer, "detail",
-        arena_format(&x->arena, "At most %lld at once; try again in %lld seconds.",
-            (long long)rule->burst, (long long)seconds));
+    json_put_text(&writer, "detail", explain(x, quota, seconds));
     json_put_array(&writer, "violated-policies");
     json_write_string(&writer, name);
     json_write_array_end(&writer);
@@ -97,19 +106,19 @@ static struct slice problem(
     return text.failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(&text));
 }
 
-enum status limit_refuse(struct exchange *x, struct slice name, const struct limit_rule *rule,
+enum status limit_refuse(struct exchange *x, struct slice name, const struct limit_quota *quota,
     const struct limit_decision *decision, bool has_fields)
 {
     int64_t seconds = retry_after(x, decision);
     /* The usual answer first: it stays as it is when there is no memory for more. */
     exchange_respond_problem(x, LIMIT_EXCEEDED, SLICE_NONE);
-    struct slice document = x->grpc ? SLICE_NONE : problem(x, name, rule, seconds);
+    struct slice document = x->grpc ? SLICE_NONE : problem(x, name, quota, seconds);
     if (document.data)
         x->response.body = body_init_slice(&x->answer, document);
     struct slice wait = arena_format(&x->arena, "%lld", (long long)seconds);
     if (wait.data)
         (void)fields_set_known(&x->response.fields, FIELD_RETRY_AFTER, wait);
     if (has_fields)
-        limit_add_fields(x, name, rule, decision);
+        limit_add_fields(x, name, quota, decision);
     return OK;
 }

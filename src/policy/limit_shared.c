@@ -2,52 +2,10 @@
 
 #include "base/text.h"
 
-#define KEY_MAX   128 /* bytes of a key, or a name, that is kept as it is */
+#define KEY_MAX 128 /* bytes of a key, or a name, that is kept as it is */
 
-#define YEAR_2026 (INT64_C(1767225600) * SECOND) /* in wall-clock time */
-
-/* The same in C; what is kept is when the bucket is full again, in ticks since 2026. */
-static void take(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
-{
-    int64_t interval = arguments[0], size = arguments[1];
-    int64_t now = (cell->now - YEAR_2026) * LIMIT_TICKS, full = now;
-    if (cell->value.size == sizeof full)
-        memcpy(&full, cell->value.data, sizeof full);
-    int64_t debt = full > now ? full - now : 0;
-    if (debt > size)
-        debt = size;
-    ret_results[0] = debt <= size - interval;
-    if (ret_results[0]) {
-        debt += interval;
-        full = now + debt;
-        text_add(cell->next, slice_of((const char *)&full, sizeof full));
-        cell->ttl = debt / LIMIT_TICKS + 1;
-    }
-    ret_results[1] = debt;
-}
-
-/* Microseconds, since 2026 so that a double holds their fractions; a double is what a number is
- * there. A microsecond less than an interval will do, for what rounding may have taken. */
-static const struct store_script take_script = {
-    .lua = "local t = redis.call('TIME')\n"
-           "local now = (t[1] - 1767225600) * 1000000 + t[2]\n"
-           "local interval, size = ARGV[1] / 16000, ARGV[2] / 16000\n"
-           "local full = tonumber(redis.call('GET', KEYS[1]) or now)\n"
-           "local debt = math.min(math.max(full - now, 0), size)\n"
-           "if debt > size - interval + math.min(1, interval / 2) then\n"
-           "  return {0, math.floor(debt * 16000)}\n"
-           "end\n"
-           "debt = debt + interval\n"
-           "local wait = math.min(math.ceil(debt / 1000) + 1, 4e15)\n"
-           "redis.call('SET', KEYS[1], string.format('%.4f', now + debt), 'PX',\n"
-           "  string.format('%.0f', wait))\n"
-           "return {1, math.floor(debt * 16000)}\n",
-    .arguments = 2,
-    .results = 2,
-    .run = take,
-};
-
-enum status limit_shared_init(struct limit_shared *shared, struct store *store, struct slice name)
+enum status limit_shared_init(struct limit_shared *shared, const struct limit_algorithm *algorithm,
+    struct store *store, struct slice name)
 {
     shared->store = store;
     shared->name = name;
@@ -58,7 +16,7 @@ enum status limit_shared_init(struct limit_shared *shared, struct store *store, 
         if (tls_digest(name, shared->digest))
             return NO_MEMORY;
     }
-    return store_program_init(&shared->program, &take_script);
+    return store_program_init(&shared->program, &algorithm->script);
 }
 
 /* A long key, which clients may choose, is kept as its digest. */
@@ -76,12 +34,10 @@ static enum status add_key(struct text *text, struct slice key)
     return e;
 }
 
-enum status limit_shared_take(const struct limit_shared *shared, unsigned worker, struct slice key,
-    const struct limit_rule *rule, instant deadline, struct limit_decision *ret_decision)
+static enum status run(const struct limit_shared *shared, unsigned worker, struct slice key,
+    const int64_t *arguments, instant deadline, struct limit_decision *ret_decision)
 {
-    struct limit_pace pace = limit_pace_of(rule);
-    const int64_t arguments[] = {pace.interval, pace.size};
-    int64_t results[2];
+    int64_t results[LIMIT_RESULTS];
     char room[2 * KEY_MAX + 8];
     struct text text = text_fixed(room, sizeof room);
     text_add(&text, shared->name);
@@ -90,15 +46,33 @@ enum status limit_shared_take(const struct limit_shared *shared, unsigned worker
         e = store_run(shared->store, worker, &shared->program, text_slice(&text), arguments,
             deadline, results);
     if (!e)
-        *ret_decision = limit_decide(&pace, results[1], results[0] != 0);
+        *ret_decision = (struct limit_decision){
+            .allowed = results[LIMIT_ALLOWED] != 0,
+            .remaining = results[LIMIT_REMAINING],
+            .wait = results[LIMIT_WAIT],
+            .delay = results[LIMIT_DELAY],
+            .at = results[LIMIT_WHEN],
+        };
     return e;
 }
 
-struct limit_rule limit_share_of(const struct limit_rule *rule, int64_t gateways)
+enum status limit_shared_settle(const struct limit_shared *shared, unsigned worker,
+    struct slice key, const struct limit_rule *rule, int64_t difference, int64_t at,
+    instant deadline, struct limit_decision *ret_decision)
 {
-    struct limit_rule share = *rule;
-    share.burst = (rule->burst + gateways - 1) / gateways;
-    if (__builtin_mul_overflow(rule->per, gateways, &share.per))
-        share.per = INT64_MAX;
-    return share;
+    const int64_t arguments[LIMIT_ARGUMENTS] = {
+        [LIMIT_COST] = difference,
+        [LIMIT_AT] = at,
+        [LIMIT_COUNT] = rule->count,
+        [LIMIT_PER] = rule->per,
+        [LIMIT_BURST] = rule->burst,
+    };
+    return run(shared, worker, key, arguments, deadline, ret_decision);
+}
+
+enum status limit_shared_take(const struct limit_shared *shared, unsigned worker, struct slice key,
+    const struct limit_rule *rule, int64_t cost, instant deadline,
+    struct limit_decision *ret_decision)
+{
+    return limit_shared_settle(shared, worker, key, rule, cost, 0, deadline, ret_decision);
 }

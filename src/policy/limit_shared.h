@@ -1,10 +1,9 @@
-/* Limits that all gateways count together: a token bucket in the store (store/store.h), decided on
- * where it lies, in one round trip. The arithmetic is limit_table.h's; the clock is the store's, so
- * that gateways need not agree about the time. A bucket that is full again is nothing, and is not
- * kept. */
+/* Limits that all gateways count together: an algorithm (limit_algorithm.h) whose records are in a
+ * store, decided on where they lie, in one round trip. The clock is the store's, so that gateways
+ * need not agree about the time. A record that says nothing is not kept. */
 #pragma once
 
-#include "policy/limit_table.h"
+#include "policy/limit_algorithm.h"
 #include "run/tls.h"
 #include "store/store.h"
 
@@ -23,11 +22,16 @@ struct limit_shared {
 };
 
 /* NO_MEMORY. */
-enum status limit_shared_init(struct limit_shared *shared, struct store *store, struct slice name);
+enum status limit_shared_init(struct limit_shared *shared, const struct limit_algorithm *algorithm,
+    struct store *store, struct slice name);
 
-/* Takes one token, if there is one. On a fiber. Statuses of store.h. */
+/* Takes so much, if that may pass. On a fiber. Statuses of store.h. */
 enum status limit_shared_take(const struct limit_shared *shared, unsigned worker, struct slice key,
-    const struct limit_rule *rule, instant deadline, struct limit_decision *ret_decision);
+    const struct limit_rule *rule, int64_t cost, instant deadline,
+    struct limit_decision *ret_decision);
 
-/* The part of a rule that one of so many gateways has, each by itself. */
-struct limit_rule limit_share_of(const struct limit_rule *rule, int64_t gateways);
+/* What was taken costs so much more, or less (below 0: all of it given back is -cost). `at` is the
+ * decision's. What remains then is in the new decision. The same. */
+enum status limit_shared_settle(const struct limit_shared *shared, unsigned worker,
+    struct slice key, const struct limit_rule *rule, int64_t difference, int64_t at,
+    instant deadline, struct limit_decision *ret_decision);

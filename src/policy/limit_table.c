@@ -5,11 +5,9 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
-#include "base/must.h"
 #include "base/random.h"
 
 #define LINE_ENTRIES 4
-#define CHOICES      (2 * LINE_ENTRIES)
 #define KEYS_MIN     64
 
 /* Tags that are no key's. */
@@ -27,6 +25,7 @@ struct line {
 };
 
 struct limit_table {
+    const struct limit_algorithm *algorithm;
     struct line *lines; /* owned */
     uint64_t mask;      /* lines are a power of two */
     struct hash_key hash_key;
@@ -37,10 +36,11 @@ struct limit_table {
 /* Where a key may be. */
 struct choices {
     uint64_t tag;
-    struct entry *entries[CHOICES];
+    struct line *lines[2];
 };
 
-enum status limit_table_new(size_t keys, struct limit_table **ret_table)
+enum status limit_table_new(
+    const struct limit_algorithm *algorithm, size_t keys, struct limit_table **ret_table)
 {
     if (keys < KEYS_MIN)
         keys = KEYS_MIN;
@@ -56,6 +56,7 @@ enum status limit_table_new(size_t keys, struct limit_table **ret_table)
         return NO_MEMORY;
     }
     memset(table->lines, 0, lines * sizeof(struct line));
+    table->algorithm = algorithm;
     table->mask = lines - 1;
     table->begin = clock_now();
     random_bytes(&table->hash_key, sizeof table->hash_key);
@@ -83,35 +84,35 @@ static struct choices choices_of(struct limit_table *table, struct slice key)
     uint64_t second = hash >> 32 & table->mask;
     if (second == first)
         second = (first + 1) & table->mask;
-    for (int i = 0; i < LINE_ENTRIES; i++) {
-        choices.entries[i] = &table->lines[first].entries[i];
-        choices.entries[LINE_ENTRIES + i] = &table->lines[second].entries[i];
-    }
+    choices.lines[0] = &table->lines[first];
+    choices.lines[1] = &table->lines[second];
     return choices;
 }
 
 static struct entry *find(const struct choices *choices)
 {
-    for (int i = 0; i < CHOICES; i++)
-        if (atomic_load(&choices->entries[i]->tag) == choices->tag)
-            return choices->entries[i];
+    for (int l = 0; l < 2; l++)
+        for (int i = 0; i < LINE_ENTRIES; i++)
+            if (atomic_load(&choices->lines[l]->entries[i].tag) == choices->tag)
+                return &choices->lines[l]->entries[i];
     return NULL;
 }
 
 /* The entry of a line that will be full soonest, NULL if all are being cleared; and how many are
  * full at `now`. */
-static struct entry *soonest_of_line(struct entry *const *entries, int64_t now, int *ret_full)
+static struct entry *soonest_of_line(struct line *line, int64_t now, int *ret_full)
 {
     struct entry *soonest = NULL;
     int64_t soonest_at = INT64_MAX;
     *ret_full = 0;
     for (int i = 0; i < LINE_ENTRIES; i++) {
-        int64_t full_at = atomic_load(&entries[i]->full_at);
-        if (atomic_load(&entries[i]->tag) == TAG_BUSY)
+        struct entry *entry = &line->entries[i];
+        int64_t full_at = atomic_load(&entry->full_at);
+        if (atomic_load(&entry->tag) == TAG_BUSY)
             continue;
         *ret_full += full_at <= now;
         if (full_at < soonest_at) {
-            soonest = entries[i];
+            soonest = entry;
             soonest_at = full_at;
         }
     }
@@ -123,8 +124,8 @@ static struct entry *soonest_of_line(struct entry *const *entries, int64_t now, 
 static struct entry *find_victim(const struct choices *choices, int64_t now)
 {
     int full[2];
-    struct entry *a = soonest_of_line(choices->entries, now, &full[0]);
-    struct entry *b = soonest_of_line(choices->entries + LINE_ENTRIES, now, &full[1]);
+    struct entry *a = soonest_of_line(choices->lines[0], now, &full[0]);
+    struct entry *b = soonest_of_line(choices->lines[1], now, &full[1]);
     if (!a || !b)
         return a ? a : b;
     if (full[0] != full[1])
@@ -164,65 +165,64 @@ static struct entry *find_or_claim(
     return entry;
 }
 
-struct limit_pace limit_pace_of(const struct limit_rule *rule)
-{
-    must(rule->count > 0 && rule->per > 0 && rule->burst > 0);
-    struct limit_pace pace;
-    __int128 interval = (__int128)rule->per * LIMIT_TICKS / rule->count;
-    pace.interval = interval < 1 ? 1 : interval > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)interval;
-    if (__builtin_mul_overflow(pace.interval, rule->burst, &pace.size) ||
-        pace.size > INT64_MAX / 4 * 2)
-        pace.size = INT64_MAX / 4 * 2;
-    return pace;
-}
-
 /* From 1, since 0 is the time of an entry that nobody has used. */
-static int64_t ticks_at(const struct limit_table *table, instant now)
+static int64_t time_of(const struct limit_table *table, instant now)
 {
-    return now > table->begin ? (now - table->begin) * LIMIT_TICKS + 1 : 1;
+    return now > table->begin ? now - table->begin + 1 : 1;
 }
 
-struct limit_decision limit_decide(const struct limit_pace *pace, int64_t debt, bool allowed)
+struct limit_decision limit_table_look(struct limit_table *table, struct slice key,
+    const struct limit_rule *rule, int64_t cost, instant now)
 {
-    int64_t room = pace->size - debt;
-    struct limit_decision decision = {.allowed = allowed};
-    decision.remaining = room > 0 ? room / pace->interval : 0;
-    int64_t missing = (decision.remaining + 1) * pace->interval - room;
-    decision.wait = (missing + LIMIT_TICKS - 1) / LIMIT_TICKS;
+    struct choices choices = choices_of(table, key);
+    const struct entry *entry = find(&choices);
+    int64_t word = entry ? atomic_load(&entry->full_at) : 0;
+    struct limit_decision decision =
+        limit_look(table->algorithm, rule, &word, cost, time_of(table, now));
     return decision;
 }
 
-struct limit_decision limit_table_look(
-    struct limit_table *table, struct slice key, const struct limit_rule *rule, instant now)
+/* Puts a new word into the entry where `old` was. False when others were faster, or the entry was
+ * meanwhile taken for another key, which has paid: it gets that back. */
+static bool change(
+    const struct choices *choices, struct entry *entry, int64_t old, int64_t word, int64_t present)
 {
-    struct choices choices = choices_of(table, key);
-    struct limit_pace pace = limit_pace_of(rule);
-    int64_t present = ticks_at(table, now);
-    const struct entry *entry = find(&choices);
-    int64_t full_at = entry ? atomic_load(&entry->full_at) : 0;
-    int64_t debt = full_at > present ? full_at - present : 0;
-    return limit_decide(&pace, debt, debt <= pace.size - pace.interval);
+    int64_t before = old;
+    if (!atomic_compare_exchange_weak(&entry->full_at, &before, word))
+        return false;
+    if (atomic_load(&entry->tag) == choices->tag)
+        return true;
+    atomic_fetch_sub(&entry->full_at, word - (old > present ? old : present));
+    return false;
 }
 
-struct limit_decision limit_table_take(
-    struct limit_table *table, struct slice key, const struct limit_rule *rule, instant now)
+struct limit_decision limit_table_take(struct limit_table *table, struct slice key,
+    const struct limit_rule *rule, int64_t cost, instant now)
 {
     struct choices choices = choices_of(table, key);
-    struct limit_pace pace = limit_pace_of(rule);
-    int64_t present = ticks_at(table, now);
+    int64_t time = time_of(table, now), present = time * LIMIT_TICKS;
     for (;;) {
         struct entry *entry = find_or_claim(table, &choices, present);
-        int64_t full_at = atomic_load(&entry->full_at);
-        int64_t debt = full_at > present ? full_at - present : 0;
-        if (debt > pace.size - pace.interval)
-            return limit_decide(&pace, debt, false);
-        int64_t next = present + debt + pace.interval;
-        if (!atomic_compare_exchange_weak(&entry->full_at, &full_at, next))
-            continue;
-        if (atomic_load(&entry->tag) == choices.tag)
-            return limit_decide(&pace, debt + pace.interval, true);
-        /* Meanwhile the entry was taken for another key, which has paid: give back and begin anew.
-         */
-        atomic_fetch_sub(&entry->full_at, pace.interval);
+        int64_t old = atomic_load(&entry->full_at), word = old;
+        struct limit_decision decision = table->algorithm->take(rule, &word, cost, time);
+        if (!decision.allowed || change(&choices, entry, old, word, present))
+            return decision;
+    }
+}
+
+void limit_table_settle(struct limit_table *table, struct slice key, const struct limit_rule *rule,
+    int64_t difference, int64_t at, instant now)
+{
+    struct choices choices = choices_of(table, key);
+    int64_t time = time_of(table, now), present = time * LIMIT_TICKS;
+    for (;;) {
+        struct entry *entry =
+            difference < 0 ? find(&choices) : find_or_claim(table, &choices, present);
+        if (!entry)
+            return; /* forgotten: there is nothing to give back to */
+        int64_t old = atomic_load(&entry->full_at), word = old;
+        table->algorithm->settle(rule, &word, difference, at, time);
+        if (change(&choices, entry, old, word, present))
+            return;
     }
 }

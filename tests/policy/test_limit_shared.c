@@ -14,10 +14,10 @@ extern const struct policy_type limit_policy;
 struct fake_store {
     struct store store; /* first */
     enum status outcome;
-    int64_t results[2];
+    int64_t results[LIMIT_RESULTS];
     unsigned asked;
     char key[512];
-    int64_t arguments[2];
+    int64_t arguments[LIMIT_ARGUMENTS];
 };
 
 static enum status answer(struct store *store, struct store_question *question)
@@ -57,21 +57,23 @@ static int get(struct world *world)
     return e ? -(int)e : world->x.response.status;
 }
 
-#define SECONDS (SECOND * LIMIT_TICKS)
-
 static void the_store_decides(void **state)
 {
     struct world *world = *state;
-    struct fake_store fake = {.store = {&fake_ops, 1}, .results = {1, 3 * SECONDS}};
+    struct fake_store fake = {.store = {&fake_ops, 1}, .results = {1, 7, SECOND}};
     world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.login", "{rate: 60/min, burst: 10}");
     assert_int_equal(get(world), 200);
     assert_string_equal(fake.key, "limits.login:192.0.2.1");
-    assert_int_equal(fake.arguments[0], SECONDS);
-    assert_int_equal(fake.arguments[1], 10 * SECONDS);
+    assert_int_equal(fake.arguments[LIMIT_COST], 1);
+    assert_int_equal(fake.arguments[LIMIT_AT], 0);
+    assert_int_equal(fake.arguments[LIMIT_COUNT], 60);
+    assert_int_equal(fake.arguments[LIMIT_PER], MINUTE);
+    assert_int_equal(fake.arguments[LIMIT_BURST], 10);
     assert_string_equal(world_answer_field(world, "RateLimit"), "\"login\";r=7;t=1");
-    fake.results[0] = 0;
-    fake.results[1] = 10 * SECONDS - SECONDS / 2;
+    fake.results[LIMIT_ALLOWED] = 0;
+    fake.results[LIMIT_REMAINING] = 0;
+    fake.results[LIMIT_WAIT] = SECOND / 2;
     assert_int_equal(get(world), 429);
     assert_string_equal(world_answer_field(world, "RateLimit"), "\"login\";r=0;t=1");
 }
@@ -79,7 +81,7 @@ static void the_store_decides(void **state)
 static void long_names_and_keys_are_digests(void **state)
 {
     struct world *world = *state;
-    struct fake_store fake = {.store = {&fake_ops, 1}, .results = {1, 0}};
+    struct fake_store fake = {.store = {&fake_ops, 1}, .results = {1}};
     char name[300], user[300];
     world->prepare.stores.shared = &fake.store;
     memset(name, 'n', sizeof name - 1), name[sizeof name - 1] = '\0';
@@ -152,13 +154,13 @@ static void explaining_does_not_ask(void **state)
 static void shares_are_a_part_of_rate_and_burst(void **state)
 {
     (void)state;
-    const struct limit_rule rule = {.count = 60, .per = MINUTE, .burst = 10};
-    struct limit_rule share = limit_share_of(&rule, 4);
+    const struct limit_rule rule = limit_rule_of(60, MINUTE, 10);
+    struct limit_rule share = limit_share_of(limit_algorithms[0], &rule, 4);
     assert_int_equal(share.count, 60);
     assert_int_equal(share.per, 4 * MINUTE);
     assert_int_equal(share.burst, 3);
-    const struct limit_rule slow = {.count = 1, .per = INT64_MAX / 2, .burst = 1};
-    share = limit_share_of(&slow, 100);
+    const struct limit_rule slow = limit_rule_of(1, INT64_MAX / 2, 1);
+    share = limit_share_of(limit_algorithms[0], &slow, 100);
     assert_true(share.per == INT64_MAX);
     assert_int_equal(share.burst, 1);
 }

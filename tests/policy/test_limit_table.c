@@ -7,11 +7,13 @@
 #include "support/unit.h"
 
 static struct limit_table *table;
+static struct limit_rule ten_a_second;
 
 static int set_up(void **state)
 {
     (void)state;
-    return limit_table_new(1024, &table) != OK;
+    ten_a_second = limit_rule_of(10, SECOND, 3);
+    return limit_table_new(limit_algorithms[0], 1024, &table) != OK;
 }
 
 static int tear_down(void **state)
@@ -21,11 +23,9 @@ static int tear_down(void **state)
     return 0;
 }
 
-static const struct limit_rule ten_a_second = {.count = 10, .per = SECOND, .burst = 3};
-
 static bool take(const char *key, const struct limit_rule *rule, instant now)
 {
-    return limit_table_take(table, slice_of_text(key), rule, now).allowed;
+    return limit_table_take(table, slice_of_text(key), rule, 1, now).allowed;
 }
 
 static void test_a_burst_passes_then_one_at_a_time(void **state)
@@ -45,7 +45,7 @@ static void test_keys_are_counted_apart(void **state)
 {
     (void)state;
     instant now = clock_now();
-    const struct limit_rule one = {.count = 1, .per = HOUR, .burst = 1};
+    const struct limit_rule one = limit_rule_of(1, HOUR, 1);
     assert_true(take("a", &one, now));
     assert_true(take("b", &one, now));
     assert_true(take("", &one, now));
@@ -78,15 +78,15 @@ static void test_decisions_say_what_is_left_and_when_there_is_more(void **state)
     (void)state;
     instant now = clock_now();
     struct slice key = SLICE("a");
-    struct limit_decision decision = limit_table_take(table, key, &ten_a_second, now);
+    struct limit_decision decision = limit_table_take(table, key, &ten_a_second, 1, now);
     assert_int_equal(decision.remaining, 2);
     assert_int_equal(decision.wait, 100 * MILLISECOND);
-    limit_table_take(table, key, &ten_a_second, now);
-    decision = limit_table_take(table, key, &ten_a_second, now + 30 * MILLISECOND);
+    limit_table_take(table, key, &ten_a_second, 1, now);
+    decision = limit_table_take(table, key, &ten_a_second, 1, now + 30 * MILLISECOND);
     assert_true(decision.allowed);
     assert_int_equal(decision.remaining, 0);
     assert_int_equal(decision.wait, 70 * MILLISECOND);
-    decision = limit_table_take(table, key, &ten_a_second, now + 60 * MILLISECOND);
+    decision = limit_table_take(table, key, &ten_a_second, 1, now + 60 * MILLISECOND);
     assert_false(decision.allowed);
     assert_int_equal(decision.remaining, 0);
     assert_int_equal(decision.wait, 40 * MILLISECOND);
@@ -97,23 +97,23 @@ static void test_looking_takes_nothing(void **state)
     (void)state;
     instant now = clock_now();
     for (int i = 0; i < 10; i++) {
-        struct limit_decision decision = limit_table_look(table, SLICE("a"), &ten_a_second, now);
+        struct limit_decision decision = limit_table_look(table, SLICE("a"), &ten_a_second, 1, now);
         assert_true(decision.allowed);
         assert_int_equal(decision.remaining, 3);
     }
     for (int i = 0; i < 3; i++) {
-        assert_true(limit_table_look(table, SLICE("a"), &ten_a_second, now).allowed);
+        assert_true(limit_table_look(table, SLICE("a"), &ten_a_second, 1, now).allowed);
         take("a", &ten_a_second, now);
     }
-    assert_false(limit_table_look(table, SLICE("a"), &ten_a_second, now).allowed);
+    assert_false(limit_table_look(table, SLICE("a"), &ten_a_second, 1, now).allowed);
 }
 
 static void test_extreme_rules_neither_overflow_nor_block(void **state)
 {
     (void)state;
     instant now = clock_now();
-    const struct limit_rule slow = {.count = 1, .per = INT64_MAX, .burst = INT64_MAX};
-    const struct limit_rule fast = {.count = INT64_MAX, .per = 1, .burst = 1};
+    const struct limit_rule slow = limit_rule_of(1, INT64_MAX, INT64_MAX);
+    const struct limit_rule fast = limit_rule_of(INT64_MAX, 1, 1);
     assert_true(take("slow", &slow, now));
     assert_true(take("slow", &slow, now));
     assert_true(take("fast", &fast, now));
@@ -124,11 +124,53 @@ static void test_extreme_rules_neither_overflow_nor_block(void **state)
     assert_true(take("b", &ten_a_second, now - 10 * DAY));
 }
 
+static void test_a_cost_is_taken_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    const struct limit_rule rule = limit_rule_of(10, SECOND, 10);
+    struct slice key = SLICE("a");
+    assert_int_equal(limit_table_take(table, key, &rule, 7, now).remaining, 3);
+    struct limit_decision decision = limit_table_take(table, key, &rule, 5, now);
+    assert_false(decision.allowed);
+    assert_int_equal(decision.remaining, 3);
+    assert_int_equal(decision.wait, 200 * MILLISECOND);
+    assert_true(limit_table_take(table, key, &rule, 0, now).allowed);
+    assert_true(limit_table_take(table, key, &rule, 3, now).allowed);
+    assert_true(limit_table_take(table, key, &rule, 0, now).allowed);
+    decision = limit_table_take(table, key, &rule, 11, now + HOUR);
+    assert_false(decision.allowed); /* nor ever */
+    assert_false(limit_table_take(table, key, &rule, INT64_MAX, now + HOUR).allowed);
+    assert_int_equal(limit_table_look(table, key, &rule, 1, now + HOUR).remaining, 10);
+}
+
+static void test_what_was_taken_can_be_settled(void **state)
+{
+    (void)state;
+    instant now = clock_now();
+    const struct limit_rule rule = limit_rule_of(10, SECOND, 10);
+    struct slice key = SLICE("a");
+    struct limit_decision decision = limit_table_take(table, key, &rule, 4, now);
+    limit_table_settle(table, key, &rule, -3, decision.at, now);
+    assert_int_equal(limit_table_look(table, key, &rule, 1, now).remaining, 9);
+    limit_table_settle(table, key, &rule, 19, decision.at, now);
+    decision = limit_table_take(table, key, &rule, 0, now);
+    assert_false(decision.allowed); /* ten are owed */
+    assert_int_equal(decision.wait, SECOND);
+    assert_true(limit_table_take(table, key, &rule, 0, now + SECOND).allowed);
+    limit_table_settle(table, key, &rule, -INT64_MAX, decision.at, now + SECOND);
+    assert_int_equal(limit_table_look(table, key, &rule, 1, now + SECOND).remaining, 10);
+    limit_table_settle(table, SLICE("unknown"), &rule, -1, decision.at, now);
+    limit_table_settle(table, key, &rule, INT64_MAX, decision.at, now);
+    limit_table_settle(table, key, &rule, INT64_MAX, decision.at, now);
+    assert_false(limit_table_take(table, key, &rule, 1, now + DAY).allowed);
+}
+
 /* A million a second: an interval of no whole number of nanoseconds must not drift. */
 static void test_a_fast_rate_is_exact_over_time(void **state)
 {
     (void)state;
-    const struct limit_rule rule = {.count = 3000000, .per = SECOND, .burst = 1000};
+    const struct limit_rule rule = limit_rule_of(3000000, SECOND, 1000);
     instant now = clock_now();
     int64_t passed = 0;
     for (int ms = 0; ms < 1000; ms++)
@@ -143,7 +185,7 @@ static void test_a_full_table_forgets_what_matters_least(void **state)
 {
     (void)state;
     instant now = clock_now();
-    const struct limit_rule rule = {.count = 1, .per = MINUTE, .burst = 5};
+    const struct limit_rule rule = limit_rule_of(1, MINUTE, 5);
     for (int i = 0; i < 5; i++)
         assert_true(take("busy", &rule, now));
     for (int i = 0; i < 100000; i++) {
@@ -158,7 +200,7 @@ static void test_keys_that_fit_are_all_remembered(void **state)
 {
     (void)state;
     instant now = clock_now();
-    const struct limit_rule rule = {.count = 1, .per = HOUR, .burst = 1};
+    const struct limit_rule rule = limit_rule_of(1, HOUR, 1);
     char key[16];
     unsigned forgotten = 0;
     for (int i = 0; i < 512; i++) {
@@ -214,7 +256,7 @@ static void test_threads_may_fight_for_entries(void **state)
     struct race race = {.rule = &ten_a_second, .begin = clock_now()};
     pthread_t threads[THREADS];
     limit_table_free(table);
-    assert_ok(limit_table_new(0, &table));
+    assert_ok(limit_table_new(limit_algorithms[0], 0, &table));
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, crowd_thread, &race), 0);
     for (int i = 0; i < THREADS; i++)
@@ -225,7 +267,7 @@ static void test_threads_may_fight_for_entries(void **state)
 static void test_threads_together_get_exactly_the_rate(void **state)
 {
     (void)state;
-    const struct limit_rule rule = {.count = 100, .per = SECOND, .burst = 20};
+    const struct limit_rule rule = limit_rule_of(100, SECOND, 20);
     struct race race = {.rule = &rule, .begin = clock_now()};
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++)
@@ -250,6 +292,8 @@ int main(void)
         EACH(test_decisions_say_what_is_left_and_when_there_is_more),
         EACH(test_looking_takes_nothing),
         EACH(test_extreme_rules_neither_overflow_nor_block),
+        EACH(test_a_cost_is_taken_whole_or_not_at_all),
+        EACH(test_what_was_taken_can_be_settled),
         EACH(test_a_fast_rate_is_exact_over_time),
         EACH(test_a_full_table_forgets_what_matters_least),
         EACH(test_keys_that_fit_are_all_remembered),

@@ -1,0 +1,74 @@
+#include "policy/limit_cell.h"
+
+#include <string.h>
+
+/* What is kept: an instant that the record's times count from, and the record. Zeros at the end are
+ * left out. */
+struct kept {
+    int64_t *words; /* in the cell's `next` */
+    size_t count;
+};
+
+static bool unpack(struct store_cell *cell, size_t words, struct kept *ret_kept)
+{
+    struct text *next = cell->next;
+    size_t size = (words + 1) * sizeof(int64_t);
+    if (!text_reserve(next, size))
+        return false;
+    memset(next->data, 0, size);
+    if (cell->value.size <= size && cell->value.size % sizeof(int64_t) == 0)
+        memcpy(next->data, cell->value.data ? cell->value.data : "", cell->value.size);
+    *ret_kept = (struct kept){.words = (void *)next->data, .count = words + 1};
+    return true;
+}
+
+static void pack(struct store_cell *cell, const struct kept *kept)
+{
+    size_t count = kept->count;
+    while (count && kept->words[count - 1] == 0)
+        count--;
+    cell->next->size = count * sizeof(int64_t);
+}
+
+/* Tries or settles; the time is the record's. */
+static void decide(const struct limit_algorithm *algorithm, const int64_t *arguments,
+    int64_t *record, int64_t now, struct limit_decision *ret_decision)
+{
+    struct limit_rule rule =
+        limit_rule_of(arguments[LIMIT_COUNT], arguments[LIMIT_PER], arguments[LIMIT_BURST]);
+    if (arguments[LIMIT_AT] == 0) {
+        algorithm->take(&rule, record, arguments[LIMIT_COST], now, ret_decision);
+        return;
+    }
+    algorithm->settle(&rule, record, arguments[LIMIT_COST], arguments[LIMIT_AT], now);
+    algorithm->take(&rule, record, 0, now, ret_decision);
+    ret_decision->allowed = true;
+}
+
+void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *cell,
+    const int64_t *arguments, int64_t *ret_results)
+{
+    struct limit_rule rule =
+        limit_rule_of(arguments[LIMIT_COUNT], arguments[LIMIT_PER], arguments[LIMIT_BURST]);
+    struct kept kept;
+    if (!unpack(cell, algorithm->words(&rule), &kept))
+        return; /* which the store notices */
+    int64_t *base = &kept.words[0], *record = &kept.words[1];
+    if (*base <= 0 || *base >= cell->now) {
+        memset(kept.words, 0, kept.count * sizeof *kept.words);
+        *base = cell->now - 1;
+    }
+    int64_t now = cell->now - *base;
+    struct limit_decision decision;
+    decide(algorithm, arguments, record, now, &decision);
+    ret_results[LIMIT_ALLOWED] = decision.allowed;
+    ret_results[LIMIT_REMAINING] = decision.remaining;
+    ret_results[LIMIT_WAIT] = decision.wait;
+    ret_results[LIMIT_DELAY] = decision.delay;
+    ret_results[LIMIT_WHEN] = decision.at;
+    if (!decision.allowed)
+        return;
+    int64_t left = algorithm->expires(&rule, record) - now;
+    cell->ttl = left > 0 ? left : -1;
+    pack(cell, &kept);
+}

@@ -1,0 +1,9 @@
+/* Algorithms of limits as scripts in C (struct store_script), for stores that hold values
+ * themselves: the record is the key's value. */
+#pragma once
+
+#include "policy/limit_algorithm.h"
+
+/* Takes or settles, as the script's arguments say. */
+void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *cell,
+    const int64_t *arguments, int64_t *ret_results);
