@@ -58,9 +58,10 @@ struct limit_decision limit_unasked(
     return (struct limit_decision){.allowed = true, .remaining = most > cost ? most - cost : 0};
 }
 
-struct limit_decision limit_look(const struct limit_algorithm *algorithm,
-    const struct limit_rule *rule, int64_t *copy, int64_t cost, int64_t now)
+void limit_look(const struct limit_algorithm *algorithm, const struct limit_rule *rule,
+    int64_t *copy, int64_t cost, int64_t now, struct limit_decision *ret_decision)
 {
-    struct limit_decision decision = algorithm->take(rule, copy, 0, now);
-    return decision.remaining < cost ? algorithm->take(rule, copy, cost, now) : decision;
+    algorithm->take(rule, copy, 0, now, ret_decision);
+    if (ret_decision->remaining < cost)
+        algorithm->take(rule, copy, cost, now, ret_decision);
 }

@@ -70,8 +70,8 @@ struct limit_algorithm {
     size_t (*words)(const struct limit_rule *rule);
 
     /* `now` is in nanoseconds, at least 1, and seldom goes back. `cost` is at least 0. */
-    struct limit_decision (*take)(
-        const struct limit_rule *rule, int64_t *record, int64_t cost, int64_t now);
+    void (*take)(const struct limit_rule *rule, int64_t *record, int64_t cost, int64_t now,
+        struct limit_decision *ret_decision);
 
     /* What was counted at `at` costs so much more (or, below 0, less) than was taken. */
     void (*settle)(const struct limit_rule *rule, int64_t *record, int64_t difference, int64_t at,
@@ -125,8 +125,8 @@ struct limit_rule limit_share_of(
     const struct limit_algorithm *algorithm, const struct limit_rule *rule, int64_t gateways);
 
 /* What `take` would say, but for what remains, which is as it is before. */
-struct limit_decision limit_look(const struct limit_algorithm *algorithm,
-    const struct limit_rule *rule, int64_t *copy, int64_t cost, int64_t now);
+void limit_look(const struct limit_algorithm *algorithm, const struct limit_rule *rule,
+    int64_t *copy, int64_t cost, int64_t now, struct limit_decision *ret_decision);
 
 /* What is said of one that passes although nobody has counted it. */
 struct limit_decision limit_unasked(

@@ -176,9 +176,9 @@ struct limit_decision limit_table_look(struct limit_table *table, struct slice k
 {
     struct choices choices = choices_of(table, key);
     const struct entry *entry = find(&choices);
-    int64_t word = entry ? atomic_load(&entry->full_at) : 0;
-    struct limit_decision decision =
-        limit_look(table->algorithm, rule, &word, cost, time_of(table, now));
+    int64_t copy[1] = {entry ? atomic_load(&entry->full_at) : 0};
+    struct limit_decision decision;
+    limit_look(table->algorithm, rule, copy, cost, time_of(table, now), &decision);
     return decision;
 }
 
@@ -204,7 +204,8 @@ struct limit_decision limit_table_take(struct limit_table *table, struct slice k
     for (;;) {
         struct entry *entry = find_or_claim(table, &choices, present);
         int64_t old = atomic_load(&entry->full_at), word = old;
-        struct limit_decision decision = table->algorithm->take(rule, &word, cost, time);
+        struct limit_decision decision;
+        table->algorithm->take(rule, &word, cost, time, &decision);
         if (!decision.allowed || change(&choices, entry, old, word, present))
             return decision;
     }

@@ -3,15 +3,17 @@
 /* A token bucket: it holds `burst` tokens and is refilled at the rate. At once as many may come as
  * it holds, in the long run as many as the rate says. Kept as what is missing from it. */
 
-static struct limit_decision take(
-    const struct limit_rule *rule, int64_t *record, int64_t cost, int64_t now)
+static void take(const struct limit_rule *rule, int64_t *record, int64_t cost, int64_t now,
+    struct limit_decision *ret_decision)
 {
     int64_t debt = limit_debt(record[0], now);
     int64_t price = limit_price(rule, cost);
-    if (debt > rule->size - price)
-        return limit_bucket_refused(rule, debt, price, now);
+    if (debt > rule->size - price) {
+        *ret_decision = limit_bucket_refused(rule, debt, price, now);
+        return;
+    }
     record[0] = now * LIMIT_TICKS + debt + price;
-    return limit_bucket_allowed(rule, debt + price, now);
+    *ret_decision = limit_bucket_allowed(rule, debt + price, now);
 }
 
 const struct limit_algorithm limit_token_bucket = {

@@ -271,7 +271,10 @@ def test_what_is_done_without_it(start, free_port, word, statuses):
 
 # --- odd answers
 
-@pytest.mark.parametrize("answer", [b"*2\r\n:1\r\n:0\r\n", b">2\r\n+invalidate\r\n_\r\n*2\r\n:1\r\n:0\r\n"])
+PASSES = b"*5\r\n:1\r\n:9\r\n:1\r\n:0\r\n:7\r\n"  # of a limit: yes, how many more, nanoseconds until then, no delay, when
+
+
+@pytest.mark.parametrize("answer", [PASSES, b">2\r\n+invalidate\r\n_\r\n" + PASSES])
 def test_an_answer_in_pieces_and_one_behind_what_nobody_asked_for(start, answer):
     with OddRedis(answer) as server:
         gateway = start(config(f'{{at: "127.0.0.1:{server.port}", {PATIENT}}}', "{rate: 9/h}", "workers: 1"))
@@ -291,7 +294,7 @@ def test_an_answer_that_does_not_fit_harms_its_own_command_alone(start, answer):
         assert gateway.metric("weir_redis_connects_total", result="ok") == 1
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*2\r\n:1\r\n:0\r\n:7\r\n", b"$99999999\r\n", b"|1\r\n"])
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", PASSES + b":7\r\n", b"$99999999\r\n", b"|1\r\n"])
 def test_who_does_not_speak_redis_is_left(start, answer):
     with OddRedis(answer) as server:
         gateway = start(config(f'{{at: "127.0.0.1:{server.port}", {PATIENT}}}', more="workers: 1"))
