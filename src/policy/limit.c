@@ -215,8 +215,8 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
     limit->algorithm = limit_algorithms[limit->algorithm_index];
     make_rules(limit);
-    enum status e = limit_shared_init(
-        &limit->shared, limit->algorithm, limit->is_shared ? prepare->store : NULL, prepare->name);
+    enum status e = limit_shared_init(&limit->shared, limit->algorithm,
+        limit->is_shared ? prepare->stores.shared : NULL, prepare->name);
     if (e)
         return e;
     return obtain_table(prepare, limit);

@@ -2,10 +2,6 @@
 
 #include "base/must.h"
 
-#define LIMIT_ALGORITHM(name, word) extern const struct limit_algorithm limit_##name;
-#include "policy/limit_algorithms.def"
-#undef LIMIT_ALGORITHM
-
 const struct limit_algorithm *const limit_algorithms[] = {
 #define LIMIT_ALGORITHM(name, word) &limit_##name,
 #include "policy/limit_algorithms.def"

@@ -117,6 +117,10 @@ enum limit_result {
 extern const struct limit_algorithm *const limit_algorithms[];
 extern const char *const limit_algorithm_words[];
 
+#define LIMIT_ALGORITHM(name, word) extern const struct limit_algorithm limit_##name;
+#include "policy/limit_algorithms.def"
+#undef LIMIT_ALGORITHM
+
 /* All three at least 1. */
 struct limit_rule limit_rule_of(int64_t count, int64_t per, int64_t burst);
 

@@ -30,19 +30,21 @@ static void pack(struct store_cell *cell, const struct kept *kept)
     cell->next->size = count * sizeof(int64_t);
 }
 
-/* Tries or settles; the time is the record's. */
-static void decide(const struct limit_algorithm *algorithm, const int64_t *arguments,
-    int64_t *record, int64_t now, struct limit_decision *ret_decision)
+/* Tries or settles. */
+static void decide(const struct limit_algorithm *algorithm, const struct limit_rule *rule,
+    const int64_t *arguments, const struct kept *kept, int64_t now,
+    struct limit_decision *ret_decision)
 {
-    struct limit_rule rule =
-        limit_rule_of(arguments[LIMIT_COUNT], arguments[LIMIT_PER], arguments[LIMIT_BURST]);
+    int64_t base = kept->words[0], *record = &kept->words[1];
     if (arguments[LIMIT_AT] == 0) {
-        algorithm->take(&rule, record, arguments[LIMIT_COST], now, ret_decision);
-        return;
+        algorithm->take(rule, record, arguments[LIMIT_COST], now - base, ret_decision);
+    } else {
+        algorithm->settle(
+            rule, record, arguments[LIMIT_COST], arguments[LIMIT_AT] - base, now - base);
+        algorithm->take(rule, record, 0, now - base, ret_decision);
+        ret_decision->allowed = true;
     }
-    algorithm->settle(&rule, record, arguments[LIMIT_COST], arguments[LIMIT_AT], now);
-    algorithm->take(&rule, record, 0, now, ret_decision);
-    ret_decision->allowed = true;
+    ret_decision->at += base;
 }
 
 void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *cell,
@@ -53,14 +55,12 @@ void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *
     struct kept kept;
     if (!unpack(cell, algorithm->words(&rule), &kept))
         return; /* which the store notices */
-    int64_t *base = &kept.words[0], *record = &kept.words[1];
-    if (*base <= 0 || *base >= cell->now) {
+    if (kept.words[0] <= 0 || kept.words[0] >= cell->now) {
         memset(kept.words, 0, kept.count * sizeof *kept.words);
-        *base = cell->now - 1;
+        kept.words[0] = cell->now - 1;
     }
-    int64_t now = cell->now - *base;
     struct limit_decision decision;
-    decide(algorithm, arguments, record, now, &decision);
+    decide(algorithm, &rule, arguments, &kept, cell->now, &decision);
     ret_results[LIMIT_ALLOWED] = decision.allowed;
     ret_results[LIMIT_REMAINING] = decision.remaining;
     ret_results[LIMIT_WAIT] = decision.wait;
@@ -68,7 +68,7 @@ void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *
     ret_results[LIMIT_WHEN] = decision.at;
     if (!decision.allowed)
         return;
-    int64_t left = algorithm->expires(&rule, record) - now;
+    int64_t left = algorithm->expires(&rule, &kept.words[1]) + kept.words[0] - cell->now;
     cell->ttl = left > 0 ? left : -1;
     pack(cell, &kept);
 }

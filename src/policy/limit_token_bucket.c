@@ -1,4 +1,5 @@
 #include "policy/limit_bucket.h"
+#include "policy/limit_cell.h"
 
 /* A token bucket: it holds `burst` tokens and is refilled at the rate. At once as many may come as
  * it holds, in the long run as many as the rate says. Kept as what is missing from it. */
@@ -14,6 +15,11 @@ static void take(const struct limit_rule *rule, int64_t *record, int64_t cost, i
     }
     record[0] = now * LIMIT_TICKS + debt + price;
     *ret_decision = limit_bucket_allowed(rule, debt + price, now);
+}
+
+static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
+{
+    limit_cell_run(&limit_token_bucket, cell, arguments, ret_results);
 }
 
 const struct limit_algorithm limit_token_bucket = {
@@ -34,5 +40,6 @@ const struct limit_algorithm limit_token_bucket = {
             "return say(1, (left + 1) * interval - (size - debt), 0)\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
+            .run = run,
         },
 };
