@@ -399,6 +399,7 @@ enum status snapshot_load(const struct snapshot_context *context, struct slice p
         .metrics = context->metrics,
         .shards = context->shards,
         .workers = context->workers,
+        .plane = context->plane,
         .find_service = find_service,
         .similar_service = similar_service,
         .obtain_service = obtain_service,

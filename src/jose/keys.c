@@ -193,3 +193,25 @@ size_t jose_keys_skipped(const struct jose_keys *keys)
 {
     return keys->skipped;
 }
+
+static bool is_same(const struct jose_key *a, const struct jose_key *b)
+{
+    if (a->algorithms != b->algorithms || !slice_equal(a->id, b->id))
+        return false;
+    if (!a->pair || !b->pair)
+        return !a->pair && !b->pair && a->secret.size == b->secret.size &&
+               CRYPTO_memcmp(a->secret.data, b->secret.data, a->secret.size) == 0;
+    return EVP_PKEY_eq(a->pair, b->pair) == 1;
+}
+
+bool jose_keys_cover(const struct jose_keys *keys, const struct jose_keys *others)
+{
+    for (const struct jose_key *other = others->first; other; other = other->next) {
+        const struct jose_key *key = keys->first;
+        while (key && !is_same(key, other))
+            key = key->next;
+        if (!key)
+            return false;
+    }
+    return true;
+}

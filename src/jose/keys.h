@@ -63,5 +63,9 @@ enum status jose_keys_add_secret(
 const struct jose_key *jose_keys_first(const struct jose_keys *keys);
 size_t jose_keys_count(const struct jose_keys *keys);
 
+/* Is each key of `others` in the set, too: the same one, under the same name, for the same
+ * algorithms? */
+bool jose_keys_cover(const struct jose_keys *keys, const struct jose_keys *others);
+
 /* How many keys of JWK Sets were passed over. */
 size_t jose_keys_skipped(const struct jose_keys *keys);

@@ -20,6 +20,8 @@
 #include "http/exchange.h"
 #include "store/store.h"
 
+struct service_plane;
+
 /* What a policy or handler may use while it is prepared. All borrowed. */
 struct prepare {
     struct reader *reader;     /* arena of the snapshot, diagnostics */
@@ -27,7 +29,9 @@ struct prepare {
     struct metrics *metrics;
     struct metrics_shard *const *shards; /* one a worker: index by x->worker */
     unsigned workers;
-    struct store_choice stores; /* what requests, workers and gateways remember together */
+    struct store_choice stores;  /* what requests, workers and gateways remember together */
+    struct service_plane *plane; /* loops, resolvers, authorities; without workers in commands that
+                                    only look at a file; NULL in some tests */
     struct slice name; /* "limits.login", or "limit of GET /x" for one written on a route: unique in
                           the file */
     struct place place;

@@ -231,6 +231,29 @@ static void a_set_dies_with_its_last_user(void **state)
     jose_keys_unref(NULL);
 }
 
+static void a_set_covers_another(void **state)
+{
+    struct jose_keys *others;
+    (void)state;
+    assert_ok(jose_keys_new(&others));
+    assert_true(jose_keys_cover(keys, others));
+    assert_ok(jose_keys_add_json(others, SLICE("{" EC "}"), 0, &why));
+    assert_false(jose_keys_cover(keys, others));
+    assert_ok(add_pem(EVP_EC_gen("P-256")));
+    assert_false(jose_keys_cover(keys, others)); /* of the same kind, but another */
+    assert_ok(jose_keys_add_json(keys, SLICE("{" EC ",\"kid\":\"1\"}"), 0, &why));
+    assert_false(jose_keys_cover(keys, others)); /* under another name */
+    assert_ok(jose_keys_add_json(keys, SLICE("{" EC "}"), 0, &why));
+    assert_true(jose_keys_cover(keys, others));
+    assert_false(jose_keys_cover(others, keys));
+    static const char secret[32] = "a secret that has thirty-two by";
+    assert_ok(jose_keys_add_secret(others, slice_of(secret, 32), SLICE_NONE, &why));
+    assert_false(jose_keys_cover(keys, others));
+    assert_ok(jose_keys_add_secret(keys, slice_of(secret, 32), SLICE_NONE, &why));
+    assert_true(jose_keys_cover(keys, others));
+    jose_keys_unref(others);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -245,6 +268,7 @@ int main(void)
         TEST(pem_is_read),
         TEST(sets_are_bounded),
         TEST(a_set_dies_with_its_last_user),
+        TEST(a_set_covers_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
