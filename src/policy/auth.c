@@ -37,7 +37,7 @@ struct auth {
     struct sent_field *sent; /* `send`, to be walked */
     struct slice challenge;  /* of all ways, for who has shown nothing */
     struct metrics_shard *const *shards;
-    uint32_t known, verified, missing, refused; /* series */
+    uint32_t known, verified, missing, refused, unavailable; /* series */
 };
 
 static const struct option audience_item = {.kind = OPTION_TEXT};
@@ -183,15 +183,17 @@ static const struct option_table table = {
 static void make_series(struct prepare *prepare, struct auth *auth)
 {
     static const struct metric_family requests = {.name = "weir_auth_requests_total",
-        .help = "Requests by what came of asking who they are from: known (their credentials were "
-                "remembered), verified, missing (none came), refused.",
+        .help =
+            "Requests by what came of asking who they are from: known (their credentials were "
+            "remembered), verified, missing (none came), refused, unavailable (nobody could tell).",
         .kind = METRIC_COUNTER,
         .labels = {"auth", "outcome"}};
     const struct {
         const char *word;
         uint32_t *series;
     } outcomes[] = {{"known", &auth->known}, {"verified", &auth->verified},
-        {"missing", &auth->missing}, {"refused", &auth->refused}};
+        {"missing", &auth->missing}, {"refused", &auth->refused},
+        {"unavailable", &auth->unavailable}};
     auth->shards = prepare->shards;
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
         *outcomes[i].series = metrics_series(prepare->metrics, &requests,
@@ -280,6 +282,7 @@ static enum status identify(const struct auth *auth, struct exchange *x,
 static void count(const struct auth *auth, const struct exchange *x, enum status e, bool was_known)
 {
     uint32_t series = e == CREDENTIALS_MISSING ? auth->missing
+                      : status_http(e) == 503  ? auth->unavailable
                       : e                      ? auth->refused
                       : was_known              ? auth->known
                                                : auth->verified;

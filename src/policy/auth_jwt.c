@@ -1,7 +1,6 @@
 #include "config/expression.h"
-#include "jose/jws.h"
-#include "jose/keys.h"
 #include "policy/auth_way.h"
+#include "policy/jwt_keys.h"
 #include "policy/token_memory.h"
 
 /* JSON Web Tokens as a way to say who one is (RFC 7519, RFC 8725): what is asked of them, by which
@@ -11,15 +10,13 @@
 struct auth_jwt {
     /* Options. */
     struct option_list issuers, algorithms, required; /* of struct slice */
-    struct slice keys, secret;
-    struct place keys_place, secret_place;
+    struct jwt_keys keys;
     int64_t leeway, age_max; /* nanoseconds */
     bool may_lack_expiry;
     struct expression *from; /* NULL: Authorization */
 
     /* Made by prepare. */
     unsigned accepted;             /* a bit for each algorithm */
-    struct jose_keys *verifiers;   /* counted */
     struct token_memory *memories; /* one a worker */
     struct jwt_rules rules;
 };
@@ -55,10 +52,12 @@ static const struct option options[] = {
     {"issuer", OPTION_LIST, JWT(issuers), .item = &issuer_item, .item_size = sizeof(struct slice),
         .is_required = true,
         .help = "Who may have signed: what `iss` says, exactly; or a list, of which one."},
-    {"keys", OPTION_TEXT, JWT(keys), .place_offset = JWT(keys_place),
-        .help = "The public keys: a file with a JWK Set, a JWK, or a key or certificate in PEM; or "
-                "the text of one. It is read again with each reload."},
-    {"secret", OPTION_TEXT, JWT(secret), .place_offset = JWT(secret_place),
+    {"keys", OPTION_TEXT, JWT(keys.keys), .place_offset = JWT(keys.keys_place),
+        .help = "The public keys: the URL of a JWK Set, which is fetched; a file with one, with a "
+                "JWK, or a key or certificate in PEM, read again with each reload; or the text of "
+                "that. By default the issuer is asked where they are (OpenID Connect "
+                "Discovery)."},
+    {"secret", OPTION_TEXT, JWT(keys.secret), .place_offset = JWT(keys.secret_place),
         .help = "For tokens that are signed with a shared secret (HS256 …): at least 32 bytes, "
                 "best from the environment: \"${JWT_SECRET}\"."},
     {"algorithms", OPTION_LIST, JWT(algorithms), .item = &algorithm_item,
@@ -76,6 +75,7 @@ static const struct option options[] = {
         .help = "How long after `iat` a token is good at most; 0s: as long as `exp` says."},
     {"endless", OPTION_FLAG, JWT(may_lack_expiry), .fallback = "false",
         .help = "Whether a token without `exp` is accepted, too."},
+    KEYRING_ROWS(struct auth_jwt, keys.remote),
     {NULL},
 };
 
@@ -86,89 +86,8 @@ static const struct option_table table = {
     .options = options,
     .size = sizeof(struct auth_jwt),
     .shorthand = "issuer",
-    .example = "jwt: {issuer: \"https://id.shop.example\", keys: keys.json}",
+    .example = "jwt: https://id.shop.example",
 };
-
-/* --- keys */
-
-static enum status complain(struct prepare *prepare, struct place place, const char *why)
-{
-    return diagnostics_error(
-        prepare->reader->diagnostics, place, SLICE_NONE, "these keys cannot be used: %s", why);
-}
-
-static bool is_inline(struct slice keys)
-{
-    return slice_has_prefix(keys, SLICE("{")) || slice_has_prefix(keys, SLICE("-----BEGIN "));
-}
-
-/* The text itself, or the file's. */
-static enum status read_text(struct prepare *prepare, const struct auth_jwt *jwt,
-    struct arena *scratch, struct slice *ret_text)
-{
-    const struct source *source;
-    *ret_text = slice_trim(jwt->keys);
-    if (is_inline(*ret_text))
-        return OK;
-    struct slice path = source_path(scratch, jwt->keys_place.source, jwt->keys);
-    enum status e = path.data ? source_read(scratch, path, JOSE_SET_SIZE_MAX, &source) : NO_MEMORY;
-    if (e == NO_MEMORY)
-        return e;
-    if (e)
-        return diagnostics_error(prepare->reader->diagnostics, jwt->keys_place, SLICE_NONE,
-            "the file \"%.*s\" cannot be read: %s", SLICE_ARG(slice_head(jwt->keys, 200)),
-            status_sentence(e));
-    *ret_text = slice_trim(source->text);
-    return OK;
-}
-
-static enum status add_keys(
-    struct prepare *prepare, const struct auth_jwt *jwt, struct arena *scratch)
-{
-    const char *why = NULL;
-    struct slice text;
-    enum status e = read_text(prepare, jwt, scratch, &text);
-    if (e)
-        return e;
-    e = slice_has_prefix(text, SLICE("-----BEGIN "))
-            ? jose_keys_add_pem(jwt->verifiers, text, SLICE_NONE, &why)
-            : jose_keys_add_json(jwt->verifiers, text, 0, &why);
-    return e && e != NO_MEMORY ? complain(prepare, jwt->keys_place, why) : e;
-}
-
-static enum status add_secret(struct prepare *prepare, const struct auth_jwt *jwt)
-{
-    const char *why = NULL;
-    enum status e = jose_keys_add_secret(jwt->verifiers, jwt->secret, SLICE_NONE, &why);
-    return e && e != NO_MEMORY ? complain(prepare, jwt->secret_place, why) : e;
-}
-
-static void release_keys(void *keys)
-{
-    jose_keys_unref(keys);
-}
-
-static enum status prepare_keys(struct prepare *prepare, struct auth_jwt *jwt)
-{
-    struct arena scratch;
-    if (!jwt->keys.size && !jwt->secret.size)
-        return diagnostics_error(prepare->reader->diagnostics, prepare->place,
-            SLICE("add `keys: keys.json`"), "a token is verified with `keys` or a `secret`");
-    enum status e = jose_keys_new(&jwt->verifiers);
-    if (e)
-        return e;
-    if (!arena_defer(prepare->reader->arena, release_keys, jwt->verifiers)) {
-        jose_keys_unref(jwt->verifiers);
-        return NO_MEMORY;
-    }
-    arena_init(&scratch, 0, 0);
-    if (jwt->keys.size)
-        e = add_keys(prepare, jwt, &scratch);
-    if (!e && jwt->secret.size)
-        e = add_secret(prepare, jwt);
-    arena_release(&scratch);
-    return e;
-}
 
 /* --- what is asked */
 
@@ -219,7 +138,7 @@ static enum status prepare_jwt(
         .leeway = jwt->leeway / SECOND,
         .age_max = jwt->age_max / SECOND,
         .may_lack_expiry = jwt->may_lack_expiry};
-    enum status e = prepare_keys(prepare, jwt);
+    enum status e = jwt_keys_prepare(prepare, &jwt->keys, &jwt->issuers);
     return e ? e : prepare_memories(prepare, jwt);
 }
 
@@ -233,7 +152,7 @@ static enum status verify(
     if (!e && !(jwt->accepted >> jws.algorithm & 1))
         e = TOKEN_ALGORITHM;
     if (!e)
-        e = jws_verify(&jws, jwt->verifiers);
+        e = jwt_keys_verify(&jwt->keys, x, &jws);
     if (e)
         return e;
     struct slice payload = arena_copy(&token->arena, jws.payload);
@@ -258,6 +177,8 @@ static enum status identify_token(
     /* A rehearsal runs on another thread than the worker whose memory this is. */
     struct token_memory *memory = x->is_rehearsal ? NULL : &jwt->memories[x->worker];
     int64_t now = clock_wall() / SECOND;
+    if (memory)
+        token_memory_turn(memory, jwt_keys_epoch(&jwt->keys));
     struct known_token *token = memory ? token_memory_find(memory, text, now) : NULL;
     finding->was_known = token != NULL;
     if (token)

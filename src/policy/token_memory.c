@@ -10,6 +10,7 @@ void token_memory_init(struct token_memory *memory)
     table_init(&memory->table, TOKENS_MAX);
     list_init(&memory->recent);
     memory->size = 0;
+    memory->epoch = 0;
 }
 
 /* Signatures look drawn at random, so a part of one tells tokens apart. */
@@ -26,11 +27,24 @@ static void forget(struct token_memory *memory, struct known_token *token)
     known_token_unref(token);
 }
 
-void token_memory_release(struct token_memory *memory)
+static void forget_all(struct token_memory *memory)
 {
     list_each (node, &memory->recent)
         forget(memory, list_entry(node, struct known_token, node));
+}
+
+void token_memory_release(struct token_memory *memory)
+{
+    forget_all(memory);
     table_release(&memory->table);
+}
+
+void token_memory_turn(struct token_memory *memory, uint32_t epoch)
+{
+    if (memory->epoch == epoch)
+        return;
+    forget_all(memory);
+    memory->epoch = epoch;
 }
 
 struct known_token *token_memory_find(struct token_memory *memory, struct slice text, int64_t now)

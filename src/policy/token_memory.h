@@ -16,6 +16,7 @@ struct token_memory {
     struct table table; /* by the tokens' ends, where the signatures are */
     struct list recent; /* used last first */
     size_t size;        /* bytes */
+    uint32_t epoch;
 };
 
 struct known_token {
@@ -29,6 +30,10 @@ struct known_token {
 
 void token_memory_init(struct token_memory *memory);
 void token_memory_release(struct token_memory *memory);
+
+/* Forgets all of them, if what was good in another epoch may be good no more: when it is not the
+ * one of the last call. */
+void token_memory_turn(struct token_memory *memory, uint32_t epoch);
 
 /* The token that is `text`, counted for the caller; NULL when it is not known, or has ended by
  * `now` (in seconds since 1970). */

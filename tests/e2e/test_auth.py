@@ -1,6 +1,5 @@
 """Tokens, real ones: signed by PyJWT with keys of every kind, accepted or refused by the gateway as PyJWT does."""
 
-import base64
 import hashlib
 import hmac
 import json
@@ -10,72 +9,18 @@ import grpc
 import jwt
 import pytest
 import websocket_client
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from gateway import run_weir, wait_for
 from grpc_peer import SERVICE, GrpcService, channel
 from h2_client import Connection as H2Connection
+from issuer import ISSUER, Key, bearer, every_key, good, publish, text64
 
-ISSUER = "https://id.example"
 SECRET = "thirty-two bytes that nobody knows, and then more to make it long enough for any digest"
-
-
-class Key:
-    """A key pair of an issuer: signs tokens, and is published as a JWK."""
-
-    def __init__(self, identifier, algorithm, private):
-        self.identifier, self.algorithm, self.private = identifier, algorithm, private
-
-    @property
-    def jwk(self):
-        kind = {"R": jwt.algorithms.RSAAlgorithm, "P": jwt.algorithms.RSAAlgorithm, "E": EcOrOkp}[self.algorithm[0]]
-        fields = json.loads(kind.to_jwk(self.private.public_key()))
-        fields.pop("key_ops", None)
-        return {**fields, "kid": self.identifier, "alg": self.algorithm, "use": "sig"}
-
-    @property
-    def pem(self):
-        return self.private.public_key().public_bytes(serialization.Encoding.PEM,
-                                                      serialization.PublicFormat.SubjectPublicKeyInfo)
-
-    def token(self, claims=None, headers=None):
-        return jwt.encode(good(**(claims or {})), self.private, self.algorithm,
-                          {"kid": self.identifier, **(headers or {})})
-
-
-class EcOrOkp:
-    """PyJWT writes no JWK of curves; RFC 7518 §6.2.1 and RFC 8037 §2 say how."""
-
-    @staticmethod
-    def to_jwk(public):
-        if isinstance(public, ec.EllipticCurvePublicKey):
-            numbers, size = public.public_numbers(), (public.curve.key_size + 7) // 8
-            return json.dumps({"kty": "EC", "crv": {32: "P-256", 48: "P-384", 66: "P-521"}[size],
-                               "x": text64(numbers.x.to_bytes(size, "big")), "y": text64(numbers.y.to_bytes(size, "big"))})
-        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        return json.dumps({"kty": "OKP", "crv": {32: "Ed25519", 57: "Ed448"}[len(raw)], "x": text64(raw)})
-
-
-def text64(data):
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def good(**more):
-    """Claims that are accepted; None takes one away."""
-    claims = {"iss": ISSUER, "aud": "shop-api", "sub": "u1", "exp": int(time.time()) + 3600, "roles": ["buyer"],
-              "plan": "free", **more}
-    return {name: value for name, value in claims.items() if value is not None}
 
 
 @pytest.fixture(scope="module")
 def keys():
-    private = rsa.generate_private_key(65537, 2048)
-    made = {name: Key(name, name, private) for name in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")}
-    for name, curve in (("ES256", ec.SECP256R1()), ("ES384", ec.SECP384R1()), ("ES512", ec.SECP521R1())):
-        made[name] = Key(name, name, ec.generate_private_key(curve))
-    made["Ed25519"] = Key("Ed25519", "EdDSA", ed25519.Ed25519PrivateKey.generate())
-    made["Ed448"] = Key("Ed448", "EdDSA", ed448.Ed448PrivateKey.generate())
-    return made
+    return every_key()
 
 
 def configuration(service, keys_path, more="", routes=""):
@@ -100,22 +45,12 @@ def configuration(service, keys_path, more="", routes=""):
         """
 
 
-def publish(path, *keys):
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps({"keys": [key.jwk for key in keys]}))
-    fresh.rename(path)
-
-
 @pytest.fixture
 def shop(start, serve, tmp_path, keys):
     """(gateway, service) behind tokens of all keys."""
     publish(tmp_path / "keys.json", *keys.values())
     service = serve()
     return start(configuration(service.at, tmp_path / "keys.json")), service
-
-
-def bearer(token):
-    return {"Authorization": f"Bearer {token}"}
 
 
 def test_every_algorithm(shop, keys):

@@ -215,7 +215,13 @@ static void keys_that_cannot_be_used_have_reasons(void **state)
     static const struct {
         const char *config, *complaint;
     } rows[] = {
-        {"{jwt: https://id}", "a token is verified with `keys` or a `secret`"},
+        {"{jwt: id}", "a token is verified with `keys` or a `secret`"},
+        {"{jwt: [https://a, https://b]}", "the keys of one issuer can be found by discovery"},
+        {"{jwt: http://id.example}",
+            "keys cannot be fetched from \"http://id.example\": it is not https"},
+        {"{jwt: \"https://id.example/?x\"}", "it has a query"},
+        {"{jwt: {issuer: a, keys: \"https://id example/\"}}", "it is not a URL"},
+        {"{jwt: {issuer: a, keys: \"https://id/\", ca: /nowhere/ca.pem}}", "/nowhere/ca.pem"},
         {"{jwt: {issuer: a, secret: short}}", "a secret has at least 32 bytes"},
         {"{jwt: {issuer: a, keys: /nowhere/keys.json}}",
             "the file \"/nowhere/keys.json\" cannot be read"},

@@ -99,6 +99,21 @@ static void who_uses_a_token_keeps_it(void **state)
     known_token_unref(token);
 }
 
+static void another_epoch_knows_nothing(void **state)
+{
+    (void)state;
+    add("a", 100, 1);
+    add("b", 100, 1);
+    token_memory_turn(&memory, 0);
+    assert_true(knows("a", 0));
+    token_memory_turn(&memory, 1);
+    assert_false(knows("a", 0));
+    assert_int_equal(memory.size, 0);
+    add("a", 100, 1);
+    token_memory_turn(&memory, 1);
+    assert_true(knows("a", 0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -109,6 +124,7 @@ int main(void)
         TEST(what_is_not_used_goes_first),
         TEST(a_large_token_is_not_remembered),
         TEST(who_uses_a_token_keeps_it),
+        TEST(another_epoch_knows_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
