@@ -155,7 +155,8 @@ def test_who_never_answers_the_handshake_is_given_up(start, serve):
 
 
 def test_another_endpoint_is_asked_when_tls_fails(start, serve):
-    good, bad = serve(tls=context(authority().sign())), serve()
+    good = serve(tls=context(authority().sign()))
+    bad = serve(script=lambda peer: peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))
     text = f'{{at: ["https://{bad.at}", "https://{good.at}"], tls: {{ca: {authority().cert}}}}}'
     gateway = start(CONFIG.format(service=text, workers=1))
     assert [gateway.request("POST", "/x", body=b"y").status for _ in range(4)] == [200] * 4

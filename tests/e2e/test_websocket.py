@@ -281,6 +281,7 @@ def test_messages_that_come_too_fast_are_1008(chat):
         assert client.read() == (0x81, b"x")
     client.send(frame(0x81, b"x"))
     assert client.read_close() == 1008
+    client.connection.close()
     assert gateway.log_lines(1)[0]["reason"] == "messages-too-many"
 
 
@@ -297,6 +298,7 @@ def test_broken_frames_are_not_passed_on(chat, data, code):
     if first == 0x81:
         first, payload = client.read()
     assert (first, struct.unpack(">H", payload)[0]) == (0x88, code)
+    client.connection.close()
     assert gateway.log_lines(1)[0]["reason"] == "websocket-protocol"
     wait_for(lambda: back.closes == [1001], what="the service's end")
 

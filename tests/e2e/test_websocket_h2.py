@@ -183,23 +183,23 @@ def test_a_slow_service_makes_the_client_wait_and_nobody_else(chat):
         total = 0
         async for message in websocket:
             total += len(message)
-            if total == 32 << 20:
+            if total == 16 << 20:
                 await websocket.send("all")
 
-    gateway, _ = chat(handle=hold, max_queue=1, read_limit=4096)
+    gateway, _ = chat(handle=hold, max_queue=1, read_limit=65536)
     with Connection(gateway.address) as client:
         stream, message = client.open(), text(b"y" * 65536)
-        for sent in range(512):
+        for sent in range(256):
             if len(message) > client.h2.local_flow_control_window(stream.number):
-                socket_wait(client, 1.0)
+                socket_wait(client, 0.2)
                 if len(message) > client.h2.local_flow_control_window(stream.number):
                     break
             stream.send(message)
-        assert sent < 500, "the window stays shut at some time"
+        assert sent < 250, "the window stays shut at some time"
         for _ in range(20):
             assert client.request("GET", "/plain").body == b"hello"
         go_on.append(1)
-        for _ in range(sent, 512):
+        for _ in range(sent, 256):
             stream.send(message)
         assert stream.read() == (0x81, b"all")
         stream.close()
