@@ -136,6 +136,7 @@ static enum grpc_status status_of_http(int status)
 {
     switch (status) {
     case 400:
+    case 422:
         return GRPC_INVALID_ARGUMENT;
     case 401:
         return GRPC_UNAUTHENTICATED;

@@ -172,9 +172,15 @@ static enum status name_lateness(const struct attempt *attempt, enum status e)
 /* Connected. */
 static enum status exchange(struct attempt *attempt)
 {
+    struct exchange *x = attempt->call->x;
     attempt->is_connected = true;
-    enum status e = deadline_forward(attempt->call->x, attempt->deadline);
-    return e ? e : upload_exchange(attempt);
+    enum status e = deadline_forward(x, attempt->deadline);
+    if (e)
+        return e;
+    e = upload_exchange(attempt);
+    if (!e || !attempt->transport->is_unseen(attempt, e))
+        x->may_be_done = true;
+    return e;
 }
 
 enum status attempt_run(struct attempt *attempt, bool only_new)
