@@ -122,21 +122,29 @@ enum status idempotency_hold_take_over(struct idempotency_hold *hold,
         running_time(hold), deadline);
 }
 
+/* Brings the lease in, or finds it there. */
+static enum status begin_lease(
+    struct idempotency_hold *hold, struct slice name, struct slice owner, instant deadline)
+{
+    struct slice there;
+    enum status e = store_add(
+        hold->store, hold->worker, name, owner, hold->lease, deadline, hold->arena, &there);
+    return e == CONFLICT && slice_equal(there, owner) ? OK : e;
+}
+
 enum status idempotency_hold_renew(struct idempotency_hold *hold, instant deadline)
 {
     char room[sizeof hold->running.owner];
-    struct slice there, owner = slice_of(room, sizeof room);
+    struct slice owner = slice_of(room, sizeof room);
     struct slice name = lease_name(hold, hold->running.token);
     memcpy(room, &hold->running.owner, sizeof room);
     if (!name.data)
         return NO_MEMORY;
-    enum status e = hold->has_renewed ? store_swap(hold->store, hold->worker, name, owner, owner,
-                                            hold->lease, deadline)
-                                      : store_add(hold->store, hold->worker, name, owner,
-                                            hold->lease, deadline, hold->arena, &there);
-    /* Of one in doubt the next finds out: an addition that was done is its own. */
-    if (e == CONFLICT && !hold->has_renewed && slice_equal(there, owner))
-        e = OK;
+    enum status e = CONFLICT;
+    if (hold->has_renewed)
+        e = store_swap(hold->store, hold->worker, name, owner, owner, hold->lease, deadline);
+    if (e == CONFLICT)
+        e = begin_lease(hold, name, owner, deadline);
     hold->has_renewed = hold->has_renewed || !e;
     return e;
 }

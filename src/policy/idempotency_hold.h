@@ -49,7 +49,7 @@ enum status idempotency_hold_take(struct idempotency_hold *hold, struct slice fi
 enum status idempotency_hold_take_over(struct idempotency_hold *hold,
     const struct idempotency_record *there, struct slice fingerprint, instant deadline);
 
-/* The lease lasts from now on. CONFLICT: it was over. */
+/* The lease lasts from now on, also when it was over. */
 enum status idempotency_hold_renew(struct idempotency_hold *hold, instant deadline);
 
 /* Puts a result in the place of the running record, or, with null data, nothing. Tries until the

@@ -62,6 +62,7 @@ struct idempotency_options {
     struct store *substitute; /* of `if-unavailable: local`; or NULL */
     struct metrics_shard *const *shards;
     uint32_t series[IDEMPOTENCY_OUTCOMES];
+    uint32_t renewed, not_renewed; /* series */
 };
 
 extern const struct option_table idempotency_table;

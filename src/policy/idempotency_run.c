@@ -84,11 +84,11 @@ static void stay_or_leave(struct idempotency_run *run, bool is_cancelled)
 static void renew(struct idempotency_run *run)
 {
     struct idempotency_hold *hold = run->hold;
-    if (run->is_lost || loop_now() < run->renewal)
+    if (loop_now() < run->renewal)
         return;
     enum status e = idempotency_hold_renew(hold, clock_after(loop_now(), run->patience));
-    run->is_lost = e == CONFLICT;
-    run->renewal = run->is_lost ? NEVER : loop_now() + hold->lease / RENEWALS;
+    metric_add(run->shard, e ? run->not_renewed : run->renewed, 1);
+    run->renewal = loop_now() + hold->lease / RENEWALS;
 }
 
 void idempotency_run(struct idempotency_run *run)

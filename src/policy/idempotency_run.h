@@ -15,11 +15,12 @@ struct idempotency_run {
     struct idempotency_hold *hold;
     size_t answer_max; /* bytes of a body that is read to its end */
     int64_t patience;  /* nanoseconds that the store has for a renewal */
+    struct metrics_shard *shard;
+    uint32_t renewed, not_renewed; /* series */
 
     /* What became of it. */
     struct idempotency_download *download; /* with OK: the body of the answer; in the arena */
     enum status outcome;
-    bool is_lost; /* the lease was over before its end */
 
     /* Its own. */
     struct scope scope;

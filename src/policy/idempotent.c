@@ -76,8 +76,16 @@ static enum status prepare(struct prepare *prepare, void *config)
         .help = "Requests of the methods that a policy is for, by what became of them.",
         .kind = METRIC_COUNTER,
         .labels = {"policy", "outcome"}};
+    static const struct metric_family renewals = {.name = "weir_idempotency_renewals_total",
+        .help = "Leases that were to be renewed, since their requests take long.",
+        .kind = METRIC_COUNTER,
+        .labels = {"policy", "outcome"}};
     struct idempotency_options *options = config;
     options->name = prepare->name;
+    options->renewed = metrics_series(
+        prepare->metrics, &renewals, (const struct slice[]){prepare->name, SLICE("ok")});
+    options->not_renewed = metrics_series(
+        prepare->metrics, &renewals, (const struct slice[]){prepare->name, SLICE("failed")});
     options->shards = prepare->shards;
     for (int i = 0; i < IDEMPOTENCY_OUTCOMES; i++)
         options->series[i] = metrics_series(prepare->metrics, &requests,
@@ -131,7 +139,7 @@ static enum status identify(struct passage *passage)
 {
     struct exchange *x = passage->x;
     const struct idempotency_options *options = passage->options;
-    struct idempotency_upload *upload;
+    struct idempotency_upload *upload = NULL;
     enum status e = read_body(passage, &upload);
     if (e)
         return e;
@@ -219,7 +227,10 @@ static enum status run_owned(struct passage *passage)
         .next = passage->next,
         .hold = &passage->hold,
         .answer_max = (size_t)passage->options->answer_max,
-        .patience = passage->options->timeout};
+        .patience = passage->options->timeout,
+        .shard = passage->options->shards[x->worker],
+        .renewed = passage->options->renewed,
+        .not_renewed = passage->options->not_renewed};
     idempotency_run(&run);
     return settle(passage, &run, &earlier);
 }
@@ -346,13 +357,13 @@ static void explain(const void *config, struct exchange *x, struct text *text)
         return;
     }
     enum status e = idempotency_key_of(x, &key);
-    if (e == NOT_FOUND)
-        text_add_literal(text, options->is_required ? "refuses, without an Idempotency-Key"
-                                                    : "passes, without an Idempotency-Key");
-    else if (e)
+    if (!e)
+        text_format(text, "once for the key \"%.*s\"", SLICE_ARG(key));
+    else if (e != NOT_FOUND)
         text_add_literal(text, "refuses, the Idempotency-Key is malformed");
     else
-        text_format(text, "once for the key \"%.*s\"", SLICE_ARG(key));
+        text_format(
+            text, "%s, without an Idempotency-Key", options->is_required ? "refuses" : "passes");
 }
 
 const struct policy_type idempotent_policy = {
