@@ -138,12 +138,12 @@ struct exchange {
     const struct retry_rule
         *retry; /* of the route; borrowed from the snapshot; NULL: the service's */
     const struct hedge_rule *hedge; /* the same */
-    bool is_spent;   /* the service that has failed may have done it, or its body is gone: it is no
-                        other one's */
-    bool may_be_done; /* a service was sent the request, and may have done it, whatever was answered */
-    bool must_close; /* close the client's connection after this answer */
-    bool breaks_off; /* instead of the answer the client sees its connection or stream reset */
-    bool is_torn;    /* its tunnel did not end in peace: the client hears of it by a reset */
+    bool is_spent;    /* the service that has failed may have done it, or its body is gone: it is no
+                         other one's */
+    bool may_be_done; /* a service was sent the request: it may have done it, whatever came back */
+    bool must_close;  /* close the client's connection after this answer */
+    bool breaks_off;  /* instead of the answer the client sees its connection or stream reset */
+    bool is_torn;     /* its tunnel did not end in peace: the client hears of it by a reset */
     bool is_websocket;               /* the request asks to go on as a WebSocket, rightly */
     const struct json_value *claims; /* what the client's token says, verified; an object, as long
                                       * as the exchange; NULL: nothing is known */

@@ -100,7 +100,7 @@ struct passage {
     const struct idempotency_options *options;
     struct exchange *x;
     const struct handler *next;
-    struct slice key;
+    struct slice key, body;
     char fingerprint[TLS_DIGEST_SIZE];
     struct idempotency_hold hold;
     bool is_decided; /* the store has said what is to be done */
@@ -120,7 +120,7 @@ static enum status refuse(
 }
 
 /* The body is read before the key is taken: a client that goes away meanwhile has begun nothing. */
-static enum status read_body(struct passage *passage, struct idempotency_upload **ret_upload)
+static enum status read_body(struct passage *passage)
 {
     struct exchange *x = passage->x;
     struct idempotency_upload *upload = arena_new(&x->arena, struct idempotency_upload);
@@ -131,7 +131,7 @@ static enum status read_body(struct passage *passage, struct idempotency_upload 
     if (e)
         return e == TOO_LARGE ? BODY_TOO_LARGE : body_status_of_client(e);
     x->request.body = &upload->body;
-    *ret_upload = upload;
+    passage->body = upload->bytes;
     return OK;
 }
 
@@ -139,14 +139,13 @@ static enum status identify(struct passage *passage)
 {
     struct exchange *x = passage->x;
     const struct idempotency_options *options = passage->options;
-    struct idempotency_upload *upload = NULL;
-    enum status e = read_body(passage, &upload);
+    enum status e = read_body(passage);
     if (e)
         return e;
     struct slice per = options->per ? expression_text(options->per, x) : SLICE_NONE;
     struct slice principal = idempotency_principal(x, per);
     struct idempotency_request request = {
-        .body = upload->bytes, .fields = &options->fields, .is_anonymous = !principal.data};
+        .body = passage->body, .fields = &options->fields, .is_anonymous = !principal.data};
     e = idempotency_fingerprint(x, &request, passage->fingerprint);
     if (!e)
         e = idempotency_name(x, options->name, principal, passage->key, &passage->hold.name);
