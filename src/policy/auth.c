@@ -37,7 +37,7 @@ struct auth {
     struct sent_field *sent; /* `send`, to be walked */
     struct slice challenge;  /* of all ways, for who has shown nothing */
     struct metrics_shard *const *shards;
-    uint32_t known, verified, missing, refused, unavailable; /* series */
+    uint32_t known, verified, answered, missing, refused, unavailable; /* series */
 };
 
 static const struct option audience_item = {.kind = OPTION_TEXT};
@@ -185,14 +185,15 @@ static void make_series(struct prepare *prepare, struct auth *auth)
     static const struct metric_family requests = {.name = "weir_auth_requests_total",
         .help =
             "Requests by what came of asking who they are from: known (their credentials were "
-            "remembered), verified, missing (none came), refused, unavailable (nobody could tell).",
+            "remembered), verified, answered (by the way itself: a login's page, an authorizer's "
+            "no), missing (none came), refused, unavailable (nobody could tell).",
         .kind = METRIC_COUNTER,
         .labels = {"auth", "outcome"}};
     const struct {
         const char *word;
         uint32_t *series;
     } outcomes[] = {{"known", &auth->known}, {"verified", &auth->verified},
-        {"missing", &auth->missing}, {"refused", &auth->refused},
+        {"answered", &auth->answered}, {"missing", &auth->missing}, {"refused", &auth->refused},
         {"unavailable", &auth->unavailable}};
     auth->shards = prepare->shards;
     for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
@@ -238,26 +239,13 @@ static enum status prepare(struct prepare *prepare, void *config)
 
 /* --- serving */
 
-/* Is it the field, or one that a service may take for it? */
-static bool is_alike(struct slice name, struct slice sent)
-{
-    if (name.size != sent.size)
-        return false;
-    for (size_t i = 0; i < name.size; i++) {
-        char a = name.data[i] == '_' ? '-' : name.data[i],
-             b = sent.data[i] == '_' ? '-' : sent.data[i];
-        if (!slice_equal_nocase(slice_of(&a, 1), slice_of(&b, 1)))
-            return false;
-    }
-    return true;
-}
-
 static void strip(const struct auth *auth, struct fields *fields)
 {
     for (size_t i = 0; i < auth->send.count; i++)
-        for (uint32_t f = 0; f < fields->count; f++)
-            if (is_alike(fields->items[f].name, auth->sent[i].name))
-                fields->items[f].name = SLICE_NONE;
+        auth_strip(fields, auth->sent[i].name);
+    for (size_t i = 0; i < auth->way_count; i++)
+        if (auth->ways[i].way->strip)
+            auth->ways[i].way->strip(auth->ways[i].config, fields);
 }
 
 /* Asks the ways; `ret_used` is the one that decided, or NULL. */
@@ -279,12 +267,14 @@ static enum status identify(const struct auth *auth, struct exchange *x,
     return CREDENTIALS_MISSING;
 }
 
-static void count(const struct auth *auth, const struct exchange *x, enum status e, bool was_known)
+static void count(const struct auth *auth, const struct exchange *x, enum status e,
+    const struct auth_finding *finding)
 {
     uint32_t series = e == CREDENTIALS_MISSING ? auth->missing
                       : status_http(e) == 503  ? auth->unavailable
                       : e                      ? auth->refused
-                      : was_known              ? auth->known
+                      : finding->has_answered  ? auth->answered
+                      : finding->was_known     ? auth->known
                                                : auth->verified;
     if (!x->is_rehearsal)
         metric_add(auth->shards[x->worker], series, 1);
@@ -348,7 +338,7 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
     struct auth_finding finding;
     strip(auth, &x->request.fields);
     enum status e = identify(auth, x, &used, &finding);
-    count(auth, x, e, finding.was_known);
+    count(auth, x, e, &finding);
     if (!e && finding.has_answered)
         return OK;
     x->challenge = !used ? auth->challenge : used->way->says_why ? used->challenge : SLICE_NONE;
@@ -374,6 +364,8 @@ static void explain(const void *config, struct exchange *x, struct text *text)
     enum status e = identify(auth, x, &used, &finding);
     if (e == CREDENTIALS_MISSING && auth->is_optional)
         text_add_literal(text, "lets pass without credentials");
+    else if (e == AUTH_UNAVAILABLE && used->way->explain)
+        used->way->explain(used->config, text);
     else if (e)
         text_format(text, "refuses: %s", status_word(e));
     else if (json_get_text(x->claims, SLICE("sub"), &subject))

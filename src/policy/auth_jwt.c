@@ -201,14 +201,8 @@ static enum status identify(
 {
     const struct auth_jwt *jwt = config;
     struct slice token;
-    enum status e = OK;
-    if (jwt->from)
-        token = expression_text(jwt->from, x);
-    else
-        e = auth_credentials(x, SLICE("Bearer"), &token);
-    if (e)
-        return e;
-    return token.size ? identify_token(jwt, x, token, ret_finding) : CREDENTIALS_MISSING;
+    enum status e = auth_token(x, jwt->from, &token);
+    return e ? e : identify_token(jwt, x, token, ret_finding);
 }
 
 const struct auth_way jwt_way = {

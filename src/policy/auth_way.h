@@ -11,6 +11,8 @@
 #include "jose/jwt.h"
 #include "policy/policy.h"
 
+struct expression;
+
 /* What all ways of one `auth` have in common. Borrowed from the snapshot. */
 struct auth_terms {
     struct slice name; /* of the auth, for messages and metrics: "auth.shop" */
@@ -36,6 +38,10 @@ struct auth_way {
     /* Once, on the control thread. Complains through the reader. Or NULL. */
     enum status (*prepare)(struct prepare *prepare, const struct auth_terms *terms, void *config);
 
+    /* Takes out of every request, before any way is asked, what only this way may write there
+     * (auth_strip). Or NULL. */
+    void (*strip)(const void *config, struct fields *fields);
+
     /* Looks for credentials and sets x->claims: an object with at least "sub", as long as the
      * exchange. CREDENTIALS_MISSING: none of this way came; others: they are not good, or nobody
      * could tell. The finding is cleared before. */
@@ -48,6 +54,10 @@ struct auth_way {
 
     /* The answer's head is there: adds to it what the client is to keep. Or NULL. */
     enum status (*leave)(const void *config, struct exchange *x, void *note);
+
+    /* Of a way that asks somebody else, which no rehearsal does (AUTH_UNAVAILABLE): says whom. Or
+     * NULL. */
+    void (*explain)(const void *config, struct text *text);
 };
 
 /* All of auth_ways.def in order, ends with NULL. */
@@ -56,3 +66,11 @@ extern const struct auth_way *const auth_ways[];
 /* What the request's Authorization says behind that scheme (RFC 9110 §11.4). Null data: there is
  * none of that scheme; TOKEN_MALFORMED: there are several fields. */
 enum status auth_credentials(const struct exchange *x, struct slice scheme, struct slice *ret_rest);
+
+/* A token: what the expression finds, or without one what stands behind "Bearer" (RFC 6750 §2.1).
+ * CREDENTIALS_MISSING: there is none; TOKEN_MALFORMED. */
+enum status auth_token(struct exchange *x, const struct expression *from, struct slice *ret_token);
+
+/* Takes out a field, also under names that services may take for it: in another case, or with "_"
+ * for "-". */
+void auth_strip(struct fields *fields, struct slice name);

@@ -54,4 +54,4 @@ enum status recall_renew(struct recall *recall, const struct exchange *x, struct
 void recall_forget(struct recall *recall, struct recalled *recalled);
 
 /* Counts once less; as arena_defer wants it. NULL is fine. */
-void recalled_unref(void *recalled);
+void recalled_unref(void *argument);
