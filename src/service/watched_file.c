@@ -100,8 +100,10 @@ static void complain(const struct watched_file *file, struct slice trouble)
 
 static struct stat look_at(const struct watched_file *file)
 {
-    struct stat now;
-    return stat(file->path, &now) ? (struct stat){.st_size = -1} : now;
+    struct stat now = {0};
+    if (stat(file->path, &now))
+        now.st_size = -1;
+    return now;
 }
 
 static enum status read_file(struct watched_file *file, struct text *trouble)

@@ -41,8 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena arena;
     if (size == 0)
         return 0;
-    while (webhook_forms[forms].word)
+    do
         forms++;
+    while (webhook_forms[forms].word);
     const struct webhook_form *form = &webhook_forms[data[0] % forms];
     arena_init(&arena, 0, 0);
     fields_init(&fields, &arena);
