@@ -307,6 +307,7 @@ static enum status publish(
         .has_log = has_log,
         .open = gateway->is_open ? change.opened : NULL};
     gateway->snapshot = snapshot;
+    memory_set_limit(gateway->foundation.stores->memory, (size_t)snapshot->options->state.memory);
     activate_services(snapshot);
     if (snapshot->tls)
         stapling_follow(snapshot->tls, loop_current());

@@ -11,6 +11,7 @@
 #include "http/uri.h"
 #include "service/source_options.h"
 #include "store/redis_options.h"
+#include "store/state_options.h"
 
 struct http_options {
     int64_t head_timeout;    /* nanoseconds for a whole head once its first byte is here */
@@ -61,6 +62,7 @@ struct gateway_options {
     struct slice zone;          /* where this gateway stands: "a", "eu-west/a"; empty: not said */
     struct discovery_defaults discovery;
     struct redis_options redis;
+    struct state_options state;
     struct option_list routes;   /* of struct route_options */
     struct option_list tests;    /* of struct proof_options */
     struct option_list policies; /* of struct named_policy: those under their plurals */

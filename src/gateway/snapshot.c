@@ -258,18 +258,33 @@ static struct server_rules rules_of(const struct gateway_options *options)
     return rules;
 }
 
+/* In a rehearsal nobody asks a store, and no file is touched: that there is one is enough. */
+static enum status prepare_durable(struct building *building, struct store **ret_store)
+{
+    const struct state_options *state = &building->options->state;
+    if (!state->file.size)
+        return OK;
+    struct stores *stores = building->context->stores;
+    if (stores->plane->options.workers)
+        return durable_obtain(stores, &building->reader, state, ret_store);
+    *ret_store = memory_store(stores->memory);
+    return OK;
+}
+
 /* What was complained of makes the whole be refused later, with all else that is wrong. */
 static enum status prepare_stores(struct building *building)
 {
     const struct redis_options *redis = &building->options->redis;
     struct store_choice *stores = &building->snapshot->stores;
     stores->memory = memory_store(building->context->stores->memory);
+    enum status e = OK, durable = OK;
+    if (!building->reader.diagnostics->errors) {
+        durable = prepare_durable(building, &stores->durable);
+        if (redis->is_set)
+            e = redis_obtain(building->context->stores, &building->reader, redis, &stores->shared);
+    }
     building->prepare.stores = *stores;
-    if (!redis->is_set || building->reader.diagnostics->errors)
-        return OK;
-    enum status e =
-        redis_obtain(building->context->stores, &building->reader, redis, &stores->shared);
-    building->prepare.stores = *stores;
+    e = durable && durable != INVALID ? durable : e;
     return e == INVALID ? OK : e;
 }
 

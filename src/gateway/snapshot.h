@@ -15,6 +15,7 @@
 #include "route/router.h"
 #include "run/mailbox.h"
 #include "service/service.h"
+#include "store/durable.h"
 #include "store/redis.h"
 
 /* A route ready to serve. */

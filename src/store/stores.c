@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "run/loop.h"
+#include "store/durable.h"
 #include "store/redis_state.h"
 
 #define LOOK_EVERY   SECOND
@@ -40,6 +41,36 @@ static void read_memory(
     metric_say(lines, NULL, (int64_t)values[family - memory_families]);
 }
 
+static const struct metric_family durable_family = {"weir_store_durable_questions_total",
+    "What became of questions to the durable store; unavailable: nothing was done.", METRIC_COUNTER,
+    {"result"}};
+static const struct metric_family durable_duration_family = {
+    "weir_store_durable_question_duration_seconds",
+    "From a question to the durable store to its answer, when it is on the disk.", METRIC_HISTOGRAM,
+    {NULL}};
+static const struct metric_family durable_families[] = {
+    {"weir_store_durable_bytes", "What the durable store's file takes on the disk, with its log.",
+        METRIC_GAUGE, {NULL}},
+    {"weir_store_durable_commits_total",
+        "Steps of the durable store that are on the disk, each of one question or more.",
+        METRIC_COUNTER, {NULL}},
+    {"weir_store_durable_failures_total", "Steps of the durable store that could not be made.",
+        METRIC_COUNTER, {NULL}}};
+
+#define DURABLE_FAMILIES (sizeof durable_families / sizeof durable_families[0])
+
+static void read_durable(
+    void *argument, const struct metric_family *family, struct metric_lines *lines)
+{
+    struct stores *stores = argument;
+    int64_t bytes = 0;
+    list_each (node, &stores->durables)
+        bytes += durable_bytes(durable_of_node(node));
+    const int64_t values[DURABLE_FAMILIES] = {
+        bytes, (int64_t)stores->durable_commits, (int64_t)stores->durable_failures};
+    metric_say(lines, NULL, values[family - durable_families]);
+}
+
 static uint32_t series(
     const struct stores *stores, const struct metric_family *family, const char *result)
 {
@@ -57,6 +88,20 @@ static void make_series(struct stores *stores)
     stores->timeouts = series(stores, &commands_family, "timeout");
     stores->unavailable = series(stores, &commands_family, "unavailable");
     stores->duration = series(stores, &duration_family, "");
+    stores->durable_answered = series(stores, &durable_family, "ok");
+    stores->durable_refused = series(stores, &durable_family, "error");
+    stores->durable_timeouts = series(stores, &durable_family, "timeout");
+    stores->durable_unavailable = series(stores, &durable_family, "unavailable");
+    stores->durable_duration = series(stores, &durable_duration_family, "");
+}
+
+static void add_readers(struct stores *stores)
+{
+    struct metrics *metrics = stores->plane->options.metrics;
+    for (size_t i = 0; i < MEMORY_FAMILIES; i++)
+        metrics_add_reader(metrics, &memory_families[i], read_memory, stores->memory);
+    for (size_t i = 0; i < DURABLE_FAMILIES; i++)
+        metrics_add_reader(metrics, &durable_families[i], read_durable, stores);
 }
 
 static void collect(void *argument, struct metrics *metrics)
@@ -74,6 +119,8 @@ static void look(struct timer *timer)
     struct stores *stores = list_entry(timer, struct stores, look);
     list_each (node, &stores->servers)
         redis_tell(list_entry(node, struct redis, node));
+    list_each (node, &stores->durables)
+        durable_tell(durable_of_node(node));
     timer_set(timer, loop_now() + LOOK_EVERY);
 }
 
@@ -92,14 +139,14 @@ enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
     stores->scopes = scopes;
     stores->memory = memory;
     list_init(&stores->servers);
+    list_init(&stores->durables);
     timer_init(&stores->look, look);
     for (unsigned i = 0; i < workers; i++)
         scope_init(&scopes[i]);
     if (workers) {
         make_series(stores);
         metrics_add_collector(plane->options.metrics, collect, stores);
-        for (size_t i = 0; i < MEMORY_FAMILIES; i++)
-            metrics_add_reader(plane->options.metrics, &memory_families[i], read_memory, memory);
+        add_readers(stores);
         timer_set(&stores->look, loop_now() + LOOK_EVERY);
     }
     *ret_stores = stores;

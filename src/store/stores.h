@@ -14,9 +14,13 @@ struct stores {
     struct memory *memory;       /* owned */
     struct scope *scopes;        /* owned; by worker: the keepers of its connections */
     struct list servers;         /* struct redis, of the control thread */
+    struct list durables;        /* struct durable, of the control thread */
+    _Atomic uint64_t durable_commits, durable_failures;
     struct timer look;           /* at how they do; only where there are workers */
     uint32_t connections_series; /* of the metrics, as what follows */
     uint32_t connects, failed_connects, answered, refused, timeouts, unavailable, duration;
+    uint32_t durable_answered, durable_refused, durable_timeouts, durable_unavailable,
+        durable_duration;
 };
 
 /* On the control thread. NO_MEMORY. */

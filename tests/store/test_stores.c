@@ -26,6 +26,14 @@ static int set_up_memory(void **state)
     return 0;
 }
 
+static int set_up_durable(void **state)
+{
+    (void)state;
+    begin();
+    store = store_rig_durable(rig);
+    return 0;
+}
+
 static int set_up_redis(void **state)
 {
     (void)state;
@@ -359,7 +367,7 @@ static void it_describes_itself(void **state)
 
 static int run_all(void)
 {
-    const struct CMUnitTest tests[] = {CASES(memory), CASES(redis)};
+    const struct CMUnitTest tests[] = {CASES(memory), CASES(durable), CASES(redis)};
     return cmocka_run_group_tests_name("stores", tests, NULL, NULL);
 }
 

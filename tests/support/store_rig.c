@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "run/loop.h"
+#include "store/durable.h"
 #include "store/redis.h"
 #include "support/unit.h"
 
@@ -101,6 +102,17 @@ struct store *store_rig_redis(struct store_rig *rig)
     snprintf(text, sizeof text, "{at: \"unix:%s\", timeout: 60s, connect-timeout: 60s}", path);
     struct redis_options *options = world_read(rig->world, &redis_table, text);
     assert_ok(redis_obtain(rig->stores, &rig->world->reader, options, &store));
+    store_join(store, 0);
+    return store;
+}
+
+struct store *store_rig_durable(struct store_rig *rig)
+{
+    char text[STORE_RIG_PATH_MAX + 128];
+    struct store *store;
+    snprintf(text, sizeof text, "{file: \"%s/state.db\", timeout: 60s}", rig->folder);
+    struct state_options *options = world_read(rig->world, &state_table, text);
+    assert_ok(durable_obtain(rig->stores, &rig->world->reader, options, &store));
     store_join(store, 0);
     return store;
 }

@@ -23,3 +23,6 @@ void store_rig_free(struct store_rig *rig);
 
 /* Starts a server, and gives a store on it that the worker has joined and that is patient. */
 struct store *store_rig_redis(struct store_rig *rig);
+
+/* The same in a file of the rig's folder; again is the same file. */
+struct store *store_rig_durable(struct store_rig *rig);
