@@ -271,12 +271,14 @@ static enum status answer_other(
 }
 
 /* Afterwards is_decided says whether the answer, or the failure, is for the client: else the store
- * has failed. */
-static enum status decide(struct passage *passage)
+ * has failed. From its beginning on nothing is left half done because the client goes. */
+static enum status decide(struct passage *passage, struct store *store)
 {
     enum idempotency_taken taken = IDEMPOTENCY_MINE;
     struct idempotency_record there;
     enum status e = CONFLICT;
+    passage->hold.store = store;
+    fiber_shield();
     for (int i = 0; e == CONFLICT && !passage->is_decided && i < TRIES_MAX; i++) {
         e = idempotency_hold_take(
             &passage->hold, slice_of_text(passage->fingerprint), patience(passage), &taken, &there);
@@ -285,6 +287,7 @@ static enum status decide(struct passage *passage)
             e = taken == IDEMPOTENCY_MINE ? run_owned(passage)
                                           : answer_other(passage, taken, &there);
     }
+    fiber_unshield();
     return e;
 }
 
@@ -298,25 +301,24 @@ static enum status answer_without_store(struct passage *passage)
     }
     if (!options->substitute || options->substitute == passage->hold.store)
         return STORE_UNAVAILABLE;
-    passage->hold.store = options->substitute;
-    enum status e = decide(passage);
+    enum status e = decide(passage, options->substitute);
     return passage->is_decided ? e : STORE_UNAVAILABLE;
 }
 
-/* From here on nothing is left half done because the client goes. */
 static enum status serve_keyed(struct passage *passage)
 {
     const struct idempotency_options *options = passage->options;
     struct exchange *x = passage->x;
-    passage->hold.store = options->chosen;
     passage->hold.worker = x->worker;
     passage->hold.arena = &x->arena;
     passage->hold.keep = options->keep;
     passage->hold.lease = options->lease;
-    fiber_shield();
-    enum status e = decide(passage);
-    fiber_unshield();
-    return passage->is_decided || e == NO_MEMORY ? e : answer_without_store(passage);
+    enum status e = decide(passage, options->chosen);
+    if (passage->is_decided || e == NO_MEMORY)
+        return e;
+    if (e == CONFLICT) /* others are faster again and again */
+        return refuse(passage, STILL_RUNNING, IDEMPOTENCY_STILL_RUNNING, SECOND);
+    return answer_without_store(passage);
 }
 
 /* Services may believe what the fence says: it never comes from a client. */

@@ -10,29 +10,7 @@ import pytest
 import websocket_client
 from gateway import run_weir, wait_for
 from grpc_peer import SERVICE, GrpcService, channel
-
-ORDER = b'{"item": 7}'
-
-
-class Desk:
-    """What a service does: takes orders by number, one number each. With `gate` it holds answers back until that is set."""
-
-    def __init__(self):
-        self.gate = threading.Event()
-        self.gate.set()
-        self.lock, self.orders = threading.Lock(), []
-
-    def serve(self, peer):
-        while True:
-            request = peer.read_request()
-            with self.lock:
-                self.orders.append(request)
-                number = len(self.orders)
-            assert self.gate.wait(100)
-            peer.answer(b"order %d" % number, 201, [("Location", f"/orders/{number}"), ("Content-Type", "text/plain")])
-
-    def wait_for_orders(self, count):
-        wait_for(lambda: len(self.orders) == count, what=f"{count} orders at the service")
+from idempotency_desk import ORDER, Desk, counted, is_order, post, reason
 
 
 @pytest.fixture
@@ -56,29 +34,6 @@ def shop(start, serve, desk):
             routes: {{/**: {{to: order, idempotent: {policy}}}}}
             """, **options)
     return run
-
-
-def post(gateway, key="k1", body=ORDER, path="/orders", **headers):
-    fields = {"Content-Type": "application/json", **headers}
-    if key is not None:
-        fields["Idempotency-Key"] = key
-    return gateway.request("POST", path, fields, body)
-
-
-def reason(answer):
-    return json.loads(answer.body)["reason"]
-
-
-def counted(gateway, outcome):
-    return gateway.metric("weir_idempotency_requests_total", outcome=outcome)
-
-
-def is_order(answer, number, replayed):
-    assert (answer.status, answer.body) == (201, b"order %d" % number)
-    assert answer.header("Location") == f"/orders/{number}"
-    assert answer.header("Content-Type") == "text/plain"
-    assert answer.header("Idempotent-Replayed") == ("true" if replayed else None)
-    assert answer.header("Idempotency-Expires").endswith(" GMT")
 
 
 # --- once
