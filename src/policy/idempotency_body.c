@@ -2,55 +2,6 @@
 
 #include "base/text.h"
 
-/* --- the request's */
-
-static enum status read_upload(struct body *body, instant deadline, struct slice *ret_bytes)
-{
-    struct idempotency_upload *upload = (struct idempotency_upload *)body;
-    (void)deadline;
-    if (upload->is_read || !upload->bytes.size)
-        return END;
-    upload->is_read = true;
-    *ret_bytes = upload->bytes;
-    return OK;
-}
-
-static struct slice peek_upload(struct body *body, bool *ret_last)
-{
-    const struct idempotency_upload *upload = (struct idempotency_upload *)body;
-    *ret_last = true;
-    return upload->is_read ? SLICE_NONE : upload->bytes;
-}
-
-static void drop_upload(struct body *body)
-{
-    body_drop(((struct idempotency_upload *)body)->inner);
-}
-
-static enum status rewind_upload(struct body *body)
-{
-    ((struct idempotency_upload *)body)->is_read = false;
-    return OK;
-}
-
-enum status idempotency_upload_init(struct idempotency_upload *upload, struct body *inner,
-    struct arena *arena, size_t max, instant deadline)
-{
-    static const struct body_ops ops = {
-        .read = read_upload, .peek = peek_upload, .drop = drop_upload, .rewind = rewind_upload};
-    struct slice bytes;
-    enum status e = body_read_all(inner, arena, max, deadline, &bytes);
-    if (e)
-        return e;
-    *upload = (struct idempotency_upload){
-        .body = {.ops = &ops, .length = inner->length, .trailers = inner->trailers},
-        .inner = inner,
-        .bytes = bytes};
-    return OK;
-}
-
-/* --- the answer's */
-
 static enum status read_download(struct body *body, instant deadline, struct slice *ret_bytes)
 {
     struct idempotency_download *download = (struct idempotency_download *)body;

@@ -1,21 +1,10 @@
-/* Bodies that `idempotent` has read, to be read again by who comes next. Of its files alone. */
+/* The answer's body that `idempotent` has read, to be read again by the client's side. Of its files
+ * alone. */
 #pragma once
 
 #include "http/body.h"
 
-/* The request's, all of it in memory. */
-struct idempotency_upload {
-    struct body body;
-    struct body *inner; /* where it came from: dropped with this */
-    struct slice bytes;
-    bool is_read;
-};
-
-/* Reads all of `inner` into the arena. TOO_LARGE past `max`; what reading gave. */
-enum status idempotency_upload_init(struct idempotency_upload *upload, struct body *inner,
-    struct arena *arena, size_t max, instant deadline);
-
-/* The answer's: all of it, or its beginning, with the rest where it came from. */
+/* All of it, or its beginning, with the rest where it came from. */
 struct idempotency_download {
     struct body body;
     struct body *inner; /* dropped with this */

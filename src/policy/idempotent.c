@@ -1,5 +1,6 @@
 #include "policy/policy.h"
 
+#include "http/whole_body.h"
 #include "policy/idempotency_answer.h"
 #include "policy/idempotency_fingerprint.h"
 #include "policy/idempotency_key.h"
@@ -119,27 +120,12 @@ static enum status refuse(
     return idempotency_refuse(passage->x, reason, SLICE_NONE, wait, passage->options->docs);
 }
 
-/* The body is read before the key is taken: a client that goes away meanwhile has begun nothing. */
-static enum status read_body(struct passage *passage)
-{
-    struct exchange *x = passage->x;
-    struct idempotency_upload *upload = arena_new(&x->arena, struct idempotency_upload);
-    if (!upload)
-        return NO_MEMORY;
-    enum status e = idempotency_upload_init(
-        upload, x->request.body, &x->arena, (size_t)passage->options->request_max, x->deadline);
-    if (e)
-        return e == TOO_LARGE ? BODY_TOO_LARGE : body_status_of_client(e);
-    x->request.body = &upload->body;
-    passage->body = upload->bytes;
-    return OK;
-}
-
 static enum status identify(struct passage *passage)
 {
     struct exchange *x = passage->x;
     const struct idempotency_options *options = passage->options;
-    enum status e = read_body(passage);
+    /* Before the key is taken: a client that goes away meanwhile has begun nothing. */
+    enum status e = whole_body_take(x, (size_t)options->request_max, &passage->body);
     if (e)
         return e;
     struct slice per = options->per ? expression_text(options->per, x) : SLICE_NONE;
