@@ -2,6 +2,7 @@
 
 #include "base/suggest.h"
 #include "handler/handler.h"
+#include "service/service.h"
 
 struct handler_call {
     const struct handler_type *type;
@@ -11,7 +12,7 @@ struct handler_call {
 static enum status serve_call(const void *state, struct exchange *x)
 {
     const struct handler_call *call = state;
-    return call->type->serve(call->config, x);
+    return x->instead ? service_call(x->instead, x) : call->type->serve(call->config, x);
 }
 
 static const struct named_policy *find_policy(

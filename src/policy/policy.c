@@ -52,3 +52,8 @@ struct handler policy_handler(const struct policy_link *link)
 {
     return (struct handler){serve_link, link};
 }
+
+const struct policy_link *policy_link_of(const struct handler *handler)
+{
+    return handler->serve == serve_link ? handler->state : NULL;
+}

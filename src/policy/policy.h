@@ -81,3 +81,6 @@ struct policy_link {
     struct handler next;
 };
 struct handler policy_handler(const struct policy_link *link);
+
+/* The policy that a handler in a chain is, with what is behind it; NULL: it is the end. */
+const struct policy_link *policy_link_of(const struct handler *handler);

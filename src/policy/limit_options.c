@@ -1,0 +1,100 @@
+#include "policy/limit.h"
+
+static enum status read_rate(
+    struct reader *reader, const struct node *node, struct limit_plan *plan)
+{
+    static const struct option rate = {.name = "rate", .kind = OPTION_RATE};
+    enum status e = option_read_value(reader, &rate, node, &plan->rate);
+    if (e)
+        return e;
+    if (plan->rate.count < 1 || plan->rate.per < 1)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("at least 1 of something"),
+            "a rate of nothing lets nobody pass");
+    return OK;
+}
+
+static enum status read_plans(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct limit_plans *plans = ret_value;
+    size_t count = node->kind == NODE_MAP ? node->count : 1;
+    plans->items = arena_array(reader->arena, count + 1, sizeof *plans->items);
+    if (!plans->items)
+        return NO_MEMORY;
+    plans->count = count;
+    if (node->kind != NODE_MAP) {
+        plans->otherwise = &plans->items[0];
+        return read_rate(reader, node, &plans->items[0]);
+    }
+    enum status outcome = OK;
+    for (size_t i = 0; i < count; i++) {
+        plans->items[i].name = node->entries[i].key;
+        enum status e = read_rate(reader, node->entries[i].value, &plans->items[i]);
+        if (slice_equal(plans->items[i].name, SLICE("else")))
+            plans->otherwise = &plans->items[i];
+        outcome = e ? e : outcome;
+    }
+    if (!plans->otherwise)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"else: 30/min\""),
+            "rates by plan need an \"else\" for whoever has none of them");
+    return outcome;
+}
+
+static const char *const if_unavailable_words[] = {"local", "pass", "refuse", NULL};
+
+static const struct option options[] = {
+    {"rate", OPTION_CUSTOM, offsetof(struct limit, plans), .is_required = true, .read = read_plans,
+        .form = "60/min, or {free: 60/min, pro: 1000/min, else: 30/min}",
+        .schema =
+            "{\"type\":[\"string\",\"object\"],\"additionalProperties\":{\"type\":\"string\"}}",
+        .help = "How many requests may pass in the long run; as a map, by the value of `by`."},
+    {"by", OPTION_EXPRESSION, offsetof(struct limit, by),
+        .help = "Which of the rates counts, when there are several."},
+    {"per", OPTION_EXPRESSION, offsetof(struct limit, per), .fallback = "client.ip",
+        .help = "What is counted together; requests that lack it share one count."},
+    {"algorithm", OPTION_CHOICE, offsetof(struct limit, algorithm_index),
+        .fallback = "token-bucket", .choices = limit_algorithm_words, .help = "How it is counted."},
+    {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .minimum = 0, .maximum = 1000000000,
+        .help = "How many may come at once; 0: as many as the rate counts."},
+    {"keys", OPTION_INTEGER, offsetof(struct limit, keys), .fallback = "65536", .minimum = 64,
+        .maximum = 1 << 28, .help = "How many keys are remembered at a time, 16 bytes each."},
+    {"shared", OPTION_FLAG, offsetof(struct limit, is_shared), .fallback = "true",
+        .help = "Whether all gateways count together, where there is a `redis`."},
+    {"if-unavailable", OPTION_CHOICE, offsetof(struct limit, if_unavailable), .fallback = "local",
+        .choices = if_unavailable_words,
+        .help = "While Redis does not answer: each gateway counts its own part of the rate "
+                "(`gateways` of `redis` says how many there are), or all pass, or all are refused "
+                "with 503."},
+    {"over", OPTION_STRUCT, offsetof(struct limit, over), .table = &limit_over_table,
+        .help = "What becomes of requests above the limit: 429 by default."},
+    {"shadow", OPTION_FLAG, offsetof(struct limit, is_shadow), .fallback = "false",
+        .help =
+            "Whether it is only tried out: it counts, and says in metrics and in the access "
+            "log whom it would not have let pass, but lets all pass and tells clients nothing."},
+    {"fields", OPTION_FLAG, offsetof(struct limit, has_fields), .fallback = "true",
+        .help = "Whether answers carry RateLimit and RateLimit-Policy."},
+    {NULL},
+};
+
+static enum status check(struct reader *reader, const struct node *node, void *value)
+{
+    const struct limit *limit = value;
+    if (limit->plans.count > 1 && !limit->by)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"by: claims.plan\""),
+            "several rates need a \"by\" that says which one counts");
+    if (limit->plans.count == 1 && limit->by)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("for example {free: 60/min, else: 30/min}"),
+            "\"by\" has nothing to choose from: there is one rate");
+    return OK;
+}
+
+const struct option_table limit_options = {
+    .name = "limit",
+    .help = "Limits how often something may happen. Whoever comes too often gets 429 and a "
+            "Retry-After.",
+    .options = options,
+    .size = sizeof(struct limit),
+    .shorthand = "rate",
+    .check = check,
+    .example = "limit: {rate: 5/min, burst: 10, per: client.ip}",
+};
