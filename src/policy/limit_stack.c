@@ -11,28 +11,34 @@ struct limit_stack {
     const struct limit_part *refused_by;
 };
 
-static enum status collect(struct limit_stack *stack, const struct limit *first, struct exchange *x,
-    const struct handler *next)
+static size_t count_behind(const struct handler *next)
 {
     const struct policy_link *link;
-    *stack = (struct limit_stack){.count = 1, .rest = next};
-    while ((link = limit_link_of(stack->rest))) {
-        stack->rest = &link->next;
-        stack->count++;
-    }
-    stack->parts = arena_array(&x->arena, stack->count, sizeof *stack->parts);
+    size_t count = 0;
+    for (; (link = limit_link_of(next)); next = &link->next)
+        count++;
+    return count;
+}
+
+static enum status collect(struct limit_stack *stack, const struct limit *limit, struct exchange *x,
+    const struct handler *next)
+{
+    size_t count = 1 + count_behind(next);
+    const struct policy_link *link = NULL;
+    *stack = (struct limit_stack){.parts = arena_array(&x->arena, count, sizeof *stack->parts)};
     if (!stack->parts)
         return NO_MEMORY;
-    const struct limit *limit = first;
-    for (size_t i = 0; i < stack->count; i++) {
-        stack->parts[i] = (struct limit_part){.limit = limit,
+    do {
+        if (link) {
+            limit = link->config;
+            next = &link->next;
+        }
+        stack->parts[stack->count++] = (struct limit_part){.limit = limit,
             .plan = limit_plan_of(limit, x),
             .key = expression_text(limit->per, x),
             .cost = 1};
-        link = limit_link_of(next);
-        limit = link ? link->config : NULL;
-        next = link ? &link->next : next;
-    }
+    } while ((link = limit_link_of(next)));
+    stack->rest = next;
     return OK;
 }
 
