@@ -145,7 +145,7 @@ static void explain_denial(const void *config, struct exchange *x, struct text *
 {
     (void)config;
     (void)x;
-    text_add_literal(text, "refuses: the route has neither `auth` nor `allow`");
+    text_add_literal(text, "refuses: the route has no `auth`, `allow` or `webhook`");
 }
 
 static const struct policy_type denial = {

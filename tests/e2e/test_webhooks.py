@@ -4,13 +4,15 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
-from gateway import run_weir
+from gateway import run_weir, wait_for
 from h2_client import Connection as H2Connection
+from redis_server import RedisServer
 
 KEY = bytes(range(32))
 SECRETS = {"standard": "whsec_" + base64.b64encode(KEY).decode(), "svix": "whsec_" + base64.b64encode(KEY).decode(),
@@ -49,15 +51,15 @@ def configuration(service, more=""):
     hooks = "\n".join(f"          {form}: {{form: {form}, secret: \"{secret}\"{more}}}" for form, secret in SECRETS.items())
     routes = "\n".join(f"          POST /{form}: {{to: back, use: [webhooks.{form}]}}" for form in SECRETS)
     return f"""
-        version: 1
-        listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
-        workers: 2
-        webhooks:
+version: 1
+listen: {{http: {{address: "127.0.0.1:0", http2: true}}}}
+workers: 2
+webhooks:
 {hooks}
-        services: {{back: "{service.at}"}}
-        routes:
+services: {{back: "{service.at}"}}
+routes:
 {routes}
-        """
+"""
 
 
 @pytest.fixture
@@ -127,8 +129,9 @@ def test_all_that_is_wrong_sounds_the_same(hooks):
 def test_bodies_in_chunks_and_after_100(hooks):
     gateway, service = hooks
     large = json.dumps({"id": "large", "text": "x" * 300_000}).encode()
-    for body in (BODY, large):
-        fields = "".join(f"{name}: {value}\r\n" for name, value in signed("github", body).items())
+    for number, body in enumerate((BODY, large)):
+        fields, again = ("".join(f"{name}: {value}\r\n" for name, value in signed("github", body, identifier=f"{number} {word}").items())
+                         for word in ("chunks", "expected"))
         with gateway.connect() as connection:
             connection.send(f"POST /github HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n{fields}\r\n".encode())
             for at in range(0, len(body), 70_000):
@@ -139,7 +142,7 @@ def test_bodies_in_chunks_and_after_100(hooks):
         assert service.requests[-1].body == body
         with gateway.connect() as connection:
             connection.send(f"POST /github HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
-                            f"Expect: 100-continue\r\n{fields}\r\n".encode())
+                            f"Expect: 100-continue\r\n{again}\r\n".encode())
             interim = connection.read_head()
             assert interim.status == 100
             connection.send(body)
@@ -209,3 +212,103 @@ def test_explained_and_rehearsed(tmp_path):
     assert run_weir("test", file)[0] == 0
     status, out, _ = run_weir("explain", "POST http://localhost/hook", file)
     assert status == 0 and "wants a signature of Slack in X-Slack-Signature" in out
+
+
+def flaky(failures):
+    """A service that answers the first so many with 503."""
+    def serve(peer):
+        while True:
+            request = peer.read_request()
+            peer.upstream.requests.append(request)
+            peer.answer(b"", 503 if len(peer.upstream.requests) <= failures else 202)
+    return serve
+
+
+@pytest.mark.parametrize("form", SECRETS)
+def test_a_message_is_taken_once(start, serve, form):
+    service = serve(flaky(2))
+    gateway = start(configuration(service))
+    outcomes = [gateway.request("POST", f"/{form}", signed(form), BODY).status for _ in range(5)]
+    assert outcomes == [503, 503, 202, 200, 200]
+    assert len(service.requests) == 3
+    now = int(time.time())
+    again = gateway.request("POST", f"/{form}", signed(form, when=now - 100), BODY)  # another attempt of the same
+    assert again.status == 200 and again.body == b""
+    known = len(service.requests)
+    other = signed(form, BODY.replace(b"1", b"2"), identifier="msg-2")
+    assert gateway.request("POST", f"/{form}", other, BODY.replace(b"1", b"2")).status == 202
+    assert (known, len(service.requests)) == (3, 4)
+    assert gateway.metric("weir_webhook_requests_total", outcome="repeated") == 3
+    assert gateway.metric("weir_webhook_requests_total", outcome="not-taken") == 2
+    assert gateway.metric("weir_webhook_requests_total", outcome="accepted") == 2
+
+
+def test_it_is_known_after_a_reload_and_while_it_is_under_way(start, serve):
+    service = serve()
+    gateway = start(configuration(service, ", duplicate: refuse"))
+    assert gateway.request("POST", "/github", signed("github"), BODY).status == 200
+    assert gateway.reload(configuration(service, ", duplicate: refuse, body: 2MiB"))[0] == 200
+    answer = gateway.request("POST", "/github", signed("github"), BODY)
+    assert answer.status == 409 and json.loads(answer.body)["reason"] == "webhook-repeated"
+
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(peer):
+        peer.upstream.requests.append(peer.read_request())
+        begun.set()
+        end.wait(60)
+        peer.answer(b"done")
+
+    late = serve(slow)
+    gateway = start(configuration(late))
+    fields = signed("standard")
+    with gateway.connect() as connection:
+        connection.send_request("POST", "/standard", fields, BODY)
+        assert begun.wait(60)
+        answer = gateway.request("POST", "/standard", fields, BODY)
+        assert answer.status == 409 and json.loads(answer.body)["reason"] == "webhook-running"
+        assert answer.header("Retry-After") == "5"
+        end.set()
+        assert connection.read_answer("POST").status == 200
+    assert gateway.request("POST", "/standard", fields, BODY).status == 200
+    assert len(late.requests) == 1
+
+
+def test_a_client_that_goes_away_may_come_again(start, serve):
+    begun, end = threading.Event(), threading.Event()
+
+    def slow(peer):
+        peer.upstream.requests.append(peer.read_request())
+        begun.set()
+        end.wait(60)
+        peer.answer(b"done")
+
+    service = serve(slow)
+    gateway = start(configuration(service))
+    fields = signed("github")
+    with gateway.connect() as connection:
+        connection.send_request("POST", "/github", fields, BODY)
+        assert begun.wait(60)
+    end.set()
+    wait_for(lambda: gateway.request("POST", "/github", fields, BODY).status == 200, what="the second delivery")
+    assert len(service.requests) in (1, 2)  # the first may have been answered before it was seen to be gone
+
+
+def test_gateways_know_together(start, serve, free_port, tmp_path):
+    with RedisServer(tmp_path, free_port()) as redis:
+        service = serve()
+        text = configuration(service) + f"redis: {{at: \"127.0.0.1:{redis.port}\", timeout: 60s, connect-timeout: 60s}}\n"
+        gateways = [start(text), start(text)]
+        for gateway in gateways:
+            wait_for(lambda gateway=gateway: gateway.status()["redis"]["connections"] == 2, what="connections to Redis")
+        assert [gateway.request("POST", "/github", signed("github"), BODY).status for gateway in gateways] == [200, 200]
+        assert len(service.requests) == 1
+        assert gateways[1].metric("weir_webhook_requests_total", outcome="repeated") == 1
+
+
+@pytest.mark.parametrize(("word", "status", "calls"), [("local", 200, 1), ("pass", 200, 2), ("refuse", 503, 0)])
+def test_without_the_store(start, serve, free_port, word, status, calls):
+    service = serve()
+    gateway = start(configuration(service, f", if-unavailable: {word}") + f"redis: \"127.0.0.1:{free_port()}\"\n")
+    answers = [gateway.request("POST", "/github", signed("github"), BODY).status for _ in range(2)]
+    assert answers == [status] * 2 and len(service.requests) == calls

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
 #include "support/world.h"
 
@@ -155,9 +156,112 @@ static void mistakes_are_told(void **state)
     assert_status(webhook_policy.prepare(&world->prepare, config), INVALID);
 }
 
+/* A message of GitHub's with this id. */
+static enum status deliver(struct world *world, const char *id)
+{
+    post(world, CODE, "Hello, World!");
+    if (id)
+        world_field(world, "X-GitHub-Delivery", id);
+    return world_serve(world);
+}
+
+static void what_was_taken_is_not_given_again(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &webhook_policy, "webhooks.ci", GITHUB);
+    world->next.status = 202;
+    assert_ok(deliver(world, "d-1"));
+    assert_int_equal(world->next.calls, 1);
+    assert_ok(deliver(world, "d-1"));
+    assert_int_equal(world->next.calls, 0);
+    assert_int_equal(world->x.response.status, 200);
+    assert_string_equal(world_answer_body(world), "");
+    assert_int_equal(counted(world, "repeated"), 1);
+    assert_ok(deliver(world, "d-2"));
+    assert_int_equal(world->next.calls, 1);
+    world_policy(world, &webhook_policy, "webhooks.ci",
+        "{form: github, secret: \"" SECRET "\", duplicate: refuse}");
+    assert_status(deliver(world, "d-2"), WEBHOOK_REPEATED);
+    world_policy(world, &webhook_policy, "webhooks.other", GITHUB); /* ids of its own */
+    assert_ok(deliver(world, "d-2"));
+    assert_int_equal(world->next.calls, 1);
+    world_policy(world, &webhook_policy, "webhooks.ci",
+        "{form: github, secret: \"" SECRET "\", remember: 0s}");
+    assert_ok(deliver(world, "d-2"));
+    assert_int_equal(world->next.calls, 1);
+}
+
+static void what_was_not_taken_is(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        enum status outcome;
+        int status;
+    } rows[] = {{UPSTREAM_REFUSED, 0}, {OK, 500}, {OK, 503}, {OK, 404}, {OK, 302}, {OK, 429}};
+    world_policy(world, &webhook_policy, "webhooks.ci", GITHUB);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        world->next.outcome = rows[i].outcome;
+        world->next.status = rows[i].status;
+        assert_status(deliver(world, "d-1"), rows[i].outcome);
+        assert_int_equal(world->next.calls, 1);
+    }
+    assert_int_equal(counted(world, "not-taken"), 6);
+    world->next.outcome = OK;
+    world->next.status = 204;
+    assert_ok(deliver(world, "d-1"));
+    assert_int_equal(world->next.calls, 1);
+    assert_ok(deliver(world, "d-1"));
+    assert_int_equal(world->next.calls, 0);
+}
+
+/* Stands behind the policy and is asked the same once more while it is. */
+struct twice {
+    struct world *world;
+    enum status second;
+};
+
+static enum status serve_twice(const void *state, struct exchange *x)
+{
+    struct twice *twice = (struct twice *)(uintptr_t)state;
+    const struct handler next = {serve_twice, twice};
+    assert_true(twice->second == OK);
+    struct body_slice body;
+    x->request.body = body_init_slice(&body, SLICE("Hello, World!"));
+    twice->second = END; /* it must not come here again */
+    twice->second = webhook_policy.serve(twice->world->config, x, &next);
+    return exchange_respond(x, 200, SLICE_NONE, SLICE_NONE);
+}
+
+static void what_is_under_way_is_put_off(void **state)
+{
+    struct world *world = *state;
+    struct twice twice = {.world = world};
+    const struct handler next = {serve_twice, &twice};
+    world_policy(world, &webhook_policy, "webhooks.ci", GITHUB);
+    post(world, CODE, "Hello, World!");
+    assert_ok(webhook_policy.serve(world->config, &world->x, &next));
+    assert_status(twice.second, WEBHOOK_RUNNING);
+    assert_int_equal(counted(world, "running"), 1);
+}
+
+static void ids_in_bodies_and_contents_are_ids_too(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &webhook_policy, "webhooks.ci", GITHUB);
+    assert_ok(deliver(world, NULL)); /* none: its content */
+    assert_ok(deliver(world, NULL));
+    assert_int_equal(world->next.calls, 0);
+    assert_ok(deliver(world, "d-1"));
+    assert_int_equal(world->next.calls, 1);
+    world_policy(world, &webhook_policy, "webhooks.ci",
+        "{form: github, secret: \"" SECRET "\", identity: content}");
+    assert_ok(deliver(world, "d-2"));
+    assert_int_equal(world->next.calls, 0);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
-int main(void)
+static int run(void)
 {
     const struct CMUnitTest tests[] = {
         EACH(what_is_signed_passes_with_its_body),
@@ -166,6 +270,15 @@ int main(void)
         EACH(a_large_body_is_too_large),
         EACH(a_rehearsal_is_not_signed),
         EACH(mistakes_are_told),
+        EACH(what_was_taken_is_not_given_again),
+        EACH(what_was_not_taken_is),
+        EACH(what_is_under_way_is_put_off),
+        EACH(ids_in_bodies_and_contents_are_ids_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_tests_on_loop(run);
 }
