@@ -238,7 +238,8 @@ static bool write_key(const struct auth_forward *forward, struct exchange *x, st
         is_there = is_there || part.data;
         text_add_i64(key, part.data ? (int64_t)part.size : -1);
         text_add_char(key, ':');
-        text_add(key, part);
+        if (part.data)
+            text_add(key, part);
     }
     return is_there && !key->failed;
 }
