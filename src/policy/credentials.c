@@ -362,17 +362,21 @@ static bool is_worth_it(const struct credentials *credentials, struct exchange *
 static enum status serve(const void *config, struct exchange *x, const struct handler *next)
 {
     const struct credentials *credentials = config;
-    struct recalled *recalled = NULL;
+    struct recalled *recalled;
     fields_remove_known(&x->request.fields, FIELD_AUTHORIZATION);
     if (x->is_rehearsal)
         return handler_serve(next, x);
     enum status e = get_token(credentials, x, &recalled);
-    e = e ? fail(credentials, x, e) : show(x, recalled);
+    if (e) {
+        e = fail(credentials, x, e);
+        return e ? e : handler_serve(next, x);
+    }
+    e = show(x, recalled);
     if (e)
         return e;
     const struct kept_body *kept = keep_body(credentials, x);
     e = handler_serve(next, x);
-    if (e || !recalled || !is_rejected(x) || !is_worth_it(credentials, x, recalled, kept))
+    if (e || !is_rejected(x) || !is_worth_it(credentials, x, recalled, kept))
         return e;
     return send_again(credentials, x, next);
 }
