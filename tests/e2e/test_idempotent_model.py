@@ -7,6 +7,7 @@ wrong. Each step waits for what it has caused, so that a history means one thing
 import queue
 
 import hypothesis
+import pytest
 from gateway import wait_for
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule, run_state_machine_as_test
@@ -125,13 +126,15 @@ class Histories(RuleBasedStateMachine):
             self.end(one, None, "left-open")
 
 
-def test_every_history_is_as_the_model_says(start, serve):
+@pytest.mark.parametrize("state", ["", "disk"], ids=["memory", "disk"])
+def test_every_history_is_as_the_model_says(start, serve, tmp_path, state):
     counter = Counter()
     back = serve(counter.serve)
     gateway = start(f"""
         version: 1
         listen: "127.0.0.1:0"
         workers: 2
+        {f"state: {tmp_path}/state.db" if state else ""}
         services: {{order: {{at: "{back.at}", outlier: {{failures: 0}}}}}}
         routes: {{/**: {{to: order, idempotent: {{per: header.x-who, except: 503, lease: 1h}}}}}}
         """)
