@@ -235,3 +235,25 @@ void text_add_json(struct text *text, struct slice s)
     else
         add_json_slowly(text, s);
 }
+
+void text_add_html(struct text *text, struct slice s)
+{
+    for (size_t i = 0; i < s.size; i++) {
+        switch (s.data[i]) {
+        case '&':
+            text_add_literal(text, "&amp;");
+            break;
+        case '<':
+            text_add_literal(text, "&lt;");
+            break;
+        case '>':
+            text_add_literal(text, "&gt;");
+            break;
+        case '"':
+            text_add_literal(text, "&quot;");
+            break;
+        default:
+            text_add_char(text, s.data[i]);
+        }
+    }
+}

@@ -57,6 +57,9 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
  * UTF-8 become U+FFFD. */
 void text_add_json(struct text *text, struct slice s);
 
+/* The inside of an HTML element or of an attribute in double quotes. */
+void text_add_html(struct text *text, struct slice s);
+
 /* How many bytes at the front stand for themselves in a JSON string: printable ASCII but quotes and
  * backslashes. */
 size_t text_plain_json(struct slice s);

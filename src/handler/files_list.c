@@ -81,28 +81,6 @@ static enum status read_entries(
     return e;
 }
 
-static void add_html(struct text *text, struct slice s)
-{
-    for (size_t i = 0; i < s.size; i++) {
-        switch (s.data[i]) {
-        case '&':
-            text_add_literal(text, "&amp;");
-            break;
-        case '<':
-            text_add_literal(text, "&lt;");
-            break;
-        case '>':
-            text_add_literal(text, "&gt;");
-            break;
-        case '"':
-            text_add_literal(text, "&quot;");
-            break;
-        default:
-            text_add_char(text, s.data[i]);
-        }
-    }
-}
-
 static void add_row(struct arena *arena, struct text *text, const struct entry *entry)
 {
     struct slice slash = entry->is_folder ? SLICE("/") : SLICE("");
@@ -113,7 +91,7 @@ static void add_row(struct arena *arena, struct text *text, const struct entry *
     text_add(text, uri_encode(arena, entry->name));
     text_add(text, slash);
     text_add_literal(text, "\">");
-    add_html(text, entry->name);
+    text_add_html(text, entry->name);
     text_add(text, slash);
     text_add_literal(text, "</a><td>");
     if (!entry->is_folder)
@@ -130,12 +108,12 @@ static void add_page(
 {
     text_add_literal(text, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
                            "<meta name=\"viewport\" content=\"width=device-width\">\n<title>");
-    add_html(text, path);
+    text_add_html(text, path);
     text_add_literal(text,
         "</title>\n<style>body{font:1rem/1.5 system-ui,sans-serif;margin:2rem}"
         "td{padding:0 2rem 0 0}td:nth-child(2){text-align:right;font-variant-numeric:tabular-nums}"
         "</style>\n<h1>");
-    add_html(text, path);
+    text_add_html(text, path);
     text_add_literal(text, "</h1>\n<table>\n");
     if (path.size > 1)
         text_add_literal(text, "<tr><td><a href=\"../\">../</a><td><td>\n");
