@@ -108,25 +108,6 @@ static unsigned accepted_of(const struct option_list *list)
     return list->count ? bits : ~0u;
 }
 
-static void release_memory(void *memory)
-{
-    token_memory_release(memory);
-}
-
-static enum status prepare_memories(struct prepare *prepare, struct auth_jwt *jwt)
-{
-    struct arena *arena = prepare->reader->arena;
-    jwt->memories = arena_array(arena, prepare->workers + 1, sizeof *jwt->memories);
-    if (!jwt->memories)
-        return NO_MEMORY;
-    for (unsigned i = 0; i < prepare->workers; i++) {
-        token_memory_init(&jwt->memories[i]);
-        if (!arena_defer(arena, release_memory, &jwt->memories[i]))
-            return NO_MEMORY;
-    }
-    return OK;
-}
-
 static enum status prepare_jwt(
     struct prepare *prepare, const struct auth_terms *terms, void *config)
 {
@@ -139,7 +120,7 @@ static enum status prepare_jwt(
         .age_max = jwt->age_max / SECOND,
         .may_lack_expiry = jwt->may_lack_expiry};
     enum status e = jwt_keys_prepare(prepare, &jwt->keys, &jwt->issuers);
-    return e ? e : prepare_memories(prepare, jwt);
+    return e ? e : token_memories_new(prepare->reader->arena, prepare->workers, &jwt->memories);
 }
 
 /* --- verifying */

@@ -47,6 +47,26 @@ void token_memory_turn(struct token_memory *memory, uint32_t epoch)
     memory->epoch = epoch;
 }
 
+static void release_memory(void *memory)
+{
+    token_memory_release(memory);
+}
+
+enum status token_memories_new(
+    struct arena *arena, unsigned workers, struct token_memory **ret_memories)
+{
+    struct token_memory *memories = arena_array(arena, workers + 1, sizeof *memories);
+    if (!memories)
+        return NO_MEMORY;
+    for (unsigned i = 0; i < workers; i++) {
+        token_memory_init(&memories[i]);
+        if (!arena_defer(arena, release_memory, &memories[i]))
+            return NO_MEMORY;
+    }
+    *ret_memories = memories;
+    return OK;
+}
+
 struct known_token *token_memory_find(struct token_memory *memory, struct slice text, int64_t now)
 {
     struct known_token *token = table_get(&memory->table, key_of(text));

@@ -24,9 +24,14 @@ struct known_token {
     struct arena arena; /* owned: all of it, and what the caller puts there before it is added */
     struct slice text;
     const struct json_value *claims;
+    void *more;    /* of who has put it there, in the arena; or NULL */
     int64_t until; /* the second since 1970 at which it ends */
     unsigned users;
 };
+
+/* One for each worker, as long as the arena. NO_MEMORY. */
+enum status token_memories_new(
+    struct arena *arena, unsigned workers, struct token_memory **ret_memories);
 
 void token_memory_init(struct token_memory *memory);
 void token_memory_release(struct token_memory *memory);
