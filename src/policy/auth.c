@@ -280,15 +280,16 @@ static void count(const struct auth *auth, const struct exchange *x, enum status
         metric_add(auth->shards[x->worker], series, 1);
 }
 
-/* Whether a way answers who has shown nothing. */
-static bool is_invited(const struct auth *auth, struct exchange *x)
+/* OK: a way has answered who has shown nothing. */
+static enum status invite(const struct auth *auth, struct exchange *x)
 {
     for (size_t i = 0; i < auth->way_count; i++) {
         const struct used_way *used = &auth->ways[i];
-        if (used->way->invite && !used->way->invite(used->config, x))
-            return true;
+        enum status e = used->way->invite ? used->way->invite(used->config, x) : NOT_FOUND;
+        if (e != NOT_FOUND)
+            return e;
     }
-    return false;
+    return CREDENTIALS_MISSING;
 }
 
 /* RFC 6750 §3: who has shown nothing is told nothing but what to show. */
@@ -344,8 +345,11 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
     x->challenge = !used ? auth->challenge : used->way->says_why ? used->challenge : SLICE_NONE;
     if (e == CREDENTIALS_MISSING && auth->is_optional)
         e = OK;
-    if (e == CREDENTIALS_MISSING && is_invited(auth, x))
-        return OK;
+    if (e == CREDENTIALS_MISSING) {
+        e = invite(auth, x);
+        if (!e)
+            return OK;
+    }
     return e ? refuse(auth, x, e, used) : admit(auth, x, used, &finding, next);
 }
 

@@ -49,7 +49,7 @@ struct auth_way {
         const void *config, struct exchange *x, struct auth_finding *ret_finding);
 
     /* Who has shown nothing, by any way, is answered by this one (a login's page). NOT_FOUND: not
-     * this one. Or NULL. */
+     * this one; others: it would be, but cannot. Or NULL. */
     enum status (*invite)(const void *config, struct exchange *x);
 
     /* The answer's head is there: adds to it what the client is to keep. Or NULL. */
