@@ -58,6 +58,18 @@ static enum status read_url(struct arena *arena, const struct json_value *root, 
     return said.data ? INVALID : NO_MEMORY;
 }
 
+/* RFC 8414 §2: what is not said means Basic. */
+static bool wants_posted_secret(const struct json_value *root)
+{
+    bool has_post = false;
+    json_each (method, json_array_of(root, "token_endpoint_auth_methods_supported")) {
+        if (slice_equal(method->text, SLICE("client_secret_basic")))
+            return false;
+        has_post |= slice_equal(method->text, SLICE("client_secret_post"));
+    }
+    return has_post;
+}
+
 enum status oidc_provider_read(struct arena *arena, struct slice text, struct slice issuer,
     struct oidc_provider *ret_provider, const char **ret_why)
 {
@@ -89,6 +101,9 @@ enum status oidc_provider_read(struct arena *arena, struct slice text, struct sl
     *ret_why = "its document does not say where its keys are";
     if (!provider.keys.size)
         return INVALID;
+    (void)json_get_bool(
+        root, SLICE("authorization_response_iss_parameter_supported"), &provider.names_issuer);
+    provider.wants_posted_secret = wants_posted_secret(root);
     *ret_provider = provider;
     return OK;
 }
@@ -100,7 +115,9 @@ enum status oidc_provider_copy(
         .keys = arena_copy(arena, provider->keys),
         .authorization_endpoint = arena_copy(arena, provider->authorization_endpoint),
         .token_endpoint = arena_copy(arena, provider->token_endpoint),
-        .end_session_endpoint = arena_copy(arena, provider->end_session_endpoint)};
+        .end_session_endpoint = arena_copy(arena, provider->end_session_endpoint),
+        .names_issuer = provider->names_issuer,
+        .wants_posted_secret = provider->wants_posted_secret};
     if (!copy.issuer.data || !copy.keys.data || !copy.authorization_endpoint.data ||
         !copy.token_endpoint.data || !copy.end_session_endpoint.data)
         return NO_MEMORY;

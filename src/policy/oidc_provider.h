@@ -18,6 +18,8 @@ struct oidc_provider {
     struct slice keys; /* "jwks_uri" */
     /* Empty: it has none. */
     struct slice authorization_endpoint, token_endpoint, end_session_endpoint;
+    bool names_issuer;        /* in answers of the authorization endpoint (RFC 9207 §3) */
+    bool wants_posted_secret; /* of a client, in the form: it takes no Basic */
 };
 
 /* Reads the document of the provider that calls itself `issuer`, byte for byte. INVALID, with what

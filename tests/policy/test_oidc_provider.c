@@ -95,6 +95,38 @@ static void nonsense_is_refused(void **state)
     }
 }
 
+static void what_is_not_said_is_usual(void **state)
+{
+    static const struct {
+        const char *methods;
+        bool is_posted;
+    } rows[] = {
+        {"", false},
+        {",\"token_endpoint_auth_methods_supported\":[]", false},
+        {",\"token_endpoint_auth_methods_supported\":\"client_secret_post\"", false},
+        {",\"token_endpoint_auth_methods_supported\":[1,\"client_secret_post\"]", true},
+        {",\"token_endpoint_auth_methods_supported\":[\"client_secret_post\","
+         "\"client_secret_basic\"]",
+            false},
+    };
+    struct oidc_provider provider, copy;
+    const char *why;
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct slice text =
+            arena_format(&arena, "{\"issuer\":\"" ISSUER "\"" KEYS "%s}", rows[i].methods);
+        assert_ok(read_as(ISSUER, text.data, &provider, &why));
+        assert_int_equal(provider.wants_posted_secret, rows[i].is_posted);
+        assert_false(provider.names_issuer);
+    }
+    assert_ok(read_as(ISSUER,
+        "{\"issuer\":\"" ISSUER "\"" KEYS
+        ",\"authorization_response_iss_parameter_supported\":true}",
+        &provider, &why));
+    assert_ok(oidc_provider_copy(&arena, &provider, &copy));
+    assert_true(copy.names_issuer);
+}
+
 static void plain_http_is_for_this_machine(void **state)
 {
     static const char *const good[] = {"http://127.0.0.1:8080", "http://127.9.9.9",
@@ -124,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_provider_says_where_things_are),
         TEST(nonsense_is_refused),
+        TEST(what_is_not_said_is_usual),
         TEST(plain_http_is_for_this_machine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
