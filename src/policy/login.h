@@ -1,0 +1,295 @@
+/* Logging browsers in at OpenID providers (OpenID Connect Core 1.0 §3.1, RFC 6749 §4.1, RFC 7636,
+ * RFC 9700): what the parts of auth's way `login` share.
+ *
+ *     auth_login.c       the options; which part of a login a request is, or whose session it has
+ *     login_attempt.c    sends a browser to the provider, and takes it back
+ *     login_tokens.c     asks the provider for tokens, and verifies its ID tokens
+ *     login_session.c    sessions: sealed in the browser's cookie, remembered while they are used
+ *     login_renew.c      refresh tokens
+ *     login_ending.c     sessions that were ended before their time
+ *     login_logout.c     logging out
+ *     login_backchannel.c  the provider says who has logged out
+ *     login_notes.c      what gateways agree about, in a store
+ *     login_page.c       what people get to see
+ *
+ * The gateway keeps no sessions: a browser brings all there is in its cookie, and any gateway with
+ * the same secret can read it. What gateways have to agree about lies in a store: who renews a
+ * session, and which were ended. */
+#pragma once
+
+#include "http/split_cookie.h"
+#include "jose/seal.h"
+#include "policy/auth_way.h"
+#include "policy/inquiry.h"
+#include "policy/keyring.h"
+#include "policy/token_memory.h"
+
+#define LOGIN_TEXT_MAX 2000 /* bytes of what a browser brings along to be brought back */
+
+/* A provider, as the configuration has it. */
+struct login_provider {
+    /* Options. */
+    struct slice issuer, client, client_secret, title, ca;
+    struct place issuer_place, ca_place;
+    struct option_list scopes;    /* of struct slice */
+    struct option_map parameters; /* of struct slice */
+    struct inquiry_target token;
+
+    /* Made by login_provider_prepare. */
+    struct slice name;          /* among several; empty: it is the only one */
+    struct slice step;          /* behind the paths of a login: "/google", or empty */
+    struct slice origin;        /* of the token endpoint: "https://id.example"; empty: the option
+                                 * says all */
+    struct slice query;         /* what is asked of the authorization endpoint every time */
+    struct slice authorization; /* for the token endpoint; empty: it has no secret */
+    struct slice credentials;   /* the same in a form */
+    struct keyring *ring;
+};
+
+enum login_outcome {
+    LOGIN_BEGUN,
+    LOGIN_COMPLETED,
+    LOGIN_DENIED_BY_PROVIDER,
+    LOGIN_STRAYED,
+    LOGIN_BROKEN,
+    LOGIN_UNANSWERED,
+    LOGIN_RENEWED,
+    LOGIN_NOT_RENEWED,
+    LOGIN_ENDED_BY_PROVIDER,
+    LOGIN_LOGGED_OUT,
+    LOGIN_LOGGED_OUT_BY_PROVIDER,
+    LOGIN_LOGOUT_REFUSED,
+    LOGIN_OUTCOMES
+};
+
+enum login_if_unavailable { LOGIN_LOCAL, LOGIN_REFUSE };
+
+struct login {
+    /* Options. */
+    struct login_provider own;   /* the only one, unless there are `providers` */
+    struct option_map providers; /* of struct login_provider */
+    struct option_list secrets;  /* of struct slice */
+    struct slice url, path, cookie_name, domain, after_logout;
+    struct place url_place, path_place, cookie_place, secrets_place, after_logout_place;
+    int64_t lifetime, idle, timeout; /* nanoseconds */
+    int if_unavailable;              /* enum login_if_unavailable, of the store */
+
+    /* Made by prepare. */
+    struct slice name;            /* of the auth */
+    struct login_provider **used; /* in the file's order */
+    size_t count;
+    struct sealer *sessions, *attempts;
+    struct split_cookie cookie;
+    struct slice attributes;       /* of a cookie that lives and dies with a login */
+    struct token_memory *memories; /* one a worker */
+    struct store *store, *memory;  /* where gateways agree; this one's own. NULL in rehearsals */
+    struct metrics_shard *const *shards;
+    uint32_t series[LOGIN_OUTCOMES];
+};
+
+/* A browser's session, as it is in the cookie. */
+struct login_session {
+    struct slice provider;           /* its name */
+    struct slice id;                 /* of this session alone */
+    int64_t number;                  /* how often it was renewed */
+    int64_t begun, used;             /* seconds since 1970 */
+    int64_t due, fresh;              /* when its tokens are to be renewed, and until when they are
+                                      * good; 0: never, and without end */
+    struct slice id_token;           /* as it came */
+    struct slice refresh_token;      /* empty: none */
+    const struct json_value *claims; /* of the ID token */
+    int64_t looked; /* when it was last seen not to have been ended; not in the cookie */
+};
+
+/* What the provider has given. */
+struct login_tokens {
+    struct slice id_token, refresh_token; /* empty: none */
+    const struct json_value *claims;      /* of the ID token, verified; NULL without one */
+    int64_t due, fresh;                   /* as in a session */
+};
+
+static inline int64_t login_now(void)
+{
+    return clock_wall() / SECOND;
+}
+
+/* Not in rehearsals. */
+static inline void login_count(
+    const struct login *login, const struct exchange *x, enum login_outcome outcome)
+{
+    metric_add(login->shards[x->worker], login->series[outcome], 1);
+}
+
+/* --- auth_login.c */
+
+/* NULL when there is none of that name. */
+const struct login_provider *login_provider_of(const struct login *login, struct slice name);
+
+/* Where the browser sees the gateway: "https://shop.example". Null data without memory. */
+struct slice login_origin(const struct login *login, struct exchange *x);
+
+/* A path on this host that a browser may be sent to: anything else becomes "/". */
+struct slice login_safe_path(struct slice path);
+
+/* Sends the browser to a URL or path, and has nobody keep this answer. NO_MEMORY. */
+enum status login_redirect(struct exchange *x, int status, struct slice location);
+
+/* Answers with what is wrong, and why; nothing of that comes from outside. */
+enum status login_problem(struct exchange *x, enum status reason, const char *detail);
+
+/* --- login_provider.c */
+
+extern const struct option_table login_provider_table;
+
+/* Rows of a table for a provider that is `member` of a struct. */
+#define LOGIN_PROVIDER_ROWS(type, member)                                                          \
+    {"issuer", OPTION_TEXT, offsetof(type, member issuer),                                         \
+        .place_offset = offsetof(type, member issuer_place),                                       \
+        .help = "The provider, as it calls itself: https://id.shop.example. All else about it is " \
+                "found by OpenID Connect Discovery."},                                             \
+        {"client", OPTION_TEXT, offsetof(type, member client),                                     \
+            .help = "The client id that the provider has given to this gateway."},                 \
+        {"client-secret", OPTION_TEXT, offsetof(type, member client_secret),                       \
+            .help = "The client's secret, best from the environment: \"${CLIENT_SECRET}\"."},      \
+        {"scopes", OPTION_LIST, offsetof(type, member scopes), .item = &login_text_item,           \
+            .item_size = sizeof(struct slice),                                                     \
+            .help = "What is asked for besides `openid`: [profile, email, offline_access]."},      \
+        {"parameters", OPTION_MAP, offsetof(type, member parameters), .item = &login_text_item,    \
+            .item_size = sizeof(struct slice),                                                     \
+            .help = "What else the provider is asked: {prompt: select_account}."},                 \
+        {"token", OPTION_TEXT, offsetof(type, member token.text),                                  \
+            .place_offset = offsetof(type, member token.place),                                    \
+            .help = "The token endpoint: a URL, or a service and a path (id/token). By default "   \
+                    "what the provider says, which has to be at the issuer's own host."},          \
+        {"ca", OPTION_TEXT, offsetof(type, member ca),                                             \
+            .place_offset = offsetof(type, member ca_place),                                       \
+            .help = "The file (PEM) of the authorities that the certificate of the provider's "    \
+                    "keys may come from. By default the system's."},                               \
+    {                                                                                              \
+        "title", OPTION_TEXT, offsetof(type, member title),                                        \
+            .help = "How people call it, where they choose between several."                       \
+    }
+
+extern const struct option login_text_item;
+
+/* Complains about what is missing. */
+enum status login_provider_check(
+    struct reader *reader, struct place place, const struct login_provider *provider);
+
+/* On the control thread. INVALID after a complaint, NO_MEMORY. */
+enum status login_provider_prepare(
+    struct prepare *prepare, const struct login *login, struct login_provider *provider);
+
+/* What the provider says of itself, in x's arena. LOGIN_UNAVAILABLE after a note of why in the log,
+ * CANCELLED, NO_MEMORY. */
+enum status login_discover(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, struct oidc_provider *ret_found);
+
+/* --- login_tokens.c */
+
+/* Asks the provider's token endpoint with a form, without the client's credentials. LOGIN_DENIED:
+ * it does not give any (RFC 6749 §5.2: invalid_grant); LOGIN_FAILED: what it says cannot be used;
+ * LOGIN_UNAVAILABLE; CANCELLED; NO_MEMORY. `why` is a sentence without full stop then. */
+enum status login_ask_tokens(const struct login *login, const struct login_provider *provider,
+    const struct oidc_provider *found, struct exchange *x, struct slice form,
+    struct login_tokens *ret_tokens, const char **ret_why);
+
+/* --- login_attempt.c */
+
+/* Sends the browser to the provider; afterwards it is to come to the path `to`. */
+enum status login_begin(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, struct slice to);
+
+/* The browser comes back. */
+enum status login_return(
+    const struct login *login, const struct login_provider *provider, struct exchange *x);
+
+/* --- login_session.c */
+
+/* A new session of those tokens. */
+void login_session_begin(const struct login_provider *provider, struct exchange *x,
+    const struct login_tokens *tokens, struct login_session *ret_session);
+
+/* As the cookie has it; in the arena. TOO_LARGE, NO_MEMORY, INTERNAL. */
+enum status login_session_seal(const struct login *login, const struct login_session *session,
+    struct arena *arena, struct slice *ret_text);
+
+/* In the arena. INVALID: it is none, or not any more; NO_MEMORY, INTERNAL. */
+enum status login_session_open(const struct login *login, struct arena *arena, struct slice text,
+    struct login_session *ret_session);
+
+/* When it ends if it is not used: seconds since 1970. */
+int64_t login_session_end(const struct login *login, const struct login_session *session);
+
+/* The session that the request brings; stays as long as the exchange. CREDENTIALS_MISSING: none;
+ * NO_MEMORY. */
+enum status login_session_find(const struct login *login, struct exchange *x, bool *ret_was_known,
+    struct login_session **ret_session);
+
+/* The same of a text that does not come from the browser. */
+enum status login_session_take(const struct login *login, struct exchange *x, struct slice text,
+    bool *ret_was_known, struct login_session **ret_session);
+
+/* Has the browser keep it. TOO_LARGE, NO_MEMORY, INTERNAL. */
+enum status login_session_give(
+    const struct login *login, struct exchange *x, const struct login_session *session);
+
+/* --- login_logout.c */
+
+/* The browser wants to log out. */
+enum status login_logout(const struct login *login, struct exchange *x);
+
+/* --- login_backchannel.c */
+
+/* The provider wants somebody to be logged out. */
+enum status login_hear_logout(
+    const struct login *login, const struct login_provider *provider, struct exchange *x);
+
+/* --- login_renew.c */
+
+/* Renews a session that is due, or finds out how that went: *session is then the newer one, as long
+ * as the exchange, and *ret_is_new. CREDENTIALS_MISSING: the provider has ended it;
+ * STORE_UNAVAILABLE; CANCELLED; NO_MEMORY. */
+enum status login_renew(const struct login *login, struct exchange *x,
+    struct login_session **session, bool *ret_is_new);
+
+/* --- login_ending.c */
+
+/* Ends all sessions at that provider that began until now, of a `kind` ("sid" or "sub") and a name.
+ * STORE_UNAVAILABLE: not all gateways know; CANCELLED; NO_MEMORY. */
+enum status login_end(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, const char *kind, struct slice name);
+
+/* Ends that one. */
+enum status login_end_session(
+    const struct login *login, struct exchange *x, const struct login_session *session);
+
+/* CREDENTIALS_MISSING: it was ended. STORE_UNAVAILABLE, CANCELLED, NO_MEMORY. */
+enum status login_check_ended(
+    const struct login *login, struct exchange *x, struct login_session *session);
+
+/* --- login_notes.c */
+
+/* A key of bounded size for what has these names; null data without memory. */
+struct slice login_note_key(const struct login *login, struct arena *arena, const char *kind,
+    struct slice owner, struct slice name);
+
+/* NOT_FOUND, STORE_UNAVAILABLE, CANCELLED, NO_MEMORY. The value is the exchange's. */
+enum status login_note_read(
+    const struct login *login, struct exchange *x, struct slice key, struct slice *ret_value);
+
+/* For `ttl` nanoseconds. STORE_UNAVAILABLE: only this gateway knows; CANCELLED; NO_MEMORY. */
+enum status login_note_write(const struct login *login, struct exchange *x, struct slice key,
+    struct slice value, int64_t ttl);
+
+/* If there is none yet. CONFLICT: there is *ret_there; STORE_UNAVAILABLE, CANCELLED, NO_MEMORY. */
+enum status login_note_claim(const struct login *login, struct exchange *x, struct slice key,
+    struct slice value, int64_t ttl, struct slice *ret_there);
+
+/* --- login_page.c */
+
+/* A page to choose a provider on. NO_MEMORY. */
+enum status login_page_choose(const struct login *login, struct exchange *x, struct slice to);
+
+/* A page that says that all is over. NO_MEMORY. */
+enum status login_page_left(const struct login *login, struct exchange *x);

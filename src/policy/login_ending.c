@@ -1,0 +1,55 @@
+#include "policy/login.h"
+
+/* Sessions that were ended before their time. Since a session is in its browser alone, and copies
+ * of it may be elsewhere, ending it means to note that it has ended, for as long as it could have
+ * lasted: by what the provider calls it (`sid`), or its user (`sub`), or by our own name for it. A
+ * note holds the time; sessions that began later are others. */
+
+#define LOOK_EVERY 5 /* seconds between looks at a store that is not in this process */
+
+static struct slice sid_of(const struct login_session *session)
+{
+    struct slice sid = json_text_of(session->claims, "sid");
+    return sid.size ? sid : session->id;
+}
+
+enum status login_end(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, const char *kind, struct slice name)
+{
+    struct slice key = login_note_key(login, &x->arena, kind, provider->name, name),
+                 when = arena_format(&x->arena, "%lld", (long long)login_now());
+    if (!key.data || !when.data)
+        return NO_MEMORY;
+    return login_note_write(login, x, key, when, login->lifetime);
+}
+
+enum status login_end_session(
+    const struct login *login, struct exchange *x, const struct login_session *session)
+{
+    return login_end(login, login_provider_of(login, session->provider), x, "sid", sid_of(session));
+}
+
+static enum status look_for(const struct login *login, struct exchange *x, const char *kind,
+    const struct login_session *session, struct slice name)
+{
+    uint64_t when = 0;
+    struct slice value, key = login_note_key(login, &x->arena, kind, session->provider, name);
+    enum status e = key.data ? login_note_read(login, x, key, &value) : NO_MEMORY;
+    if (e)
+        return e == NOT_FOUND ? OK : e;
+    return slice_to_u64(value, &when) && (int64_t)when >= session->begun ? CREDENTIALS_MISSING : OK;
+}
+
+enum status login_check_ended(
+    const struct login *login, struct exchange *x, struct login_session *session)
+{
+    int64_t now = login_now();
+    if (!login->store || (login->store != login->memory && now - session->looked < LOOK_EVERY))
+        return OK;
+    enum status e = look_for(login, x, "sid", session, sid_of(session));
+    if (!e)
+        e = look_for(login, x, "sub", session, json_text_of(session->claims, "sub"));
+    if (!e)
+        session->looked = now;
+    return e;
+}
