@@ -141,6 +141,24 @@ static void fields_that_no_message_has_are_refused(void **state)
     text_release(&text);
 }
 
+static void records_have_few_fields(void **state)
+{
+    (void)state;
+    for (size_t more = 0; more < 2; more++) {
+        struct text text = text_growing(0);
+        struct idempotency_record record = record_of(IDEMPOTENCY_DONE);
+        struct fields fields;
+        fields_init(&fields, &arena);
+        for (size_t i = 0; i < 4096 + more; i++)
+            add(&fields, "a", "b");
+        idempotency_record_write(&record, &text);
+        idempotency_record_write_fields(&fields, NULL, &text);
+        idempotency_record_write_fields(NULL, NULL, &text);
+        assert_status(idempotency_record_parse(text_slice(&text), &record), more ? INVALID : OK);
+        text_release(&text);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
@@ -152,6 +170,7 @@ int main(void)
         TEST(nothing_shorter_is_a_record),
         TEST(damage_is_seen),
         TEST(fields_that_no_message_has_are_refused),
+        TEST(records_have_few_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
