@@ -151,7 +151,7 @@ def test_claims_in_a_body(shop, authorizer):
 
 
 def test_answers_are_remembered_by_key(shop, authorizer):
-    gateway, service = shop(", key: [cookie.session, path], return: [Set-Cookie]")
+    gateway, service = shop(", key: [cookie.session, path], remember: 1h, return: [Set-Cookie]")
 
     def decide(request):
         session = (request.header("Cookie") or "").partition("=")[2]
@@ -175,7 +175,7 @@ def test_answers_are_remembered_by_key(shop, authorizer):
 
 def test_keys_do_not_collide(shop, authorizer):
     """Whatever clients write into the parts, two different lists are two keys."""
-    gateway, service = shop(", key: [header.x-tenant, header.x-user]")
+    gateway, service = shop(", key: [header.x-tenant, header.x-user], remember: 1h")
     authorizer.decide = lambda request: (200, [("Remote-User", f"{request.header('X-Tenant')}|{request.header('X-User')}")], b"")
     rows = [{"X-Tenant": "a", "X-User": "b c"}, {"X-Tenant": "a b", "X-User": "c"}, {"X-Tenant": "a,b", "X-User": "c"},
             {"X-Tenant": "a"}, {"X-User": "a"}, {"X-Tenant": "1:a", "X-User": "1:b"}, {"X-Tenant": "a1:b", "X-User": "c"},

@@ -57,7 +57,7 @@ def good(**more):
 @pytest.fixture
 def shop(start, serve, identity):
     service = serve()
-    return start(configuration(service.at, f"http://{identity.at}/introspect")), service
+    return start(configuration(service.at, f"http://{identity.at}/introspect", ", remember: 1h, remember-refused: 1h")), service
 
 
 def in_parallel(count, run):

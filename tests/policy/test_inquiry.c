@@ -2,105 +2,43 @@
 #include "policy/inquiry.h"
 
 #include "run/loop.h"
+#include "support/asker.h"
 #include "support/on_loop.h"
-#include "support/service_rig.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-/* The rig's service is "demo" in the file, and at every address. */
-struct asker {
-    struct rig *rig;
-    struct reader reader;
-    struct prepare prepare;
-    char address[128]; /* that was asked for last */
-    struct arena arena;
-    struct inquiry_target target;
-    struct inquiry_answer answer;
-};
-
-static const struct service *find_service(struct prepare *prepare, struct slice name)
-{
-    const struct asker *asker = prepare->loader;
-    return slice_equal(name, SLICE("demo")) ? asker->rig->service : NULL;
-}
-
-static struct slice similar_service(struct prepare *prepare, struct slice name)
-{
-    (void)prepare;
-    (void)name;
-    return SLICE("demo");
-}
-
-static enum status obtain_service(struct prepare *prepare, struct slice address, struct place place,
-    const struct service **ret_service)
-{
-    struct asker *asker = prepare->loader;
-    (void)place;
-    snprintf(asker->address, sizeof asker->address, "%.*s", SLICE_ARG(address));
-    *ret_service = asker->rig->service;
-    return OK;
-}
+static struct inquiry_target target;
+static struct inquiry_answer answer;
 
 static int setup(void **state)
 {
-    struct asker *asker = calloc(1, sizeof *asker);
-    assert_non_null(asker);
-    asker->rig = rig_new();
-    arena_init(&asker->arena, 0, 0);
-    *state = asker;
+    *state = asker_new();
+    answer = (struct inquiry_answer){0};
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct asker *asker = *state;
-    arena_release(&asker->arena);
-    rig_free(asker->rig);
-    free(asker);
+    asker_free(*state);
     return 0;
 }
 
 static enum status point(struct asker *asker, const char *text)
 {
-    struct rig *rig = asker->rig;
-    diagnostics_init(&rig->diagnostics, &rig->snapshot);
-    asker->reader = (struct reader){.arena = &rig->snapshot, .diagnostics = &rig->diagnostics};
-    asker->prepare = (struct prepare){.reader = &asker->reader,
-        .registry = rig->registry,
-        .metrics = rig->metrics,
-        .shards = rig->shards,
-        .workers = 1,
-        .name = SLICE("auth.shop"),
-        .find_service = find_service,
-        .similar_service = similar_service,
-        .obtain_service = obtain_service,
-        .loader = asker};
-    asker->target = (struct inquiry_target){.text = slice_of_text(text)};
-    return inquiry_prepare(&asker->prepare, &asker->target);
+    asker_clear(asker);
+    target = (struct inquiry_target){.text = slice_of_text(text)};
+    return inquiry_prepare(&asker->prepare, &target);
 }
 
 static enum status ask(struct asker *asker, const struct inquiry *inquiry)
 {
-    return inquiry_ask(&asker->target, &asker->rig->x, inquiry, &asker->arena, &asker->answer);
+    return inquiry_ask(&target, &asker->rig->x, inquiry, &asker->arena, &answer);
 }
 
 static void begin(struct asker *asker, const struct fake *fake, const char *text)
 {
-    rig_service(asker->rig, "{at: \"%s\"}", fake->text);
+    asker_begin(asker, fake);
     assert_ok(point(asker, text));
-    rig_request(asker->rig, "POST", "/of-the-client");
-}
-
-static uint64_t value(const struct asker *asker, const char *line)
-{
-    struct text text = text_growing(0);
-    metrics_export(asker->rig->metrics, &text);
-    text_add_char(&text, '\0');
-    const char *found = strstr(text.data, line);
-    uint64_t number = found ? strtoull(found + strlen(line), NULL, 10) : 0;
-    text_release(&text);
-    return number;
 }
 
 #define OUTCOME(word) \
@@ -131,15 +69,15 @@ static void test_get(void **state)
     begin(asker, fake, "demo/who/is?a=1");
     asker->rig->x.request_id = SLICE("r-1");
     assert_ok(ask(asker, &(struct inquiry){0}));
-    assert_int_equal(asker->answer.status, 200);
-    assert_slice(asker->answer.body, "hello");
+    assert_int_equal(answer.status, 200);
+    assert_slice(answer.body, "hello");
     snprintf(wanted, sizeof wanted,
         "GET /who/is?a=1 HTTP/1.1\r\nHost: %s\r\nx-request-id: r-1\r\n\r\n", fake->text);
     assert_string_equal(fake->last, wanted);
     assert_ok(ask(asker, &(struct inquiry){.path = SLICE("/b"), .query = SLICE("c")}));
     assert_non_null(strstr(fake->last, "GET /b?c HTTP/1.1\r\n"));
     assert_int_equal(fake->connections, 1);
-    assert_int_equal(value(asker, OUTCOME("2xx")), 2);
+    assert_int_equal(asker_metric(asker, OUTCOME("2xx")), 2);
     assert_null(asker->rig->x.response.body); /* the exchange itself knows nothing of it */
     assert_int_equal(asker->rig->x.facts.tries, 0);
 }
@@ -160,11 +98,11 @@ static void test_post(void **state)
         "POST /introspect HTTP/1.1\r\nHost: id.example:8443\r\n"
         "content-type: application/x-www-form-urlencoded\r\nauthorization: Basic x\r\n"
         "Content-Length: 7\r\n\r\ntoken=t");
-    assert_int_equal(asker->answer.status, 403);
-    assert_slice(asker->answer.body, "no.");
-    assert_slice(fields_combined(&asker->answer.fields, SLICE("set-cookie")), "a=b, c=d");
-    assert_null(fields_value_named(&asker->answer.fields, SLICE("x-hop")).data);
-    assert_int_equal(value(asker, OUTCOME("4xx")), 1);
+    assert_int_equal(answer.status, 403);
+    assert_slice(answer.body, "no.");
+    assert_slice(fields_combined(&answer.fields, SLICE("set-cookie")), "a=b, c=d");
+    assert_null(fields_value_named(&answer.fields, SLICE("x-hop")).data);
+    assert_int_equal(asker_metric(asker, OUTCOME("4xx")), 1);
 }
 
 static void test_limits(void **state)
@@ -175,7 +113,7 @@ static void test_limits(void **state)
     assert_status(ask(asker, &(struct inquiry){.body_max = 4}), TOO_LARGE);
     assert_ok(ask(asker, &(struct inquiry){.body_max = 5}));
     assert_non_null(strstr(fake->last, "GET / HTTP/1.1\r\n"));
-    assert_int_equal(value(asker, OUTCOME("failed")), 1);
+    assert_int_equal(asker_metric(asker, OUTCOME("failed")), 1);
 }
 
 static void test_no_answer(void **state)
@@ -189,13 +127,13 @@ static void test_no_answer(void **state)
     asker->rig->x.deadline = NEVER;
     fake_stop(fake);
     assert_status(ask(asker, &(struct inquiry){0}), UPSTREAM_REFUSED);
-    assert_int_equal(value(asker, OUTCOME("failed")), 3);
+    assert_int_equal(asker_metric(asker, OUTCOME("failed")), 3);
 }
 
 static void run_ask(void *argument)
 {
     struct asker *asker = argument;
-    asker->answer.status = (int)ask(asker, &(struct inquiry){0});
+    answer.status = (int)ask(asker, &(struct inquiry){0});
 }
 
 static void test_cancelled(void **state)
@@ -208,15 +146,14 @@ static void test_cancelled(void **state)
     assert_ok(scope_start(&scope, run_ask, asker));
     rig_until(fake->requests == 1);
     scope_end(&scope);
-    assert_int_equal(asker->answer.status, CANCELLED);
+    assert_int_equal(answer.status, CANCELLED);
     rig_until(fake->open == 0);
 }
 
 static void run_later(void *argument, const struct exchange *aside)
 {
     struct asker *asker = argument;
-    assert_ok(
-        inquiry_ask(&asker->target, aside, &(struct inquiry){0}, &asker->arena, &asker->answer));
+    assert_ok(inquiry_ask(&target, aside, &(struct inquiry){0}, &asker->arena, &answer));
 }
 
 static void test_aside(void **state)
@@ -224,10 +161,10 @@ static void test_aside(void **state)
     struct asker *asker = *state;
     struct fake *fake = rig_fake(asker->rig, serve_politely, NULL);
     begin(asker, fake, "demo");
-    assert_ok(inquiry_begin_aside(&asker->target, &asker->rig->x, run_later, asker));
+    assert_ok(inquiry_begin_aside(&target, &asker->rig->x, run_later, asker));
     rig_request(asker->rig, "GET", "/the-next"); /* the one before has ended */
-    rig_until(asker->answer.status == 200);
-    assert_slice(asker->answer.body, "hello");
+    rig_until(answer.status == 200);
+    assert_slice(answer.body, "hello");
 }
 
 static void test_complaints(void **state)
