@@ -366,6 +366,16 @@ static enum status serve_login(
     return login_page_choose(login, x, to);
 }
 
+/* What the provider has written into the URL, codes above all, is not for logs. */
+static enum status serve_return(
+    const struct login *login, const struct login_provider *provider, struct exchange *x)
+{
+    enum status e = login_return(login, provider, x);
+    x->request.query = SLICE_NONE;
+    x->request.target = x->request.path;
+    return e;
+}
+
 /* One of the login's own paths. NOT_FOUND: it is none. */
 static enum status serve_own(const struct login *login, struct exchange *x)
 {
@@ -390,7 +400,7 @@ static enum status serve_own(const struct login *login, struct exchange *x)
     if (is_begin)
         return serve_login(login, provider, x);
     if (is_return)
-        return login_return(login, provider, x);
+        return serve_return(login, provider, x);
     return is_message ? login_hear_logout(login, provider, x) : login_logout(login, x);
 }
 

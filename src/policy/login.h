@@ -98,7 +98,9 @@ struct login_session {
     struct slice id_token;           /* as it came */
     struct slice refresh_token;      /* empty: none */
     const struct json_value *claims; /* of the ID token */
-    int64_t looked; /* when it was last seen not to have been ended; not in the cookie */
+    /* Not in the cookie: */
+    int64_t looked;       /* when it was last seen not to have been ended */
+    struct slice ends[2]; /* the keys of the notes that would say so */
 };
 
 /* What the provider has given. */
@@ -263,6 +265,10 @@ enum status login_end(const struct login *login, const struct login_provider *pr
 /* Ends that one. */
 enum status login_end_session(
     const struct login *login, struct exchange *x, const struct login_session *session);
+
+/* Makes the keys by which it is looked for, in the arena. NO_MEMORY. */
+enum status login_prepare_ends(
+    const struct login *login, struct arena *arena, struct login_session *session);
 
 /* CREDENTIALS_MISSING: it was ended. STORE_UNAVAILABLE, CANCELLED, NO_MEMORY. */
 enum status login_check_ended(

@@ -29,12 +29,21 @@ enum status login_end_session(
     return login_end(login, login_provider_of(login, session->provider), x, "sid", sid_of(session));
 }
 
-static enum status look_for(const struct login *login, struct exchange *x, const char *kind,
-    const struct login_session *session, struct slice name)
+enum status login_prepare_ends(
+    const struct login *login, struct arena *arena, struct login_session *session)
+{
+    session->ends[0] = login_note_key(login, arena, "sid", session->provider, sid_of(session));
+    session->ends[1] = login_note_key(
+        login, arena, "sub", session->provider, json_text_of(session->claims, "sub"));
+    return session->ends[0].data && session->ends[1].data ? OK : NO_MEMORY;
+}
+
+static enum status look_for(const struct login *login, struct exchange *x,
+    const struct login_session *session, struct slice key)
 {
     uint64_t when = 0;
-    struct slice value, key = login_note_key(login, &x->arena, kind, session->provider, name);
-    enum status e = key.data ? login_note_read(login, x, key, &value) : NO_MEMORY;
+    struct slice value;
+    enum status e = login_note_read(login, x, key, &value);
     if (e)
         return e == NOT_FOUND ? OK : e;
     return slice_to_u64(value, &when) && (int64_t)when >= session->begun ? CREDENTIALS_MISSING : OK;
@@ -46,9 +55,9 @@ enum status login_check_ended(
     int64_t now = login_now();
     if (!login->store || (login->store != login->memory && now - session->looked < LOOK_EVERY))
         return OK;
-    enum status e = look_for(login, x, "sid", session, sid_of(session));
+    enum status e = look_for(login, x, session, session->ends[0]);
     if (!e)
-        e = look_for(login, x, "sub", session, json_text_of(session->claims, "sub"));
+        e = look_for(login, x, session, session->ends[1]);
     if (!e)
         session->looked = now;
     return e;

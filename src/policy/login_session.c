@@ -126,6 +126,8 @@ static enum status open_token(
         return e;
     struct login_session *session = arena_new(&token->arena, struct login_session);
     e = session ? login_session_open(login, &token->arena, token->text, session) : NO_MEMORY;
+    if (!e)
+        e = login_prepare_ends(login, &token->arena, session);
     if (e) {
         known_token_unref(token);
         return e;

@@ -340,7 +340,9 @@ def test_nothing_secret_is_written(site):
     shop.browser.get(f"{shop.url}/oauth2/logout", until="/bye")
     shop.gateway.log_lines(4)
     written = shop.gateway.log_path.read_text() + shop.gateway.stderr + json.dumps(shop.gateway.status()) + shop.gateway.metrics()
-    for secret in (sealed, session.refresh_token, CLIENT_SECRET, SECRETS[0], "Ada"):
+    codes = [urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)["code"][0] for url in shop.browser.visits if "code=" in url]
+    assert codes
+    for secret in (sealed, session.refresh_token, CLIENT_SECRET, SECRETS[0], "Ada", *codes):
         assert secret not in written, secret
 
 

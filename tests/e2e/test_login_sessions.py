@@ -5,14 +5,18 @@ import json
 import threading
 import time
 
+import grpc
 import pytest
+import websocket_client
 from gateway import wait_for
+from grpc_peer import SERVICE, GrpcService, channel
 from h2_client import Connection as H2Connection
 from issuer import Key
-from login_browser import Browser
+from login_browser import NAVIGATION, Browser
 from login_site import provider, reason, site  # noqa: F401 (fixtures)
 from oidc_provider import LOGOUT_EVENT
 from redis_server import RedisServer
+from websocket_service import WebSocketService
 
 
 def due(shop, expires_in=3600):
@@ -241,3 +245,28 @@ def test_redis_is_gone(pair, choice):
         wait_for(lambda: asked(shop.gateway, shop).status == 401, what="its own workers to know")
     else:
         assert reason(asked(second, shop)) == (503, "store-unavailable")
+
+
+# --- by every protocol
+
+
+def test_every_protocol_knows_the_session(site, start):
+    """HTTP/2, gRPC and WebSockets bring the cookie; without it they are not sent to log in."""
+    with GrpcService() as orders, WebSocketService(None) as chat:
+        shop = site()
+        assert shop.browser.get(f"{shop.url}/").status == 200
+        cookie = {"Cookie": f"weir={shop.cookies['weir'].value}"}
+        with H2Connection(shop.gateway.address) as connection:
+            assert connection.request("GET", "/x", cookie).status == 200
+            assert connection.request("GET", "/x", {"Accept": "text/html"}).status == 302
+            assert connection.request("GET", "/x", {"Accept": "*/*"}).status == 401
+        calls = start(shop.config(port_of_listener=0, service=f"h2c://{orders.at}"))
+        with channel(calls.address) as made:
+            call = made.unary_unary(f"/{SERVICE}/Get")
+            with pytest.raises(grpc.RpcError) as failure:
+                call(b"x")
+            assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            call(b"x", metadata=[("cookie", cookie["Cookie"])])
+        talks = start(shop.config(port_of_listener=0, service=chat.at))
+        assert talks.get("/chat", {**websocket_client.HANDSHAKE, **NAVIGATION}).status == 401
+        websocket_client.Raw(talks, "/chat", cookie).connection.close()
