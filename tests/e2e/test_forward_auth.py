@@ -180,7 +180,8 @@ def test_keys_do_not_collide(shop, authorizer):
     authorizer.decide = lambda request: (200, [("Remote-User", f"{request.header('X-Tenant')}|{request.header('X-User')}")], b"")
     rows = [{"X-Tenant": "a", "X-User": "b c"}, {"X-Tenant": "a b", "X-User": "c"}, {"X-Tenant": "a,b", "X-User": "c"},
             {"X-Tenant": "a"}, {"X-User": "a"}, {"X-Tenant": "1:a", "X-User": "1:b"}, {"X-Tenant": "a1:b", "X-User": "c"},
-            {"X-Tenant": "-1:"}, {"X-Tenant": "a-1:"}, {}]
+            {"X-Tenant": "-1:"}, {"X-Tenant": "a-1:"}, {"X-Tenant": "a", "X-User": "b:c"}, {"X-Tenant": "a:b", "X-User": "c"},
+            {"X-Tenant": "a", "X-User": ""}, {}]
     for row in rows * 2:
         assert gateway.get("/x", row).status == 200
         assert service.requests[-1].header("Remote-User") == f"{row.get('X-Tenant')}|{row.get('X-User')}"
