@@ -61,14 +61,17 @@ static enum status obtain_state(struct prepare *prepare, struct limit *limit)
 
 /* --- preparing */
 
-static void make_rules(struct limit *limit)
+static enum status make_rules(struct arena *arena, struct limit *limit)
 {
-    for (size_t i = 0; i < limit->plans.count; i++) {
+    enum status e = OK;
+    for (size_t i = 0; i < limit->plans.count && !e; i++) {
         struct limit_plan *plan = &limit->plans.items[i];
         plan->rule = limit_rule_of(
             plan->rate.count, plan->rate.per, limit->burst ? limit->burst : plan->rate.count);
         plan->quota = limit->algorithm->quota(&plan->rule);
+        e = limit_words_make(arena, limit->name, &plan->quota, &plan->words);
     }
+    return e;
 }
 
 static void make_series(struct limit *limit, const struct prepare *prepare)
@@ -129,8 +132,9 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->algorithm = limit_algorithms[limit->algorithm_index];
     limit->is_plain = limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow;
     make_series(limit, prepare);
-    make_rules(limit);
-    enum status e = find_service(prepare, &limit->over);
+    enum status e = make_rules(prepare->reader->arena, limit);
+    if (!e)
+        e = find_service(prepare, &limit->over);
     if (!e)
         e = limit_shared_init(&limit->shared, limit->algorithm,
             limit->is_shared ? prepare->stores.shared : NULL, prepare->name);
@@ -161,14 +165,15 @@ static enum status serve_plain(
     enum status e = limit_take(&part, x);
     if (!e && !part.decision.allowed) {
         limit_count_outcome(limit, x->worker, LIMIT_OUTCOME_REFUSED);
-        return limit_refuse(x, limit->name, &part.plan->quota, &part.decision, limit->has_fields);
-    }
-    if (e)
+        e = limit_refuse(x, limit->name, &part.plan->quota, &part.decision);
+    } else if (!e) {
+        limit_count_outcome(limit, x->worker, LIMIT_OUTCOME_PASSED);
+        e = handler_serve(next, x);
+    } else {
         return e;
-    limit_count_outcome(limit, x->worker, LIMIT_OUTCOME_PASSED);
-    e = handler_serve(next, x);
+    }
     if (limit->has_fields)
-        limit_add_fields(x, limit->name, &part.plan->quota, &part.decision);
+        limit_add_fields(x, &part.plan->words, &part.decision);
     return e;
 }
 

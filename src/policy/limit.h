@@ -9,7 +9,7 @@
 #pragma once
 
 #include "config/expression.h"
-#include "policy/limit_algorithm.h"
+#include "policy/limit_answer.h"
 #include "policy/limit_line.h"
 #include "policy/limit_over.h"
 #include "policy/limit_shared.h"
@@ -36,6 +36,7 @@ struct limit_plan {
     struct rate rate;
     struct limit_rule rule;
     struct limit_quota quota;
+    struct limit_words words;
 };
 
 /* One that is written as a rate alone is a list of one. */

@@ -36,33 +36,41 @@ static void add_unit(struct text *text, const char *unit)
     add_string(text, slice_of_text(unit));
 }
 
-static void add_field(struct exchange *x, enum field_id id, const struct text *text)
+enum status limit_words_make(struct arena *arena, struct slice name,
+    const struct limit_quota *quota, struct limit_words *ret_words)
 {
-    struct slice value = text->failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(text));
-    if (value.data)
-        (void)fields_add_known(&x->response.fields, id, value);
-}
-
-#define MEMBER_MAX 512 /* a longer name leaves the fields out */
-
-void limit_add_fields(struct exchange *x, struct slice name, const struct limit_quota *quota,
-    const struct limit_decision *decision)
-{
-    char room[MEMBER_MAX];
-    struct text text = text_fixed(room, sizeof room);
+    struct text text = text_growing(0);
     add_string(&text, name);
-    struct text same_name = text;
+    size_t beginning = text.size;
     add_parameter(&text, "q", quota->count);
     if (quota->unit)
         add_unit(&text, quota->unit);
     if (quota->window)
         add_parameter(&text, "w", seconds_up(quota->window));
-    add_field(x, FIELD_RATELIMIT_POLICY, &text);
-    text = same_name;
+    struct slice policy = text.failed ? SLICE_NONE : arena_copy(arena, text_slice(&text));
+    text_release(&text);
+    if (!policy.data)
+        return NO_MEMORY;
+    *ret_words = (struct limit_words){.name = slice_head(policy, beginning), .policy = policy};
+    return OK;
+}
+
+#define NUMBERS_MAX 64 /* ";r=", ";t=" and their numbers */
+
+void limit_add_fields(
+    struct exchange *x, const struct limit_words *words, const struct limit_decision *decision)
+{
+    struct fields *fields = &x->response.fields;
+    size_t room = words->name.size + NUMBERS_MAX;
+    char *memory = arena_bytes(&x->arena, room);
+    if (!memory || fields_add_made(fields, FIELD_RATELIMIT_POLICY, words->policy))
+        return;
+    struct text text = text_fixed(memory, room);
+    text_add(&text, words->name);
     add_parameter(&text, "r", decision->remaining);
     if (decision->wait)
         add_parameter(&text, "t", seconds_up(decision->wait));
-    add_field(x, FIELD_RATELIMIT, &text);
+    (void)fields_add_made(fields, FIELD_RATELIMIT, text_slice(&text));
 }
 
 /* Whoever shares a bucket and was refused in the same moment should not come back in the same
@@ -107,7 +115,7 @@ static struct slice problem(
 }
 
 enum status limit_refuse(struct exchange *x, struct slice name, const struct limit_quota *quota,
-    const struct limit_decision *decision, bool has_fields)
+    const struct limit_decision *decision)
 {
     int64_t seconds = retry_after(x, decision);
     /* The usual answer first: it stays as it is when there is no memory for more. */
@@ -118,7 +126,5 @@ enum status limit_refuse(struct exchange *x, struct slice name, const struct lim
     struct slice wait = arena_format(&x->arena, "%lld", (long long)seconds);
     if (wait.data)
         (void)fields_set_known(&x->response.fields, FIELD_RETRY_AFTER, wait);
-    if (has_fields)
-        limit_add_fields(x, name, quota, decision);
     return OK;
 }

@@ -148,7 +148,7 @@ static void add_fields(struct limit_stack *stack, struct exchange *x)
         struct limit_part *part = &stack->parts[i];
         const struct limit *limit = part->limit;
         if (limit->has_fields && !limit->is_shadow && (part->is_decided || limit_peek(part)))
-            limit_add_fields(x, limit->name, &part->plan->quota, &part->decision);
+            limit_add_fields(x, &part->plan->words, &part->decision);
     }
 }
 
@@ -167,7 +167,7 @@ static enum status refuse(struct limit_stack *stack, struct exchange *x)
         }
     }
     count_outcomes(stack, x);
-    (void)limit_refuse(x, limit->name, &part->plan->quota, &part->decision, false);
+    (void)limit_refuse(x, limit->name, &part->plan->quota, &part->decision);
     add_fields(stack, x);
     return OK;
 }
