@@ -79,10 +79,10 @@ static enum status begin_without(
     return add(hold, x, ret_verdict) ? STORE_UNAVAILABLE : OK;
 }
 
-enum status once_begin(const struct once *once, struct exchange *x, struct slice id,
-    struct once_hold *ret_hold, enum once_verdict *ret_verdict)
+static enum status begin(const struct once *once, struct exchange *x, struct slice id,
+    struct slice token, struct once_hold *ret_hold, enum once_verdict *ret_verdict)
 {
-    struct once_hold hold = {.once = once, .x = x, .store = once->store};
+    struct once_hold hold = {.once = once, .x = x, .store = once->store, .token = token};
     enum once_verdict verdict = ONCE_FIRST;
     enum status e = OK;
     if (hold.store) {
@@ -97,6 +97,21 @@ enum status once_begin(const struct once *once, struct exchange *x, struct slice
     *ret_hold = hold;
     *ret_verdict = verdict;
     return OK;
+}
+
+enum status once_begin(const struct once *once, struct exchange *x, struct slice id,
+    struct once_hold *ret_hold, enum once_verdict *ret_verdict)
+{
+    struct slice token = arena_format(
+        &x->arena, "%llx %llx", (unsigned long long)x->id_number, (unsigned long long)clock_wall());
+    return token.data ? begin(once, x, id, token, ret_hold, ret_verdict) : NO_MEMORY;
+}
+
+enum status once_see(
+    const struct once *once, struct exchange *x, struct slice id, enum once_verdict *ret_verdict)
+{
+    struct once_hold hold;
+    return begin(once, x, id, DONE, &hold, ret_verdict);
 }
 
 void once_keep(const struct once_hold *hold)

@@ -65,6 +65,10 @@ enum once_verdict { ONCE_FIRST, ONCE_RUNNING, ONCE_DONE };
 enum status once_begin(const struct once *once, struct exchange *x, struct slice id,
     struct once_hold *ret_hold, enum once_verdict *ret_verdict);
 
+/* The same for what is done by being seen (a nonce): there is nothing to keep or to free. */
+enum status once_see(
+    const struct once *once, struct exchange *x, struct slice id, enum once_verdict *ret_verdict);
+
 /* It was done, and is known to be for as long as the options say; or it was not, and may be tried
  * again. Also on a fiber that was cancelled. */
 void once_keep(const struct once_hold *hold);
