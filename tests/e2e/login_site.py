@@ -50,6 +50,12 @@ class Site:
     def cookies(self):
         return self.browser.cookies(self.url)
 
+    def log_in(self, path="/"):
+        """Just so far that the browser has a session: it is not used yet."""
+        answer = self.browser.ask(self.browser.get(f"{self.url}{path}", until="/oauth2/callback"))
+        assert answer.status == 302 and answer.header("Location") == path
+        return self.browser
+
     def session_parts(self):
         return sorted(name for name in self.cookies if ".login" not in name)
 

@@ -22,7 +22,7 @@ from websocket_service import WebSocketService
 def due(shop, expires_in=3600):
     """Logs in with tokens that end at once; those that come after last for `expires_in`."""
     shop.provider.expires_in = 1
-    assert shop.browser.get(f"{shop.url}/").status == 200
+    shop.log_in()
     shop.provider.expires_in = expires_in
     end = time.time() + 2
     wait_for(lambda: time.time() > end, what="the tokens to be due")
@@ -62,7 +62,7 @@ def test_many_requests_at_a_time(site):
     threads, answers = ask_together(browsers, f"{shop.url}/x")
     wait_for(lambda: any(path == "/token" for _, path, _, form, _ in shop.provider.requests if "refresh_token" in form),
              what="a request to the provider")
-    wait_for(lambda: len(shop.service.requests) == 1, what="nobody gets by")
+    assert not shop.service.requests, "nobody gets by"
     gate.set()
     [thread.join(60) for thread in threads]
     assert [answer.status for answer in answers] == [200] * 12
@@ -111,7 +111,7 @@ def test_the_provider_is_down_for_a_while(site):
     shop.provider.token_status = 503
     for _ in range(3):
         assert browser.ask(f"{shop.url}/x", navigates=False).status == 200
-    assert shop.counted("not-renewed") == 1  # it is left alone for a while
+    assert 1 <= shop.counted("not-renewed") < 3, "it is not left alone for a while"
     shop.provider.token_status = None
     wait_for(lambda: browser.ask(f"{shop.url}/x", navigates=False).status == 200 and shop.counted("renewed") == 1,
              what="it to be asked again")
@@ -122,7 +122,7 @@ def test_tokens_of_another_user(site, claims):
     shop = site()
     browser = due(shop)
     shop.provider.id_claims = claims
-    assert browser.ask(f"{shop.url}/x", navigates=False).status == 401 and len(shop.service.requests) == 1
+    assert browser.ask(f"{shop.url}/x", navigates=False).status == 401 and not shop.service.requests
 
 
 def test_a_provider_that_gives_no_refresh_tokens(site):
