@@ -45,6 +45,9 @@ struct rate {
     int64_t per; /* nanoseconds */
 };
 
+/* What `per` is when it is a month: where the calendar does not matter, as good as 30 days. */
+#define RATE_MONTH (30 * DAY + 1)
+
 struct network_list {
     struct network *items;
     size_t count;

@@ -24,7 +24,7 @@ static const struct unit size_units[] = {{SLICE_INIT("TiB"), (int64_t)1 << 40},
 static const struct unit rate_units[] = {{SLICE_INIT("s"), SECOND}, {SLICE_INIT("sec"), SECOND},
     {SLICE_INIT("second"), SECOND}, {SLICE_INIT("min"), MINUTE}, {SLICE_INIT("m"), MINUTE},
     {SLICE_INIT("minute"), MINUTE}, {SLICE_INIT("h"), HOUR}, {SLICE_INIT("hour"), HOUR},
-    {SLICE_INIT("day"), DAY}, {SLICE_INIT("d"), DAY}};
+    {SLICE_INIT("day"), DAY}, {SLICE_INIT("d"), DAY}, {SLICE_INIT("month"), RATE_MONTH}};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -172,8 +172,8 @@ enum status unit_parse_rate(struct slice text, struct rate *ret_rate, const char
     if (unit)
         rate.per = unit->factor;
     else if (!begins_with_digit(time))
-        return fail(
-            "the times of a rate are s, min, h and day, or a duration such as 10s", ret_problem);
+        return fail("the times of a rate are s, min, h, day and month, or a duration such as 10s",
+            ret_problem);
     else if (unit_parse_duration(time, &rate.per, ret_problem))
         return INVALID;
     if (rate.per == 0)

@@ -1,4 +1,4 @@
-#include "policy/limit.h"
+#include "policy/limit_choice.h"
 
 #include "policy/limit_answer.h"
 #include "policy/limit_stack.h"
@@ -22,7 +22,8 @@ static enum status init_state(void *object, void *context)
 {
     struct limit_state *state = object;
     const struct limit *limit = context;
-    enum status e = limit_table_new(limit->algorithm, (size_t)limit->keys, &state->table);
+    enum status e =
+        limit_table_new(limit->algorithm, (size_t)limit->keys, limit_words(limit), &state->table);
     if (!e && (e = limit_lines_new(&state->lines)))
         limit_table_free(state->table);
     return e;
@@ -43,8 +44,8 @@ static const struct registry_kind limit_kind = {
 static enum status obtain_state(struct prepare *prepare, struct limit *limit)
 {
     struct arena *arena = prepare->reader->arena;
-    struct slice key = arena_format(arena, "%.*s/%s/%lld", SLICE_ARG(prepare->name),
-        limit->algorithm->word, (long long)limit->keys);
+    struct slice key = arena_format(arena, "%.*s/%s/%lld/%zu", SLICE_ARG(prepare->name),
+        limit->algorithm->word, (long long)limit->keys, limit_words(limit));
     if (!key.data)
         return NO_MEMORY;
     void *object;
@@ -122,6 +123,14 @@ static enum status find_service(struct prepare *prepare, struct limit_over *over
         "there is no service \"%.*s\"", SLICE_ARG(slice_head(over->to, 100)));
 }
 
+/* Where it is counted; NULL: in the table. */
+static struct store *store_of(const struct prepare *prepare, const struct limit *limit)
+{
+    if (limit->is_shared && prepare->stores.shared)
+        return prepare->stores.shared;
+    return limit_is_quota(limit) ? prepare->stores.durable : NULL;
+}
+
 static enum status prepare(struct prepare *prepare, void *config)
 {
     struct limit *limit = config;
@@ -129,15 +138,15 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->name = slice_has_prefix(prepare->name, SLICE("limits.")) ? slice_from(prepare->name, 7)
                                                                     : SLICE("route");
     limit->shards = prepare->shards;
-    limit->algorithm = limit_algorithms[limit->algorithm_index];
-    limit->is_plain = limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow;
+    limit->is_plain =
+        limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow && !limit->algorithm->delays;
     make_series(limit, prepare);
     enum status e = make_rules(prepare->reader->arena, limit);
     if (!e)
         e = find_service(prepare, &limit->over);
     if (!e)
-        e = limit_shared_init(&limit->shared, limit->algorithm,
-            limit->is_shared ? prepare->stores.shared : NULL, prepare->name);
+        e = limit_shared_init(
+            &limit->shared, limit->algorithm, store_of(prepare, limit), prepare->name);
     return e ? e : obtain_state(prepare, limit);
 }
 
@@ -199,7 +208,7 @@ static void explain(const void *config, struct exchange *x, struct text *text)
             part.decision.allowed ? "passes" : limit_over_words(&limit->over),
             (long long)part.decision.remaining);
     else
-        text_add_literal(text, "asks redis for");
+        text_add_literal(text, "asks the store for");
     text_format(
         text, " %.*s = \"%.*s\"", SLICE_ARG(expression_source(limit->per)), SLICE_ARG(part.key));
     if (limit->is_shadow)

@@ -1,6 +1,7 @@
 /* A limit, for the files limit*.c: what it is configured with, and what it counts with.
  *
  *     limit.c             the policy: options, preparing, the way of most requests
+ *     limit_choice.c      which algorithm it has
  *     limit_count.c       counting, by this gateway or in a store
  *     limit_stack.c       several limits of one request, and what becomes of it above one
  *     limit_over.c        how that is configured
@@ -57,7 +58,8 @@ struct limit {
     struct limit_plans plans;
     struct expression *per;
     struct expression *by; /* or NULL */
-    int algorithm_index;   /* of limit_algorithms */
+    int algorithm_index;   /* of limit_algorithms; used when `has_algorithm` */
+    bool has_algorithm;
     const struct limit_algorithm *algorithm;
     int64_t burst; /* 0: as many as the rate's count */
     int64_t keys;

@@ -22,12 +22,13 @@
 #include "base/clock.h"
 #include "base/slice.h"
 #include "base/status.h"
+#include "config/option.h"
 #include "store/store.h"
 
 /* What may pass. Made by limit_rule_of. */
 struct limit_rule {
     int64_t count; /* so many, at least 1 ... */
-    int64_t per;   /* ... in so many nanoseconds, at least 1 */
+    int64_t per; /* ... in so many nanoseconds, at least 1; RATE_MONTH for some is the calendar's */
     int64_t burst; /* a bucket's size: how many may come at once, at least 1 */
 
     /* The same in ticks, of buckets. */
@@ -66,6 +67,12 @@ struct limit_algorithm {
     /* `burst` means something: a rate that is cut up has a part of the rate and of the burst. */
     bool has_burst;
 
+    /* What it lets pass may have to be held first. */
+    bool delays;
+
+    /* Its times are nanoseconds since 1970, and a month is one of the calendar. */
+    bool is_by_calendar;
+
     /* How many words a record has under that rule, at least 1. */
     size_t (*words)(const struct limit_rule *rule);
 
@@ -77,7 +84,8 @@ struct limit_algorithm {
     void (*settle)(const struct limit_rule *rule, int64_t *record, int64_t difference, int64_t at,
         int64_t now);
 
-    int64_t (*expires)(const struct limit_rule *rule, const int64_t *record); /* nanoseconds */
+    /* By the same clock; INT64_MAX: never. */
+    int64_t (*expires)(const struct limit_rule *rule, const int64_t *record);
 
     struct limit_quota (*quota)(const struct limit_rule *rule);
 

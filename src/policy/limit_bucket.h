@@ -44,12 +44,13 @@ void limit_bucket_settle(
 int64_t limit_bucket_expires(const struct limit_rule *rule, const int64_t *record);
 struct limit_quota limit_bucket_quota(const struct limit_rule *rule);
 
-/* How scripts of buckets begin: `debt` in microseconds, without fault of rounding what is less than
- * a microsecond. They end by calling keep(debt). Settling is done here. */
-#define LIMIT_BUCKET_LUA                                                                       \
+/* How scripts of buckets begin, that let so many more come than the burst says: `debt` in
+ * microseconds, without fault of rounding what is less than a microsecond. They end by calling
+ * keep(debt). Settling is done here. */
+#define LIMIT_BUCKET_LUA(more)                                                                 \
     LIMIT_LUA                                                                                  \
     "local interval = per / count\n"                                                           \
-    "local size = interval * burst\n"                                                          \
+    "local size = interval * (burst + " #more ")\n"                                            \
     "local rest = tonumber(redis.call('GET', KEYS[1]) or now)\n"                               \
     "local debt = math.max(rest - now, 0)\n"                                                   \
     "local slack = math.min(1, interval / 2)\n"                                                \

@@ -55,7 +55,9 @@ void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *
     struct kept kept;
     if (!unpack(cell, algorithm->words(&rule), &kept))
         return; /* which the store notices */
-    if (kept.words[0] <= 0 || kept.words[0] >= cell->now) {
+    if (algorithm->is_by_calendar) {
+        kept.words[0] = 0;
+    } else if (kept.words[0] <= 0 || kept.words[0] >= cell->now) {
         memset(kept.words, 0, kept.count * sizeof *kept.words);
         kept.words[0] = cell->now - 1;
     }

@@ -1,4 +1,4 @@
-#include "policy/limit.h"
+#include "policy/limit_choice.h"
 
 static enum status read_rate(
     struct reader *reader, const struct node *node, struct limit_plan *plan)
@@ -52,13 +52,19 @@ static const struct option options[] = {
     {"per", OPTION_EXPRESSION, offsetof(struct limit, per), .fallback = "client.ip",
         .help = "What is counted together; requests that lack it share one count."},
     {"algorithm", OPTION_CHOICE, offsetof(struct limit, algorithm_index),
-        .fallback = "token-bucket", .choices = limit_algorithm_words, .help = "How it is counted."},
+        .is_set_offset = offsetof(struct limit, has_algorithm), .choices = limit_algorithm_words,
+        .help = "How it is counted; if it is not said: rates by the day or month, without a burst, "
+                "as a fixed-window, all others as a token-bucket."},
     {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .minimum = 0, .maximum = 1000000000,
-        .help = "How many may come at once; 0: as many as the rate counts."},
+        .help = "How many may come at once, of a token-bucket, or wait, of a leaky-bucket; 0: as "
+                "many as the rate counts."},
     {"keys", OPTION_INTEGER, offsetof(struct limit, keys), .fallback = "65536", .minimum = 64,
-        .maximum = 1 << 28, .help = "How many keys are remembered at a time, 16 bytes each."},
+        .maximum = 1 << 28,
+        .help = "How many keys are remembered at a time: 16 bytes each for buckets, about 60 for "
+                "windows, and for a log 20 more for each request that the rate lets pass."},
     {"shared", OPTION_FLAG, offsetof(struct limit, is_shared), .fallback = "true",
-        .help = "Whether all gateways count together, where there is a `redis`."},
+        .help = "Whether all gateways count together, where there is a `redis`. Without, what "
+                "counts by the day or month is kept in `state`, where there is one."},
     {"if-unavailable", OPTION_CHOICE, offsetof(struct limit, if_unavailable), .fallback = "local",
         .choices = if_unavailable_words,
         .help = "While Redis does not answer: each gateway counts its own part of the rate "
@@ -77,7 +83,7 @@ static const struct option options[] = {
 
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
-    const struct limit *limit = value;
+    struct limit *limit = value;
     if (limit->plans.count > 1 && !limit->by)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"by: claims.plan\""),
             "several rates need a \"by\" that says which one counts");
@@ -85,7 +91,7 @@ static enum status check(struct reader *reader, const struct node *node, void *v
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("for example {free: 60/min, else: 30/min}"),
             "\"by\" has nothing to choose from: there is one rate");
-    return OK;
+    return limit->plans.otherwise ? limit_choose(reader, node, limit) : OK;
 }
 
 const struct option_table limit_options = {

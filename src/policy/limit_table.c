@@ -1,229 +1,91 @@
 #include "policy/limit_table.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/hash.h"
-#include "base/random.h"
-
-#define LINE_ENTRIES 4
-#define KEYS_MIN     64
-
-/* Tags that are no key's. */
-#define TAG_FREE 0
-#define TAG_BUSY 1 /* its time is being cleared for another key */
-#define TAG_MIN  2
-
-struct entry {
-    _Atomic uint64_t tag;
-    _Atomic int64_t full_at; /* ticks since `begin` */
-};
-
-struct line {
-    _Alignas(64) struct entry entries[LINE_ENTRIES];
-};
+#include "policy/limit_instants.h"
+#include "policy/limit_records.h"
 
 struct limit_table {
-    const struct limit_algorithm *algorithm;
-    struct line *lines; /* owned */
-    uint64_t mask;      /* lines are a power of two */
-    struct hash_key hash_key;
+    bool is_by_calendar;
     instant begin;
-    pthread_mutex_t locks[LIMIT_TABLE_LOCKS];
+    _Atomic instant looked;          /* at the wall clock */
+    _Atomic int64_t ahead;           /* by so much it was then ahead of the monotonic one */
+    struct limit_instants *instants; /* owned; one of these two */
+    struct limit_records *records;   /* owned */
 };
 
-/* Where a key may be. */
-struct choices {
-    uint64_t tag;
-    struct line *lines[2];
-};
-
-enum status limit_table_new(
-    const struct limit_algorithm *algorithm, size_t keys, struct limit_table **ret_table)
+enum status limit_table_new(const struct limit_algorithm *algorithm, size_t keys, size_t words,
+    struct limit_table **ret_table)
 {
-    if (keys < KEYS_MIN)
-        keys = KEYS_MIN;
-    size_t lines = 1;
-    while (lines * LINE_ENTRIES < keys && lines < SIZE_MAX / 2 / sizeof(struct line))
-        lines *= 2;
     struct limit_table *table = calloc(1, sizeof *table);
     if (!table)
         return NO_MEMORY;
-    table->lines = aligned_alloc(_Alignof(struct line), lines * sizeof(struct line));
-    if (!table->lines) {
-        free(table);
-        return NO_MEMORY;
-    }
-    memset(table->lines, 0, lines * sizeof(struct line));
-    table->algorithm = algorithm;
-    table->mask = lines - 1;
+    table->is_by_calendar = algorithm->is_by_calendar;
     table->begin = clock_now();
-    random_bytes(&table->hash_key, sizeof table->hash_key);
-    for (int i = 0; i < LIMIT_TABLE_LOCKS; i++)
-        pthread_mutex_init(&table->locks[i], NULL);
-    *ret_table = table;
-    return OK;
+    table->looked = table->begin;
+    table->ahead = clock_wall() - table->begin;
+    enum status e = algorithm->is_instant
+                        ? limit_instants_new(algorithm, keys, &table->instants)
+                        : limit_records_new(algorithm, keys, words, &table->records);
+    if (e)
+        free(table);
+    else
+        *ret_table = table;
+    return e;
 }
 
 void limit_table_free(struct limit_table *table)
 {
     if (!table)
         return;
-    for (int i = 0; i < LIMIT_TABLE_LOCKS; i++)
-        pthread_mutex_destroy(&table->locks[i]);
-    free(table->lines);
+    limit_instants_free(table->instants);
+    limit_records_free(table->records);
     free(table);
 }
 
-static struct choices choices_of(struct limit_table *table, struct slice key)
+/* The wall clock is looked at once a second: it may be set, but costs more than the instant that is
+ * known. */
+static int64_t wall_time_of(struct limit_table *table, instant now)
 {
-    uint64_t hash = hash_keyed(key, table->hash_key);
-    struct choices choices = {.tag = hash < TAG_MIN ? hash + TAG_MIN : hash};
-    uint64_t first = hash & table->mask;
-    uint64_t second = hash >> 32 & table->mask;
-    if (second == first)
-        second = (first + 1) & table->mask;
-    choices.lines[0] = &table->lines[first];
-    choices.lines[1] = &table->lines[second];
-    return choices;
-}
-
-static struct entry *find(const struct choices *choices)
-{
-    for (int l = 0; l < 2; l++)
-        for (int i = 0; i < LINE_ENTRIES; i++)
-            if (atomic_load(&choices->lines[l]->entries[i].tag) == choices->tag)
-                return &choices->lines[l]->entries[i];
-    return NULL;
-}
-
-/* The entry of a line that will be full soonest, NULL if all are being cleared; and how many are
- * full at `now`. */
-static struct entry *soonest_of_line(struct line *line, int64_t now, int *ret_full)
-{
-    struct entry *soonest = NULL;
-    int64_t soonest_at = INT64_MAX;
-    *ret_full = 0;
-    for (int i = 0; i < LINE_ENTRIES; i++) {
-        struct entry *entry = &line->entries[i];
-        int64_t full_at = atomic_load(&entry->full_at);
-        if (atomic_load(&entry->tag) == TAG_BUSY)
-            continue;
-        *ret_full += full_at <= now;
-        if (full_at < soonest_at) {
-            soonest = entry;
-            soonest_at = full_at;
-        }
+    instant looked = atomic_load_explicit(&table->looked, memory_order_relaxed);
+    if (now - looked > SECOND) {
+        atomic_store_explicit(&table->ahead, clock_wall() - clock_now(), memory_order_relaxed);
+        atomic_store_explicit(&table->looked, now, memory_order_relaxed);
     }
-    return soonest;
+    return now + atomic_load_explicit(&table->ahead, memory_order_relaxed);
 }
 
-/* The entry that shall make room: one of the emptier line, so that lines fill evenly; if none is
- * free, the one that will be full soonest. */
-static struct entry *find_victim(const struct choices *choices, int64_t now)
+/* From 1, since 0 is the time of a record that nobody has used. */
+static int64_t time_of(struct limit_table *table, instant now)
 {
-    int full[2];
-    struct entry *a = soonest_of_line(choices->lines[0], now, &full[0]);
-    struct entry *b = soonest_of_line(choices->lines[1], now, &full[1]);
-    if (!a || !b)
-        return a ? a : b;
-    if (full[0] != full[1])
-        return full[0] > full[1] ? a : b;
-    return atomic_load(&a->full_at) <= atomic_load(&b->full_at) ? a : b;
-}
-
-/* Makes an entry the key's. Other keys (under other locks) may want the same one: whoever turns its
- * tag to BUSY has it. */
-static struct entry *claim(const struct choices *choices, int64_t now)
-{
-    for (;;) {
-        struct entry *victim = find_victim(choices, now);
-        if (!victim)
-            continue; /* all are being cleared at this moment */
-        uint64_t old = atomic_load(&victim->tag);
-        if (old == TAG_BUSY || !atomic_compare_exchange_strong(&victim->tag, &old, TAG_BUSY))
-            continue;
-        atomic_store(&victim->full_at, 0);
-        atomic_store(&victim->tag, choices->tag);
-        return victim;
-    }
-}
-
-static struct entry *find_or_claim(
-    struct limit_table *table, const struct choices *choices, int64_t now)
-{
-    struct entry *entry = find(choices);
-    if (entry)
-        return entry;
-    pthread_mutex_t *lock = &table->locks[choices->tag >> 16 & (LIMIT_TABLE_LOCKS - 1)];
-    pthread_mutex_lock(lock);
-    entry = find(choices);
-    if (!entry)
-        entry = claim(choices, now);
-    pthread_mutex_unlock(lock);
-    return entry;
-}
-
-/* From 1, since 0 is the time of an entry that nobody has used. */
-static int64_t time_of(const struct limit_table *table, instant now)
-{
+    if (table->is_by_calendar)
+        return wall_time_of(table, now);
     return now > table->begin ? now - table->begin + 1 : 1;
-}
-
-struct limit_decision limit_table_look(struct limit_table *table, struct slice key,
-    const struct limit_rule *rule, int64_t cost, instant now)
-{
-    struct choices choices = choices_of(table, key);
-    const struct entry *entry = find(&choices);
-    int64_t copy[1] = {entry ? atomic_load(&entry->full_at) : 0};
-    struct limit_decision decision;
-    limit_look(table->algorithm, rule, copy, cost, time_of(table, now), &decision);
-    return decision;
-}
-
-/* Puts a new word into the entry where `old` was. False when others were faster, or the entry was
- * meanwhile taken for another key, which has paid: it gets that back. */
-static bool change(
-    const struct choices *choices, struct entry *entry, int64_t old, int64_t word, int64_t present)
-{
-    int64_t before = old;
-    if (!atomic_compare_exchange_weak(&entry->full_at, &before, word))
-        return false;
-    if (atomic_load(&entry->tag) == choices->tag)
-        return true;
-    atomic_fetch_sub(&entry->full_at, word - (old > present ? old : present));
-    return false;
 }
 
 struct limit_decision limit_table_take(struct limit_table *table, struct slice key,
     const struct limit_rule *rule, int64_t cost, instant now)
 {
-    struct choices choices = choices_of(table, key);
-    int64_t time = time_of(table, now), present = time * LIMIT_TICKS;
-    for (;;) {
-        struct entry *entry = find_or_claim(table, &choices, present);
-        int64_t old = atomic_load(&entry->full_at), word = old;
-        struct limit_decision decision;
-        table->algorithm->take(rule, &word, cost, time, &decision);
-        if (!decision.allowed || change(&choices, entry, old, word, present))
-            return decision;
-    }
+    int64_t time = time_of(table, now);
+    return table->instants ? limit_instants_take(table->instants, key, rule, cost, time)
+                           : limit_records_take(table->records, key, rule, cost, time);
 }
 
 void limit_table_settle(struct limit_table *table, struct slice key, const struct limit_rule *rule,
     int64_t difference, int64_t at, instant now)
 {
-    struct choices choices = choices_of(table, key);
-    int64_t time = time_of(table, now), present = time * LIMIT_TICKS;
-    for (;;) {
-        struct entry *entry =
-            difference < 0 ? find(&choices) : find_or_claim(table, &choices, present);
-        if (!entry)
-            return; /* forgotten: there is nothing to give back to */
-        int64_t old = atomic_load(&entry->full_at), word = old;
-        table->algorithm->settle(rule, &word, difference, at, time);
-        if (change(&choices, entry, old, word, present))
-            return;
-    }
+    int64_t time = time_of(table, now);
+    if (table->instants)
+        limit_instants_settle(table->instants, key, rule, difference, at, time);
+    else
+        limit_records_settle(table->records, key, rule, difference, at, time);
+}
+
+struct limit_decision limit_table_look(struct limit_table *table, struct slice key,
+    const struct limit_rule *rule, int64_t cost, instant now)
+{
+    int64_t time = time_of(table, now);
+    return table->instants ? limit_instants_look(table->instants, key, rule, cost, time)
+                           : limit_records_look(table->records, key, rule, cost, time);
 }

@@ -1,27 +1,20 @@
 /* What this gateway counts by itself: the records of an algorithm (limit_algorithm.h) by key,
- * shared by all workers: a table of fixed size that never allocates after it was made.
+ * shared by all workers, in a table of fixed size that never allocates after it was made.
  *
- * A record here is one 64-bit word, the instant from which on it says nothing; every change is one
- * compare-and-swap.
+ *     limit_instants.h    records of one word, without locks
+ *     limit_records.h     all others
  *
- * A key is known by its 64-bit SipHash. It lives in one of two cache lines of four entries each. An
- * entry whose time has passed says nothing, like that of a new key: so it is free to be taken. When
- * all eight are in use, the one whose time passes soonest makes room (it forgets least). A look-up
- * takes no lock; bringing in a new key takes one of LIMIT_TABLE_LOCKS, held for some tens of
- * nanoseconds, so that a key is never there twice.
- *
- * Any thread may call what takes and settles. */
+ * Any thread may call what takes, settles and looks. `now` is an instant; algorithms that go by the
+ * calendar are told the wall-clock time of it. */
 #pragma once
 
 #include "policy/limit_algorithm.h"
 
 struct limit_table;
 
-#define LIMIT_TABLE_LOCKS 64
-
-/* For at least `keys` keys at a time. NO_MEMORY. */
-enum status limit_table_new(
-    const struct limit_algorithm *algorithm, size_t keys, struct limit_table **ret_table);
+/* For at least `keys` keys at a time, with records of `words`. NO_MEMORY. */
+enum status limit_table_new(const struct limit_algorithm *algorithm, size_t keys, size_t words,
+    struct limit_table **ret_table);
 void limit_table_free(struct limit_table *table);
 
 /* Takes so much for the key at the instant `now`, if that may pass. */

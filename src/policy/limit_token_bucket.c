@@ -33,11 +33,11 @@ const struct limit_algorithm limit_token_bucket = {
     .quota = limit_bucket_quota,
     .script =
         {
-            .lua = LIMIT_BUCKET_LUA
-            "debt = debt + price\n"
-            "keep(debt)\n"
-            "local left = math.max(math.floor((size - debt + slack) / interval), 0)\n"
-            "return say(1, (left + 1) * interval - (size - debt), 0)\n",
+            .lua = LIMIT_BUCKET_LUA(
+                0) "debt = debt + price\n"
+                   "keep(debt)\n"
+                   "local left = math.max(math.floor((size - debt + slack) / interval), 0)\n"
+                   "return say(1, (left + 1) * interval - (size - debt), 0)\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
             .run = run,

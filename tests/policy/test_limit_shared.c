@@ -147,7 +147,7 @@ static void explaining_does_not_ask(void **state)
     world->prepare.stores.shared = &fake.store;
     world_policy(world, &limit_policy, "limits.x", "{rate: 2/h}");
     world_request(world, "GET", "/");
-    assert_string_equal(world_explain(world), "asks redis for client.ip = \"192.0.2.1\"");
+    assert_string_equal(world_explain(world), "asks the store for client.ip = \"192.0.2.1\"");
     assert_int_equal(fake.asked, 0);
 }
 

@@ -13,7 +13,7 @@ static int set_up(void **state)
 {
     (void)state;
     ten_a_second = limit_rule_of(10, SECOND, 3);
-    return limit_table_new(limit_algorithms[0], 1024, &table) != OK;
+    return limit_table_new(limit_algorithms[0], 1024, 1, &table) != OK;
 }
 
 static int tear_down(void **state)
@@ -256,7 +256,7 @@ static void test_threads_may_fight_for_entries(void **state)
     struct race race = {.rule = &ten_a_second, .begin = clock_now()};
     pthread_t threads[THREADS];
     limit_table_free(table);
-    assert_ok(limit_table_new(limit_algorithms[0], 0, &table));
+    assert_ok(limit_table_new(limit_algorithms[0], 0, 1, &table));
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, crowd_thread, &race), 0);
     for (int i = 0; i < THREADS; i++)

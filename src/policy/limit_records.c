@@ -1,0 +1,307 @@
+#include "policy/limit_records.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/random.h"
+
+#define SHARDS_MAX 64
+#define SHARD_KEYS 256 /* at least, where there are several shards */
+#define KEYS_MIN   64
+#define KEYS_MAX   ((size_t)1 << 30)
+#define NOBODY     UINT32_MAX
+
+/* The lists that a seat may be in. Who makes room is looked for in this order. */
+enum rank {
+    RANK_ONCE,  /* has come once */
+    RANK_AGAIN, /* at most three quarters of a shard */
+    RANK_HELD,  /* does not expire */
+    RANK_NEW,   /* for as long as it is being used for the first time */
+    RANKS
+};
+
+struct seat {
+    uint64_t tag;
+    uint32_t next_of_bucket;
+    uint32_t newer, older;
+    uint32_t rank; /* enum rank */
+};
+
+struct ranking {
+    uint32_t newest, oldest, count;
+};
+
+struct shard {
+    _Alignas(64) pthread_mutex_t lock;
+    uint32_t *buckets;  /* owned; the first seat of each */
+    struct seat *seats; /* owned */
+    int64_t *records;   /* owned; of seats by their number, and one for looking */
+    uint32_t used;      /* seats that ever had a key */
+    struct ranking ranks[RANKS];
+};
+
+struct limit_records {
+    const struct limit_algorithm *algorithm;
+    size_t words;
+    uint32_t seats, bucket_mask; /* of each shard */
+    uint32_t shard_mask;
+    struct hash_key hash_key;
+    struct shard shards[SHARDS_MAX];
+};
+
+static size_t root_of(size_t n)
+{
+    size_t root = 1;
+    while (root * root < n)
+        root++;
+    return root;
+}
+
+static uint32_t shards_for(size_t keys)
+{
+    uint32_t shards = 1;
+    while (shards < SHARDS_MAX && keys / shards >= 2 * SHARD_KEYS)
+        shards *= 2;
+    return shards;
+}
+
+/* Keys do not fall evenly on shards: each has as much more room as chance may want. */
+static size_t seats_for(size_t keys)
+{
+    if (keys < KEYS_MIN)
+        keys = KEYS_MIN;
+    uint32_t shards = shards_for(keys);
+    size_t mean = (keys + shards - 1) / shards;
+    return shards == 1 ? mean : mean + 4 * root_of(mean);
+}
+
+static uint32_t buckets_for(size_t seats)
+{
+    uint32_t buckets = 1;
+    while (buckets < seats)
+        buckets *= 2;
+    return buckets;
+}
+
+size_t limit_records_size(size_t keys, size_t words)
+{
+    size_t seats = seats_for(keys), bytes, all;
+    if (keys > KEYS_MAX || __builtin_mul_overflow(words, sizeof(int64_t), &bytes) ||
+        __builtin_add_overflow(bytes, sizeof(struct seat), &bytes) ||
+        __builtin_mul_overflow(bytes, seats + 1, &all))
+        return SIZE_MAX;
+    all += buckets_for(seats) * sizeof(uint32_t);
+    return __builtin_mul_overflow(all, shards_for(keys), &all) ? SIZE_MAX : all;
+}
+
+/* Cleared memory that nobody touches takes none. */
+static bool init_shard(struct shard *shard, const struct limit_records *records)
+{
+    pthread_mutex_init(&shard->lock, NULL);
+    size_t buckets = (size_t)records->bucket_mask + 1;
+    shard->buckets = malloc(buckets * sizeof *shard->buckets);
+    shard->seats = calloc(records->seats, sizeof *shard->seats);
+    shard->records = calloc((size_t)records->seats + 1, records->words * sizeof *shard->records);
+    if (!shard->buckets || !shard->seats || !shard->records)
+        return false;
+    memset(shard->buckets, 0xff, buckets * sizeof *shard->buckets);
+    for (int i = 0; i < RANKS; i++)
+        shard->ranks[i] = (struct ranking){NOBODY, NOBODY, 0};
+    return true;
+}
+
+enum status limit_records_new(const struct limit_algorithm *algorithm, size_t keys, size_t words,
+    struct limit_records **ret_records)
+{
+    if (limit_records_size(keys, words) == SIZE_MAX)
+        return NO_MEMORY;
+    struct limit_records *records = aligned_alloc(64, sizeof *records);
+    if (!records)
+        return NO_MEMORY;
+    memset(records, 0, sizeof *records);
+    records->algorithm = algorithm;
+    records->words = words;
+    records->seats = (uint32_t)seats_for(keys);
+    records->bucket_mask = buckets_for(records->seats) - 1;
+    records->shard_mask = shards_for(keys < KEYS_MIN ? KEYS_MIN : keys) - 1;
+    random_bytes(&records->hash_key, sizeof records->hash_key);
+    for (uint32_t i = 0; i <= records->shard_mask; i++)
+        if (!init_shard(&records->shards[i], records)) {
+            records->shard_mask = i;
+            limit_records_free(records);
+            return NO_MEMORY;
+        }
+    *ret_records = records;
+    return OK;
+}
+
+void limit_records_free(struct limit_records *records)
+{
+    if (!records)
+        return;
+    for (uint32_t i = 0; i <= records->shard_mask; i++) {
+        struct shard *shard = &records->shards[i];
+        pthread_mutex_destroy(&shard->lock);
+        free(shard->buckets);
+        free(shard->seats);
+        free(shard->records);
+    }
+    free(records);
+}
+
+/* --- a shard; who calls has its lock */
+
+static void leave_rank(struct shard *shard, uint32_t number)
+{
+    struct seat *seat = &shard->seats[number];
+    struct ranking *ranking = &shard->ranks[seat->rank];
+    *(seat->newer == NOBODY ? &ranking->newest : &shard->seats[seat->newer].older) = seat->older;
+    *(seat->older == NOBODY ? &ranking->oldest : &shard->seats[seat->older].newer) = seat->newer;
+    ranking->count--;
+}
+
+static void enter_rank(struct shard *shard, uint32_t number, enum rank rank)
+{
+    struct seat *seat = &shard->seats[number];
+    struct ranking *ranking = &shard->ranks[rank];
+    seat->rank = rank;
+    seat->newer = NOBODY;
+    seat->older = ranking->newest;
+    *(seat->older == NOBODY ? &ranking->oldest : &shard->seats[seat->older].newer) = number;
+    ranking->newest = number;
+    ranking->count++;
+}
+
+static void move(struct shard *shard, uint32_t number, enum rank rank)
+{
+    leave_rank(shard, number);
+    enter_rank(shard, number, rank);
+}
+
+static uint32_t *bucket_of(const struct limit_records *records, struct shard *shard, uint64_t tag)
+{
+    return &shard->buckets[tag & records->bucket_mask];
+}
+
+static uint32_t find(const struct limit_records *records, struct shard *shard, uint64_t tag)
+{
+    uint32_t number = *bucket_of(records, shard, tag);
+    while (number != NOBODY && shard->seats[number].tag != tag)
+        number = shard->seats[number].next_of_bucket;
+    return number;
+}
+
+static int64_t *record_of(
+    const struct limit_records *records, const struct shard *shard, uint32_t number)
+{
+    return &shard->records[number * records->words];
+}
+
+static uint32_t make_room(struct limit_records *records, struct shard *shard)
+{
+    uint32_t number = NOBODY;
+    for (int rank = 0; rank < RANKS && number == NOBODY; rank++)
+        number = shard->ranks[rank].oldest;
+    leave_rank(shard, number);
+    uint32_t *link = bucket_of(records, shard, shard->seats[number].tag);
+    while (*link != number)
+        link = &shard->seats[*link].next_of_bucket;
+    *link = shard->seats[number].next_of_bucket;
+    memset(record_of(records, shard, number), 0, records->words * sizeof(int64_t));
+    return number;
+}
+
+static uint32_t find_or_add(struct limit_records *records, struct shard *shard, uint64_t tag)
+{
+    uint32_t number = find(records, shard, tag);
+    if (number != NOBODY)
+        return number;
+    number = shard->used < records->seats ? shard->used++ : make_room(records, shard);
+    uint32_t *bucket = bucket_of(records, shard, tag);
+    shard->seats[number] = (struct seat){.tag = tag, .next_of_bucket = *bucket};
+    *bucket = number;
+    enter_rank(shard, number, RANK_NEW);
+    return number;
+}
+
+/* Notes that a key was used. */
+static void touch(struct limit_records *records, struct shard *shard, uint32_t number,
+    const struct limit_rule *rule)
+{
+    const int64_t *record = record_of(records, shard, number);
+    if (records->algorithm->expires(rule, record) == INT64_MAX) {
+        move(shard, number, RANK_HELD);
+        return;
+    }
+    move(shard, number, shard->seats[number].rank == RANK_NEW ? RANK_ONCE : RANK_AGAIN);
+    if (shard->ranks[RANK_AGAIN].count > records->seats / 4 * 3)
+        move(shard, shard->ranks[RANK_AGAIN].oldest, RANK_ONCE);
+}
+
+/* --- all of them */
+
+static struct shard *enter(struct limit_records *records, struct slice key, uint64_t *ret_tag)
+{
+    *ret_tag = hash_keyed(key, records->hash_key);
+    struct shard *shard = &records->shards[*ret_tag >> 32 & records->shard_mask];
+    pthread_mutex_lock(&shard->lock);
+    return shard;
+}
+
+struct limit_decision limit_records_take(struct limit_records *records, struct slice key,
+    const struct limit_rule *rule, int64_t cost, int64_t now)
+{
+    uint64_t tag;
+    struct limit_decision decision;
+    struct shard *shard = enter(records, key, &tag);
+    uint32_t number = find_or_add(records, shard, tag);
+    records->algorithm->take(rule, record_of(records, shard, number), cost, now, &decision);
+    touch(records, shard, number, rule);
+    pthread_mutex_unlock(&shard->lock);
+    return decision;
+}
+
+void limit_records_settle(struct limit_records *records, struct slice key,
+    const struct limit_rule *rule, int64_t difference, int64_t at, int64_t now)
+{
+    uint64_t tag;
+    struct shard *shard = enter(records, key, &tag);
+    uint32_t number = difference < 0 ? find(records, shard, tag) : find_or_add(records, shard, tag);
+    if (number != NOBODY) { /* else it is forgotten: there is nothing to give back to */
+        records->algorithm->settle(rule, record_of(records, shard, number), difference, at, now);
+        touch(records, shard, number, rule);
+    }
+    pthread_mutex_unlock(&shard->lock);
+}
+
+struct limit_decision limit_records_look(struct limit_records *records, struct slice key,
+    const struct limit_rule *rule, int64_t cost, int64_t now)
+{
+    uint64_t tag;
+    struct limit_decision decision;
+    struct shard *shard = enter(records, key, &tag);
+    uint32_t number = find(records, shard, tag);
+    int64_t *copy = record_of(records, shard, records->seats);
+    size_t size = records->words * sizeof *copy;
+    if (number == NOBODY)
+        memset(copy, 0, size);
+    else
+        memcpy(copy, record_of(records, shard, number), size);
+    limit_look(records->algorithm, rule, copy, cost, now, &decision);
+    pthread_mutex_unlock(&shard->lock);
+    return decision;
+}
+
+size_t limit_records_count(struct limit_records *records)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i <= records->shard_mask; i++) {
+        struct shard *shard = &records->shards[i];
+        pthread_mutex_lock(&shard->lock);
+        count += shard->used;
+        pthread_mutex_unlock(&shard->lock);
+    }
+    return count;
+}
