@@ -268,6 +268,28 @@ struct slice uri_query_value(struct arena *arena, struct slice query, struct sli
     return SLICE_NONE;
 }
 
+enum status uri_query_without(
+    struct arena *arena, struct slice query, struct slice name, struct slice *ret_query)
+{
+    char *room = arena_bytes(arena, query.size + 1);
+    struct text kept = text_fixed(room, query.size + 1);
+    struct slice part, decoded;
+    if (!room)
+        return NO_MEMORY;
+    while (slice_split(&query, '&', &part)) {
+        enum status e = uri_decode(arena, slice_head(part, slice_find(part, '=')), true, &decoded);
+        if (e == NO_MEMORY)
+            return e;
+        if (!e && slice_equal(decoded, name))
+            continue;
+        if (kept.size)
+            text_add_char(&kept, '&');
+        text_add(&kept, part);
+    }
+    *ret_query = kept.size ? text_slice(&kept) : SLICE_NONE;
+    return OK;
+}
+
 /* --- escapes */
 
 static bool is_plain(struct slice s, bool plus)

@@ -31,6 +31,11 @@ bool uri_query_next(struct slice *rest, struct slice *ret_name, struct slice *re
 /* The first parameter of that name, decoded ("+" is a blank); null data when there is none. */
 struct slice uri_query_value(struct arena *arena, struct slice query, struct slice name);
 
+/* The query without the parameters of that name, in the arena if there are any; empty, with null
+ * data, when nothing else is left. NO_MEMORY. */
+enum status uri_query_without(
+    struct arena *arena, struct slice query, struct slice name, struct slice *ret_query);
+
 /* Decodes %XX (and "+" if `plus`); INVALID for malformed ones. Without any, no copy. */
 enum status uri_decode(struct arena *arena, struct slice s, bool plus, struct slice *ret_decoded);
 

@@ -221,6 +221,19 @@ static void a_query_value_is_decoded(void **state)
     assert_null(uri_query_value(*state, SLICE_NONE, SLICE("a")).data);
 }
 
+static void parameters_are_left_out(void **state)
+{
+    static const struct {
+        const char *query, *rest;
+    } rows[] = {{"key=1", NULL}, {"a=1&key=2&b=3", "a=1&b=3"}, {"key&a&k%65y=x&", "a"},
+        {"keys=1&xkey=2", "keys=1&xkey=2"}, {"a=%zz&key=1&%zz", "a=%zz&%zz"}, {"", NULL}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct slice rest;
+        assert_ok(uri_query_without(*state, slice_of_text(rows[i].query), SLICE("key"), &rest));
+        assert_slices(rest, slice_of_text(rows[i].rest));
+    }
+}
+
 static void escapes_go_both_ways(void **state)
 {
     struct slice got, plain = SLICE("plain+");
@@ -246,6 +259,7 @@ int main(void)
         TEST(queries_are_walked),
         TEST(a_query_value_is_decoded),
         TEST(escapes_go_both_ways),
+        TEST(parameters_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
