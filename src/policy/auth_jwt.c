@@ -141,17 +141,6 @@ static enum status verify(
     return e ? e : jwt_check(token->claims, &jwt->rules, now, &token->until);
 }
 
-/* The token stays as long as the exchange asks for its claims. */
-static enum status keep(struct exchange *x, struct known_token *token)
-{
-    if (!arena_defer(&x->arena, known_token_unref, token)) {
-        known_token_unref(token);
-        return NO_MEMORY;
-    }
-    x->claims = token->claims;
-    return OK;
-}
-
 static enum status identify_token(
     const struct auth_jwt *jwt, struct exchange *x, struct slice text, struct auth_finding *finding)
 {
@@ -163,7 +152,7 @@ static enum status identify_token(
     struct known_token *token = memory ? token_memory_find(memory, text, now) : NULL;
     finding->was_known = token != NULL;
     if (token)
-        return keep(x, token);
+        return known_token_lend(token, &x->arena, &x->claims);
     enum status e = known_token_new(text, &token);
     if (e)
         return e;
@@ -174,7 +163,7 @@ static enum status identify_token(
     }
     if (memory)
         token_memory_add(memory, token);
-    return keep(x, token);
+    return known_token_lend(token, &x->arena, &x->claims);
 }
 
 static enum status identify(

@@ -124,34 +124,14 @@ static enum status make_seats(struct prepare *prepare, struct auth_keys *keys)
     return OK;
 }
 
-static enum status obtain_file(struct prepare *prepare, struct auth_keys *keys)
-{
-    char room[WATCHED_TROUBLE_MAX];
-    struct text trouble = text_fixed(room, sizeof room);
-    const struct watched_context context = {
-        prepare->registry, prepare->metrics, prepare->workers, prepare->plane};
-    struct slice path = source_path(prepare->reader->arena, keys->path_place.source, keys->path);
-    enum status e = path.data
-                        ? watched_file_obtain(&context, &key_book_kind, path, &trouble, &keys->file)
-                        : NO_MEMORY;
-    if (e == INVALID)
-        return diagnostics_error(prepare->reader->diagnostics, keys->path_place, SLICE_NONE,
-            "the file \"%.*s\": %.*s", SLICE_ARG(slice_head(keys->path, 200)),
-            SLICE_ARG(text_slice(&trouble)));
-    if (!e && !arena_defer(prepare->reader->arena, registry_release, keys->file)) {
-        registry_release(keys->file);
-        e = NO_MEMORY;
-    }
-    return e;
-}
-
 static enum status prepare_keys(
     struct prepare *prepare, const struct auth_terms *terms, void *config)
 {
     struct auth_keys *keys = config;
     (void)terms;
     keys->header_id = field_id_of(keys->header);
-    enum status e = obtain_file(prepare, keys);
+    enum status e =
+        prepare_watched_file(prepare, &key_book_kind, keys->path_place, keys->path, &keys->file);
     return e ? e : make_seats(prepare, keys);
 }
 

@@ -62,28 +62,6 @@ static const struct option_table table = {
     .example = "ip: {allow: private, deny: 10.66.0.0/16}",
 };
 
-static enum status obtain(struct prepare *prepare, const struct place *place, struct slice path,
-    struct watched_file **ret_file)
-{
-    const struct watched_context context = {
-        prepare->registry, prepare->metrics, prepare->workers, prepare->plane};
-    char room[WATCHED_TROUBLE_MAX];
-    struct text trouble = text_fixed(room, sizeof room);
-    struct slice full = source_path(prepare->reader->arena, place->source, path);
-    if (!full.data)
-        return NO_MEMORY;
-    enum status e = watched_file_obtain(&context, &ip_file_kind, full, &trouble, ret_file);
-    if (e == INVALID)
-        return diagnostics_error(prepare->reader->diagnostics, *place, SLICE_NONE,
-            "the file \"%.*s\" cannot be used: %.*s", SLICE_ARG(slice_head(path, 200)),
-            SLICE_ARG(text_slice(&trouble)));
-    if (!e && !arena_defer(prepare->reader->arena, registry_release, *ret_file)) {
-        registry_release(*ret_file);
-        return NO_MEMORY;
-    }
-    return e;
-}
-
 static enum status prepare_list(struct prepare *prepare, struct ip_list *list)
 {
     struct arena *arena = prepare->reader->arena;
@@ -91,7 +69,8 @@ static enum status prepare_list(struct prepare *prepare, struct ip_list *list)
     list->files = arena_array(arena, list->paths.count + 1, sizeof(struct watched_file *));
     enum status e = list->files ? ip_set_build(arena, &list->networks, &list->set) : NO_MEMORY;
     for (size_t i = 0; !e && i < list->paths.count; i++)
-        e = obtain(prepare, &list->paths_place, paths[i], &list->files[i]);
+        e = prepare_watched_file(
+            prepare, &ip_file_kind, list->paths_place, paths[i], &list->files[i]);
     return e;
 }
 

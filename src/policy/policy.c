@@ -1,5 +1,7 @@
 #include "policy/policy.h"
 
+#include "service/watched_file.h"
+
 #define POLICY(name) extern const struct policy_type name##_policy;
 #include "policy/policies.def"
 #undef POLICY
@@ -40,6 +42,28 @@ enum status prepare_find_service(struct prepare *prepare, struct slice name, str
         hint = arena_format(prepare->reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(similar));
     return diagnostics_error(prepare->reader->diagnostics, place, hint,
         "there is no service \"%.*s\"", SLICE_ARG(slice_head(name, 100)));
+}
+
+enum status prepare_watched_file(struct prepare *prepare, const struct watched_kind *kind,
+    struct place place, struct slice path, struct watched_file **ret_file)
+{
+    const struct watched_context context = {
+        prepare->registry, prepare->metrics, prepare->workers, prepare->plane};
+    char room[WATCHED_TROUBLE_MAX];
+    struct text trouble = text_fixed(room, sizeof room);
+    struct slice full = source_path(prepare->reader->arena, place.source, path);
+    if (!full.data)
+        return NO_MEMORY;
+    enum status e = watched_file_obtain(&context, kind, full, &trouble, ret_file);
+    if (e == INVALID)
+        return diagnostics_error(prepare->reader->diagnostics, place, SLICE_NONE,
+            "the file \"%.*s\" cannot be used: %.*s", SLICE_ARG(slice_head(path, 200)),
+            SLICE_ARG(text_slice(&trouble)));
+    if (!e && !arena_defer(prepare->reader->arena, registry_release, *ret_file)) {
+        registry_release(*ret_file);
+        return NO_MEMORY;
+    }
+    return e;
 }
 
 static enum status serve_link(const void *state, struct exchange *x)

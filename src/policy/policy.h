@@ -51,6 +51,13 @@ struct prepare {
 enum status prepare_find_service(struct prepare *prepare, struct slice name, struct place place,
     const struct service **ret_service);
 
+/* What is made of a file that is watched (service/watched_file.h), for as long as the snapshot;
+ * INVALID after a complaint about the file, NO_MEMORY. */
+struct watched_file;
+struct watched_kind;
+enum status prepare_watched_file(struct prepare *prepare, const struct watched_kind *kind,
+    struct place place, struct slice path, struct watched_file **ret_file);
+
 struct policy_type {
     const char *name;   /* the key on a route: "limit" */
     const char *plural; /* the key at the top: "limits" */

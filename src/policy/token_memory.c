@@ -124,3 +124,14 @@ void known_token_unref(void *token)
     arena_release(&known->arena);
     free(known);
 }
+
+enum status known_token_lend(
+    struct known_token *token, struct arena *arena, const struct json_value **ret_claims)
+{
+    if (!arena_defer(arena, known_token_unref, token)) {
+        known_token_unref(token);
+        return NO_MEMORY;
+    }
+    *ret_claims = token->claims;
+    return OK;
+}

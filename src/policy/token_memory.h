@@ -50,5 +50,10 @@ enum status known_token_new(struct slice text, struct known_token **ret_token);
 /* Remembers it, if that can be; it stays the caller's, too. */
 void token_memory_add(struct token_memory *memory, struct known_token *token);
 
+/* Gives the caller's count to an arena, so that the claims stay until that is released. NO_MEMORY:
+ * it is counted once less already. */
+enum status known_token_lend(
+    struct known_token *token, struct arena *arena, const struct json_value **ret_claims);
+
 /* Counts once less; as arena_defer wants it. NULL is fine. */
 void known_token_unref(void *token);

@@ -136,10 +136,10 @@ def test_bad_files_are_named(tmp_path, serve):
     path, book = tmp_path / "weir.yaml", tmp_path / "consumers.jsonl"
     path.write_text("\n".join(row[8:] for row in configuration(serve(), "consumers.jsonl").splitlines()))
     code, _, error = run_weir("check", path)
-    assert code == 3 and 'the file "consumers.jsonl": it cannot be read' in error
+    assert code == 3 and 'the file "consumers.jsonl" cannot be used: it cannot be read' in error
     book.write_text(line("a", "secret-a") + '{"name": "b"}\n')
     code, _, error = run_weir("check", path)
-    assert code == 3 and 'the file "consumers.jsonl": line 2 lacks a "sha256" of 64 hexadecimal digits' in error
+    assert code == 3 and 'the file "consumers.jsonl" cannot be used: line 2 lacks a "sha256" of 64 hexadecimal digits' in error
     assert hashlib.sha256(b"secret-a").hexdigest() not in error
 
 
