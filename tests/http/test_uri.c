@@ -225,7 +225,7 @@ static void parameters_are_left_out(void **state)
 {
     static const struct {
         const char *query, *rest;
-    } rows[] = {{"key=1", NULL}, {"a=1&key=2&b=3", "a=1&b=3"}, {"key&a&k%65y=x&", "a"},
+    } rows[] = {{"key=1", NULL}, {"a=1&key=2&b=3", "a=1&b=3"}, {"key&a&k%65y=x&", "a&"},
         {"keys=1&xkey=2", "keys=1&xkey=2"}, {"a=%zz&key=1&%zz", "a=%zz&%zz"}, {"", NULL}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct slice rest;
