@@ -60,31 +60,10 @@ static const struct option_table table = {
 
 /* --- preparing */
 
-static void release_memory(void *memory)
-{
-    token_memory_release(memory);
-}
-
 static void release_key(void *value)
 {
     struct auth_basic *basic = value;
     OPENSSL_cleanse(basic->key, sizeof basic->key);
-}
-
-static enum status prepare_memories(struct prepare *prepare, struct auth_basic *basic)
-{
-    struct arena *arena = prepare->reader->arena;
-    random_bytes(basic->key, sizeof basic->key);
-    basic->workers = prepare->workers;
-    basic->memories = arena_array(arena, prepare->workers + 1, sizeof *basic->memories);
-    if (!basic->memories || !arena_defer(arena, release_key, basic))
-        return NO_MEMORY;
-    for (unsigned i = 0; i < prepare->workers; i++) {
-        token_memory_init(&basic->memories[i]);
-        if (!arena_defer(arena, release_memory, &basic->memories[i]))
-            return NO_MEMORY;
-    }
-    return OK;
 }
 
 static enum status prepare_basic(
@@ -96,7 +75,11 @@ static enum status prepare_basic(
         prepare_watched_file(prepare, &htpasswd_kind, basic->path_place, basic->path, &basic->file);
     if (!e)
         e = hash_pool_obtain(prepare, &basic->pool);
-    return e ? e : prepare_memories(prepare, basic);
+    if (!e)
+        e = token_memories_new(prepare->reader->arena, prepare->workers, &basic->memories);
+    basic->workers = prepare->workers;
+    random_bytes(basic->key, sizeof basic->key);
+    return e ? e : arena_defer(prepare->reader->arena, release_key, basic) ? OK : NO_MEMORY;
 }
 
 /* --- what came */
