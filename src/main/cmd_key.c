@@ -105,7 +105,8 @@ const struct command key_command = {.name = "key",
     .arguments = "NAME [--plan PLAN] [--expires 90d] [--prefix shop] [--json]",
     .summary =
         "Makes an API key for a consumer, and its line for a file of `auth: {…: {keys: …}}`.",
-    .help = "The line goes to standard output, so that it can be appended to the file; it holds "
-            "the key's digest only. The key itself is shown once.",
+    .help =
+        "The line goes to standard output, so that it can be appended to the file; it holds the\n"
+        "key's digest only. The key itself is shown once, on standard error.",
     .options = options,
     .run = run};
