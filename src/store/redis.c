@@ -20,6 +20,8 @@ void redis_let_go(struct redis *redis)
         explicit_bzero((char *)redis->password.data, redis->password.size);
     arena_release(&redis->arena);
     pthread_mutex_destroy(&redis->mutex);
+    for (unsigned i = 0; i < redis->workers; i++)
+        free(redis->seats[i].nodes);
     free(redis->seats);
     free(redis);
 }
@@ -27,7 +29,8 @@ void redis_let_go(struct redis *redis)
 static void leave_delivered(struct message *message)
 {
     struct redis_seat *seat = list_entry(message, struct redis_seat, farewell);
-    redis_keep_no_more(seat);
+    redis_keep_no_more(seat->link);
+    redis_nodes_leave(seat->nodes);
     redis_let_go(seat->redis);
 }
 
@@ -53,11 +56,15 @@ static bool make_seats(struct redis *redis, unsigned workers)
         return false;
     memset(redis->seats, 0, size);
     redis->workers = workers;
+    bool is_whole = true;
     for (unsigned i = 0; i < workers; i++) {
         redis->seats[i].redis = redis;
         redis->seats[i].worker = i;
+        if (redis->is_cluster)
+            redis->seats[i].nodes = redis_nodes_new(&redis->seats[i]);
+        is_whole = is_whole && (redis->seats[i].nodes || !redis->is_cluster);
     }
-    return true;
+    return is_whole;
 }
 
 /* What a store is made of. */
@@ -94,18 +101,21 @@ static bool keep_place(
 
 static bool keep_sentinels(struct redis *redis, const struct redis_options *options)
 {
-    const struct endpoint_place *sentinels = options->sentinels.items;
-    redis->sentinel_count = options->sentinels.count;
-    redis->sentinels =
-        arena_array(&redis->arena, options->sentinels.count + 1, sizeof *redis->sentinels);
+    redis->is_cluster = options->cluster.count > 0;
+    const struct option_list *list = redis->is_cluster ? &options->cluster : &options->sentinels;
+    const struct endpoint_place *sentinels = list->items;
+    redis->sentinel_count = list->count;
+    redis->sentinels = arena_array(&redis->arena, list->count + 1, sizeof *redis->sentinels);
     if (!redis->sentinels)
         return false;
-    for (size_t i = 0; i < options->sentinels.count; i++)
+    for (size_t i = 0; i < list->count; i++)
         if (!keep_place(redis, &sentinels[i], &redis->sentinels[i]))
             return false;
     redis->shown = redis->server.shown;
     if (options->sentinels.count)
         redis->shown = arena_format(&redis->arena, "master %.*s", SLICE_ARG(options->master));
+    if (redis->is_cluster)
+        redis->shown = arena_format(&redis->arena, "cluster of %.*s", SLICE_ARG(sentinels[0].text));
     return redis->shown.data;
 }
 
@@ -190,6 +200,9 @@ static enum status name_recipe(
         SLICE_ARG(options->master));
     for (size_t i = 0; i < options->sentinels.count; i++)
         text_format(&text, " %.*s", SLICE_ARG(sentinels[i].text));
+    for (size_t i = 0; i < options->cluster.count; i++)
+        text_format(&text, " cluster %.*s",
+            SLICE_ARG(((const struct endpoint_place *)options->cluster.items)[i].text));
     *ret_name = text.failed ? SLICE_NONE : arena_copy(arena, text_slice(&text));
     text_release(&text);
     return ret_name->data ? OK : NO_MEMORY;
@@ -289,7 +302,7 @@ static void join(struct store *store, unsigned worker)
     struct redis *redis = (struct redis *)store;
     struct redis_seat *seat = &redis->seats[worker];
     if (!seat->link)
-        redis_keep(seat);
+        redis_keep(&seat->link, seat, NULL);
 }
 
 static const struct store_ops redis_ops = {.ask = redis_answer, .join = join, .describe = describe};

@@ -4,8 +4,6 @@
 #include "service/plane.h"
 #include "store/redis_state.h"
 
-#define KEY_ROOM 512
-
 /* ARGV: the value, milliseconds. Gives back what is there already. */
 static const struct store_script add_script = {
     .lua = "local there = redis.call('GET', KEYS[1])\n"
@@ -40,38 +38,27 @@ bool redis_programs_init(struct store_program programs[REDIS_PROGRAMS])
 
 /* --- commands */
 
-#define NUMBER_ROOM 24
-
-/* The words of a command for a key. */
-struct command {
-    char key[KEY_ROOM];
-    char numbers[STORE_ARGUMENTS_MAX][NUMBER_ROOM];
-    unsigned number_count;
-    struct slice words[STORE_ARGUMENTS_MAX + 4];
-    size_t count;
-    const struct store_program *program; /* NULL: it is none */
-};
-
-static void add_word(struct command *command, struct slice word)
+static void add_word(struct redis_command *command, struct slice word)
 {
     command->words[command->count++] = word;
 }
 
-static void add_number(struct command *command, int64_t number)
+static void add_number(struct redis_command *command, int64_t number)
 {
-    struct text text = text_fixed(command->numbers[command->number_count++], NUMBER_ROOM);
+    struct text text = text_fixed(command->numbers[command->number_count++], REDIS_NUMBER_ROOM);
     text_add_i64(&text, number);
     add_word(command, text_slice(&text));
 }
 
 /* Milliseconds, rounded up. */
-static void add_ttl(struct command *command, int64_t ttl)
+static void add_ttl(struct redis_command *command, int64_t ttl)
 {
     add_number(command, ttl / MILLISECOND + (ttl % MILLISECOND > 0));
 }
 
 /* The first words; of a program by its digest. */
-static void begin(struct command *command, const struct store_program *program, struct slice key)
+static void begin(
+    struct redis_command *command, const struct store_program *program, struct slice key)
 {
     command->program = program;
     if (program) {
@@ -82,14 +69,14 @@ static void begin(struct command *command, const struct store_program *program, 
     add_word(command, key);
 }
 
-static void write_get(struct command *command, struct slice key)
+static void write_get(struct redis_command *command, struct slice key)
 {
     add_word(command, SLICE("GET"));
     begin(command, NULL, key);
 }
 
 static void write_set(
-    struct command *command, const struct store_question *question, struct slice key)
+    struct redis_command *command, const struct store_question *question, struct slice key)
 {
     add_word(command, SLICE("SET"));
     begin(command, NULL, key);
@@ -99,14 +86,14 @@ static void write_set(
 }
 
 static void write_run(
-    struct command *command, const struct store_question *question, struct slice key)
+    struct redis_command *command, const struct store_question *question, struct slice key)
 {
     begin(command, question->program, key);
     for (unsigned i = 0; i < question->program->script->arguments; i++)
         add_number(command, question->arguments[i]);
 }
 
-static void write_command(struct command *command, const struct store_program *programs,
+static void write_command(struct redis_command *command, const struct store_program *programs,
     const struct store_question *question, struct slice key)
 {
     switch (question->verb) {
@@ -140,13 +127,6 @@ static void write_command(struct command *command, const struct store_program *p
 }
 
 /* --- replies */
-
-/* A question whose reply is waited for. */
-struct asking {
-    struct redis_call call; /* first */
-    struct store_question *question;
-    bool is_unknown; /* the server has to be told the script first */
-};
 
 /* What is there; `found` when something is. */
 static enum status take_there(
@@ -192,17 +172,34 @@ static enum status take_flag(const struct resp_token *token)
     return token->number ? OK : CONFLICT;
 }
 
+/* What a cluster says that cannot serve was not done. */
+static enum status take_error(struct redis_asking *asking, struct slice error)
+{
+    struct redis_redirect redirect;
+    asking->is_unknown = slice_has_prefix(error, SLICE("NOSCRIPT"));
+    if (slice_has_prefix(error, SLICE("CLUSTERDOWN")))
+        return STORE_UNAVAILABLE;
+    if (redis_redirect_read(error, &redirect))
+        return INVALID;
+    asking->is_redirected = true;
+    asking->is_ask = redirect.is_ask;
+    asking->slot = redirect.slot;
+    asking->port = redirect.port;
+    memcpy(asking->host, redirect.host.data, redirect.host.size);
+    asking->host[redirect.host.size] = '\0';
+    return INVALID;
+}
+
 static enum status take_reply(struct redis_call *call, struct slice reply)
 {
-    struct asking *asking = (struct asking *)call;
+    struct redis_asking *asking = (struct redis_asking *)call;
     struct store_question *question = asking->question;
     struct slice rest = reply;
     struct resp_token token;
     if (resp_read(&rest, &token))
         return INVALID;
     if (token.kind == RESP_ERROR) {
-        asking->is_unknown = slice_has_prefix(token.text, SLICE("NOSCRIPT"));
-        return INVALID;
+        return take_error(asking, token.text);
     }
     switch (question->verb) {
     case STORE_GET:
@@ -234,33 +231,52 @@ static void count_outcome(const struct redis *redis, unsigned worker, enum statu
     metric_add(stores->plane->options.shards[worker], series, 1);
 }
 
-/* A server that does not know a script yet is told the whole. */
-static enum status ask(struct redis_link *link, struct command *command,
-    struct store_question *question, instant deadline)
+/* What goes before the command stays right before it: nobody else runs between the two. */
+static enum status ask_once(struct redis_link *link, const struct redis_command *command,
+    struct redis_asking *asking, bool is_ask, instant deadline)
 {
-    struct asking asking = {.call.answer = take_reply, .question = question};
-    enum status e = redis_ask(link, command->words, command->count, &asking.call, deadline);
-    if (e != INVALID || !asking.is_unknown || !command->program)
+    asking->is_unknown = false;
+    asking->call.answer = take_reply;
+    if (is_ask && !redis_send(link, (const struct slice[]){SLICE_INIT("ASKING")}, 1, NULL))
+        return STORE_UNAVAILABLE;
+    return redis_ask(link, command->words, command->count, &asking->call, deadline);
+}
+
+/* A server that does not know a script yet is told the whole. */
+enum status redis_command_ask(struct redis_link *link, struct redis_command *command,
+    struct redis_asking *asking, bool is_ask, instant deadline)
+{
+    const struct store_program *program = command->program;
+    if (program) {
+        command->words[0] = SLICE("EVALSHA");
+        command->words[1] = slice_of(program->sha, STORE_SHA_SIZE - 1);
+    }
+    enum status e = ask_once(link, command, asking, is_ask, deadline);
+    if (e != INVALID || !asking->is_unknown || !program)
         return e;
-    asking.is_unknown = false;
     command->words[0] = SLICE("EVAL");
-    command->words[1] = slice_of_text(command->program->script->lua);
-    return redis_ask(link, command->words, command->count, &asking.call, deadline);
+    command->words[1] = slice_of_text(program->script->lua);
+    return ask_once(link, command, asking, is_ask, deadline);
 }
 
 enum status redis_answer(struct store *store, struct store_question *question)
 {
     struct redis *redis = (struct redis *)store;
     struct redis_seat *seat = &redis->seats[question->worker];
-    struct command command = {.count = 0};
+    struct redis_command command = {.count = 0};
+    struct redis_asking asking = {.question = question};
     struct text key = text_fixed(command.key, sizeof command.key);
     text_add(&key, redis->prefix);
     text_add(&key, question->key);
     if (key.failed)
         return TOO_LARGE;
-    write_command(&command, redis->programs, question, text_slice(&key));
+    command.key_word = text_slice(&key);
+    write_command(&command, redis->programs, question, command.key_word);
     instant until = clock_sooner(question->deadline, loop_now() + redis->timeout);
-    enum status e = seat->link ? ask(seat->link, &command, question, until) : STORE_UNAVAILABLE;
+    enum status e = STORE_UNAVAILABLE;
+    if (seat->link)
+        e = seat->nodes ? redis_nodes_ask(seat->nodes, &command, &asking, until)
+                        : redis_command_ask(seat->link, &command, &asking, false, until);
     count_outcome(redis, question->worker, e);
     return e;
 }

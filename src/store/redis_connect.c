@@ -137,17 +137,42 @@ static void note_current(struct redis *redis, struct slice shown)
     pthread_mutex_unlock(&redis->mutex);
 }
 
+/* To one of a cluster's nodes, which tells where all are. The next one is asked first the next
+ * time: this one may have failed, or be cut off from the others. */
+static enum status connect_to_any(
+    struct redis_link *link, instant deadline, struct stream **ret_stream)
+{
+    struct redis *redis = link->redis;
+    size_t first = atomic_fetch_add_explicit(&redis->sentinel_first, 1, memory_order_relaxed);
+    enum status e = NOT_FOUND;
+    for (size_t i = 0; e && e != CANCELLED && i < redis->sentinel_count; i++) {
+        const struct redis_place *place = &redis->sentinels[(first + i) % redis->sentinel_count];
+        int64_t left = deadline - loop_now();
+        instant until = loop_now() + left / (int64_t)(redis->sentinel_count - i);
+        e = connect_and_greet(link, place, until, ret_stream);
+        if (!e)
+            note_current(redis, place->shown);
+    }
+    return e;
+}
+
 enum status redis_connect(struct redis_link *link, struct stream **ret_stream)
 {
     struct redis *redis = link->redis;
     instant deadline = loop_now() + redis->connect_timeout;
-    struct redis_place place = redis->server;
+    struct redis_place place = link->place ? *link->place : redis->server;
+    enum status e = OK;
     arena_init(&link->scratch, 0, 0);
-    enum status e = redis->sentinel_count ? find_master(link, deadline, &place) : OK;
-    if (!e)
-        e = connect_and_greet(link, &place, deadline, ret_stream);
-    if (!e)
-        note_current(redis, place.shown);
+    if (!link->place && redis->is_cluster) {
+        e = connect_to_any(link, deadline, ret_stream);
+    } else {
+        if (!link->place && redis->sentinel_count)
+            e = find_master(link, deadline, &place);
+        if (!e)
+            e = connect_and_greet(link, &place, deadline, ret_stream);
+        if (!e && !link->place)
+            note_current(redis, place.shown);
+    }
     arena_release(&link->scratch);
     return e;
 }

@@ -77,8 +77,11 @@ static bool is_replica(const struct redis_greeting *greeting)
     return false;
 }
 
+/* One of a cluster sends whoever writes to its master. */
 static enum status refuse_replica(const struct redis_greeting *greeting)
 {
+    if (greeting->link->redis->is_cluster)
+        return OK;
     redis_complain(greeting->link->redis, SLICE("it is a replica, which takes no writes"));
     return REFUSED;
 }

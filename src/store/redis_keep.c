@@ -7,10 +7,12 @@
 #define PAUSE_LEAST (50 * MILLISECOND)
 #define PAUSE_MOST  (5 * SECOND)
 
-static void set_state(const struct redis_link *link, enum redis_state state)
+static void set_state(struct redis_link *link, enum redis_state state)
 {
-    atomic_store_explicit(
-        &link->redis->seats[link->worker].state, (int)state, memory_order_relaxed);
+    link->state = state;
+    if (!link->place)
+        atomic_store_explicit(
+            &link->redis->seats[link->worker].state, (int)state, memory_order_relaxed);
 }
 
 static void count(const struct redis_link *link, uint32_t series)
@@ -38,8 +40,8 @@ static bool connect_and_converse(struct redis_link *link)
 
 static void keep(void *argument)
 {
-    struct redis_seat *seat = argument;
-    struct redis_link *link = seat->link;
+    struct redis_link *link = argument;
+    struct redis *redis = link->redis;
     unsigned failures = 0;
     link->keeper = fiber_current();
     if (link->is_over)
@@ -50,14 +52,13 @@ static void keep(void *argument)
         redis_link_fail(link);
     } while (!fiber_sleep_until(
         loop_now() + random_pause(loop_random(), PAUSE_LEAST, PAUSE_MOST, failures)));
-    seat->link = NULL;
+    *link->home = NULL;
     redis_link_free(link);
-    redis_let_go(seat->redis);
+    redis_let_go(redis);
 }
 
-void redis_keep_no_more(struct redis_seat *seat)
+void redis_keep_no_more(struct redis_link *link)
 {
-    struct redis_link *link = seat->link;
     if (!link)
         return;
     link->is_over = true;
@@ -65,17 +66,18 @@ void redis_keep_no_more(struct redis_seat *seat)
         fiber_cancel(link->keeper);
 }
 
-void redis_keep(struct redis_seat *seat)
+void redis_keep(struct redis_link **home, struct redis_seat *seat, const struct redis_place *place)
 {
     struct scope *scope = &seat->redis->stores->scopes[seat->worker];
-    seat->link = redis_link_new(seat->redis, seat->worker);
-    if (!seat->link)
+    struct redis_link *link = redis_link_new(seat->redis, seat->worker, place);
+    if (!link)
         return;
-    if (scope_start(scope, keep, seat)) {
-        redis_link_free(seat->link);
-        seat->link = NULL;
+    if (scope_start(scope, keep, link)) {
+        redis_link_free(link);
         return;
     }
+    link->home = home;
+    *home = link;
     atomic_fetch_add(&seat->redis->holders, 1);
-    set_state(seat->link, REDIS_CONNECTING);
+    set_state(link, REDIS_CONNECTING);
 }

@@ -9,7 +9,8 @@
 #define READ_SIZE  ((size_t)16 << 10)
 #define TICK       (250 * MILLISECOND) /* how often a connection is looked at */
 
-struct redis_link *redis_link_new(struct redis *redis, unsigned worker)
+struct redis_link *redis_link_new(
+    struct redis *redis, unsigned worker, const struct redis_place *place)
 {
     struct redis_link *link = calloc(1, sizeof *link);
     struct redis_waiting *waiting = calloc(redis->pending, sizeof *waiting);
@@ -19,6 +20,7 @@ struct redis_link *redis_link_new(struct redis *redis, unsigned worker)
         return NULL;
     }
     *link = (struct redis_link){.redis = redis,
+        .place = place,
         .worker = worker,
         .waiting = waiting,
         .out = text_growing(UNSENT_MAX),
@@ -74,15 +76,20 @@ static bool enqueue(
     return true;
 }
 
+bool redis_send(
+    struct redis_link *link, const struct slice *words, size_t count, struct redis_call *call)
+{
+    return link->state != REDIS_DOWN && !is_stalled(link) && enqueue(link, words, count, call);
+}
+
 enum status redis_ask(struct redis_link *link, const struct slice *words, size_t count,
     struct redis_call *call, instant deadline)
 {
     const struct redis *redis = link->redis;
     uint64_t number = link->asked;
-    int state = atomic_load_explicit(&redis->seats[link->worker].state, memory_order_relaxed);
     call->fiber = fiber_current();
     call->is_done = false;
-    if (state == REDIS_DOWN || is_stalled(link) || !enqueue(link, words, count, call))
+    if (!redis_send(link, words, count, call))
         return STORE_UNAVAILABLE;
     instant until = clock_sooner(deadline, loop_now() + redis->timeout);
     while (!call->is_done) {
@@ -103,7 +110,8 @@ static void finish(struct redis_waiting *waiting, enum status result)
     waiting->call = NULL;
     call->result = result;
     call->is_done = true;
-    fiber_wake(call->fiber);
+    if (call->fiber)
+        fiber_wake(call->fiber);
 }
 
 void redis_link_fail(struct redis_link *link)

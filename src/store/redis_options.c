@@ -5,6 +5,7 @@
 
 #define PASSWORD_MAX  ((size_t)64 << 10)
 #define DATABASES_MAX 65535
+#define PREFIX_MAX    100 /* bytes; keys have a bound */
 
 /* --- the address */
 
@@ -78,17 +79,36 @@ static enum status read_server(
     return read_place(arena, text, SLICE(":6379"), &options->server, ret_problem);
 }
 
-static enum status read_sentinel(struct reader *reader, const struct node *node, void *ret_value)
+struct listed {
+    struct slice port, example;
+    const char *kind;
+};
+
+static enum status read_listed(struct reader *reader, const struct node *node,
+    const struct listed *listed, struct endpoint_place *place)
 {
-    struct endpoint_place *place = ret_value;
-    const char *problem = "write for example 10.0.0.5:26379";
+    const char *problem = "write for example where it is";
     enum status e = INVALID;
     if (node->kind == NODE_SCALAR)
-        e = read_place(reader->arena, node->text, SLICE(":26379"), place, &problem);
+        e = read_place(reader->arena, node->text, listed->port, place, &problem);
     if (e == INVALID)
         return diagnostics_error(
-            reader->diagnostics, node->place, SLICE("10.0.0.5:26379"), "no Sentinel: %s", problem);
+            reader->diagnostics, node->place, listed->example, "no %s: %s", listed->kind, problem);
     return e;
+}
+
+static enum status read_sentinel(struct reader *reader, const struct node *node, void *ret_value)
+{
+    static const struct listed sentinel = {
+        SLICE_INIT(":26379"), SLICE_INIT("10.0.0.5:26379"), "Sentinel"};
+    return read_listed(reader, node, &sentinel, ret_value);
+}
+
+static enum status read_node(struct reader *reader, const struct node *node, void *ret_value)
+{
+    static const struct listed one = {
+        SLICE_INIT(":6379"), SLICE_INIT("10.0.0.5:6379"), "node of a cluster"};
+    return read_listed(reader, node, &one, ret_value);
 }
 
 static size_t find_last(struct slice text, char c)
@@ -130,6 +150,9 @@ enum status redis_options_parse(
 static const struct option sentinel_option = {"sentinel", OPTION_CUSTOM, 0, .read = read_sentinel,
     .form = "HOST:PORT", .schema = "{\"type\":\"string\"}", .help = "A Sentinel."};
 
+static const struct option node_option = {"node", OPTION_CUSTOM, 0, .read = read_node,
+    .form = "HOST:PORT", .schema = "{\"type\":\"string\"}", .help = "A node of a cluster."};
+
 static const struct option rows[] = {
     {"at", OPTION_TEXT, ROW(at), .place_offset = ROW(at_place), .form = "redis://host:6379/0",
         .help = "Where it is: `host:port`, `unix:/path`, or `redis://user:password@host:port/0`; "
@@ -138,6 +161,9 @@ static const struct option rows[] = {
         .item_size = sizeof(struct endpoint_place),
         .help = "Instead of `at`: Sentinels that say where the master is, now and after each "
                 "failover. They are asked over TLS when the master is."},
+    {"cluster", OPTION_LIST, ROW(cluster), .item = &node_option,
+        .item_size = sizeof(struct endpoint_place),
+        .help = "Instead of `at`: nodes of a Redis Cluster, of which any tells where all are."},
     {"master", OPTION_TEXT, ROW(master), .fallback = "mymaster",
         .help = "By which name the Sentinels know it."},
     {"user", OPTION_TEXT, ROW(user), .help = "Whose name we give (ACL); by default none."},
@@ -203,11 +229,19 @@ static enum status check(struct reader *reader, const struct node *node, void *v
     options->place = node->place;
     if (!options->at_place.source)
         options->at_place = node->place;
-    if (!options->at.data == !options->sentinels.count)
+    int ways =
+        (options->at.data != NULL) + (options->sentinels.count > 0) + (options->cluster.count > 0);
+    if (ways != 1)
         return diagnostics_error(reader->diagnostics, node->place,
-            SLICE("{at: 10.0.0.5:6379}, or {sentinels: [10.0.0.5:26379], master: shop}"),
-            options->at.data ? "`at` and `sentinels` say where it is in two ways"
-                             : "nothing says where it is");
+            SLICE("{at: 10.0.0.5:6379}, {sentinels: [10.0.0.5:26379], master: shop}, or "
+                  "{cluster: [10.0.0.5:6379]}"),
+            ways ? "it is said in two ways where it is" : "nothing says where it is");
+    if (options->prefix.size > PREFIX_MAX)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("prefix: \"shop:\""),
+            "the prefix is longer than %d bytes", PREFIX_MAX);
+    if (options->cluster.count && options->database)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("leave it out"),
+            "a cluster has no `database` but 0");
     enum status e = options->at.data ? read_at(reader, options) : OK;
     options->is_tls = options->is_tls || options->tls.is_set;
     if (!e && options->is_tls && has_socket_path(options) && !options->tls.name.size)

@@ -8,6 +8,7 @@ struct redis_options {
     bool is_set;
     struct slice at;
     struct option_list sentinels; /* of struct endpoint_place; none: `at` is it */
+    struct option_list cluster;   /* the same: nodes of one, instead of `at` */
     struct slice master;          /* by which name they know it */
     struct slice user, password, password_file;
     int64_t database;

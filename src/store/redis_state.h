@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "run/tls.h"
+#include "store/redis_cluster.h"
 #include "store/redis.h"
 #include "store/resp.h"
 #include "store/store_ops.h"
@@ -20,6 +21,7 @@ enum redis_program { REDIS_ADD, REDIS_SWAP, REDIS_COUNT, REDIS_PROGRAMS };
 /* A worker's place. */
 struct redis_seat {
     _Alignas(64) struct redis_link *link; /* owned by its keeper; NULL: none */
+    struct redis_nodes *nodes;            /* owned; NULL: it is no cluster */
     struct redis *redis;
     unsigned worker;
     struct message farewell; /* the store is not used any more */
@@ -44,6 +46,7 @@ struct redis {
     struct redis_place server;
     struct redis_place *sentinels; /* that say where the server is */
     size_t sentinel_count;         /* 0: it is `server` */
+    bool is_cluster;               /* they are no Sentinels but nodes of it */
     _Atomic size_t sentinel_first; /* which of them answered last */
     struct slice tls_name;         /* that of all servers, by option; or empty */
     struct tls_client *tls;        /* counted; NULL: in clear */
@@ -60,9 +63,9 @@ struct redis {
     bool is_told; /* of the control thread: the operator knows that it is away */
 };
 
-/* A command whose answer a fiber waits for; on that fiber's stack. */
+/* A command whose answer is waited for; of a fiber that waits on its stack. */
 struct redis_call {
-    struct fiber *fiber;
+    struct fiber *fiber; /* NULL: none waits */
     /* Takes what it needs of the answer, on the keeper's fiber. What it returns is the call's
      * result. */
     enum status (*answer)(struct redis_call *call, struct slice reply);
@@ -78,7 +81,10 @@ struct redis_waiting {
 
 /* One connection, or the attempt to have one. */
 struct redis_link {
-    struct redis *redis; /* borrowed */
+    struct redis *redis;             /* borrowed */
+    struct redis_link **home;        /* whose link it is: NULL there when it ends */
+    const struct redis_place *place; /* a certain node's; NULL: where the server is */
+    enum redis_state state;
     unsigned worker;
     struct fiber *keeper, *writer; /* the latter while it has nothing to write, or NULL */
     struct stream *stream;         /* owned by the keeper; NULL: none */
@@ -105,12 +111,19 @@ void redis_complain(struct redis *redis, struct slice why);
 
 /* --- redis_link.c */
 
-struct redis_link *redis_link_new(struct redis *redis, unsigned worker); /* NULL: no memory */
+/* NULL: no memory. */
+struct redis_link *redis_link_new(
+    struct redis *redis, unsigned worker, const struct redis_place *place);
 void redis_link_free(struct redis_link *link);
 
 /* Sends a command and waits for its answer. Statuses of store.h. */
 enum status redis_ask(struct redis_link *link, const struct slice *words, size_t count,
     struct redis_call *call, instant deadline);
+
+/* The same for an answer that no fiber waits for: call->is_done says when it has come. `call` may
+ * be NULL. False when nothing was sent. */
+bool redis_send(
+    struct redis_link *link, const struct slice *words, size_t count, struct redis_call *call);
 
 /* Speaks on a connection that stands, until it ends; says why. */
 enum status redis_converse(struct redis_link *link);
@@ -149,13 +162,51 @@ enum status redis_greet(struct redis_greeting *greeting);
 /* As store_ops wants it. */
 enum status redis_answer(struct store *store, struct store_question *question);
 
+/* The words of a command for a key. */
+#define REDIS_KEY_ROOM    512
+#define REDIS_NUMBER_ROOM 24
+struct redis_command {
+    char key[REDIS_KEY_ROOM];
+    char numbers[STORE_ARGUMENTS_MAX][REDIS_NUMBER_ROOM];
+    unsigned number_count;
+    struct slice key_word; /* in `key` */
+    struct slice words[STORE_ARGUMENTS_MAX + 4];
+    size_t count;
+    const struct store_program *program; /* NULL: it is none */
+};
+
+/* A question whose reply is waited for. */
+struct redis_asking {
+    struct redis_call call; /* first */
+    struct store_question *question;
+    bool is_unknown;    /* the server has to be told the script first */
+    bool is_redirected; /* by a node of a cluster; as follows */
+    bool is_ask;
+    unsigned slot;
+    uint16_t port;
+    char host[REDIS_HOST_MAX + 1];
+};
+
+/* Asks one server; with `is_ask` for a slot that moves there. Statuses of store.h. */
+enum status redis_command_ask(struct redis_link *link, struct redis_command *command,
+    struct redis_asking *asking, bool is_ask, instant deadline);
+
 /* False when there is no memory. */
 bool redis_programs_init(struct store_program programs[REDIS_PROGRAMS]);
 
 /* --- redis_keep.c */
 
-/* Begins to keep a worker's connection. On its thread. */
-void redis_keep(struct redis_seat *seat);
+/* Begins to keep a connection of a worker's at *home, which is NULL. On its thread. */
+void redis_keep(struct redis_link **home, struct redis_seat *seat, const struct redis_place *place);
 
-/* The same to end it; the seat is left when the keeper ends. */
-void redis_keep_no_more(struct redis_seat *seat);
+/* The same to end it; *home is NULL when the keeper has ended. NULL is fine. */
+void redis_keep_no_more(struct redis_link *link);
+
+/* --- redis_nodes.c */
+
+struct redis_nodes *redis_nodes_new(struct redis_seat *seat); /* NULL: no memory; freed by free() */
+void redis_nodes_leave(struct redis_nodes *nodes);            /* closes their connections */
+
+/* Asks the master that has the key, wherever that is. */
+enum status redis_nodes_ask(struct redis_nodes *nodes, struct redis_command *command,
+    struct redis_asking *asking, instant deadline);

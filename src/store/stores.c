@@ -16,6 +16,8 @@ static const struct metric_family connects_family = {"weir_redis_connects_total"
 static const struct metric_family commands_family = {"weir_redis_commands_total",
     "What became of commands to the Redis server; unavailable: it was not asked.", METRIC_COUNTER,
     {"result"}};
+static const struct metric_family redirects_family = {"weir_redis_redirects_total",
+    "Commands that a node of a cluster sent on to another.", METRIC_COUNTER, {NULL}};
 static const struct metric_family duration_family = {"weir_redis_command_duration_seconds",
     "From a command to its answer.", METRIC_HISTOGRAM, {NULL}};
 
@@ -83,6 +85,7 @@ static void make_series(struct stores *stores)
     stores->connections_series = series(stores, &connections_family, "");
     stores->connects = series(stores, &connects_family, "ok");
     stores->failed_connects = series(stores, &connects_family, "failed");
+    stores->redirects = series(stores, &redirects_family, "");
     stores->answered = series(stores, &commands_family, "ok");
     stores->refused = series(stores, &commands_family, "error");
     stores->timeouts = series(stores, &commands_family, "timeout");

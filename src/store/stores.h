@@ -18,7 +18,8 @@ struct stores {
     _Atomic uint64_t durable_commits, durable_failures;
     struct timer look;           /* at how they do; only where there are workers */
     uint32_t connections_series; /* of the metrics, as what follows */
-    uint32_t connects, failed_connects, answered, refused, timeouts, unavailable, duration;
+    uint32_t connects, failed_connects, redirects, answered, refused, timeouts, unavailable,
+        duration;
     uint32_t durable_answered, durable_refused, durable_timeouts, durable_unavailable,
         durable_duration;
 };

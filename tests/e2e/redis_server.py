@@ -132,6 +132,50 @@ class Sentinel(RedisServer):
         return int(self.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "shop").split("\n")[1])
 
 
+class Cluster:
+    """Three masters that share the slots, and a replica of the first."""
+
+    SHARES = ((0, 5460), (5461, 10922), (10923, 16383))
+
+    def __init__(self, folder, free_port, stack):
+        def run():
+            port, bus = free_port(), free_port()
+            node = stack.enter_context(RedisServer(
+                folder, port, "--save", "", "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", 1000,
+                "--cluster-config-file", f"nodes-{port}.conf", "--cluster-replica-validity-factor", 0))
+            node.bus = bus
+            return node
+
+        self.nodes = [run() for _ in range(4)]
+        self.masters, self.replica = self.nodes[:3], self.nodes[3]
+        for node, (first, last) in zip(self.masters, self.SHARES):
+            node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for node in self.nodes[1:]:
+            self.nodes[0].ask("CLUSTER", "MEET", "127.0.0.1", node.port, node.bus)
+        first = self.nodes[0].ask("CLUSTER", "MYID")
+        wait_for(lambda: all(self.count(node, "127.0.0.1") == 4 for node in self.nodes), 60, "nodes to know each other")
+        wait_for(lambda: self.replica.ask("CLUSTER", "REPLICATE", first) == "OK", 60, "a replica")
+        wait_for(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes), 60, "the cluster")
+        wait_for(lambda: "master_link_status:up" in self.replica.ask("INFO", "replication"), 60, "the replica to follow")
+        wait_for(lambda: all(self.count(node, "slave") == 1 for node in self.nodes), 60, "all to know the replica")
+
+    @staticmethod
+    def count(node, word):
+        return len([line for line in node.ask("CLUSTER", "NODES").split("\n") if word in line])
+
+    @property
+    def text(self):
+        return "[" + ", ".join(f'"127.0.0.1:{node.port}"' for node in self.nodes) + "]"
+
+    def slot(self, key):
+        return int(self.nodes[1].ask("CLUSTER", "KEYSLOT", key))
+
+    def share(self, key):
+        """Which of the masters it begins at."""
+        slot = self.slot(key)
+        return next(i for i, (first, last) in enumerate(self.SHARES) if first <= slot <= last)
+
+
 class OddRedis:
     """What greets like a Redis server, and answers scripts with these bytes, one at a time."""
 

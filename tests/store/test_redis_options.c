@@ -85,6 +85,8 @@ static void sentinels_take_the_place_of_an_address(void **state)
     assert_slice(options->master, "shop");
 }
 
+#define TEN "aaaaaaaaaa"
+
 static void what_is_wrong_is_said_without_what_is_secret(void **state)
 {
     static const struct {
@@ -107,6 +109,12 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"{at: 10.0.0.5, sentinels: [10.0.0.6]}", "in two ways"},
         {"{sentinels: [\"redis://10.0.0.6\"]}", "no Sentinel: it is no host with a port"},
         {"{sentinels: [[10.0.0.6]]}", "no Sentinel: write for example"},
+        {"{cluster: [10.0.0.6], sentinels: [10.0.0.7]}", "in two ways"},
+        {"{cluster: [[10.0.0.6]]}", "no node of a cluster: write for example"},
+        {"{cluster: [\"10.0.0.6:x\"]}", "no node of a cluster: it is no host with a port"},
+        {"{cluster: [10.0.0.6], database: 3}", "a cluster has no `database` but 0"},
+        {"{at: 10.0.0.6, prefix: \"" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "x\"}",
+            "the prefix is longer than 100 bytes"},
         {"{sentinels: [\"unix:/s.sock\"], tls: {verify: false}}", "a unix socket has no name"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
