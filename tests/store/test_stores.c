@@ -194,7 +194,7 @@ static void swaps_want_what_is_there(void **state)
 {
     (void)state;
     assert_status(swap("a", "", "x", HOUR), CONFLICT);
-    assert_ok(set("a", "one", 50 * MILLISECOND));
+    assert_ok(set("a", "one", HOUR));
     assert_ok(swap("a", "one", "two", HOUR));
     assert_status(swap("a", "one", "three", HOUR), CONFLICT);
     expect("a", "two");
