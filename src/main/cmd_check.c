@@ -15,7 +15,7 @@ static int check(void *argument)
     int code = load_configuration(check->path, check->json, &loaded);
     if (code == EXIT_DONE && !check->json)
         printf("%s: good: %zu routes, %zu services\n", check->path, loaded.snapshot->route_count,
-            loaded.snapshot->service_count);
+            loaded.snapshot->named_services);
     loaded_release(&loaded);
     return code;
 }
