@@ -76,10 +76,14 @@ def test_a_leaky_bucket_holds_and_lets_all_go(start, shared):
 def test_whom_a_leaky_bucket_cannot_hold_is_refused(start, shared):
     gateway = begin(start, "{rate: 1/h, burst: 1, algorithm: leaky-bucket}", shared)
     assert gateway.get("/").status == 200
-    with gateway.connect(60) as connection:
-        connection.send_request("GET", "/")
-        wait_for(lambda: gateway.metric("weir_limit_waiting", limit="limits.x") == 1, 60, "one to wait")
+    waiting = lambda: gateway.metric("weir_limit_waiting", limit="limits.x")  # noqa: E731
+    with Client(gateway.address, 60) as client:
+        stream = client.begin("GET", "/")
+        wait_for(lambda: waiting() == 1, 60, "one to wait")
         assert gateway.get("/").status == 429
+        client.h2.reset_stream(stream)
+        client.flush()
+        wait_for(lambda: waiting() == 0, 60, "it to be gone")
 
 
 def test_many_at_once_are_counted_to_the_last(start, shared):
