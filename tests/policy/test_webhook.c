@@ -130,6 +130,16 @@ static void a_large_body_is_too_large(void **state)
     assert_int_equal(world->next.calls, 0);
 }
 
+static void a_websocket_is_no_webhook(void **state)
+{
+    struct world *world = *state;
+    world_policy(world, &webhook_policy, "webhooks.ci", GITHUB);
+    post(world, CODE, "Hello, World!");
+    world->x.is_websocket = true;
+    assert_status(world_serve(world), WEBHOOK_REFUSED);
+    assert_false(world->body.done); /* what follows is not read */
+}
+
 static void a_rehearsal_is_not_signed(void **state)
 {
     struct world *world = *state;
@@ -268,6 +278,7 @@ static int run(void)
         EACH(others_hear_no_reason),
         EACH(old_and_early_ones_are_not_read),
         EACH(a_large_body_is_too_large),
+        EACH(a_websocket_is_no_webhook),
         EACH(a_rehearsal_is_not_signed),
         EACH(mistakes_are_told),
         EACH(what_was_taken_is_not_given_again),
