@@ -35,7 +35,7 @@ class Ledger:
                 self.done.setdefault(request.header("Idempotency-Key"), []).append(number)
                 pause = self.random.choice([0, 0, 0.001, 0.01, 0.05])
             time.sleep(pause)
-            peer.answer(b"order %d" % number, 201)
+            peer.answer(b"order %d for %s" % (number, request.header("Idempotency-Key").encode()), 201)
 
 
 class Clients:
@@ -85,12 +85,13 @@ class Clients:
         self.taken[key] = first.body
 
 
-def test_nothing_is_done_twice(tmp_path, serve):
+def test_nothing_is_done_twice(tmp_path, serve, free_port):
     ledger, chance = Ledger(7), random.Random(11)
+    # All lives have one port, which nobody else is given: clients of a dead one must not find another test's gateway.
     back = serve(ledger.serve)
     config = f"""
         version: 1
-        listen: "127.0.0.1:0"
+        listen: "127.0.0.1:{free_port()}"
         workers: 2
         state: {tmp_path}/state.db
         services: {{order: {{at: "{back.at}", outlier: {{failures: 0}}}}}}
@@ -121,5 +122,5 @@ def test_nothing_is_done_twice(tmp_path, serve):
     assert not twice, f"of {ledger.count} orders these were taken twice: {twice}"
     assert clients.taken
     for key, body in clients.taken.items():
-        assert body == b"order %d" % ledger.done[key][0]
+        assert body == b"order %d for %s" % (ledger.done[key][0], key.encode())
     print(f"{KILLS} kills, {ledger.count} orders, {len(clients.taken)} known, {len(clients.unknown)} unknown")
