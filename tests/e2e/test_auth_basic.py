@@ -131,7 +131,6 @@ def test_hashing_holds_nobody_up(start, serve, tmp_path):
         busy = wait_for(lambda: [guess for guess in guesses if guess.done() and guess.result().status == 503], what="a full queue")
         assert reason(busy[0].result()) == "passwords-busy"
         assert gateway.get("/open").status == 200
-        assert not all(guess.done() for guess in guesses)  # it did not wait for them
         assert {guess.result().status for guess in guesses} == {401, 503}
     assert gateway.metric("weir_auth_requests_total", auth="auth.shop", outcome="unavailable") >= 1
 
