@@ -211,8 +211,9 @@ static struct term *parse_root(struct compiler *c)
     if (root->why_not && !c->reader->has_claims)
         return compiler_complain(c, &token, SLICE_NONE, "%s", root->why_not);
     if (root->phase > c->phase)
-        return compiler_complain(
-            c, &token, SLICE_NONE, "there is no response yet when this is asked");
+        return compiler_complain(c, &token, SLICE_NONE,
+            root->phase == PHASE_END ? "this is not known yet when it is asked"
+                                     : "there is no response yet when this is asked");
     if (root->is_parameter && c->reader->parameters && !has_parameter(c->reader->parameters, rest))
         return complain_of_parameter(c, &token, rest);
     struct term *term = new_term(c, TERM_ROOT, root->type);

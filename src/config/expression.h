@@ -34,8 +34,9 @@ struct value {
     size_t count;
 };
 
-/* When an expression is used: before the response exists, `response.*` is an error at load. */
-enum expression_phase { PHASE_REQUEST, PHASE_RESPONSE };
+/* When an expression is used: before the response exists, when its head is there, or when all of it
+ * is sent. What cannot be known then is an error at load. */
+enum expression_phase { PHASE_REQUEST, PHASE_RESPONSE, PHASE_END };
 
 /* Compiles a scalar node; complains to reader->diagnostics with the place inside the text. */
 enum status expression_compile(struct reader *reader, const struct node *node,
@@ -51,6 +52,12 @@ bool expression_is_true(const struct expression *expression, struct exchange *x)
 
 /* As text; null data when it is missing. */
 struct slice expression_text(const struct expression *expression, struct exchange *x);
+
+/* As a number, which text from outside may be; false when it is none. */
+bool expression_number(const struct expression *expression, struct exchange *x, double *ret_number);
+
+/* The first at which all is known that it asks for. */
+enum expression_phase expression_phase_of(const struct expression *expression);
 
 enum status template_compile(struct reader *reader, const struct node *node,
     enum expression_phase phase, struct template **ret_template);

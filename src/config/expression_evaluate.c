@@ -296,6 +296,29 @@ static struct slice value_text(struct exchange *x, const struct value *value)
     return SLICE_NONE;
 }
 
+bool expression_number(const struct expression *expression, struct exchange *x, double *ret_number)
+{
+    struct value value;
+    evaluate(expression->top, x, &value);
+    return as_number(&value, ret_number);
+}
+
+/* Terms nest no deeper than EXPRESSION_DEPTH_MAX. */
+static enum expression_phase phase_of(const struct term *term)
+{
+    enum expression_phase phase = term->kind == TERM_ROOT ? term->root->phase : PHASE_REQUEST;
+    if (term->left && phase_of(term->left) > phase)
+        phase = phase_of(term->left);
+    if (term->right && phase_of(term->right) > phase)
+        phase = phase_of(term->right);
+    return phase;
+}
+
+enum expression_phase expression_phase_of(const struct expression *expression)
+{
+    return phase_of(expression->top);
+}
+
 struct slice expression_text(const struct expression *expression, struct exchange *x)
 {
     struct value value;

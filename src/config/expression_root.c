@@ -133,6 +133,28 @@ static void read_response_status(
     }
 }
 
+static void read_response_trailer(
+    struct exchange *x, const struct root_operand *operand, struct value *ret_value)
+{
+    const struct fields *trailers = x->response.body ? x->response.body->trailers : NULL;
+    if (trailers)
+        set_text(ret_value, field_value(trailers, operand));
+}
+
+static void read_request_size(
+    struct exchange *x, const struct root_operand *operand, struct value *ret_value)
+{
+    (void)operand;
+    *ret_value = (struct value){.kind = VALUE_NUMBER, .number = (double)x->facts.received};
+}
+
+static void read_response_size(
+    struct exchange *x, const struct root_operand *operand, struct value *ret_value)
+{
+    (void)operand;
+    *ret_value = (struct value){.kind = VALUE_NUMBER, .number = (double)x->facts.sent};
+}
+
 /* RFC 6265 §4.2.1, but lenient about blanks; a value in quotes is taken out of them. */
 static struct slice find_cookie(struct slice pairs, struct slice name)
 {
@@ -226,6 +248,12 @@ const struct expression_root expression_roots[] = {
         "the status of the response"},
     {"response.header", ROOT_NAMED, TYPE_FOREIGN, PHASE_RESPONSE, read_response_header, NULL,
         "a header field of the response; the first of that name"},
+    {"response.trailer", ROOT_NAMED, TYPE_FOREIGN, PHASE_END, read_response_trailer, NULL,
+        "a field behind the response's body; the first of that name"},
+    {"request.size", ROOT_ALONE, TYPE_NUMBER, PHASE_END, read_request_size, NULL,
+        "bytes of the request's body that were received"},
+    {"response.size", ROOT_ALONE, TYPE_NUMBER, PHASE_END, read_response_size, NULL,
+        "bytes of the response's body that were sent"},
     {"claims", ROOT_PATH, TYPE_ANY, PHASE_REQUEST, read_claims,
         "claims need an `auth` that brings them", "what the client's token says"},
     {NULL, ROOT_ALONE, TYPE_ANY, PHASE_REQUEST, NULL, NULL, NULL},

@@ -173,6 +173,8 @@ static void write_roots(struct reference *r)
         write_cell(r, root->help);
         if (root->phase == PHASE_RESPONSE)
             write(r, " (once there is one)");
+        if (root->phase == PHASE_END)
+            write(r, " (once all is sent)");
         if (root->why_not) {
             write(r, "; ");
             write_cell(r, root->why_not);

@@ -173,9 +173,9 @@ static enum served answer_request(struct connection *connection, struct exchange
     bool go_on = may_go_on(connection, x, &body, rules);
     enum status e = send_answer(connection, x, rules, &go_on);
     stream_on_break(connection->wire.stream, NULL, NULL);
+    x->facts.received += body.received;
     body_drop(x->response.body);
     scope_end(&x->scope);
-    x->facts.received += body.received;
     bool is_whole = framing->kind == H1_NO_BODY || h1_body_is_complete(&body);
     if (!e && go_on && !is_whole)
         is_whole = discard_rest(x, &body);

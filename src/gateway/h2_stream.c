@@ -352,10 +352,10 @@ static void serve(struct h2_stream *stream, const struct server_rules *rules)
         x->expects_continue = framing.expects_continue;
         is_tunnel = answer(stream, rules) || is_tunnel;
     }
-    body_drop(x->response.body);
-    scope_end(&x->scope);
     if (!is_tunnel)
         x->facts.received = stream->body.received;
+    body_drop(x->response.body);
+    scope_end(&x->scope);
     body_drop(x->request.body);
     body_drop(&stream->body.body);
 }

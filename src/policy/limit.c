@@ -1,6 +1,8 @@
 #include "policy/limit_choice.h"
 
 #include "policy/limit_answer.h"
+#include "policy/limit_cost.h"
+#include "policy/limit_ledger.h"
 #include "policy/limit_stack.h"
 #include "run/loop.h"
 
@@ -18,22 +20,32 @@
 
 /* --- state that survives reloads */
 
+static void release_state(void *object)
+{
+    struct limit_state *state = object;
+    limit_table_free(state->table);
+    limit_lines_free(state->lines);
+    limit_ledger_free(state->ledger);
+}
+
+static bool has_ledger(const struct limit *limit)
+{
+    return limit->settle && limit->shared.store;
+}
+
 static enum status init_state(void *object, void *context)
 {
     struct limit_state *state = object;
     const struct limit *limit = context;
     enum status e =
         limit_table_new(limit->algorithm, (size_t)limit->keys, limit_words(limit), &state->table);
-    if (!e && (e = limit_lines_new(&state->lines)))
-        limit_table_free(state->table);
+    if (!e)
+        e = limit_lines_new(&state->lines);
+    if (!e && has_ledger(limit))
+        e = limit_ledger_new((size_t)limit->keys, &state->ledger);
+    if (e)
+        release_state(state);
     return e;
-}
-
-static void release_state(void *object)
-{
-    struct limit_state *state = object;
-    limit_table_free(state->table);
-    limit_lines_free(state->lines);
 }
 
 static const struct registry_kind limit_kind = {
@@ -44,8 +56,9 @@ static const struct registry_kind limit_kind = {
 static enum status obtain_state(struct prepare *prepare, struct limit *limit)
 {
     struct arena *arena = prepare->reader->arena;
-    struct slice key = arena_format(arena, "%.*s/%s/%lld/%zu", SLICE_ARG(prepare->name),
-        limit->algorithm->word, (long long)limit->keys, limit_words(limit));
+    struct slice key =
+        arena_format(arena, "%.*s/%s/%lld/%zu%s", SLICE_ARG(prepare->name), limit->algorithm->word,
+            (long long)limit->keys, limit_words(limit), has_ledger(limit) ? "/settled" : "");
     if (!key.data)
         return NO_MEMORY;
     void *object;
@@ -138,8 +151,15 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->name = slice_has_prefix(prepare->name, SLICE("limits.")) ? slice_from(prepare->name, 7)
                                                                     : SLICE("route");
     limit->shards = prepare->shards;
-    limit->is_plain =
-        limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow && !limit->algorithm->delays;
+    limit->is_plain = limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow &&
+                      !limit->algorithm->delays && !limit->cost;
+    limit->is_settled_later = limit->cost && expression_phase_of(limit->cost) != PHASE_REQUEST;
+    if (limit->settle && limit->algorithm != limit_algorithms[0])
+        (void)diagnostics_error(prepare->reader->diagnostics, prepare->place,
+            SLICE("take \"settle\" out, or \"algorithm\""),
+            "only a token-bucket can be settled now and then");
+    if (!limit->is_shared || !prepare->stores.shared)
+        limit->settle = 0;
     make_series(limit, prepare);
     enum status e = make_rules(prepare->reader->arena, limit);
     if (!e)
@@ -202,7 +222,7 @@ static void explain(const void *config, struct exchange *x, struct text *text)
     struct limit_part part = {.limit = limit,
         .plan = limit_plan_of(limit, x),
         .key = expression_text(limit->per, x),
-        .cost = 1};
+        .cost = limit_cost_before(limit, x)};
     if (limit_peek(&part))
         text_format(text, "%s, %lld left for",
             part.decision.allowed ? "passes" : limit_over_words(&limit->over),

@@ -3,6 +3,8 @@
  *     limit.c             the policy: options, preparing, the way of most requests
  *     limit_choice.c      which algorithm it has
  *     limit_count.c       counting, by this gateway or in a store
+ *     limit_ledger.c      settling with the store now and then
+ *     limit_cost.c        what a request costs
  *     limit_stack.c       several limits of one request, and what becomes of it above one
  *     limit_over.c        how that is configured
  *     limit_line.c        who waits
@@ -47,11 +49,14 @@ struct limit_plans {
     const struct limit_plan *otherwise; /* the one called "else", or the only one */
 };
 
+struct limit_ledger;
+
 /* What survives reloads, shared by all workers. */
 struct limit_state {
-    struct limit_table *table; /* owned */
-    struct limit_lines *lines; /* owned */
-    _Atomic int64_t held;      /* by a tarpit */
+    struct limit_table *table;   /* owned */
+    struct limit_lines *lines;   /* owned */
+    struct limit_ledger *ledger; /* owned; NULL: each request is settled at once */
+    _Atomic int64_t held;        /* by a tarpit */
 };
 
 struct limit {
@@ -61,8 +66,12 @@ struct limit {
     int algorithm_index;   /* of limit_algorithms; used when `has_algorithm` */
     bool has_algorithm;
     const struct limit_algorithm *algorithm;
-    int64_t burst; /* 0: as many as the rate's count */
+    struct expression *cost; /* NULL: 1 */
+    bool is_settled_later;   /* the cost is known when all is sent */
+    int64_t reserve;         /* what is taken until then */
+    int64_t burst;           /* 0: as many as the rate's count */
     int64_t keys;
+    int64_t settle; /* nanoseconds between settlements with the store; 0: at once */
     bool has_fields;
     bool is_shared;
     bool is_shadow;

@@ -1,5 +1,6 @@
 #include "policy/limit_count.h"
 
+#include "policy/limit_ledger.h"
 #include "run/loop.h"
 
 static struct limit_rule share_of(const struct limit_part *part)
@@ -31,10 +32,28 @@ static enum status take_alone(struct limit_part *part, const struct exchange *x)
     return OK;
 }
 
+/* Settled with the store now and then. While that cannot be asked, each request tries it again. */
+static enum status take_ahead(struct limit_part *part, struct exchange *x)
+{
+    bool is_alone = limit_ledger_is_alone(part->limit->state->ledger);
+    enum status e = OK;
+    if (is_alone) {
+        e = take_alone(part, x);
+    } else {
+        take_here(part, &part->plan->rule);
+        part->place = part->decision.allowed ? LIMIT_HERE : LIMIT_NOWHERE;
+    }
+    if (is_alone || part->decision.allowed)
+        limit_ledger_note(part, x);
+    return e;
+}
+
 enum status limit_take(struct limit_part *part, struct exchange *x)
 {
     const struct limit_shared *shared = &part->limit->shared;
     part->is_decided = true;
+    if (part->limit->state->ledger)
+        return take_ahead(part, x);
     if (!shared->store) {
         take_here(part, &part->plan->rule);
         part->place = part->decision.allowed ? LIMIT_HERE : LIMIT_NOWHERE;
@@ -49,43 +68,53 @@ enum status limit_take(struct limit_part *part, struct exchange *x)
     return e;
 }
 
-static void give_back_here(const struct limit_part *part, const struct limit_rule *rule)
+static void settle_here(
+    const struct limit_part *part, const struct limit_rule *rule, int64_t difference)
 {
-    struct limit_state *state = part->limit->state;
-    limit_table_settle(state->table, part->key, rule, -part->cost, part->decision.at, loop_now());
-    limit_lines_stir(state->lines, part->key);
+    limit_table_settle(
+        part->limit->state->table, part->key, rule, difference, part->decision.at, loop_now());
 }
 
-static void give_back_there(const struct limit_part *part, const struct exchange *x)
+static void settle_there(
+    const struct limit_part *part, const struct exchange *x, int64_t difference)
 {
     struct limit_decision ignored;
     fiber_shield();
     (void)limit_shared_settle(&part->limit->shared, x->worker, part->key, &part->plan->rule,
-        -part->cost, part->decision.at, NEVER, &ignored);
+        difference, part->decision.at, NEVER, &ignored);
     fiber_unshield();
-    limit_lines_stir(part->limit->state->lines, part->key);
+}
+
+void limit_settle(struct limit_part *part, struct exchange *x, int64_t difference)
+{
+    struct limit_rule share;
+    if (difference == 0)
+        return;
+    switch (part->place) {
+    case LIMIT_NOWHERE:
+        return;
+    case LIMIT_HERE:
+        settle_here(part, &part->plan->rule, difference);
+        break;
+    case LIMIT_HERE_IN_PART:
+        share = share_of(part);
+        settle_here(part, &share, difference);
+        break;
+    case LIMIT_IN_STORE:
+        settle_there(part, x, difference);
+        break;
+    }
+    if (difference < 0)
+        limit_lines_stir(part->limit->state->lines, part->key);
 }
 
 void limit_give_back(struct limit_part *part, struct exchange *x)
 {
-    enum limit_place place = part->place;
-    part->place = LIMIT_NOWHERE;
-    switch (place) {
-    case LIMIT_NOWHERE:
+    if (part->place == LIMIT_NOWHERE)
         return;
-    case LIMIT_HERE:
-        give_back_here(part, &part->plan->rule);
-        break;
-    case LIMIT_HERE_IN_PART: {
-        struct limit_rule share = share_of(part);
-        give_back_here(part, &share);
-        break;
-    }
-    case LIMIT_IN_STORE:
-        give_back_there(part, x);
-        break;
-    }
+    limit_settle(part, x, -part->cost);
     part->decision.remaining += part->cost;
+    part->place = LIMIT_NOWHERE;
 }
 
 bool limit_peek(struct limit_part *part)

@@ -28,6 +28,10 @@ struct limit_part {
  * limit refuses then, CANCELLED. */
 enum status limit_take(struct limit_part *part, struct exchange *x);
 
+/* What was taken costs so much more, or less (below 0), also when the fiber is cancelled. Nothing
+ * was taken: does nothing. */
+void limit_settle(struct limit_part *part, struct exchange *x, int64_t difference);
+
 /* Gives back what was taken, also when the fiber is cancelled. Nothing was: does nothing. */
 void limit_give_back(struct limit_part *part, struct exchange *x);
 

@@ -1,5 +1,7 @@
 #include "policy/limit_choice.h"
 
+#include "policy/limit_cost.h"
+
 static enum status read_rate(
     struct reader *reader, const struct node *node, struct limit_plan *plan)
 {
@@ -58,6 +60,14 @@ static const struct option options[] = {
     {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .minimum = 0, .maximum = 1000000000,
         .help = "How many may come at once, of a token-bucket, or wait, of a leaky-bucket; 0: as "
                 "many as the rate counts."},
+    {"cost", OPTION_CUSTOM, offsetof(struct limit, cost), .read = limit_cost_read,
+        .form = "header.x-items, response.header.x-tokens, request.size, …",
+        .schema = "{\"type\": [\"string\", \"integer\"]}",
+        .help = "How much of the rate a request takes: 1 by default, and where this is no number. "
+                "What is known only when the answer is sent is settled then."},
+    {"reserve", OPTION_INTEGER, offsetof(struct limit, reserve), .fallback = "1", .minimum = 0,
+        .maximum = 1000000000,
+        .help = "What a request takes until its cost is known, when that is settled later."},
     {"keys", OPTION_INTEGER, offsetof(struct limit, keys), .fallback = "65536", .minimum = 64,
         .maximum = 1 << 28,
         .help = "How many keys are remembered at a time: 16 bytes each for buckets, about 60 for "
@@ -65,6 +75,11 @@ static const struct option options[] = {
     {"shared", OPTION_FLAG, offsetof(struct limit, is_shared), .fallback = "true",
         .help = "Whether all gateways count together, where there is a `redis`. Without, what "
                 "counts by the day or month is kept in `state`, where there is one."},
+    {"settle", OPTION_DURATION, offsetof(struct limit, settle), .fallback = "0s", .minimum = 0,
+        .maximum = MINUTE,
+        .help = "How often a gateway tells Redis what it has counted, and hears what others have; "
+                "0s: with each request, which waits for it. Meanwhile each of them may let through "
+                "what its own bucket holds."},
     {"if-unavailable", OPTION_CHOICE, offsetof(struct limit, if_unavailable), .fallback = "local",
         .choices = if_unavailable_words,
         .help = "While Redis does not answer: each gateway counts its own part of the rate "

@@ -4,6 +4,23 @@
 
 #define KEY_MAX 128 /* bytes of a key, or a name, that is kept as it is */
 
+/* Of a token bucket as limit_bucket.h keeps it. For servers alone: gateways that share a store
+ * which holds the values itself are one, and have nothing to settle. */
+static const struct store_script charge_script = {
+    .lua = "local t = redis.call('TIME')\n"
+           "local now = (t[1] - 1767225600) * 1000000 + t[2]\n"
+           "local rest = tonumber(redis.call('GET', KEYS[1]) or now)\n"
+           "local debt = math.max(math.max(rest - now, 0) + ARGV[1] / 1000, 0)\n"
+           "debt = math.min(debt, 2e15)\n"
+           "if debt > 0 then\n"
+           "  redis.call('SET', KEYS[1], string.format('%.4f', now + debt), 'PX',\n"
+           "    string.format('%.0f', math.ceil(debt / 1000) + 1))\n"
+           "end\n"
+           "return {math.floor(debt * 1000)}\n",
+    .arguments = 1,
+    .results = 1,
+};
+
 enum status limit_shared_init(struct limit_shared *shared, const struct limit_algorithm *algorithm,
     struct store *store, struct slice name)
 {
@@ -16,7 +33,8 @@ enum status limit_shared_init(struct limit_shared *shared, const struct limit_al
         if (tls_digest(name, shared->digest))
             return NO_MEMORY;
     }
-    return store_program_init(&shared->program, &algorithm->script);
+    enum status e = store_program_init(&shared->program, &algorithm->script);
+    return e ? e : store_program_init(&shared->charge, &charge_script);
 }
 
 /* A long key, which clients may choose, is kept as its digest. */
@@ -34,17 +52,30 @@ static enum status add_key(struct text *text, struct slice key)
     return e;
 }
 
-static enum status run(const struct limit_shared *shared, unsigned worker, struct slice key,
-    const int64_t *arguments, instant deadline, struct limit_decision *ret_decision)
+static enum status run(const struct limit_shared *shared, unsigned worker,
+    const struct store_program *program, struct slice key, const int64_t *arguments,
+    instant deadline, int64_t *ret_results)
 {
-    int64_t results[LIMIT_RESULTS];
     char room[2 * KEY_MAX + 8];
     struct text text = text_fixed(room, sizeof room);
     text_add(&text, shared->name);
     enum status e = add_key(&text, key);
-    if (!e)
-        e = store_run(shared->store, worker, &shared->program, text_slice(&text), arguments,
-            deadline, results);
+    return e ? e
+             : store_run(shared->store, worker, program, text_slice(&text), arguments, deadline,
+                   ret_results);
+}
+
+enum status limit_shared_charge(const struct limit_shared *shared, unsigned worker,
+    struct slice key, int64_t nanoseconds, instant deadline, int64_t *ret_debt)
+{
+    return run(shared, worker, &shared->charge, key, &nanoseconds, deadline, ret_debt);
+}
+
+static enum status decide(const struct limit_shared *shared, unsigned worker, struct slice key,
+    const int64_t *arguments, instant deadline, struct limit_decision *ret_decision)
+{
+    int64_t results[LIMIT_RESULTS];
+    enum status e = run(shared, worker, &shared->program, key, arguments, deadline, results);
     if (!e)
         *ret_decision = (struct limit_decision){
             .allowed = results[LIMIT_ALLOWED] != 0,
@@ -67,7 +98,7 @@ enum status limit_shared_settle(const struct limit_shared *shared, unsigned work
         [LIMIT_PER] = rule->per,
         [LIMIT_BURST] = rule->burst,
     };
-    return run(shared, worker, key, arguments, deadline, ret_decision);
+    return decide(shared, worker, key, arguments, deadline, ret_decision);
 }
 
 enum status limit_shared_take(const struct limit_shared *shared, unsigned worker, struct slice key,

@@ -16,7 +16,7 @@ enum limit_if_unavailable {
 
 struct limit_shared {
     struct store *store; /* borrowed; NULL: counted by this gateway alone */
-    struct store_program program;
+    struct store_program program, charge;
     struct slice name; /* "limits.login", or a digest of a long one: what its keys begin with */
     char digest[TLS_DIGEST_SIZE];
 };
@@ -35,3 +35,8 @@ enum status limit_shared_take(const struct limit_shared *shared, unsigned worker
 enum status limit_shared_settle(const struct limit_shared *shared, unsigned worker,
     struct slice key, const struct limit_rule *rule, int64_t difference, int64_t at,
     instant deadline, struct limit_decision *ret_decision);
+
+/* Adds so many nanoseconds (below 0: takes away) to the debt of a token bucket, and tells what it
+ * is then. The same. */
+enum status limit_shared_charge(const struct limit_shared *shared, unsigned worker,
+    struct slice key, int64_t nanoseconds, instant deadline, int64_t *ret_debt);

@@ -1,6 +1,7 @@
 #include "policy/limit_stack.h"
 
 #include "policy/limit_answer.h"
+#include "policy/limit_cost.h"
 #include "policy/limit_wait.h"
 #include "run/loop.h"
 
@@ -36,7 +37,7 @@ static enum status collect(struct limit_stack *stack, const struct limit *limit,
         stack->parts[stack->count++] = (struct limit_part){.limit = limit,
             .plan = limit_plan_of(limit, x),
             .key = expression_text(limit->per, x),
-            .cost = 1};
+            .cost = limit_cost_before(limit, x)};
     } while ((link = limit_link_of(next)));
     stack->rest = next;
     return OK;
@@ -204,6 +205,8 @@ static enum status pass(struct limit_stack *stack, struct exchange *x)
     enum status e = handler_serve(stack->rest, x);
     if (!e)
         note_outcomes(stack, x);
+    for (size_t i = 0; !e && i < stack->count; i++)
+        limit_cost_after(&stack->parts[i], x);
     add_fields(stack, x);
     return e;
 }
