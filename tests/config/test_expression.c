@@ -266,6 +266,7 @@ static const struct malformed wrong[] = {
     {"claims.sub == x", 1, 1, "claims need an `auth`", NULL},
     {"header.x == claims.sub", 1, 13, "claims need an `auth`", NULL},
     {"response.status == 200", 1, 1, "no response yet", NULL},
+    {"response.size > 200", 1, 1, "not known yet", NULL},
     {"method == 12", 1, 11, "text is never equal to a number", "write \"12\""},
     {"\"a\" == 12", 1, 8, "text is never equal to a number", "write \"12\""},
     {"header.x == true", 1, 13, "text is never equal to true or false", "write \"true\""},
