@@ -91,9 +91,11 @@ static enum status try(struct limit_part *part, struct exchange *x)
     const struct limit *limit = part->limit;
     if (limit->is_shadow)
         return try_shadow(part, x);
-    /* Nobody overtakes those in line. */
-    if (limit_over_waits(&limit->over) && limit_lines_has(limit->state->lines, part->key))
+    if (limit_over_waits(&limit->over) && limit_lines_has(limit->state->lines, part->key)) {
+        (void)limit_peek(part); /* nobody overtakes those in line */
+        part->is_decided = true;
         return stand_in_line(part, x);
+    }
     enum status e = limit_take(part, x);
     if (e)
         return e;
