@@ -64,8 +64,9 @@ static struct entry *next_entry(const struct limit_rule *rule, int64_t *record, 
 static void add(const struct limit_rule *rule, int64_t *record, int64_t cost, int64_t now)
 {
     struct entry *entry = next_entry(rule, record, now);
-    if (__builtin_add_overflow(record[USED], cost, &record[USED]))
-        return; /* far beyond every rule already */
+    if (cost > INT64_MAX - record[USED]) /* far beyond every rule already */
+        cost = INT64_MAX - record[USED];
+    record[USED] += cost;
     entry->cost += cost;
 }
 
@@ -78,7 +79,8 @@ static int64_t wait_for(const struct limit_rule *rule, int64_t *record, int64_t 
         cost = rule->count;
     for (int64_t i = 0; i < record[COUNT] && used > rule->count - cost; i++) {
         used -= entries[record[FIRST] + i].cost;
-        until = entries[record[FIRST] + i].time + rule->per;
+        if (__builtin_add_overflow(entries[record[FIRST] + i].time, rule->per, &until))
+            until = INT64_MAX;
     }
     return until > now ? until - now : 1;
 }

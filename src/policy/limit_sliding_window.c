@@ -53,13 +53,14 @@ static int64_t time_until(int64_t before, int64_t most, int64_t per)
 static int64_t wait_for(
     const struct limit_rule *rule, const int64_t *record, int64_t cost, int64_t now)
 {
-    int64_t past = elapsed(record, now), wait;
-    if (cost > rule->count)
-        wait = rule->per - past + time_until(record[CURRENT], 0, rule->per);
-    else if (record[CURRENT] <= rule->count - cost)
+    int64_t past = elapsed(record, now), left = rule->per - past, wait;
+    if (cost <= rule->count && record[CURRENT] <= rule->count - cost) {
         wait = time_until(record[PREVIOUS], rule->count - cost - record[CURRENT], rule->per) - past;
-    else
-        wait = rule->per - past + time_until(record[CURRENT], rule->count - cost, rule->per);
+        return wait > 0 ? wait : 1;
+    }
+    int64_t most = cost > rule->count ? 0 : rule->count - cost;
+    if (__builtin_add_overflow(left, time_until(record[CURRENT], most, rule->per), &wait))
+        return INT64_MAX;
     return wait > 0 ? wait : 1;
 }
 
