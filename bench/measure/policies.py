@@ -2,6 +2,7 @@
 are sent on every route, so that what reading them costs is no policy's."""
 
 import base64
+import hashlib
 import json
 import os
 import statistics
@@ -16,6 +17,8 @@ from .scenarios import run_load, slice_figures
 
 TITLE = "What a policy adds to a request, 64 connections"
 TOKENS = 20000  # more than Weir remembers
+USERS = 20000
+CONSUMERS = 100000  # of API keys
 SLICE = 0.3     # of a measured second; each round has two slices without a policy for one with each
 
 JWT, NEW, BARE = "JWT, ES256, remembered", "JWT, ES256, a new one", "EVP_DigestVerify alone"
@@ -84,22 +87,42 @@ def make_tokens(folder):
     return token
 
 
-def variants_of(weir, peers, token, tokens):
+def make_users(folder):
+    with open(os.path.join(folder, "users"), "w") as file:
+        file.writelines(f"X-User: u{number}\n" for number in range(USERS))
+
+
+def make_consumers(folder):
+    """Consumers of API keys; one of the keys."""
+    key = ""
+    with open(os.path.join(folder, "consumers.jsonl"), "w") as file:
+        for number in range(CONSUMERS):
+            key = f"bench-{number:06d}-{hashlib.md5(str(number).encode()).hexdigest()}"
+            line = {"name": f"c{number}", "sha256": hashlib.sha256(key.encode()).hexdigest(), "plan": "pro"}
+            file.write(json.dumps(line) + "\n")
+    return key
+
+
+def variants_of(weir, peers, token, key, folder):
     """Those without a policy first, of each proxy, then those with one."""
-    fields = ["--field", "X-User: u1", "--field", "Origin: https://shop.example"]
+    common = ["--field", "Origin: https://shop.example", "--field", f"X-API-Key: {key}"]
+    fields = ["--field", "X-User: u1", *common]
     known = [*fields, "--field", f"Authorization: Bearer {token}"]
-    new = [*fields, "--each-field", tokens]
+    new = [*fields, "--each-field", os.path.join(folder, "tokens")]
+    users = [*common, "--each-field", os.path.join(folder, "users")]
     found = {weir: [
         Variant(JWT, weir, "jwt", known, 0.5), Variant(NEW, weir, "jwt", new),
+        Variant("API key, one of 100,000", weir, "key", known, 0.4),
         Variant("allow", weir, "allow", known, 0.2), Variant("CORS", weir, "cors", known, 0.2),
-        Variant("token bucket", weir, "bucket", known, 0.3), Variant(REDIS, weir, "redis", known, 10),
+        Variant("token bucket", weir, "bucket", known, 0.3),
+        Variant("sliding log, 20,000 users", weir, "log", users, 0.6), Variant(REDIS, weir, "redis", known, 10),
         Variant("JWT, token bucket, allow, CORS together", weir, "all", known, 1.5)]}
     for peer in peers:
         found[peer] = [Variant(f"token bucket, {peer.name}", peer, "bucket", known)]
         if peer.name == "haproxy":
             found[peer] += [Variant(f"JWT, ES256, {peer.name}", peer, "jwt", known)]
-    return {proxy: ([Variant("none", proxy, "plain", known), Variant("none", proxy, "plain", new)], ones)
-            for proxy, ones in found.items()}
+    return {proxy: ([Variant("none", proxy, "plain", options) for options in (known, new, users)
+                     if any(one.options is options for one in ones)], ones) for proxy, ones in found.items()}
 
 
 def one_round(plain, ones, seconds, found):
@@ -136,7 +159,8 @@ def measure_bare():
 def measure(bench, _results):
     if Weir not in bench.kinds:
         return {"title": TITLE, "policies": {}}
-    token = make_tokens(bench.folder)
+    token, key = make_tokens(bench.folder), make_consumers(bench.folder)
+    make_users(bench.folder)
     with slices.running() as started:
         started += [Backend(bench.folder, 0, cores=(1,)).start(), Redis(bench.folder, 0, cores=(1,)).start()]
         Policies.redis = started[1].port
@@ -144,7 +168,7 @@ def measure(bench, _results):
         started.append(Policies(bench.folder, port).start())
         started += [kind(bench.folder, port).start() for kind in (HAProxyPolicies, NginxPolicies)
                     if kind.__base__ in bench.kinds]
-        variants = variants_of(started[2], started[3:], token, os.path.join(bench.folder, "tokens"))
+        variants = variants_of(started[2], started[3:], token, key, bench.folder)
         found = measure_added(variants, bench.rounds * 3, bench.seconds * SLICE)
     bare = measure_bare()
     if NEW in found:
