@@ -218,6 +218,15 @@ def wait_for(look, timeout=PATIENCE, what="the condition"):
     raise AssertionError(f"{what}: not within {timeout} s")
 
 
+def suspend(process):
+    """Stops a process with all its threads, which takes the kernel a moment. SIGCONT lets it go on."""
+    def is_stopped():
+        stats = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+        return {text.rpartition(")")[2].split()[0] for text in stats} == {"T"}
+    process.send_signal(signal.SIGSTOP)
+    wait_for(is_stopped, what="the process to stand still")
+
+
 def run_weir(*arguments, input=None, timeout=60):
     """A command that ends by itself: (code, stdout, stderr)."""
     done = subprocess.run([WEIR, *map(str, arguments)], input=input, capture_output=True, text=True, timeout=timeout)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 
-from gateway import wait_for
+from gateway import suspend, wait_for
 
 
 class RedisServer:
@@ -47,7 +47,7 @@ class RedisServer:
 
     @contextlib.contextmanager
     def paused(self):
-        self.process.send_signal(signal.SIGSTOP)
+        suspend(self.process)
         try:
             yield
         finally:

@@ -7,13 +7,12 @@ import sys
 import textwrap
 import threading
 import time
-from pathlib import Path
 
 import grpc
 import jwt
 import pytest
 import websocket_client
-from gateway import run_weir, wait_for
+from gateway import run_weir, suspend, wait_for
 from grpc_peer import SERVICE, GrpcService, channel
 from h2_client import Connection as H2Connection
 from upstream import Upstream
@@ -241,12 +240,6 @@ AUTHORIZER = textwrap.dedent("""
     """)
 
 
-def is_stopped(process):
-    """All its threads, which takes the kernel a moment."""
-    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
-    return set(states) == {"T"}
-
-
 def test_authorizer_is_stopped_and_killed(start, serve):
     """A process of its own: one that hangs is not waited for, one that is gone not either."""
     process = subprocess.Popen([sys.executable, "-c", AUTHORIZER], stdout=subprocess.PIPE, text=True)
@@ -255,8 +248,7 @@ def test_authorizer_is_stopped_and_killed(start, serve):
         service = serve()
         gateway = start(configuration(service.at, f"http://127.0.0.1:{port}/verify").replace("60s", "500ms"))
         assert wait_for(lambda: gateway.get("/x").status == 200)
-        process.send_signal(signal.SIGSTOP)
-        wait_for(lambda: is_stopped(process), what="the authorizer's stop")
+        suspend(process)
         assert json.loads(gateway.get("/stopped").body)["reason"] == "auth-unavailable"
         process.send_signal(signal.SIGCONT)
         assert wait_for(lambda: gateway.get("/x").status == 200)

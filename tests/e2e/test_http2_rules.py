@@ -7,7 +7,7 @@ import struct
 import hpack
 import pytest
 
-from gateway import SANITIZED, Gateway, wait_for
+from gateway import SANITIZED, Gateway, suspend, wait_for
 from h2_client import (CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS, PING, PRIORITY,
                        PROTOCOL_ERROR, REQUEST, RST_STREAM, SETTINGS, WINDOW_UPDATE, Client, Raw, frame)
 
@@ -251,7 +251,7 @@ def test_what_a_client_said_that_has_gone_is_not_heard(gateway):
     with Raw(gateway.address) as client:
         client.headers(1, REQUEST)
         assert client.verdict() == ("status", 200)
-        gateway.signal(signal.SIGSTOP)
+        suspend(gateway.process)
         try:
             for i in range(1, 50):
                 client.headers(2 * i + 1, path("/gone"))

@@ -1,10 +1,9 @@
 """Limits that gateways count together in a Redis Cluster: slots, masters that fail, slots that move."""
 
 import contextlib
-import signal
 
 import pytest
-from gateway import wait_for
+from gateway import suspend, wait_for
 from redis_server import Cluster
 
 
@@ -78,7 +77,7 @@ def test_a_master_that_fails_is_replaced_while_requests_come(start, cluster, end
     if end == "kill":
         cluster.masters[0].kill()
     else:
-        cluster.masters[0].process.send_signal(signal.SIGSTOP)
+        suspend(cluster.masters[0].process)
 
     def is_shared_again():
         before = alone(gateway)

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from gateway import wait_for
+from gateway import suspend, wait_for
 from h2_client import ACK, SETTINGS, Raw, frame
 from http_client import Closed, Connection
 
@@ -119,7 +119,7 @@ def accepts(address):
 def test_connections_in_the_accept_queue_are_served(start):
     for _ in range(5):
         gateway = start(CONFIG.format(drain="30s", at="127.0.0.1:1"))
-        gateway.signal(signal.SIGSTOP)  # so that none of them is accepted yet
+        suspend(gateway.process)  # so that none of them is accepted yet
         waiting = [gateway.connect() for _ in range(50)]
         for connection in waiting[:40]:
             connection.send_request("GET", "/fast")
