@@ -149,7 +149,7 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     tls_plan_describe(gateway->snapshot->tls, writer);
     acme_describe(gateway, writer);
     write_store(writer, SLICE("memory"), gateway->snapshot->stores.memory);
-    write_store(writer, SLICE("state"), gateway->snapshot->stores.durable);
+    write_store(writer, SLICE("durable"), gateway->snapshot->stores.durable);
     write_store(writer, SLICE("redis"), gateway->snapshot->stores.shared);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);

@@ -22,7 +22,7 @@ def config(state):
 def test_memory_is_always_there_and_bounded(start):
     gateway = start(config("{memory: 8MiB}"))
     assert gateway.status()["memory"] == {"bytes": 0, "limit": 8 << 20, "entries": 0, "evicted": 0, "refused": 0}
-    assert gateway.status()["state"] is None
+    assert gateway.status()["durable"] is None
     assert gateway.metric("weir_store_memory_limit_bytes") == 8 << 20
     assert gateway.metric("weir_store_memory_bytes") == 0
     assert gateway.reload(config("{memory: 16MiB}"))[0] == 200
@@ -32,14 +32,14 @@ def test_memory_is_always_there_and_bounded(start):
 def test_a_file_is_made_and_shown(start, tmp_path):
     path = tmp_path / "state.db"
     gateway = start(config(path))
-    shown = gateway.status()["state"]
+    shown = gateway.status()["durable"]
     assert shown.pop("bytes") > 0
     assert shown == {"file": str(path), "state": "good", "pending": 0, "trouble": None}
     assert path.stat().st_mode & 0o777 == 0o600
     assert gateway.metric("weir_store_durable_bytes") > 0
     assert gateway.metric("weir_store_durable_failures_total") == 0
     assert gateway.reload()[0] == 200
-    assert gateway.status()["state"]["state"] == "good"
+    assert gateway.status()["durable"]["state"] == "good"
 
 
 def test_it_is_taken_along_by_a_gateway_that_was_killed(start, tmp_path):
@@ -47,7 +47,7 @@ def test_it_is_taken_along_by_a_gateway_that_was_killed(start, tmp_path):
     gateway = start(config(path), check=False)
     gateway.process.kill()
     gateway.process.wait(60)
-    assert start(config(path)).status()["state"]["state"] == "good"
+    assert start(config(path)).status()["durable"]["state"] == "good"
 
 
 def make_text(path):
