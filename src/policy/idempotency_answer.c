@@ -119,7 +119,8 @@ enum status idempotency_keep_answer(struct exchange *x, const struct idempotency
     idempotency_record_write(&record, &text);
     idempotency_record_write_fields(&x->response.fields, earlier, &text);
     idempotency_record_write_fields(body.data ? x->response.body->trailers : NULL, NULL, &text);
-    text_add(&text, body);
+    if (body.data)
+        text_add(&text, body);
     struct slice bytes = text.failed ? SLICE_NONE : arena_copy(&x->arena, text_slice(&text));
     bool is_too_large = text.failed && body.data;
     text_release(&text);
