@@ -323,7 +323,8 @@ static enum status send_claims(const struct auth *auth, struct exchange *x)
 static enum status admit(const struct auth *auth, struct exchange *x, const struct used_way *used,
     struct auth_finding *finding, const struct handler *next)
 {
-    x->claims_source = auth->terms.name;
+    if (used)
+        x->claims_source = auth->terms.name;
     enum status e = send_claims(auth, x);
     if (!e)
         e = handler_serve(next, x);
@@ -337,14 +338,19 @@ static enum status serve(const void *config, struct exchange *x, const struct ha
     const struct auth *auth = config;
     const struct used_way *used;
     struct auth_finding finding;
+    const struct json_value *earlier = x->claims;
+    if (!x->is_rehearsal)
+        x->claims = NULL; /* an `auth` before this one knows them, which is nothing to this one */
     strip(auth, &x->request.fields);
     enum status e = identify(auth, x, &used, &finding);
     count(auth, x, e, &finding);
     if (!e && finding.has_answered)
         return OK;
     x->challenge = !used ? auth->challenge : used->way->says_why ? used->challenge : SLICE_NONE;
-    if (e == CREDENTIALS_MISSING && auth->is_optional)
+    if (e == CREDENTIALS_MISSING && auth->is_optional) {
+        x->claims = earlier;
         e = OK;
+    }
     if (e == CREDENTIALS_MISSING) {
         e = invite(auth, x);
         if (!e)

@@ -253,3 +253,26 @@ def test_deny_by_default(start, serve, tmp_path, keys):
     assert {request.target for request in service.requests} == {"/public", "/allowed?key=k", "/shop"}
     code, out, _ = run_weir("explain", "GET /forgotten", gateway.config_path)
     assert code == 0 and "deny-by-default: refuses" in out
+
+
+def test_each_of_two_has_to_know_who_it_is(start, serve, tmp_path, keys):
+    """What the first accepts is nothing to the second."""
+    publish(tmp_path / "keys.json", keys["ES256"])
+    publish(tmp_path / "others.json", keys["RS256"])
+    service = serve()
+    gateway = start(f"""
+        version: 1
+        listen: "127.0.0.1:0"
+        auth:
+          guest: {{jwt: {{issuer: "{ISSUER}", keys: {tmp_path / "others.json"}}}}}
+          staff: {{jwt: {{issuer: "{ISSUER}", keys: {tmp_path / "keys.json"}, from: header.x-staff}}, send: {{X-User: claims.sub}}}}
+        services: {{back: "{service.at}"}}
+        routes: {{"/**": {{to: back, use: [auth.guest, auth.staff]}}}}
+        """)
+    guest, staff = bearer(keys["RS256"].token({"sub": "guest"})), {"X-Staff": keys["ES256"].token({"sub": "staff"})}
+    assert gateway.get("/x", guest).status == 401
+    assert gateway.get("/x", staff).status == 401
+    assert gateway.get("/x", {**guest, "X-Staff": keys["RS256"].token()}).status == 401
+    assert service.requests == []
+    assert gateway.get("/x", {**guest, **staff}).status == 200
+    assert service.requests[-1].header("X-User") == "staff"
