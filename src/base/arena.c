@@ -251,3 +251,11 @@ bool arena_defer(struct arena *arena, void (*run)(void *argument), void *argumen
     arena->deferred = deferred;
     return true;
 }
+
+enum status arena_own(struct arena *arena, void (*release)(void *thing), void *thing)
+{
+    if (arena_defer(arena, release, thing))
+        return OK;
+    release(thing);
+    return NO_MEMORY;
+}

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "base/slice.h"
+#include "base/status.h"
 
 struct arena_block;
 struct arena_deferred;
@@ -67,5 +68,9 @@ struct slice arena_join(struct arena *arena, const struct slice *parts, size_t c
 /* Calls `run(argument)` when the arena is released; false when there is no memory for the note
  * (nothing was registered then: the caller still owns the resource). */
 bool arena_defer(struct arena *arena, void (*run)(void *argument), void *argument);
+
+/* The same for what is the arena's from now on: without memory it is released at once. NO_MEMORY.
+ */
+enum status arena_own(struct arena *arena, void (*release)(void *thing), void *thing);
 
 #define arena_new(arena, type) ((type *)arena_zalloc((arena), sizeof(type)))

@@ -4,10 +4,10 @@
  * obtains its runtime objects here by kind and name, and gets those that the old one is using; an
  * object dies with its last user.
  *
- *     static const struct registry_kind kind = {"limit", sizeof(struct limit_state), init,
- * release}; e = registry_obtain(registry, &kind, name, options, &object); if (!e &&
- * !arena_defer(&snapshot->arena, registry_release, object)) registry_release(object), e =
- * NO_MEMORY;
+ *     static const struct registry_kind kind = {"limit", sizeof(struct state), init, release};
+ *     e = registry_obtain(registry, &kind, name, options, &object);
+ *     if (!e)
+ *         e = arena_own(&snapshot->arena, registry_release, object);
  *
  * The registry is made by main and passed along. It is called on the control thread, while
  * snapshots are loaded and freed; a mutex guards it all the same. What is inside an object is its

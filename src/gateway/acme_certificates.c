@@ -115,10 +115,8 @@ static const struct registry_kind self_signed = {
 static enum status hold(
     struct reader *reader, struct certificate *certificate, struct served_certificate *served)
 {
-    if (!arena_defer(reader->arena, registry_release, certificate)) {
-        registry_release(certificate);
+    if (arena_own(reader->arena, registry_release, certificate))
         return NO_MEMORY;
-    }
     served->certificate = certificate;
     return OK;
 }

@@ -154,10 +154,8 @@ static enum status obtain(struct reader *reader, struct registry *registry,
             "%s with %s is of no use: %s", served->cert_path.data, served->key_path.data, problem);
     if (e)
         return e;
-    if (!arena_defer(reader->arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(reader->arena, registry_release, object))
         return NO_MEMORY;
-    }
     served->certificate = object;
     return OK;
 }

@@ -252,10 +252,8 @@ static enum status ask_together(const struct auth_forward *forward, struct asked
     enum status e = recall_get(forward->recall, x, key, ask, asked, &recalled, ret_was_known);
     if (e)
         return e;
-    if (!arena_defer(&x->arena, recalled_unref, recalled)) {
-        recalled_unref(recalled);
+    if (arena_own(&x->arena, recalled_unref, recalled))
         return NO_MEMORY;
-    }
     *ret_verdict = recalled->value;
     return OK;
 }

@@ -269,10 +269,8 @@ static enum status identify(
         introspection->recall, x, asked.token, ask, &asked, &recalled, &ret_finding->was_known);
     if (e)
         return auth_asking_fail(&introspection->asking, x, &introspection->target, e, false);
-    if (!arena_defer(&x->arena, recalled_unref, recalled)) {
-        recalled_unref(recalled);
+    if (arena_own(&x->arena, recalled_unref, recalled))
         return NO_MEMORY;
-    }
     const struct report *report = recalled->value;
     e = judge(introspection, report->claims);
     if (!e)

@@ -111,10 +111,8 @@ static enum status make_seats(struct prepare *prepare, struct auth_keys *keys)
         return NO_MEMORY;
     memset(keys->seats, 0, size);
     keys->seat_count = prepare->workers + 1;
-    if (!arena_defer(prepare->reader->arena, release_seats, keys)) {
-        release_seats(keys);
+    if (arena_own(prepare->reader->arena, release_seats, keys))
         return NO_MEMORY;
-    }
     for (unsigned i = 0; i < keys->seat_count; i++) {
         keys->seats[i].digest = EVP_MD_CTX_new();
         if (!keys->seats[i].digest ||
@@ -209,10 +207,8 @@ static enum status look_up(const struct auth_keys *keys, struct exchange *x, str
     if (consumer->until != INT64_MAX && clock_wall() / SECOND >= consumer->until)
         return API_KEY_EXPIRED;
     atomic_fetch_add_explicit(&lease->users, 1, memory_order_relaxed);
-    if (!arena_defer(&x->arena, lease_unref, lease)) {
-        lease_unref(lease);
+    if (arena_own(&x->arena, lease_unref, lease))
         return NO_MEMORY;
-    }
     x->claims = consumer->claims;
     return OK;
 }

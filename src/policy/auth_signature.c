@@ -124,10 +124,8 @@ static enum status prepare(struct prepare *prepare, const struct auth_terms *ter
     enum status e = read_keys(prepare, signature);
     if (e)
         return e;
-    if (!arena_defer(prepare->reader->arena, release_keys, &signature->signers)) {
-        signature_keys_release(&signature->signers);
+    if (arena_own(prepare->reader->arena, release_keys, &signature->signers))
         return NO_MEMORY;
-    }
     return once_prepare(prepare, &signature->once_options, &signature->once);
 }
 

@@ -259,10 +259,8 @@ static enum status get_token(
         (void *)(uintptr_t)credentials, &recalled, &was_known);
     if (e)
         return e;
-    if (!arena_defer(&x->arena, recalled_unref, recalled)) {
-        recalled_unref(recalled);
+    if (arena_own(&x->arena, recalled_unref, recalled))
         return NO_MEMORY;
-    }
     look_ahead(credentials, x, recalled->value);
     *ret_recalled = recalled;
     return OK;

@@ -144,10 +144,8 @@ enum status hash_pool_obtain(struct prepare *prepare, struct hash_pool **ret_poo
     enum status e = registry_obtain(prepare->registry, &kind, SLICE(""), prepare->plane, &object);
     if (e)
         return e;
-    if (!arena_defer(prepare->reader->arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(prepare->reader->arena, registry_release, object))
         return NO_MEMORY;
-    }
     *ret_pool = object;
     return OK;
 }

@@ -73,10 +73,8 @@ static enum status prepare_local(struct prepare *prepare, struct jwt_keys *keys)
     enum status e = jose_keys_new(&keys->local);
     if (e)
         return e;
-    if (!arena_defer(prepare->reader->arena, release_keys, keys->local)) {
-        jose_keys_unref(keys->local);
+    if (arena_own(prepare->reader->arena, release_keys, keys->local))
         return NO_MEMORY;
-    }
     arena_init(&scratch, 0, 0);
     if (keys->keys.size && !keyring_is_url(keys->keys))
         e = add_keys(prepare, keys, &scratch);

@@ -465,10 +465,8 @@ enum status keyring_obtain(
     tls_authorities_unref(making.authorities);
     if (e)
         return e;
-    if (!arena_defer(prepare->reader->arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(prepare->reader->arena, registry_release, object))
         return NO_MEMORY;
-    }
     *ret_ring = object;
     return OK;
 }

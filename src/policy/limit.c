@@ -65,10 +65,8 @@ static enum status obtain_state(struct prepare *prepare, struct limit *limit)
     enum status e = registry_obtain(prepare->registry, &limit_kind, key, limit, &object);
     if (e)
         return e;
-    if (!arena_defer(arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(arena, registry_release, object))
         return NO_MEMORY;
-    }
     limit->state = object;
     return OK;
 }

@@ -153,10 +153,8 @@ enum status login_session_take(const struct login *login, struct exchange *x, st
         if (memory)
             token_memory_add(memory, token);
     }
-    if (!arena_defer(&x->arena, known_token_unref, token)) {
-        known_token_unref(token);
+    if (arena_own(&x->arena, known_token_unref, token))
         return NO_MEMORY;
-    }
     *ret_session = token->more;
     return OK;
 }

@@ -59,11 +59,7 @@ enum status prepare_watched_file(struct prepare *prepare, const struct watched_k
         return diagnostics_error(prepare->reader->diagnostics, place, SLICE_NONE,
             "the file \"%.*s\" cannot be used: %.*s", SLICE_ARG(slice_head(path, 200)),
             SLICE_ARG(text_slice(&trouble)));
-    if (!e && !arena_defer(prepare->reader->arena, registry_release, *ret_file)) {
-        registry_release(*ret_file);
-        return NO_MEMORY;
-    }
-    return e;
+    return e ? e : arena_own(prepare->reader->arena, registry_release, *ret_file);
 }
 
 static enum status serve_link(const void *state, struct exchange *x)

@@ -97,10 +97,8 @@ enum status recall_obtain(
     enum status e = registry_obtain(prepare->registry, &kind, name, &size, &object);
     if (e)
         return e;
-    if (!arena_defer(prepare->reader->arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(prepare->reader->arena, registry_release, object))
         return NO_MEMORY;
-    }
     struct recall *recall = object;
     if (!recall->shards) {
         recall->evicted = metrics_series(prepare->metrics, &evicted, &prepare->name);

@@ -128,10 +128,8 @@ void known_token_unref(void *token)
 enum status known_token_lend(
     struct known_token *token, struct arena *arena, const struct json_value **ret_claims)
 {
-    if (!arena_defer(arena, known_token_unref, token)) {
-        known_token_unref(token);
+    if (arena_own(arena, known_token_unref, token))
         return NO_MEMORY;
-    }
     *ret_claims = token->claims;
     return OK;
 }

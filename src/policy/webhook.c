@@ -108,10 +108,8 @@ static enum status add_key(struct prepare *prepare, struct webhook *webhook, str
             "this secret cannot be used: %s", why);
     if (e)
         return e;
-    if (!arena_defer(prepare->reader->arena, release_key, key)) {
-        webhook_key_release(key);
+    if (arena_own(prepare->reader->arena, release_key, key))
         return NO_MEMORY;
-    }
     webhook->key_count++;
     return OK;
 }

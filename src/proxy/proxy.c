@@ -70,10 +70,8 @@ enum status proxy_new(const struct proxy_prepare *prepare, struct slice listener
     enum status e = registry_obtain(prepare->registry, &loads_kind, listener, &recipe, &loads);
     if (e)
         return e;
-    if (!arena_defer(prepare->arena, registry_release, loads)) {
-        registry_release(loads);
+    if (arena_own(prepare->arena, registry_release, loads))
         return NO_MEMORY;
-    }
     proxy->options = options;
     proxy->own = prepare->own;
     proxy->plane = prepare->plane;

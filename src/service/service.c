@@ -57,15 +57,6 @@ void service_count_unhedged(const struct service *service, unsigned worker, cons
     count(service, worker, &unhedged_family, slice_of_text(reason));
 }
 
-/* Until the snapshot goes. */
-static enum status keep_counted(struct reader *reader, void *object)
-{
-    if (arena_defer(reader->arena, registry_release, object))
-        return OK;
-    registry_release(object);
-    return NO_MEMORY;
-}
-
 static enum status prepare_hedging(struct reader *reader, struct service *service)
 {
     const struct hedge_options *options = &service->options->hedge;
@@ -73,7 +64,7 @@ static enum status prepare_hedging(struct reader *reader, struct service *servic
         service->hedge = &options->rule;
     enum status e =
         hedging_obtain(service->plane->options.registry, service->name, &service->hedging);
-    return e ? e : keep_counted(reader, service->hedging);
+    return e ? e : arena_own(reader->arena, registry_release, service->hedging);
 }
 
 static enum status prepare_budget(struct reader *reader, struct service *service)
@@ -81,7 +72,7 @@ static enum status prepare_budget(struct reader *reader, struct service *service
     struct service_plane *plane = service->plane;
     enum status e = retry_budget_obtain(plane->options.registry, service->name, &service->budget);
     if (!e)
-        e = keep_counted(reader, service->budget);
+        e = arena_own(reader->arena, registry_release, service->budget);
     if (e)
         return e;
     if (plane->options.metrics)
@@ -162,10 +153,8 @@ enum status service_prepare(struct service_plane *plane, struct reader *reader, 
         e = mirror_prepare(reader, service);
     if (e)
         return e;
-    if (!arena_defer(reader->arena, release_service, service)) {
-        release_service(service);
+    if (arena_own(reader->arena, release_service, service))
         return NO_MEMORY;
-    }
     *ret_service = service;
     return OK;
 }

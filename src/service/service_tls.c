@@ -216,10 +216,8 @@ static enum status obtain_client(struct service_plane *plane, struct reader *rea
             reader->diagnostics, *recipe->place, SLICE_NONE, "%s", recipe->problem);
     if (e)
         return e;
-    if (!arena_defer(reader->arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(reader->arena, registry_release, object))
         return NO_MEMORY;
-    }
     *ret_client = ((struct client_state *)object)->client;
     return OK;
 }

@@ -44,10 +44,8 @@ static enum status obtain_table(
     enum status e = registry_obtain(plane->options.registry, &sticky_kind, name, &keys, &object);
     if (e)
         return e;
-    if (!arena_defer(arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(arena, registry_release, object))
         return NO_MEMORY;
-    }
     sticky->table = ((struct sticky_state *)object)->table;
     return OK;
 }

@@ -315,10 +315,8 @@ enum status durable_obtain(struct stores *stores, struct reader *reader,
         registry_obtain(stores->plane->options.registry, &durable_kind, name, &recipe, &object);
     if (e)
         return e;
-    if (!arena_defer(arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(arena, registry_release, object))
         return NO_MEMORY;
-    }
     *ret_store = &((struct holder *)object)->durable->store;
     return OK;
 }

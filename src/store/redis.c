@@ -223,10 +223,8 @@ enum status redis_obtain(struct stores *stores, struct reader *reader,
         e = registry_obtain(stores->plane->options.registry, &redis_kind, name, &recipe, &object);
     if (e)
         return e;
-    if (!arena_defer(reader->arena, registry_release, object)) {
-        registry_release(object);
+    if (arena_own(reader->arena, registry_release, object))
         return NO_MEMORY;
-    }
     *ret_store = &((struct redis_holder *)object)->redis->store;
     return OK;
 }

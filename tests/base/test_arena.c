@@ -170,6 +170,22 @@ static void what_was_deferred_runs_last_first(void **state)
     assert_int_equal(runs.size, 4);
 }
 
+static void what_is_owned_is_released_sooner_or_later(void **state)
+{
+    (void)state;
+    struct arena arena;
+    runs.size = 0;
+    arena_init(&arena, 0, 0);
+    assert_ok(arena_own(&arena, note, "b"));
+    assert_int_equal(runs.size, 0);
+    arena_release(&arena);
+    arena_init(&arena, 0, 1);
+    assert_status(arena_own(&arena, note, "a"), NO_MEMORY);
+    assert_slice(slice_of(runs.letters, runs.size), "ba");
+    arena_release(&arena);
+    assert_int_equal(runs.size, 2);
+}
+
 static void without_memory_nothing_is_deferred(void **state)
 {
     (void)state;
@@ -240,6 +256,7 @@ int main(void)
         cmocka_unit_test(a_lent_block_comes_first),
         cmocka_unit_test(too_small_a_block_is_not_used),
         cmocka_unit_test(what_was_deferred_runs_last_first),
+        cmocka_unit_test(what_is_owned_is_released_sooner_or_later),
         cmocka_unit_test(without_memory_nothing_is_deferred),
         cmocka_unit_test(texts_are_copied),
 #if defined(__SANITIZE_ADDRESS__)
