@@ -94,6 +94,12 @@ struct limit_algorithm {
     struct store_script script;
 };
 
+/* The quota of an algorithm that lets the rate's count through in each of its windows. */
+static inline struct limit_quota limit_window_quota(const struct limit_rule *rule)
+{
+    return (struct limit_quota){.count = rule->count, .window = rule->per};
+}
+
 /* What scripts of limits take, in the order of ARGV, and give. */
 enum limit_argument {
     LIMIT_COST, /* what to take; with LIMIT_AT what to settle */

@@ -51,7 +51,7 @@ int64_t limit_bucket_expires(const struct limit_rule *rule, const int64_t *recor
 struct limit_quota limit_bucket_quota(const struct limit_rule *rule)
 {
     if (rule->burst <= rule->count)
-        return (struct limit_quota){.count = rule->count, .window = rule->per};
+        return limit_window_quota(rule);
     __int128 time = (__int128)rule->per * rule->burst / rule->count;
     return (struct limit_quota){
         .count = rule->burst, .window = time > INT64_MAX ? INT64_MAX : (int64_t)time};

@@ -47,9 +47,11 @@ static void decide(const struct limit_algorithm *algorithm, const struct limit_r
     ret_decision->at += base;
 }
 
-void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *cell,
+void limit_cell_run(const struct store_script *script, struct store_cell *cell,
     const int64_t *arguments, int64_t *ret_results)
 {
+    const struct limit_algorithm *algorithm =
+        (const void *)((const char *)script - offsetof(struct limit_algorithm, script));
     struct limit_rule rule =
         limit_rule_of(arguments[LIMIT_COUNT], arguments[LIMIT_PER], arguments[LIMIT_BURST]);
     struct kept kept;

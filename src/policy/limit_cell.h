@@ -4,6 +4,6 @@
 
 #include "policy/limit_algorithm.h"
 
-/* Takes or settles, as the script's arguments say. */
-void limit_cell_run(const struct limit_algorithm *algorithm, struct store_cell *cell,
+/* Takes or settles, as the arguments say. The script is a limit_algorithm's. */
+void limit_cell_run(const struct store_script *script, struct store_cell *cell,
     const int64_t *arguments, int64_t *ret_results);

@@ -94,16 +94,6 @@ static int64_t expires(const struct limit_rule *rule, const int64_t *record)
     return record[CLOSE];
 }
 
-static struct limit_quota quota(const struct limit_rule *rule)
-{
-    return (struct limit_quota){.count = rule->count, .window = rule->per};
-}
-
-static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
-{
-    limit_cell_run(&limit_fixed_window, cell, arguments, ret_results);
-}
-
 /* The month's first day, and the next one's, as Howard Hinnant's calendar has them: years that
  * begin in March, so that the leap day is the last. */
 #define MONTH_LUA                                                                 \
@@ -132,7 +122,7 @@ const struct limit_algorithm limit_fixed_window = {
     .take = take,
     .settle = settle,
     .expires = expires,
-    .quota = quota,
+    .quota = limit_window_quota,
     .script =
         {
             .lua = LIMIT_LUA MONTH_LUA
@@ -162,6 +152,6 @@ const struct limit_algorithm limit_fixed_window = {
             "return {allowed, math.max(count - used, 0), wait, 0, now}\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
-            .run = run,
+            .run = limit_cell_run,
         },
 };

@@ -28,11 +28,6 @@ static void take(const struct limit_rule *rule, int64_t *record, int64_t cost, i
     ret_decision->delay = cost ? debt / LIMIT_TICKS : 0;
 }
 
-static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
-{
-    limit_cell_run(&limit_leaky_bucket, cell, arguments, ret_results);
-}
-
 const struct limit_algorithm limit_leaky_bucket = {
     .word = "leaky-bucket",
     .is_instant = true,
@@ -53,6 +48,6 @@ const struct limit_algorithm limit_leaky_bucket = {
                    "return say(1, (left + 1) * interval - (size - debt), delay)\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
-            .run = run,
+            .run = limit_cell_run,
         },
 };

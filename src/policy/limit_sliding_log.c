@@ -144,16 +144,6 @@ static int64_t expires(const struct limit_rule *rule, const int64_t *record)
     return __builtin_add_overflow(newest, rule->per, &end) ? INT64_MAX - 1 : end;
 }
 
-static struct limit_quota quota(const struct limit_rule *rule)
-{
-    return (struct limit_quota){.count = rule->count, .window = rule->per};
-}
-
-static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
-{
-    limit_cell_run(&limit_sliding_log, cell, arguments, ret_results);
-}
-
 /* A sorted set of entries by their time, each a text "time:cost"; and one called "used", whose
  * score is how much all cost together, below 0 so that it is never taken for a time. */
 const struct limit_algorithm limit_sliding_log = {
@@ -162,7 +152,7 @@ const struct limit_algorithm limit_sliding_log = {
     .take = take,
     .settle = settle,
     .expires = expires,
-    .quota = quota,
+    .quota = limit_window_quota,
     .script =
         {
             .lua = LIMIT_LUA
@@ -230,6 +220,6 @@ const struct limit_algorithm limit_sliding_log = {
             "return {allowed, left, wait(allowed == 1 and left + 1 or cost), 0, now}\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
-            .run = run,
+            .run = limit_cell_run,
         },
 };

@@ -104,16 +104,6 @@ static int64_t expires(const struct limit_rule *rule, const int64_t *record)
                : end;
 }
 
-static struct limit_quota quota(const struct limit_rule *rule)
-{
-    return (struct limit_quota){.count = rule->count, .window = rule->per};
-}
-
-static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
-{
-    limit_cell_run(&limit_sliding_window, cell, arguments, ret_results);
-}
-
 const struct limit_algorithm limit_sliding_window = {
     .word = "sliding-window",
     .is_by_calendar = true,
@@ -121,7 +111,7 @@ const struct limit_algorithm limit_sliding_window = {
     .take = take,
     .settle = settle,
     .expires = expires,
-    .quota = quota,
+    .quota = limit_window_quota,
     .script =
         {
             .lua = LIMIT_LUA
@@ -171,6 +161,6 @@ const struct limit_algorithm limit_sliding_window = {
             "return {1, left, wait(left + 1), 0, now}\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
-            .run = run,
+            .run = limit_cell_run,
         },
 };

@@ -17,11 +17,6 @@ static void take(const struct limit_rule *rule, int64_t *record, int64_t cost, i
     *ret_decision = limit_bucket_allowed(rule, debt + price, now);
 }
 
-static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
-{
-    limit_cell_run(&limit_token_bucket, cell, arguments, ret_results);
-}
-
 const struct limit_algorithm limit_token_bucket = {
     .word = "token-bucket",
     .is_instant = true,
@@ -40,6 +35,6 @@ const struct limit_algorithm limit_token_bucket = {
                    "return say(1, (left + 1) * interval - (size - debt), 0)\n",
             .arguments = LIMIT_ARGUMENTS,
             .results = LIMIT_RESULTS,
-            .run = run,
+            .run = limit_cell_run,
         },
 };

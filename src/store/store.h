@@ -99,7 +99,8 @@ struct store_script {
     unsigned arguments, results;
     /* The key is locked meanwhile: it is quick, and waits for nothing. A value that it cannot read
      * is as none. */
-    void (*run)(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results);
+    void (*run)(const struct store_script *script, struct store_cell *cell,
+        const int64_t *arguments, int64_t *ret_results);
 };
 
 /* One with the digest by which servers know it. */

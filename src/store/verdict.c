@@ -62,7 +62,8 @@ static enum status judge_script(struct store_question *question, struct slice th
     int64_t now, struct store_verdict *verdict)
 {
     struct store_cell cell = {.value = there, .now = now, .next = &verdict->made};
-    question->program->script->run(&cell, question->arguments, question->results);
+    const struct store_script *script = question->program->script;
+    script->run(script, &cell, question->arguments, question->results);
     if (cell.ttl > 0) {
         struct slice made = text_slice(&verdict->made);
         write(verdict, made.data ? made : SLICE(""), cell.ttl, was_lease);

@@ -26,10 +26,12 @@ static const char fake_clock[] = "local real, moment = redis, tonumber(ARGV[6])\
 static struct store_rig *rig;
 static const struct limit_algorithm *algorithm;
 
-static void run(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
+static void run(const struct store_script *script, struct store_cell *cell,
+    const int64_t *arguments, int64_t *ret_results)
 {
     cell->now = arguments[MOMENT] * MICROSECOND;
-    algorithm->script.run(cell, arguments, ret_results);
+    (void)script;
+    algorithm->script.run(&algorithm->script, cell, arguments, ret_results);
 }
 
 /* A key in a store, and the record that it has to agree with. */

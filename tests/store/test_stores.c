@@ -245,8 +245,10 @@ static void a_counters_time_runs_from_the_first(void **state)
 }
 
 /* Remembers the largest of the numbers it is given, until one is negative. */
-static void run_largest(struct store_cell *cell, const int64_t *arguments, int64_t *ret_results)
+static void run_largest(const struct store_script *script, struct store_cell *cell,
+    const int64_t *arguments, int64_t *ret_results)
 {
+    (void)script;
     int64_t largest = arguments[0];
     ret_results[0] = 0;
     if (cell->value.size == sizeof largest) {
