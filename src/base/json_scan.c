@@ -40,20 +40,12 @@ static size_t plain_size(struct slice s, size_t i)
     return i - begin;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char l = (char)(c | 0x20);
-    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
 /* The number of these four digits, or -1. */
 static int32_t hex_code(const char *digits)
 {
     int32_t code = 0;
     for (size_t i = 0; i < 4; i++) {
-        int digit = hex_value(digits[i]);
+        int digit = slice_hex_digit(digits[i]);
         if (digit < 0)
             return -1;
         code = code << 4 | digit;

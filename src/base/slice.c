@@ -98,21 +98,13 @@ bool slice_to_u64(struct slice s, uint64_t *ret_value)
     return true;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char l = (char)lower(c);
-    return l >= 'a' && l <= 'f' ? l - 'a' + 10 : -1;
-}
-
 bool slice_to_hex_u64(struct slice s, uint64_t *ret_value)
 {
     uint64_t value = 0;
     if (s.size == 0)
         return false;
     for (size_t i = 0; i < s.size; i++) {
-        int digit = hex_digit(s.data[i]);
+        int digit = slice_hex_digit(s.data[i]);
         if (digit < 0 || value >> 60)
             return false;
         value = value << 4 | (unsigned)digit;

@@ -83,6 +83,15 @@ bool slice_next_word(struct slice *rest, struct slice *ret_word);
  */
 bool slice_to_u64(struct slice s, uint64_t *ret_value);
 
+/* What a hexadecimal digit, large or small, is worth; -1: it is none. */
+static inline int slice_hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    char small = (char)(c | 0x20);
+    return small >= 'a' && small <= 'f' ? small - 'a' + 10 : -1;
+}
+
 /* Hexadecimal digits only; false on overflow (more than 16 significant digits), empty, or anything
  * else. */
 bool slice_to_hex_u64(struct slice s, uint64_t *ret_value);

@@ -4,14 +4,6 @@
 
 #define SIZE_DIGITS_MAX 16
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static enum status to(struct h1_body *body, enum h1_body_state state)
 {
     body->state = state;
@@ -28,7 +20,7 @@ static enum status end_part(struct h1_body *body, char c)
 
 static enum status step_size(struct h1_body *body, char c)
 {
-    int digit = hex_value(c);
+    int digit = slice_hex_digit(c);
     if (digit < 0) {
         body->line = 0; /* from here on it counts extensions */
         return body->state == H1_CHUNK_BEGIN ? BAD_CHUNK : end_part(body, c);

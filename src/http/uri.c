@@ -5,20 +5,12 @@
 #include "base/text.h"
 #include "http/scan.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The byte that "%XX" at the front of `s` stands for, or -1. */
 static int escaped_byte(struct slice s)
 {
     if (s.size < 3)
         return -1;
-    int high = hex_value(s.data[1]), low = hex_value(s.data[2]);
+    int high = slice_hex_digit(s.data[1]), low = slice_hex_digit(s.data[2]);
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 

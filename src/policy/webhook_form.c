@@ -52,20 +52,12 @@ static enum webhook_fault take_field(
     return WEBHOOK_GOOD;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    char lower = (char)(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 static bool read_hex(struct slice text, unsigned char *bytes, size_t size)
 {
     if (text.size != 2 * size)
         return false;
     for (size_t i = 0; i < size; i++) {
-        int high = hex_value(text.data[2 * i]), low = hex_value(text.data[2 * i + 1]);
+        int high = slice_hex_digit(text.data[2 * i]), low = slice_hex_digit(text.data[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         bytes[i] = (unsigned char)(high << 4 | low);
