@@ -27,6 +27,34 @@ def test_readme_shows_the_shop_as_it_is():
     assert yaml_blocks("README.md")[0] == shop[shop.index("version:"):]
 
 
+DOCUMENTS = ["README.md", "CHANGELOG.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_documents_are_whole(path):
+    """Two changes that were put together badly show here: a block of code that does not end or has lost its kind, a heading in
+    the middle of a paragraph or a table."""
+    fence, before = None, ""
+    for number, line in enumerate((ROOT / path).read_text().splitlines(), 1):
+        place = f"{path}:{number}: {line}"
+        if line.startswith("<<<<<<<") or line.startswith(">>>>>>>"):
+            raise AssertionError(place)
+        if line.lstrip().startswith("```"):
+            assert fence is None or line.strip() == "```", f"{place}: the block of line {fence} is still open"
+            assert fence is not None or before == "", f"{place}: no empty line before the block"
+            fence = None if fence is not None else number
+        elif fence is None and re.match("#+ ", line):
+            assert before == "" or before.startswith("#"), f"{place}: no empty line before the heading"
+        before = line
+    assert fence is None, f"{path}: the block of line {fence} does not end"
+
+
+def test_the_guide_says_the_order_of_policies():
+    order = re.findall(r"^POLICY\((\w+)\)", (ROOT / "src/policy/policies.def").read_text(), re.M)
+    said = re.search(r"^The order in which policies run .*?: (.*?)\. ", (ROOT / "docs/guide.md").read_text(), re.M)[1]
+    assert re.findall("`(.*?)`", said) == [name.replace("_", "-") for name in order]
+
+
 @pytest.mark.parametrize("path", ["README.md", "docs/guide.md"])
 def test_every_configuration_is_good(path, tmp_path):
     blocks = yaml_blocks(path)
