@@ -219,6 +219,7 @@ def test_manual_renders():
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_fmt_is_idempotent(path, tmp_path):
+    shutil.copytree(path.parent, tmp_path, dirs_exist_ok=True)  # with the files that it names
     copy = tmp_path / "copy.yaml"
     for arguments in [[], ["--long"]]:
         copy.write_text(path.read_text())
