@@ -257,6 +257,7 @@ void serving_end(struct exchange *x, bool is_silent)
     if (x->tunnel) /* another answer was put in its place, or could not be sent */
         x->tunnel->ops->drop(x->tunnel);
     x->tunnel = NULL;
+    exchange_run_ends(x);
     if (is_silent) /* the configuration may go with it */
         server->ops->abandon(server, x);
     else

@@ -73,7 +73,8 @@ void serving_drain(struct carrier *carrier);
 instant serving_leaves(const struct exchange *x);
 void serving_doze(struct exchange *x, bool begins);
 
-/* Ends it: the log line, and all that it holds. `is_silent`: no request came. */
+/* Ends it: what was to happen then, the log line, and all that it holds. `is_silent`: no request
+ * came. */
 void serving_end(struct exchange *x, bool is_silent);
 
 /* The carrier's client is gone, and nobody will read the answer: gives up the work for it. */

@@ -116,6 +116,19 @@ struct exchange_hooks {
     struct stream *(*stream)(struct exchange *x);
 };
 
+/* What is to happen at the end of an exchange, whatever that end is: it was answered, its client
+ * has gone, its stream was reset, its tunnel has ended, nothing could be sent. A part of what it
+ * works on, in memory that is not the exchange's arena: an exchange that has become a tunnel has
+ * given that up long before (exchange_settle). */
+struct exchange_end {
+    struct exchange_end *next; /* owned by the exchange's list */
+
+    /* On the exchange's worker, on a fiber, which does not wait; the configuration is still there,
+     * memory of the exchange's and its fibers are not to be relied on. The end is out of the list,
+     * so that its memory may go. */
+    void (*run)(struct exchange_end *end, struct exchange *x);
+};
+
 struct exchange {
     struct arena arena; /* owned */
     struct scope scope; /* owned: fibers of this exchange */
@@ -157,7 +170,8 @@ struct exchange {
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */
     struct tunnel *tunnel; /* with an answer of 101, or of 200 to CONNECT: what follows; owned until
                             * begun; or NULL */
-    struct stream *tls;    /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
+    struct exchange_end *ends; /* newest first; NULL: none */
+    struct stream *tls;        /* the connection, to be asked for facts (run/tls.h); NULL: no TLS */
     const struct supposed_tls *supposed; /* of a rehearsal, instead of that; borrowed, or NULL */
     const struct stream *door; /* the connection, to be asked for addresses; NULL: there is none */
     unsigned worker;           /* which worker this is, from 0: an index into per-worker state */
@@ -192,6 +206,23 @@ static inline enum status exchange_lateness(const struct exchange *x)
     return x->deadline_reason ? x->deadline_reason : UPSTREAM_TIMEOUT;
 }
 
+/* Runs at the end, before what was added earlier. Not for a rehearsal, which has none. */
+static inline void exchange_add_end(struct exchange *x, struct exchange_end *end)
+{
+    end->next = x->ends;
+    x->ends = end;
+}
+
+/* It has ended: for who began it. */
+static inline void exchange_run_ends(struct exchange *x)
+{
+    while (x->ends) {
+        struct exchange_end *end = x->ends;
+        x->ends = end->next;
+        end->run(end, x);
+    }
+}
+
 /* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and
  * its type (empty: none). Drops the body of an earlier answer and clears its fields. NO_MEMORY. */
 enum status exchange_respond(
@@ -207,5 +238,6 @@ void exchange_respond_problem(struct exchange *x, enum status reason, struct sli
 /* A copy of an exchange that has been answered, for who lives on without its fiber, as a tunnel
  * does: what the log line, the metrics and the tunnel ask for, in as little memory as that takes.
  * It has no fields but those that are logged, no bodies, parameters or tunnel, and may outlive the
- * exchange's arena. NULL: no memory. To be freed with free, after its arena was released. */
+ * exchange's arena. What is to happen at the end happens at the copy's. NULL: no memory. To be
+ * freed with free, after its arena was released. */
 struct exchange *exchange_settle(const struct exchange *x);

@@ -173,6 +173,63 @@ static void a_settled_exchange_stands_alone(void **state)
     arena_init(&x->arena, 0, 0);
 }
 
+/* --- the end */
+
+static char ran[8];
+
+struct noted_end {
+    struct exchange_end end;
+    char name;
+};
+
+static void note_end(struct exchange_end *end, struct exchange *x)
+{
+    (void)x;
+    strncat(ran, &((struct noted_end *)end)->name, 1);
+}
+
+/* Adds another when it is run. */
+static void add_one(struct exchange_end *end, struct exchange *x)
+{
+    static struct noted_end late = {.end.run = note_end, .name = 'l'};
+    note_end(end, x);
+    exchange_add_end(x, &late.end);
+}
+
+static void ends_run_once_the_newest_first(void **state)
+{
+    struct exchange *x = *state;
+    struct noted_end ends[] = {{.end.run = note_end, .name = 'a'},
+        {.end.run = add_one, .name = 'b'}, {.end.run = note_end, .name = 'c'}};
+    ran[0] = '\0';
+    exchange_run_ends(x);
+    assert_string_equal(ran, "");
+    for (int i = 0; i < 3; i++)
+        exchange_add_end(x, &ends[i].end);
+    exchange_run_ends(x);
+    exchange_run_ends(x);
+    assert_string_equal(ran, "cbla");
+}
+
+static void ends_are_those_of_the_settled(void **state)
+{
+    struct exchange *x = *state;
+    struct noted_end end = {.end.run = note_end, .name = 'a'};
+    ran[0] = '\0';
+    fill(x);
+    exchange_add_end(x, &end.end);
+    struct exchange *settled = exchange_settle(x);
+    assert_non_null(settled);
+    arena_release(&x->arena);
+    memset(x, 0xee, sizeof *x);
+    exchange_run_ends(settled);
+    assert_string_equal(ran, "a");
+    arena_release(&settled->arena);
+    free(settled);
+    memset(x, 0, sizeof *x);
+    arena_init(&x->arena, 0, 0);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -184,6 +241,8 @@ int main(void)
         TEST(a_long_detail_is_left_out),
         TEST(a_problem_needs_no_memory),
         TEST(a_settled_exchange_stands_alone),
+        TEST(ends_run_once_the_newest_first),
+        TEST(ends_are_those_of_the_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

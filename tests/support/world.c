@@ -23,6 +23,7 @@ static void end_exchange(struct world *world)
     if (world->x.response.body)
         body_drop(world->x.response.body);
     world->x.response.body = NULL;
+    exchange_run_ends(&world->x);
     arena_release(&world->x.arena);
 }
 
