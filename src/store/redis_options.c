@@ -1,33 +1,12 @@
 #include "store/redis_options.h"
 
-#include "http/uri.h"
 #include "service/service_tls.h"
+#include "store/server_url.h"
 
-#define PASSWORD_MAX  ((size_t)64 << 10)
 #define DATABASES_MAX 65535
 #define PREFIX_MAX    100 /* bytes; keys have a bound */
 
 /* --- the address */
-
-/* "user:password@", each percent-encoded. */
-static enum status read_credentials(
-    struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
-{
-    size_t colon = slice_find(text, ':');
-    struct slice user, password;
-    enum status e = uri_decode(arena, slice_head(text, colon), false, &user);
-    if (!e)
-        e = uri_decode(arena, slice_from(text, colon + 1), false, &password);
-    if (e == INVALID)
-        *ret_problem = "its user or password is not percent-encoded as it should be";
-    if (e)
-        return e;
-    if (user.size)
-        options->user = user;
-    if (password.size)
-        options->password = password;
-    return OK;
-}
 
 static enum status read_database(
     struct slice text, struct redis_options *options, const char **ret_problem)
@@ -43,34 +22,12 @@ static enum status read_database(
     return OK;
 }
 
-/* An IPv6 address has colons of its own. */
-static bool has_port(struct slice text)
-{
-    struct slice behind = slice_from(text, slice_find(text, ']'));
-    return slice_find(behind.size ? behind : text, ':') < (behind.size ? behind : text).size;
-}
-
-/* Host and port, or a path. `port` is what stands for one that is not written. */
 static enum status read_place(struct arena *arena, struct slice text, struct slice port,
     struct endpoint_place *ret_place, const char **ret_problem)
 {
-    const char *problem = "";
-    struct slice full = text;
-    if (!text.size) {
-        *ret_problem = "it has no host";
-        return INVALID;
-    }
-    if (!has_port(text))
-        full = arena_join(arena, (const struct slice[]){text, port}, 2);
-    if (!full.data)
-        return NO_MEMORY;
-    enum status e = endpoint_place_parse(full, ret_place, &problem);
-    if (!e && !ret_place->is_tls && !ret_place->is_clear && !ret_place->is_h2c &&
-        !ret_place->source_rest.size)
-        return OK;
-    *ret_problem = "it is no host with a port: 10.0.0.5:6379, [::1]:6379, redis.internal, "
-                   "unix:/run/redis.sock";
-    return e == NO_MEMORY ? e : INVALID;
+    const struct server_form form = {port, "it is no host with a port: 10.0.0.5:6379, [::1]:6379, "
+                                           "redis.internal, unix:/run/redis.sock"};
+    return server_place_read(arena, text, &form, ret_place, ret_problem);
 }
 
 static enum status read_server(
@@ -111,36 +68,26 @@ static enum status read_node(struct reader *reader, const struct node *node, voi
     return read_listed(reader, node, &one, ret_value);
 }
 
-static size_t find_last(struct slice text, char c)
-{
-    for (size_t i = text.size; i-- > 0;)
-        if (text.data[i] == c)
-            return i;
-    return text.size;
-}
-
 enum status redis_options_parse(
     struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
 {
-    static const struct slice clear = SLICE_INIT("redis://"), sealed = SLICE_INIT("rediss://");
-    bool is_tls = slice_has_prefix(text, sealed);
-    enum status e = OK;
+    static const struct slice schemes[] = {
+        SLICE_INIT("redis://"), SLICE_INIT("rediss://"), {NULL, 0}};
+    struct server_url url;
     *ret_problem = "";
-    if (!is_tls && !slice_has_prefix(text, clear))
-        return read_server(arena, text, options, ret_problem);
-    struct slice rest = slice_from(text, is_tls ? sealed.size : clear.size);
-    size_t at = find_last(rest, '@');
-    if (at < rest.size) {
-        e = read_credentials(arena, slice_head(rest, at), options, ret_problem);
-        rest = slice_from(rest, at + 1);
-    }
-    size_t slash = slice_find(rest, '/');
+    enum status e = server_url_parse(arena, text, schemes, &url, ret_problem);
     if (!e)
-        e = read_database(slice_from(rest, slash + 1), options, ret_problem);
+        e = read_database(url.rest, options, ret_problem);
     if (!e)
-        e = read_server(arena, slice_head(rest, slash), options, ret_problem);
-    options->is_tls = options->is_tls || is_tls;
-    return e;
+        e = read_server(arena, url.server, options, ret_problem);
+    if (e)
+        return e;
+    if (url.user.size)
+        options->user = url.user;
+    if (url.password.size)
+        options->password = url.password;
+    options->is_tls = options->is_tls || url.scheme == 1;
+    return OK;
 }
 
 /* --- the table */
@@ -254,23 +201,9 @@ static enum status check(struct reader *reader, const struct node *node, void *v
 enum status redis_options_password(
     struct reader *reader, const struct redis_options *options, struct slice *ret_password)
 {
-    const struct source *file;
-    *ret_password = options->password;
-    if (!options->password_file.size)
-        return OK;
-    struct slice path =
-        source_path(reader->arena, options->password_place.source, options->password_file);
-    enum status e = path.data ? source_read(reader->arena, path, PASSWORD_MAX, &file) : NO_MEMORY;
-    if (e == NO_MEMORY)
-        return e;
-    struct slice password = e ? SLICE_NONE : slice_head(file->text, slice_find(file->text, '\n'));
-    if (slice_has_suffix(password, SLICE("\r")))
-        password.size--;
-    if (!password.size)
-        return diagnostics_error(reader->diagnostics, options->password_place, SLICE_NONE,
-            "the password's file %s", e ? "cannot be read" : "holds none");
-    *ret_password = password;
-    return OK;
+    const struct server_password password = {
+        options->password, options->password_file, options->password_place};
+    return server_password_read(reader, &password, ret_password);
 }
 
 const struct option_table redis_table = {.name = "redis",
