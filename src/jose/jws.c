@@ -28,41 +28,61 @@ static bool get_optional(const struct json_value *header, struct slice name, str
     return !json_get(header, name) || json_get_text(header, name, ret_text);
 }
 
-static enum status read_header(struct arena *arena, struct slice text, struct jws *jws)
+static enum status decode_header(
+    struct arena *arena, struct slice text, const struct json_value **ret_header)
 {
     const struct json_limits limits = {.depth = 8};
-    struct slice bytes, word;
+    struct slice bytes;
     struct json_value *header;
     enum status e = decode(arena, text, &bytes);
     if (!e)
         e = json_parse(arena, bytes, &limits, &header, NULL);
     if (e)
         return e == NO_MEMORY ? e : TOKEN_MALFORMED;
-    if (header->type != JSON_OBJECT || json_get(header, SLICE("crit")) ||
-        !json_get_text(header, SLICE("alg"), &word) ||
-        !get_optional(header, SLICE("kid"), &jws->id) ||
-        !get_optional(header, SLICE("typ"), &jws->type))
-        return TOKEN_MALFORMED;
-    return jose_algorithm_find(word, &jws->algorithm) ? OK : TOKEN_ALGORITHM;
+    *ret_header = header;
+    return header->type == JSON_OBJECT ? OK : TOKEN_MALFORMED;
 }
 
-enum status jws_read(struct arena *arena, struct slice token, struct jws *ret_jws)
+enum status jws_split(struct arena *arena, struct slice token, struct jws_parts *ret_parts)
 {
-    struct jws jws = {0};
+    struct jws_parts parts;
     size_t header_size = slice_find(token, '.');
     struct slice rest = slice_from(token, header_size + 1);
     size_t payload_size = slice_find(rest, '.');
     if (token.size > JWS_SIZE_MAX || payload_size == rest.size)
         return TOKEN_MALFORMED;
-    jws.input = slice_head(token, header_size + 1 + payload_size);
-    enum status e = read_header(arena, slice_head(token, header_size), &jws);
+    parts.input = slice_head(token, header_size + 1 + payload_size);
+    enum status e = decode_header(arena, slice_head(token, header_size), &parts.header);
     if (!e)
-        e = decode(arena, slice_head(rest, payload_size), &jws.payload);
+        e = decode(arena, slice_head(rest, payload_size), &parts.payload);
     if (!e)
-        e = decode(arena, slice_from(rest, payload_size + 1), &jws.signature);
+        e = decode(arena, slice_from(rest, payload_size + 1), &parts.signature);
     if (!e)
-        *ret_jws = jws;
+        *ret_parts = parts;
     return e;
+}
+
+enum status jws_of(const struct jws_parts *parts, struct jws *ret_jws)
+{
+    struct jws jws = {
+        .input = parts->input, .payload = parts->payload, .signature = parts->signature};
+    struct slice word;
+    if (json_get(parts->header, SLICE("crit")) ||
+        !json_get_text(parts->header, SLICE("alg"), &word) ||
+        !get_optional(parts->header, SLICE("kid"), &jws.id) ||
+        !get_optional(parts->header, SLICE("typ"), &jws.type))
+        return TOKEN_MALFORMED;
+    if (!jose_algorithm_find(word, &jws.algorithm))
+        return TOKEN_ALGORITHM;
+    *ret_jws = jws;
+    return OK;
+}
+
+enum status jws_read(struct arena *arena, struct slice token, struct jws *ret_jws)
+{
+    struct jws_parts parts;
+    enum status e = jws_split(arena, token, &parts);
+    return e ? e : jws_of(&parts, ret_jws);
 }
 
 static const unsigned char *bytes_of(struct slice s)

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/json.h"
 #include "base/status.h"
 #include "jose/keys.h"
 
@@ -28,8 +29,20 @@ struct jws {
     struct slice signature; /* decoded, in the arena */
 };
 
-/* TOKEN_MALFORMED, TOKEN_ALGORITHM (an unknown one, or "none") or NO_MEMORY. What is read lives as
- * long as the arena and the token. */
+/* The three parts, of which nothing is looked at yet. */
+struct jws_parts {
+    const struct json_value *header; /* an object */
+    struct slice input, payload, signature;
+};
+
+/* TOKEN_MALFORMED: this has not the compact form, three parts of base64url with a JSON object in
+ * the first, and so is no signed text at all; NO_MEMORY. */
+enum status jws_split(struct arena *arena, struct slice token, struct jws_parts *ret_parts);
+
+/* What the header says. TOKEN_MALFORMED, TOKEN_ALGORITHM (an unknown one, or "none"). */
+enum status jws_of(const struct jws_parts *parts, struct jws *ret_jws);
+
+/* Both in one. What is read lives as long as the arena and the token. */
 enum status jws_read(struct arena *arena, struct slice token, struct jws *ret_jws);
 
 /* OK: one of the keys made the signature. TOKEN_KEY: there is no such key, newer keys may help.

@@ -66,14 +66,15 @@ static bool is_among(struct slice word, struct jwt_words words)
     return false;
 }
 
-static enum status check_issuer(const struct json_value *claims, const struct jwt_rules *rules)
+bool jwt_is_from(const struct json_value *claims, const struct jwt_words *issuers)
 {
     struct slice issuer;
-    if (rules->issuers.count == 0)
-        return OK;
-    return json_get_text(claims, SLICE("iss"), &issuer) && is_among(issuer, rules->issuers)
-               ? OK
-               : TOKEN_ISSUER;
+    return json_get_text(claims, SLICE("iss"), &issuer) && is_among(issuer, *issuers);
+}
+
+static enum status check_issuer(const struct json_value *claims, const struct jwt_rules *rules)
+{
+    return rules->issuers.count == 0 || jwt_is_from(claims, &rules->issuers) ? OK : TOKEN_ISSUER;
 }
 
 /* "aud" is a string or an array of strings (RFC 7519 §4.1.3). */

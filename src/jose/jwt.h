@@ -29,6 +29,9 @@ struct jwt_rules {
 enum status jwt_read(
     struct arena *arena, struct slice payload, const struct json_value **ret_claims);
 
+/* Is "iss" one of these? Of claims that nobody has verified, too. */
+bool jwt_is_from(const struct json_value *claims, const struct jwt_words *issuers);
+
 /* `now` is in seconds since 1970. OK, and the second from which on this would not be the answer any
  * more (INT64_MAX: never); or what is wrong: TOKEN_MALFORMED (a claim of a wrong type),
  * TOKEN_EXPIRED, TOKEN_NOT_YET_VALID, TOKEN_ISSUER, TOKEN_AUDIENCE, TOKEN_CLAIM. Any thread. */

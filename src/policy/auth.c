@@ -25,8 +25,10 @@ struct used_way {
     struct slice challenge; /* for WWW-Authenticate; empty: it has none */
 };
 
+#define WAYS_MAX 32 /* of one `auth` */
+
 struct auth {
-    struct used_way *ways; /* in the order of auth_ways.def */
+    struct used_way *ways; /* in the order of auth_ways.def, those of one kind in the file's */
     size_t way_count;
     struct option_list audiences; /* of struct slice */
     struct option_map send;       /* of struct expression * */
@@ -90,7 +92,7 @@ static size_t rank_of(const struct auth_way *way)
 static enum status add_way(struct reader *reader, struct auth *auth, const struct used_way *used)
 {
     if (!auth->ways)
-        auth->ways = arena_array(reader->arena, ways_count(), sizeof *auth->ways);
+        auth->ways = arena_array(reader->arena, WAYS_MAX, sizeof *auth->ways);
     if (!auth->ways)
         return NO_MEMORY;
     size_t at = auth->way_count++;
@@ -102,14 +104,30 @@ static enum status add_way(struct reader *reader, struct auth *auth, const struc
 
 static enum status read_way(struct reader *reader, const struct node_entry *entry, void *value)
 {
+    struct auth *auth = value;
     const struct auth_way *way = way_of(entry->key);
+    struct node *const *nodes = &entry->value;
+    size_t count = 1;
     if (!way)
         return NOT_FOUND;
-    struct used_way used = {way, arena_zalloc(reader->arena, way->options->size), SLICE_NONE};
-    if (!used.config)
-        return NO_MEMORY;
-    enum status e = option_read(reader, way->options, entry->value, used.config);
-    return e ? e : add_way(reader, value, &used);
+    if (way->may_be_several && entry->value->kind == NODE_LIST) {
+        nodes = entry->value->items;
+        count = entry->value->count;
+    }
+    if (auth->way_count + count > WAYS_MAX)
+        return diagnostics_error(reader->diagnostics, entry->key_place, SLICE_NONE,
+            "an auth has up to %d ways", WAYS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct used_way used = {way, arena_zalloc(reader->arena, way->options->size), SLICE_NONE};
+        if (!used.config)
+            return NO_MEMORY;
+        enum status e = option_read(reader, way->options, nodes[i], used.config);
+        if (!e)
+            e = add_way(reader, auth, &used);
+        if (e)
+            return e;
+    }
+    return OK;
 }
 
 static const char *way_name(size_t i)
@@ -119,9 +137,11 @@ static const char *way_name(size_t i)
 
 static bool way_option(size_t i, struct option *ret_option)
 {
-    const struct option_table *table = auth_ways[i]->options;
-    *ret_option = (struct option){
-        .name = auth_ways[i]->name, .kind = OPTION_STRUCT, .table = table, .help = table->help};
+    const struct auth_way *way = auth_ways[i];
+    *ret_option = (struct option){.name = way->name,
+        .kind = way->may_be_several ? OPTION_LIST : OPTION_STRUCT,
+        .table = way->options,
+        .help = way->options->help};
     return true;
 }
 
@@ -168,8 +188,8 @@ static enum status check(struct reader *reader, const struct node *node, void *v
 static const struct option_table table = {
     .name = "auth",
     .help = "Says who the client is, or refuses it with 401: by one way or several, of which the "
-            "first whose credentials came decides. What is known then can be asked for by "
-            "expressions: claims.sub.",
+            "first whose credentials came decides; a token that is not of one way goes on to the "
+            "next. What is known then can be asked for by expressions: claims.sub.",
     .options = options,
     .size = sizeof(struct auth),
     .check = check,
@@ -201,7 +221,15 @@ static void make_series(struct prepare *prepare, struct auth *auth)
             (const struct slice[]){prepare->name, slice_of_text(outcomes[i].word)});
 }
 
-/* RFC 9110 §11.6.1: a list of challenges. */
+static bool has_challenge(const struct auth *auth, struct slice challenge, size_t before)
+{
+    for (size_t i = 0; i < before; i++)
+        if (slice_equal(auth->ways[i].challenge, challenge))
+            return true;
+    return false;
+}
+
+/* RFC 9110 §11.6.1: a list of challenges, each once. */
 static enum status make_challenges(struct arena *arena, struct auth *auth)
 {
     for (size_t i = 0; i < auth->way_count; i++) {
@@ -210,6 +238,8 @@ static enum status make_challenges(struct arena *arena, struct auth *auth)
             continue;
         used->challenge =
             arena_format(arena, "%s realm=\"%.*s\"", used->way->scheme, SLICE_ARG(auth->realm));
+        if (used->challenge.data && has_challenge(auth, used->challenge, i))
+            continue;
         auth->challenge = auth->challenge.size
                               ? arena_format(arena, "%.*s, %.*s", SLICE_ARG(auth->challenge),
                                     SLICE_ARG(used->challenge))
@@ -248,23 +278,32 @@ static void strip(const struct auth *auth, struct fields *fields)
             auth->ways[i].way->strip(auth->ways[i].config, fields);
 }
 
-/* Asks the ways; `ret_used` is the one that decided, or NULL. */
+/* Asks the ways; `ret_used` is the one that decided, or NULL. Of foreign credentials that nobody
+ * takes the first that saw them has the last word. */
 static enum status identify(const struct auth *auth, struct exchange *x,
     const struct used_way **ret_used, struct auth_finding *ret_finding)
 {
+    enum status outcome = CREDENTIALS_MISSING;
     *ret_used = NULL;
     *ret_finding = (struct auth_finding){.was_known = false};
     if (x->claims) /* a test says who it is */
         return OK;
     for (size_t i = 0; i < auth->way_count; i++) {
         const struct used_way *used = &auth->ways[i];
+        *ret_finding = (struct auth_finding){.was_known = false};
         enum status e = used->way->identify(used->config, x, ret_finding);
         if (e == CREDENTIALS_MISSING)
             continue;
-        *ret_used = used;
-        return e;
+        if (!e || !ret_finding->is_foreign) {
+            *ret_used = used;
+            return e;
+        }
+        if (!*ret_used) {
+            *ret_used = used;
+            outcome = e;
+        }
     }
-    return CREDENTIALS_MISSING;
+    return outcome;
 }
 
 static void count(const struct auth *auth, const struct exchange *x, enum status e,

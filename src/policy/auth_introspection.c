@@ -1,7 +1,7 @@
-#include "base/json_writer.h"
 #include "config/expression.h"
 #include "policy/auth_asking.h"
 #include "policy/auth_way.h"
+#include "policy/claims.h"
 #include "policy/oauth_client.h"
 #include "policy/recall.h"
 
@@ -114,61 +114,32 @@ static enum status prepare_introspection(
 
 /* --- reading the answer */
 
-static void write_scopes(struct json_writer *writer, struct slice scope)
-{
-    struct slice word;
-    json_put_array(writer, "scopes");
-    while (slice_split(&scope, ' ', &word))
-        if (word.size)
-            json_write_string(writer, word);
-    json_write_array_end(writer);
-}
-
 /* The answer's members, and those that are made of others. */
-static void write_claims(struct json_writer *writer, const struct json_value *answer)
-{
-    struct slice scope, client;
-    json_write_object(writer);
-    json_each (member, answer) {
-        json_write_key(writer, member->key);
-        json_write_value(writer, member);
-    }
-    if (!json_get(answer, SLICE("sub")) && json_get_text(answer, SLICE("client_id"), &client))
-        json_put_text(writer, "sub", client);
-    if (!json_get(answer, SLICE("scopes")) && json_get_text(answer, SLICE("scope"), &scope))
-        write_scopes(writer, scope);
-    json_write_object_end(writer);
-}
-
 static enum status make_claims(
     struct arena *arena, const struct json_value *answer, const struct json_value **ret_claims)
 {
-    struct text text = text_growing(0);
-    struct json_writer writer;
-    json_writer_init(&writer, &text, 0);
-    write_claims(&writer, answer);
-    struct slice copy =
-        json_writer_is_done(&writer) ? arena_copy(arena, text_slice(&text)) : SLICE_NONE;
-    text_release(&text);
-    return copy.data ? jwt_read(arena, copy, ret_claims) : NO_MEMORY;
+    struct slice client;
+    if (!json_get(answer, SLICE("sub")) && json_get_text(answer, SLICE("client_id"), &client))
+        answer = claims_with_text(arena, answer, "sub", client);
+    answer = claims_with_scopes(arena, answer);
+    if (answer)
+        *ret_claims = answer;
+    return answer ? OK : NO_MEMORY;
 }
 
 /* RFC 7662 §2.2: `active` says it; all else is only there when that is true. */
-static enum status read_report(
-    struct arena *scratch, struct slice body, struct arena *arena, struct report *ret_report)
+static enum status read_report(struct arena *arena, struct slice body, struct report *ret_report)
 {
     const struct json_value *answer;
     bool is_active;
-    enum status e = jwt_read(scratch, body, &answer);
+    struct slice copy = arena_copy(arena, body);
+    enum status e = copy.data ? jwt_read(arena, copy, &answer) : NO_MEMORY;
     if (e)
         return e == NO_MEMORY ? e : UPSTREAM_PROTOCOL;
     if (!json_get_bool(answer, SLICE("active"), &is_active))
         return UPSTREAM_PROTOCOL;
     ret_report->claims = NULL;
-    if (!is_active)
-        return OK;
-    e = make_claims(arena, answer, &ret_report->claims);
-    return e == TOKEN_MALFORMED ? UPSTREAM_PROTOCOL : e;
+    return is_active ? make_claims(arena, answer, &ret_report->claims) : OK;
 }
 
 /* --- asking */
@@ -212,7 +183,7 @@ static enum status ask(void *context, const struct exchange *x, struct recalled 
     if (!e && answer.status != 200) /* the gateway's own credentials are wrong, or all is */
         e = answer.status == 401 || answer.status == 403 ? NOT_ALLOWED : UPSTREAM_PROTOCOL;
     if (!e)
-        e = read_report(&scratch, answer.body, &recalled->arena, report);
+        e = read_report(&recalled->arena, answer.body, report);
     if (!e) {
         recalled->value = report;
         recalled->until = forget_at(introspection, report);

@@ -1,11 +1,18 @@
 #include "config/expression.h"
 #include "policy/auth_way.h"
+#include "policy/claims.h"
 #include "policy/jwt_keys.h"
 #include "policy/token_memory.h"
 
 /* JSON Web Tokens as a way to say who one is (RFC 7519, RFC 8725): what is asked of them, by which
  * keys they are verified. They come as `Authorization: Bearer` (RFC 6750) or wherever `from`
- * says. */
+ * says.
+ *
+ * A token is this way's own if it is a JWS in the compact form with claims of which `iss` names one
+ * of the issuers; nothing of that is verified yet, and it decides nothing but whose keys verify it.
+ * Any other is foreign (auth_way.h): an opaque token for `introspection`, or that of another issuer
+ * with a `jwt` of its own. So no issuer's keys are ever tried on another's tokens, whatever a token
+ * calls its key. */
 
 struct auth_jwt {
     /* Options. */
@@ -51,7 +58,8 @@ static const struct option algorithm_item = {.kind = OPTION_CUSTOM,
 static const struct option options[] = {
     {"issuer", OPTION_LIST, JWT(issuers), .item = &issuer_item, .item_size = sizeof(struct slice),
         .is_required = true,
-        .help = "Who may have signed: what `iss` says, exactly; or a list, of which one."},
+        .help = "Who may have signed: what `iss` says, exactly; or a list, of which one, if all of "
+                "them sign with the same keys."},
     {"keys", OPTION_TEXT, JWT(keys.keys), .place_offset = JWT(keys.keys_place),
         .help = "The public keys: the URL of a JWK Set, which is fetched; a file with one, with a "
                 "JWK, or a key or certificate in PEM, read again with each reload; or the text of "
@@ -82,7 +90,8 @@ static const struct option options[] = {
 static const struct option_table table = {
     .name = "jwt",
     .help = "JSON Web Tokens (RFC 7519). A token cannot choose how it is verified: each key is for "
-            "the algorithms of its kind, or the one that it names.",
+            "the algorithms of its kind, or the one that it names. Or a list of them, for several "
+            "issuers with keys of their own.",
     .options = options,
     .size = sizeof(struct auth_jwt),
     .shorthand = "issuer",
@@ -125,20 +134,42 @@ static enum status prepare_jwt(
 
 /* --- verifying */
 
-static enum status verify(
-    const struct auth_jwt *jwt, struct exchange *x, struct known_token *token, int64_t now)
+/* Takes the token apart. TOKEN_MALFORMED or TOKEN_ISSUER: it is not this way's; NO_MEMORY. */
+static enum status recognise(const struct auth_jwt *jwt, struct exchange *x,
+    struct known_token *token, struct jws_parts *ret_parts)
+{
+    enum status e = jws_split(&x->arena, token->text, ret_parts);
+    if (e)
+        return e;
+    struct slice payload = arena_copy(&token->arena, ret_parts->payload);
+    e = payload.data ? jwt_read(&token->arena, payload, &token->claims) : NO_MEMORY;
+    return !e && !jwt_is_from(token->claims, &jwt->rules.issuers) ? TOKEN_ISSUER : e;
+}
+
+static enum status verify(const struct auth_jwt *jwt, struct exchange *x,
+    const struct jws_parts *parts, struct known_token *token, int64_t now)
 {
     struct jws jws;
-    enum status e = jws_read(&x->arena, token->text, &jws);
+    enum status e = jws_of(parts, &jws);
     if (!e && !(jwt->accepted >> jws.algorithm & 1))
         e = TOKEN_ALGORITHM;
     if (!e)
         e = jwt_keys_verify(&jwt->keys, x, &jws);
+    if (!e)
+        e = jwt_check(token->claims, &jwt->rules, now, &token->until);
     if (e)
         return e;
-    struct slice payload = arena_copy(&token->arena, jws.payload);
-    e = payload.data ? jwt_read(&token->arena, payload, &token->claims) : NO_MEMORY;
-    return e ? e : jwt_check(token->claims, &jwt->rules, now, &token->until);
+    token->claims = claims_with_scopes(&token->arena, token->claims);
+    return token->claims ? OK : NO_MEMORY;
+}
+
+static enum status judge(const struct auth_jwt *jwt, struct exchange *x, struct known_token *token,
+    int64_t now, bool *ret_is_foreign)
+{
+    struct jws_parts parts;
+    enum status e = recognise(jwt, x, token, &parts);
+    *ret_is_foreign = e != OK && e != NO_MEMORY;
+    return e ? e : verify(jwt, x, &parts, token, now);
 }
 
 static enum status identify_token(
@@ -156,7 +187,7 @@ static enum status identify_token(
     enum status e = known_token_new(text, &token);
     if (e)
         return e;
-    e = verify(jwt, x, token, now);
+    e = judge(jwt, x, token, now, &finding->is_foreign);
     if (e) {
         known_token_unref(token);
         return e;
@@ -180,6 +211,7 @@ const struct auth_way jwt_way = {
     .options = &table,
     .scheme = "Bearer",
     .says_why = true,
+    .may_be_several = true,
     .prepare = prepare_jwt,
     .identify = identify,
 };

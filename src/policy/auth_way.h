@@ -5,7 +5,13 @@
  *
  * A way looks for its own credentials in a request. The first that finds some decides: what they
  * say becomes x->claims, or the request is refused. One that finds none says CREDENTIALS_MISSING,
- * and the next is asked. */
+ * and the next is asked.
+ *
+ * Several ways may look in the same place: a JWT and an opaque token both come behind Bearer. What
+ * a way finds there and can tell to be another's (its form, or the issuer that it names) it calls
+ * foreign; then the next ways are asked, and when none of them takes it, it is refused for the
+ * reason that the first has given. What a way knows for its own and finds bad is refused there and
+ * then, and never tried elsewhere: so nobody can choose by whom he is judged. */
 #pragma once
 
 #include "jose/jwt.h"
@@ -24,6 +30,7 @@ struct auth_terms {
 struct auth_finding {
     bool was_known;    /* it was verified before and remembered */
     bool has_answered; /* with OK: x->response is the answer, nobody else is asked */
+    bool is_foreign;   /* with an error: these may be another way's credentials */
     void *note;        /* of the way, for its `leave`; in the exchange's arena */
 };
 
@@ -34,6 +41,7 @@ struct auth_way {
     /* What WWW-Authenticate asks for: "Bearer". NULL: there is no scheme to ask with. */
     const char *scheme;
     bool says_why; /* the scheme has a parameter for what is wrong (RFC 6750 §3) */
+    bool may_be_several; /* an `auth` may have a list of them, which tell their credentials apart */
 
     /* Once, on the control thread. Complains through the reader. Or NULL. */
     enum status (*prepare)(struct prepare *prepare, const struct auth_terms *terms, void *config);

@@ -95,7 +95,7 @@ enum status jwt_keys_prepare(
             "a token is verified with `keys` or a `secret`");
     if (is_found && issuers->count > 1)
         return diagnostics_error(prepare->reader->diagnostics, prepare->place,
-            SLICE("write an auth for each issuer, or say where the `keys` are"),
+            SLICE("write `jwt: [{issuer: …}, {issuer: …}]`, or say where the `keys` are"),
             "the keys of one issuer can be found by discovery, not those of several");
     enum status e = prepare_local(prepare, keys);
     if (!e && (is_found || keyring_is_url(keys->keys)))

@@ -1,9 +1,11 @@
 #include <openssl/evp.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "support/files.h"
 #include "support/unit.h"
 #include "support/world.h"
 
@@ -32,23 +34,30 @@ static void add_part(struct text *text, struct slice bytes)
     text_add(text, slice_of(room, base64_encode(bytes, BASE64_URL | BASE64_UNPADDED, room)));
 }
 
-/* "Bearer " and a token with these claims besides "exp", in the world's arena. */
-static const char *bearer(struct world *world, const char *claims)
+/* "Bearer " and a token that `issuer` gives, signed with `secret` under the header's "kid" k, with
+ * these claims besides "exp", in the world's arena. */
+static const char *bearer_of(
+    struct world *world, const char *issuer, const char *secret, const char *claims)
 {
     char body[512], room[2048];
     unsigned char code[32];
     size_t size;
     struct text text = text_fixed(room, sizeof room);
-    snprintf(body, sizeof body, "{\"iss\":\"https://id\",\"exp\":%lld%s%s}",
+    snprintf(body, sizeof body, "{\"iss\":\"%s\",\"exp\":%lld%s%s}", issuer,
         (long long)(clock_wall() / SECOND) + 1000, *claims ? "," : "", claims);
-    add_part(&text, SLICE("{\"alg\":\"HS256\"}"));
+    add_part(&text, SLICE("{\"alg\":\"HS256\",\"kid\":\"k\"}"));
     text_add_char(&text, '.');
     add_part(&text, slice_of_text(body));
-    assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, SECRET, strlen(SECRET),
+    assert_non_null(EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, secret, strlen(secret),
         (const unsigned char *)text.data, text.size, code, sizeof code, &size));
     text_add_char(&text, '.');
     add_part(&text, slice_of((const char *)code, size));
     return arena_format(&world->arena, "Bearer %.*s", SLICE_ARG(text_slice(&text))).data;
+}
+
+static const char *bearer(struct world *world, const char *claims)
+{
+    return bearer_of(world, "https://id", SECRET, claims);
 }
 
 static enum status outcome_with(struct world *world, const char *authorization)
@@ -87,7 +96,8 @@ static void others_are_refused_with_a_challenge(void **state)
         {"Bearer a.b.c", TOKEN_MALFORMED,
             "Bearer realm=\"shop\", error=\"invalid_token\", error_description=\"The token is "
             "malformed.\""},
-        {"bearer eyJhbGciOiJub25lIn0.e30.", TOKEN_ALGORITHM,
+        /* {"alg":"none"}, {"iss":"https://id"} */
+        {"bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lkIn0.", TOKEN_ALGORITHM,
             "Bearer realm=\"shop\", error=\"invalid_token\", error_description=\"The token is "
             "signed with an algorithm that is not accepted.\""},
     };
@@ -160,6 +170,77 @@ static void a_token_comes_from_elsewhere(void **state)
     assert_status(outcome_with(world, bearer(world, "")), CREDENTIALS_MISSING);
 }
 
+#define OTHER_SECRET "the other's are as many bytes ..."
+#define KEYS_OF(secret64) \
+    "keys: '{\"keys\": [{\"kty\": \"oct\", \"kid\": \"k\", \"k\": \"" secret64 "\"}]}'"
+
+/* Both call their key "k". */
+#define TWO_ISSUERS                                                                                \
+    "{jwt: [{issuer: \"https://id\", " KEYS_OF(                                                    \
+        "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcyAuLi4") "}, {issuer: [\"https://other\", "          \
+                                                       "\"https://another\"], " KEYS_OF("dGhlIG90" \
+                                                                                        "aGVyJ3Mg" \
+                                                                                        "YXJlIGFz" \
+                                                                                        "IG1hbnkg" \
+                                                                                        "Ynl0ZXMg" \
+                                                                                        "Li4u") "}], optional: true}"
+
+static void no_issuer_speaks_for_another(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *issuer, *secret;
+        enum status verdict;
+    } rows[] = {
+        {"https://id", SECRET, OK},
+        {"https://other", OTHER_SECRET, OK},
+        {"https://another", OTHER_SECRET, OK},
+        {"https://id", OTHER_SECRET, TOKEN_SIGNATURE},
+        {"https://other", SECRET, TOKEN_SIGNATURE},
+        {"https://third", SECRET, TOKEN_ISSUER},
+    };
+    world_policy(world, &auth_policy, "auth.shop", TWO_ISSUERS);
+    for (size_t round = 0; round < 2; round++) /* then what was good is remembered */
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+            assert_status(outcome_with(world,
+                              bearer_of(world, rows[i].issuer, rows[i].secret, "\"sub\":\"u\"")),
+                rows[i].verdict);
+    assert_status(outcome_with(world, "Bearer opaque"), TOKEN_MALFORMED);
+    assert_ok(outcome_with(world, NULL));
+    assert_slice(world->x.challenge, "Bearer realm=\"weir\"");
+}
+
+static void a_foreign_token_is_for_the_next_way(void **state)
+{
+    struct world *world = *state;
+    char path[TEST_PATH_SIZE];
+    struct slice subject = SLICE_NONE;
+    make_test_file(path,
+        "{\"name\":\"acme\",\"sha256\":"
+        "\"6d229884c1268bb0ab32d8da315d0fe52f9147228bd830a37bc9fb28a954940d\"}\n"); /* "opaque" */
+    world_policy(world, &auth_policy, "auth.shop",
+        arena_format(
+            &world->arena, "{jwt: " JWT ", keys: {file: %s, scheme: Bearer}, optional: true}", path)
+            .data);
+    assert_ok(outcome_with(world, bearer(world, "\"sub\":\"u\"")));
+    assert_true(json_get_text(world->x.claims, SLICE("sub"), &subject));
+    assert_slice(subject, "u");
+    assert_ok(outcome_with(world, "Bearer opaque"));
+    assert_true(json_get_text(world->x.claims, SLICE("sub"), &subject));
+    assert_slice(subject, "acme");
+    /* Who takes it says what is wrong with it. */
+    assert_status(outcome_with(world, "Bearer unknown"), API_KEY_UNKNOWN);
+    assert_status(
+        outcome_with(world, bearer_of(world, "https://third", SECRET, "")), API_KEY_UNKNOWN);
+    /* What is jwt's own is nobody else's. */
+    assert_status(
+        outcome_with(world, bearer_of(world, "https://id", OTHER_SECRET, "")), TOKEN_SIGNATURE);
+    assert_status(outcome_with(world, bearer(world, "\"nbf\":99999999999")), TOKEN_NOT_YET_VALID);
+    assert_status(outcome_with(world, "Bearer eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lkIn0."),
+        TOKEN_ALGORITHM);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void what_is_asked_must_hold(void **state)
 {
     struct world *world = *state;
@@ -216,7 +297,8 @@ static void keys_that_cannot_be_used_have_reasons(void **state)
         const char *config, *complaint;
     } rows[] = {
         {"{jwt: id}", "a token is verified with `keys` or a `secret`"},
-        {"{jwt: [https://a, https://b]}", "the keys of one issuer can be found by discovery"},
+        {"{jwt: {issuer: [https://a, https://b]}}",
+            "the keys of one issuer can be found by discovery"},
         {"{jwt: http://id.example}",
             "keys cannot be fetched from \"http://id.example\": it is not https"},
         {"{jwt: \"https://id.example/?x\"}", "it has a query"},
@@ -259,6 +341,74 @@ static enum status allowed_with(struct world *world, const char *claims, const c
     world->x.claims = root;
     world->x.challenge = slice_of_text(challenge);
     return world_serve(world);
+}
+
+static bool may_write(const struct world *world)
+{
+    json_each (scope, json_get(world->x.claims, SLICE("scopes")))
+        if (slice_equal(scope->text, SLICE("write")))
+            return true;
+    return false;
+}
+
+static void scopes_are_a_list(void **state)
+{
+    struct world *world = *state;
+    static const char *const good[] = {"\"scope\":\"read  write\"", "\"scp\":\"write\"",
+        "\"scp\":[\"read\",\"write\"]", "\"scope\":\"a write\",\"scp\":\"b\"",
+        "\"scope\":\"read\",\"scopes\":[\"write\"]"};
+    static const char *const bad[] = {"\"scope\":\"read writes\"", "\"scope\":7",
+        "\"scope\":\"read\",\"scp\":\"write\"", "\"scope\":\"\"", ""};
+    world_policy(world, &auth_policy, "auth.shop", "{jwt: " JWT "}");
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        assert_ok(outcome_with(world, bearer(world, good[i])));
+        assert_true(may_write(world));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_ok(outcome_with(world, bearer(world, bad[i])));
+        assert_false(may_write(world));
+    }
+}
+
+static void allow_asks_for_scopes(void **state)
+{
+    struct world *world = *state;
+    world_policy(
+        world, &allow_policy, "allow.buyers", "{scope: [read, write], if: claims.plan == pro}");
+    assert_ok(allowed_with(world, "{\"plan\":\"pro\",\"scopes\":[\"write\",\"read\"]}", "Bearer"));
+    assert_status(
+        allowed_with(world, "{\"plan\":\"pro\",\"scopes\":[\"read\",7]}", "Bearer"), NOT_ALLOWED);
+    assert_string_equal(world_answer_field(world, "WWW-Authenticate"),
+        "Bearer, error=\"insufficient_scope\", scope=\"read write\"");
+    assert_slice(world->x.facts.trouble, "it lacks the scope write");
+    /* Of the expression nobody hears. */
+    assert_status(allowed_with(world, "{\"scopes\":[\"read\",\"write\"]}", "Bearer"), NOT_ALLOWED);
+    assert_string_equal(
+        world_answer_field(world, "WWW-Authenticate"), "Bearer, error=\"insufficient_scope\"");
+    assert_status(allowed_with(world, NULL, "Bearer"), CREDENTIALS_MISSING);
+    assert_string_equal(world_answer_field(world, "WWW-Authenticate"), "Bearer");
+    world_policy(world, &allow_policy, "allow.buyers", "{scope: write}");
+    assert_ok(allowed_with(world, "{\"scopes\":\"write\"}", "Bearer"));
+    assert_status(allowed_with(world, "{\"scopes\":\"read write\"}", "Bearer"), NOT_ALLOWED);
+}
+
+static void bad_rules_have_reasons(void **state)
+{
+    struct world *world = *state;
+    static const struct {
+        const char *config, *complaint;
+    } rows[] = {
+        {"{}", "an allow needs an `if`, a `scope` or both"},
+        {"{scope: []}", "an allow needs an `if`, a `scope` or both"},
+        {"{scope: \"read write\"}", "a scope is printable ASCII without blanks"},
+        {"{scope: [read, 'a\"b']}", "a scope is printable ASCII without blanks"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_non_null(strstr(
+            world_complaints(world, allow_policy.options, rows[i].config), rows[i].complaint));
+    world->reader.has_claims = false;
+    assert_non_null(strstr(world_complaints(world, allow_policy.options, "{scope: read}"),
+        "scopes need an `auth` that brings them"));
 }
 
 static void allow_asks_for_claims(void **state)
@@ -307,10 +457,15 @@ int main(void)
         TEST(who_brings_nothing_may_pass),
         TEST(claims_are_sent_and_cannot_be_forged),
         TEST(a_token_comes_from_elsewhere),
+        TEST(no_issuer_speaks_for_another),
+        TEST(a_foreign_token_is_for_the_next_way),
         TEST(what_is_asked_must_hold),
         TEST(bad_options_have_reasons),
         TEST(keys_that_cannot_be_used_have_reasons),
         TEST(claims_need_an_auth),
+        TEST(scopes_are_a_list),
+        TEST(allow_asks_for_scopes),
+        TEST(bad_rules_have_reasons),
         TEST(allow_asks_for_claims),
         TEST(claims_have_types),
     };

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "support/unit.h"
 
@@ -19,4 +20,13 @@ struct slice read_test_file(const char *path)
         fail_msg("cannot read %s", path);
     fclose(file);
     return slice_of(data, (size_t)size);
+}
+
+void make_test_file(char ret_path[TEST_PATH_SIZE], const char *text)
+{
+    snprintf(ret_path, TEST_PATH_SIZE, "/tmp/weir-test-XXXXXX");
+    int descriptor = mkstemp(ret_path);
+    assert_true(descriptor >= 0);
+    assert_int_equal(write(descriptor, text, strlen(text)), strlen(text));
+    assert_int_equal(close(descriptor), 0);
 }
