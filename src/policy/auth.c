@@ -221,10 +221,10 @@ static void make_series(struct prepare *prepare, struct auth *auth)
             (const struct slice[]){prepare->name, slice_of_text(outcomes[i].word)});
 }
 
-static bool has_challenge(const struct auth *auth, struct slice challenge, size_t before)
+static bool has_scheme(const struct auth *auth, const char *scheme, size_t before)
 {
     for (size_t i = 0; i < before; i++)
-        if (slice_equal(auth->ways[i].challenge, challenge))
+        if (auth->ways[i].way->scheme && strcmp(auth->ways[i].way->scheme, scheme) == 0)
             return true;
     return false;
 }
@@ -238,7 +238,7 @@ static enum status make_challenges(struct arena *arena, struct auth *auth)
             continue;
         used->challenge =
             arena_format(arena, "%s realm=\"%.*s\"", used->way->scheme, SLICE_ARG(auth->realm));
-        if (used->challenge.data && has_challenge(auth, used->challenge, i))
+        if (has_scheme(auth, used->way->scheme, i))
             continue;
         auth->challenge = auth->challenge.size
                               ? arena_format(arena, "%.*s, %.*s", SLICE_ARG(auth->challenge),

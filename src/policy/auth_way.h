@@ -40,7 +40,7 @@ struct auth_way {
 
     /* What WWW-Authenticate asks for: "Bearer". NULL: there is no scheme to ask with. */
     const char *scheme;
-    bool says_why; /* the scheme has a parameter for what is wrong (RFC 6750 §3) */
+    bool says_why;       /* the scheme has a parameter for what is wrong (RFC 6750 §3) */
     bool may_be_several; /* an `auth` may have a list of them, which tell their credentials apart */
 
     /* Once, on the control thread. Complains through the reader. Or NULL. */

@@ -175,15 +175,16 @@ static void a_token_comes_from_elsewhere(void **state)
     "keys: '{\"keys\": [{\"kty\": \"oct\", \"kid\": \"k\", \"k\": \"" secret64 "\"}]}'"
 
 /* Both call their key "k". */
-#define TWO_ISSUERS                                                                                \
-    "{jwt: [{issuer: \"https://id\", " KEYS_OF(                                                    \
-        "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcyAuLi4") "}, {issuer: [\"https://other\", "          \
-                                                       "\"https://another\"], " KEYS_OF("dGhlIG90" \
-                                                                                        "aGVyJ3Mg" \
-                                                                                        "YXJlIGFz" \
-                                                                                        "IG1hbnkg" \
-                                                                                        "Ynl0ZXMg" \
-                                                                                        "Li4u") "}], optional: true}"
+#define TWO_ISSUERS                                                                       \
+    "{jwt: [{issuer: \"https://id\", " KEYS_OF(                                           \
+        "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcyAuLi4") "}, {issuer: [\"https://other\", " \
+                                                       "\"https://another\"], " KEYS_OF(  \
+                                                           "dGhlIG90"                     \
+                                                           "aGVyJ3Mg"                     \
+                                                           "YXJlIGFz"                     \
+                                                           "IG1hbnkg"                     \
+                                                           "Ynl0ZXMg"                     \
+                                                           "Li4u") "}], optional: true}"
 
 static void no_issuer_speaks_for_another(void **state)
 {
