@@ -75,14 +75,11 @@ enum status page_reload(struct gateway *gateway, struct exchange *x)
     diagnostics_print_json(&diagnostics, &details);
     json_writer_init(&writer, &text, 2);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("ok"));
-    json_write_bool(&writer, !e);
-    json_write_key(&writer, SLICE("generation"));
-    json_write_u64(&writer, gateway_snapshot(gateway)->generation);
-    json_write_key(&writer, SLICE("build_seconds"));
-    json_write_double(&writer, (double)gateway_snapshot(gateway)->build_time / (double)SECOND);
-    json_write_key(&writer, SLICE("diagnostics"));
-    json_write_raw(&writer, text_slice(&details));
+    json_put_bool(&writer, "ok", !e);
+    json_put_u64(&writer, "generation", gateway_snapshot(gateway)->generation);
+    json_put_double(
+        &writer, "build_seconds", (double)gateway_snapshot(gateway)->build_time / (double)SECOND);
+    json_put_raw(&writer, "diagnostics", text_slice(&details));
     json_write_object_end(&writer);
     text_add_char(&text, '\n');
     text_release(&details);
@@ -130,12 +127,9 @@ static enum status respond_told(struct exchange *x, const struct told *told)
     struct json_writer writer;
     json_writer_init(&writer, &text, 2);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("service"));
-    json_write_string(&writer, told->service);
-    json_write_key(&writer, SLICE("endpoint"));
-    json_write_string(&writer, told->endpoint);
-    json_write_key(&writer, SLICE("state"));
-    json_write_string(&writer, slice_of_text(order_word(told->order)));
+    json_put_text(&writer, "service", told->service);
+    json_put_text(&writer, "endpoint", told->endpoint);
+    json_put_text(&writer, "state", slice_of_text(order_word(told->order)));
     json_write_object_end(&writer);
     text_add_char(&text, '\n');
     return respond_text(x, 200, SLICE("application/json"), &text);

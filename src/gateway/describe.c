@@ -8,25 +8,6 @@
 #include "gateway/gateway_state.h"
 #include "version.h"
 
-static void write_text(struct json_writer *writer, struct slice key, struct slice value)
-{
-    json_write_key(writer, key);
-    json_write_string(writer, value);
-}
-
-static void write_number(struct json_writer *writer, struct slice key, uint64_t value)
-{
-    json_write_key(writer, key);
-    json_write_u64(writer, value);
-}
-
-static void write_time(struct json_writer *writer, struct slice key, int64_t wall)
-{
-    char time[ISO_TIME_SIZE];
-    clock_iso_time(wall, time);
-    write_text(writer, key, slice_of(time, sizeof time));
-}
-
 /* The address that the kernel gave, which differs from what was asked for when the port was 0. */
 static void add_bound(struct text *text, const struct listener *listener)
 {
@@ -68,15 +49,14 @@ static void write_proxy(
 static void write_listeners(
     struct json_writer *writer, const struct snapshot *snapshot, struct listener *const *listeners)
 {
-    json_write_key(writer, SLICE("listeners"));
-    json_write_array(writer);
+    json_put_array(writer, "listeners");
     for (; listeners && *listeners; listeners++) {
         json_write_object(writer);
-        write_text(writer, SLICE("name"), listener_name(*listeners));
+        json_put_text(writer, "name", listener_name(*listeners));
         char address[ADDRESS_TEXT_MAX];
         struct text text = text_fixed(address, sizeof address);
         add_bound(&text, *listeners);
-        write_text(writer, SLICE("address"), text_slice(&text));
+        json_put_text(writer, "address", text_slice(&text));
         write_proxy(writer, snapshot, listener_name(*listeners));
         json_write_object_end(writer);
     }
@@ -86,71 +66,66 @@ static void write_listeners(
 static void write_config(struct json_writer *writer, const struct gateway *gateway)
 {
     const struct snapshot *snapshot = gateway->snapshot;
-    json_write_key(writer, SLICE("config"));
-    json_write_object(writer);
-    write_text(writer, SLICE("path"), snapshot->path);
-    write_number(writer, SLICE("generation"), snapshot->generation);
-    write_time(writer, SLICE("loaded"), snapshot->loaded);
-    write_number(writer, SLICE("routes"), snapshot->route_count);
-    json_write_key(writer, SLICE("build_seconds"));
-    json_write_double(writer, (double)snapshot->build_time / (double)SECOND);
-    json_write_key(writer, SLICE("last_reload_succeeded"));
-    json_write_bool(writer, gateway->reload.succeeded);
-    write_number(writer, SLICE("failed_reloads"), gateway->reload.failures);
+    json_put_object(writer, "config");
+    json_put_text(writer, "path", snapshot->path);
+    json_put_u64(writer, "generation", snapshot->generation);
+    json_put_time(writer, "loaded", snapshot->loaded);
+    json_put_u64(writer, "routes", snapshot->route_count);
+    json_put_double(writer, "build_seconds", (double)snapshot->build_time / (double)SECOND);
+    json_put_bool(writer, "last_reload_succeeded", gateway->reload.succeeded);
+    json_put_u64(writer, "failed_reloads", gateway->reload.failures);
     json_write_object_end(writer);
 }
 
 static void write_services(struct json_writer *writer, const struct snapshot *snapshot)
 {
-    json_write_key(writer, SLICE("services"));
-    json_write_array(writer);
+    json_put_array(writer, "services");
     for (size_t i = 0; i < snapshot->service_count; i++)
         service_describe(snapshot->services[i], writer);
     json_write_array_end(writer);
 }
 
-static void write_store(struct json_writer *writer, struct slice name, const struct store *store)
+static void write_store(struct json_writer *writer, const char *key, const struct store *store)
 {
-    json_write_key(writer, name);
-    if (store)
+    if (store) {
+        json_write_key(writer, slice_of_text(key));
         store_describe(store, writer);
-    else
-        json_write_null(writer);
+    } else {
+        json_put_null(writer, key);
+    }
 }
 
 static void write_log(struct json_writer *writer, const struct access_log *log)
 {
     struct access_log_counters counters = access_log_read_counters(log);
-    json_write_key(writer, SLICE("access_log"));
-    json_write_object(writer);
-    write_number(writer, SLICE("lines"), counters.written);
-    write_number(writer, SLICE("dropped"), counters.dropped);
-    write_number(writer, SLICE("failed_writes"), counters.failed_writes);
+    json_put_object(writer, "access_log");
+    json_put_u64(writer, "lines", counters.written);
+    json_put_u64(writer, "dropped", counters.dropped);
+    json_put_u64(writer, "failed_writes", counters.failed_writes);
     json_write_object_end(writer);
 }
 
 void gateway_describe(struct gateway *gateway, struct json_writer *writer)
 {
     json_write_object(writer);
-    write_text(writer, SLICE("version"), SLICE(WEIR_VERSION));
-    write_number(writer, SLICE("pid"), (uint64_t)getpid());
-    write_number(writer, SLICE("upgrades"), gateway->lineage.upgrades);
-    json_write_key(writer, SLICE("predecessor"));
+    json_put_text(writer, "version", SLICE(WEIR_VERSION));
+    json_put_u64(writer, "pid", (uint64_t)getpid());
+    json_put_u64(writer, "upgrades", gateway->lineage.upgrades);
     if (gateway->lineage.predecessor)
-        json_write_i64(writer, gateway->lineage.predecessor);
+        json_put_i64(writer, "predecessor", gateway->lineage.predecessor);
     else
-        json_write_null(writer);
-    json_write_key(writer, SLICE("uptime_seconds"));
-    json_write_double(writer, (double)(clock_now() - gateway->began) / (double)SECOND);
-    write_text(writer, SLICE("state"), gateway->is_draining ? SLICE("draining") : SLICE("serving"));
-    write_number(writer, SLICE("workers"), gateway->worker_count);
+        json_put_null(writer, "predecessor");
+    json_put_double(
+        writer, "uptime_seconds", (double)(clock_now() - gateway->began) / (double)SECOND);
+    json_put_text(writer, "state", gateway->is_draining ? SLICE("draining") : SLICE("serving"));
+    json_put_u64(writer, "workers", gateway->worker_count);
     write_config(writer, gateway);
     write_listeners(writer, gateway->snapshot, gateway->listeners);
     tls_plan_describe(gateway->snapshot->tls, writer);
     acme_describe(gateway, writer);
-    write_store(writer, SLICE("memory"), gateway->snapshot->stores.memory);
-    write_store(writer, SLICE("durable"), gateway->snapshot->stores.durable);
-    write_store(writer, SLICE("redis"), gateway->snapshot->stores.shared);
+    write_store(writer, "memory", gateway->snapshot->stores.memory);
+    write_store(writer, "durable", gateway->snapshot->stores.durable);
+    write_store(writer, "redis", gateway->snapshot->stores.shared);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);
     json_write_object_end(writer);

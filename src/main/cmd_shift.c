@@ -27,28 +27,20 @@ static const char *who_we_are(void)
     return user ? user->pw_name : "somebody";
 }
 
-static void write_pair(struct json_writer *writer, const char *key, const char *value)
-{
-    json_write_key(writer, slice_of_text(key));
-    json_write_string(writer, slice_of_text(value));
-}
-
 static struct slice question_of(struct arena *arena, const struct shift_arguments *told)
 {
     struct text text = text_growing(0);
     struct json_writer writer;
     json_writer_init(&writer, &text, 0);
     json_write_object(&writer);
-    write_pair(&writer, "service", told->service);
-    write_pair(&writer, "by", told->by ? told->by : who_we_are());
+    json_put_text(&writer, "service", slice_of_text(told->service));
+    json_put_text(&writer, "by", slice_of_text(told->by ? told->by : who_we_are()));
     if (told->is_reset) {
-        json_write_key(&writer, SLICE("reset"));
-        json_write_bool(&writer, true);
+        json_put_bool(&writer, "reset", true);
     } else {
-        json_write_key(&writer, SLICE("shares"));
-        json_write_object(&writer);
+        json_put_object(&writer, "shares");
         for (size_t i = 0; i < 2 * PAIRS_MAX && told->pairs[i]; i += 2)
-            write_pair(&writer, told->pairs[i], told->pairs[i + 1]);
+            json_put_text(&writer, told->pairs[i], slice_of_text(told->pairs[i + 1]));
         json_write_object_end(&writer);
     }
     json_write_object_end(&writer);

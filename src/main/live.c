@@ -65,12 +65,6 @@ static struct slice why_not(struct arena *arena, const struct json_value *servic
     return SLICE_NONE;
 }
 
-static void write_pair(struct json_writer *writer, const char *key, struct slice value)
-{
-    json_write_key(writer, slice_of_text(key));
-    json_write_string(writer, value);
-}
-
 static void show(struct json_writer *writer, const struct json_value *endpoint, struct slice why)
 {
     struct slice address = json_text_of(endpoint, "address"),
@@ -83,9 +77,9 @@ static void show(struct json_writer *writer, const struct json_value *endpoint, 
         return;
     }
     json_write_object(writer);
-    write_pair(writer, "address", address);
-    write_pair(writer, "state", state);
-    write_pair(writer, "why_not", why);
+    json_put_text(writer, "address", address);
+    json_put_text(writer, "state", state);
+    json_put_text(writer, "why_not", why);
     json_write_object_end(writer);
 }
 
@@ -112,12 +106,10 @@ static void show_version(struct json_writer *writer, const struct json_value *ve
         return;
     }
     json_write_object(writer);
-    write_pair(writer, "version", name);
-    json_write_key(writer, SLICE("share"));
-    json_write_double(writer, share);
-    json_write_key(writer, SLICE("file_share"));
-    json_write_double(writer, written);
-    write_pair(writer, "why_not", why);
+    json_put_text(writer, "version", name);
+    json_put_double(writer, "share", share);
+    json_put_double(writer, "file_share", written);
+    json_put_text(writer, "why_not", why);
     json_write_object_end(writer);
 }
 
@@ -126,8 +118,7 @@ static void show_versions(const struct json_value *versions, struct json_writer 
     if (!versions)
         return;
     if (writer) {
-        json_write_key(writer, SLICE("versions"));
-        json_write_array(writer);
+        json_put_array(writer, "versions");
     }
     json_each (version, versions)
         show_version(writer, version);
@@ -174,8 +165,7 @@ static int show_all(
     show_state(service, writer);
     show_versions(json_get(service, SLICE("versions")), writer);
     if (writer) {
-        json_write_key(writer, SLICE("endpoints"));
-        json_write_array(writer);
+        json_put_array(writer, "endpoints");
     }
     long long tier = first_tier(endpoints);
     json_each (endpoint, endpoints)

@@ -15,12 +15,9 @@ static struct slice question_of(
     struct json_writer writer;
     json_writer_init(&writer, &text, 0);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("service"));
-    json_write_string(&writer, slice_of_text(service));
-    json_write_key(&writer, SLICE("endpoint"));
-    json_write_string(&writer, slice_of_text(endpoint));
-    json_write_key(&writer, SLICE("state"));
-    json_write_string(&writer, slice_of_text(state));
+    json_put_text(&writer, "service", slice_of_text(service));
+    json_put_text(&writer, "endpoint", slice_of_text(endpoint));
+    json_put_text(&writer, "state", slice_of_text(state));
     json_write_object_end(&writer);
     struct slice body = text.failed ? SLICE_NONE : arena_copy(arena, text_slice(&text));
     text_release(&text);

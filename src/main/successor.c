@@ -342,17 +342,12 @@ static enum status respond(
     struct json_writer writer;
     json_writer_init(&writer, &text, 2);
     json_write_object(&writer);
-    json_write_key(&writer, SLICE("ok"));
-    json_write_bool(&writer, !error.size);
-    json_write_key(&writer, SLICE("pid"));
-    json_write_i64(&writer, error.size ? getpid() : successor->peer);
+    json_put_bool(&writer, "ok", !error.size);
+    json_put_i64(&writer, "pid", error.size ? getpid() : successor->peer);
     if (error.size) {
-        json_write_key(&writer, SLICE("error"));
-        json_write_string(&writer, error);
-        json_write_key(&writer, SLICE("exit_code"));
-        json_write_i64(&writer, successor->has_ended ? successor->end.code : 0);
-        json_write_key(&writer, SLICE("output"));
-        json_write_string(&writer, text_slice(&successor->output));
+        json_put_text(&writer, "error", error);
+        json_put_i64(&writer, "exit_code", successor->has_ended ? successor->end.code : 0);
+        json_put_text(&writer, "output", text_slice(&successor->output));
     }
     json_write_object_end(&writer);
     text_add_char(&text, '\n');

@@ -20,12 +20,6 @@ static uint64_t read_number(const _Atomic uint32_t *number)
     return atomic_load_explicit(number, memory_order_relaxed);
 }
 
-static void write_number(struct json_writer *w, const char *name, uint64_t value)
-{
-    json_write_key(w, slice_of_text(name));
-    json_write_u64(w, value);
-}
-
 static const char *state_of(const struct endpoint *endpoint)
 {
     static const struct {
@@ -54,10 +48,8 @@ static void write_since(struct json_writer *w, struct endpoint *endpoint, struct
     clock_iso_time(event.wall, time);
     text_format(&text, "%.*s since %.8s%.*s", SLICE_ARG(slice_head(what, colon)), time + 11,
         SLICE_ARG(slice_from(what, colon)));
-    json_write_key(w, SLICE("since"));
-    json_write_string(w, slice_of(time, sizeof time));
-    json_write_key(w, SLICE("history"));
-    json_write_string(w, text_slice(&text));
+    json_put_text(w, "since", slice_of(time, sizeof time));
+    json_put_text(w, "history", text_slice(&text));
 }
 
 static uint64_t count_idle(const struct endpoint *endpoint)
@@ -68,18 +60,6 @@ static uint64_t count_idle(const struct endpoint *endpoint)
     return idle;
 }
 
-static void write_text(struct json_writer *w, const char *name, struct slice value)
-{
-    json_write_key(w, slice_of_text(name));
-    json_write_string(w, value);
-}
-
-static void write_double(struct json_writer *w, const char *name, double value)
-{
-    json_write_key(w, slice_of_text(name));
-    json_write_double(w, value);
-}
-
 /* As configured; and what counts of it now, by its agent and while it starts. */
 static void write_weight(struct json_writer *w, const struct service *service,
     const struct endpoint_set *set, uint32_t i)
@@ -88,34 +68,34 @@ static void write_weight(struct json_writer *w, const struct service *service,
         .aggression = service->options->slow_start.aggression};
     const struct candidate *candidate = &set->members[i].candidate;
     double share = candidate_share(candidate, &settings, clock_now());
-    write_double(w, "weight", set->weights[i]);
+    json_put_double(w, "weight", set->weights[i]);
     if (share < 1 || candidate->weight != set->weights[i])
-        write_double(w, "weight_now", round(candidate->weight * share * 1000) / 1000);
+        json_put_double(w, "weight_now", round(candidate->weight * share * 1000) / 1000);
     if (share < 1)
-        write_double(w, "slow_start", share);
+        json_put_double(w, "slow_start", share);
     if (candidate->limit)
-        write_number(w, "limit", candidate->limit);
+        json_put_u64(w, "limit", candidate->limit);
     if (service->options->reports.is_on)
-        write_double(w, "utilization", reports_utilization(set->endpoints[i]));
+        json_put_double(w, "utilization", reports_utilization(set->endpoints[i]));
 }
 
 /* What is not usual: its tier and zone. */
 static void write_standing(struct json_writer *w, const struct slate_member *member)
 {
     if (member->standing.tier)
-        write_number(w, "tier", member->standing.tier);
+        json_put_u64(w, "tier", member->standing.tier);
     if (member->standing.region.size)
-        write_text(w, "region", member->standing.region);
+        json_put_text(w, "region", member->standing.region);
     if (member->standing.zone.size)
-        write_text(w, "zone", member->standing.zone);
+        json_put_text(w, "zone", member->standing.zone);
 }
 
 static void write_breaker(struct json_writer *w, const struct breaker *breaker)
 {
     int64_t left = breaker_remaining(breaker, clock_now());
-    write_text(w, "breaker", slice_of_text(breaker_word(breaker_state(breaker))));
+    json_put_text(w, "breaker", slice_of_text(breaker_word(breaker_state(breaker))));
     if (left)
-        write_double(w, "breaker_open_for_seconds", (double)left / (double)SECOND);
+        json_put_double(w, "breaker_open_for_seconds", (double)left / (double)SECOND);
 }
 
 static void write_endpoint(struct json_writer *w, const struct service *service,
@@ -124,24 +104,20 @@ static void write_endpoint(struct json_writer *w, const struct service *service,
     struct endpoint *endpoint = set->endpoints[i];
     const struct load *load = &endpoint->load;
     json_write_object(w);
-    json_write_key(w, SLICE("address"));
-    json_write_string(w, endpoint->text);
-    json_write_key(w, SLICE("state"));
-    json_write_string(w, slice_of_text(state_of(endpoint)));
+    json_put_text(w, "address", endpoint->text);
+    json_put_text(w, "state", slice_of_text(state_of(endpoint)));
     write_since(w, endpoint, slice_of_text(state_of(endpoint)));
     write_weight(w, service, set, i);
     write_standing(w, &set->members[i]);
     if (breakers_are(service, BREAKER_PER_ENDPOINT))
         write_breaker(w, endpoint->breaker);
-    write_number(w, "in_flight", read_number(&load->in_flight));
-    write_number(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
-    write_number(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
-    write_number(w, "connections", read_number(&load->open));
-    write_number(w, "idle", count_idle(endpoint));
-    json_write_key(w, SLICE("latency_seconds"));
-    json_write_double(w, latency_average(load, clock_now()) / (double)SECOND);
-    json_write_key(w, SLICE("peak_seconds"));
-    json_write_double(w, latency_peak(load, clock_now()) / (double)SECOND);
+    json_put_u64(w, "in_flight", read_number(&load->in_flight));
+    json_put_u64(w, "requests", atomic_load_explicit(&load->requests, memory_order_relaxed));
+    json_put_u64(w, "failures", atomic_load_explicit(&load->failures, memory_order_relaxed));
+    json_put_u64(w, "connections", read_number(&load->open));
+    json_put_u64(w, "idle", count_idle(endpoint));
+    json_put_double(w, "latency_seconds", latency_average(load, clock_now()) / (double)SECOND);
+    json_put_double(w, "peak_seconds", latency_peak(load, clock_now()) / (double)SECOND);
     json_write_key(w, SLICE("events"));
     history_write(&endpoint->history, w);
     json_write_object_end(w);
@@ -152,17 +128,17 @@ static void write_choice(struct json_writer *w, const struct service *service)
 {
     const struct service_options *options = service->options;
     if (options->balance.key)
-        write_text(w, "key", expression_source(options->balance.key));
+        json_put_text(w, "key", expression_source(options->balance.key));
     if (options->subset.is_set)
-        write_text(w, "subset", options->subset.label);
+        json_put_text(w, "subset", options->subset.label);
     if (options->zone.own.size)
-        write_text(w, "zone", options->zone.own);
+        json_put_text(w, "zone", options->zone.own);
     if (!service->sticky)
         return;
-    write_text(w, "sticky",
+    json_put_text(w, "sticky",
         options->sticky.by ? expression_source(options->sticky.by) : options->sticky.cookie);
     if (service->sticky->table)
-        write_number(w, "sessions",
+        json_put_u64(w, "sessions",
             sticky_table_count(service->sticky->table, (uint32_t)(options->sticky.timeout / SECOND),
                 sticky_seconds(clock_now())));
 }
@@ -173,11 +149,11 @@ static void write_guard(struct json_writer *w, const struct service *service)
     if (breakers_are(service, BREAKER_PER_SERVICE))
         write_breaker(w, &service->guard->breaker);
     if (service->options->concurrency.is_adaptive)
-        write_number(w, "concurrency_limit", read_number(&service->guard->gradient->limit));
+        json_put_u64(w, "concurrency_limit", read_number(&service->guard->gradient->limit));
     if (service->options->shed.is_set)
-        write_double(w, "pressure",
+        json_put_double(w, "pressure",
             admission_pressure(service->guard->admission, &service->options->shed, clock_now()));
-    write_number(w, "waiting", read_number(&service->guard->queue.waiting));
+    json_put_u64(w, "waiting", read_number(&service->guard->queue.waiting));
     json_write_key(w, SLICE("events"));
     history_write(&service->guard->history, w);
 }
@@ -191,15 +167,13 @@ static void write_retry(struct json_writer *w, const struct service *service)
     uint64_t requests, retries;
     retry_explain(&options->rule, &text);
     retry_budget_window(service->budget, clock_now(), &requests, &retries);
-    json_write_key(w, SLICE("retry"));
-    json_write_object(w);
-    write_text(w, "policy", text_slice(&text));
-    json_write_key(w, SLICE("budget_share"));
-    json_write_double(w, options->budget.share);
-    write_number(w, "budget_least", (uint64_t)options->budget.least);
-    write_number(w, "requests", requests);
-    write_number(w, "retries", retries);
-    write_number(w, "running", read_number(&service->budget->running));
+    json_put_object(w, "retry");
+    json_put_text(w, "policy", text_slice(&text));
+    json_put_double(w, "budget_share", options->budget.share);
+    json_put_u64(w, "budget_least", (uint64_t)options->budget.least);
+    json_put_u64(w, "requests", requests);
+    json_put_u64(w, "retries", retries);
+    json_put_u64(w, "running", read_number(&service->budget->running));
     json_write_object_end(w);
 }
 
@@ -207,17 +181,16 @@ static void write_retry(struct json_writer *w, const struct service *service)
 static void write_limits(struct json_writer *w, const struct service_options *options)
 {
     int64_t time = options->queue.time ? options->queue.time : options->timeout.connect;
-    json_write_key(w, SLICE("limits"));
-    json_write_object(w);
-    write_number(w, "connections", (uint64_t)options->connections.max);
+    json_put_object(w, "limits");
+    json_put_u64(w, "connections", (uint64_t)options->connections.max);
     if (options->speaks_http2)
-        write_number(w, "streams", (uint64_t)options->http2.streams);
+        json_put_u64(w, "streams", (uint64_t)options->http2.streams);
     if (options->concurrency.max)
-        write_number(w, "requests", (uint64_t)options->concurrency.max);
+        json_put_u64(w, "requests", (uint64_t)options->concurrency.max);
     if (options->concurrency.endpoint)
-        write_number(w, "endpoint_requests", (uint64_t)options->concurrency.endpoint);
-    write_number(w, "queue", (uint64_t)options->queue.size);
-    write_double(w, "queue_seconds", (double)time / (double)SECOND);
+        json_put_u64(w, "endpoint_requests", (uint64_t)options->concurrency.endpoint);
+    json_put_u64(w, "queue", (uint64_t)options->queue.size);
+    json_put_double(w, "queue_seconds", (double)time / (double)SECOND);
     json_write_object_end(w);
 }
 
@@ -252,10 +225,8 @@ static void describe_asking(const struct service *service, struct json_writer *w
 {
     const struct endpoint_set *set = roster_look(service->roster);
     json_write_object(w);
-    json_write_key(w, SLICE("name"));
-    json_write_string(w, service->name);
-    json_write_key(w, SLICE("balance"));
-    json_write_string(w, slice_of_text(service_balancer(service->options)->name));
+    json_put_text(w, "name", service->name);
+    json_put_text(w, "balance", slice_of_text(service_balancer(service->options)->name));
     write_choice(w, service);
     json_write_key(w, SLICE("settings"));
     written_describe(&service->options->written, w);
@@ -263,17 +234,14 @@ static void describe_asking(const struct service *service, struct json_writer *w
     if (service->mirror)
         mirror_describe(service->mirror, w);
     if (set->trouble) {
-        json_write_key(w, SLICE("trouble"));
-        json_write_string(w, slice_of_text(status_sentence(set->trouble)));
+        json_put_text(w, "trouble", slice_of_text(status_sentence(set->trouble)));
     }
     finder_watch_describe(service->roster, w);
     write_guard(w, service);
     write_retry(w, service);
     hedging_describe(service, w);
-    json_write_key(w, SLICE("panics"));
-    json_write_bool(w, service->roster->panics);
-    json_write_key(w, SLICE("endpoints"));
-    json_write_array(w);
+    json_put_bool(w, "panics", service->roster->panics);
+    json_put_array(w, "endpoints");
     for (uint32_t i = 0; i < set->count; i++)
         write_endpoint(w, service, set, i);
     json_write_array_end(w);

@@ -422,20 +422,16 @@ void finder_collect_metrics(struct service_plane *plane)
 static void describe(const struct finder *finder, struct json_writer *w)
 {
     json_write_object(w);
-    json_write_key(w, SLICE("source"));
-    json_write_string(w, finder->name);
-    json_write_key(w, SLICE("state"));
-    json_write_string(w, finder->is_pending     ? SLICE("empty")
-                         : finder->is_up        ? SLICE("up")
-                         : finder->failed_since ? SLICE("down")
-                                                : SLICE("starting"));
-    json_write_key(w, SLICE("endpoints"));
-    json_write_u64(w, finder->found.count);
-    json_write_key(w, SLICE("age_seconds"));
-    json_write_double(w, (double)age_of(finder) / (double)SECOND);
+    json_put_text(w, "source", finder->name);
+    json_put_text(w, "state",
+        finder->is_pending     ? SLICE("empty")
+        : finder->is_up        ? SLICE("up")
+        : finder->failed_since ? SLICE("down")
+                               : SLICE("starting"));
+    json_put_u64(w, "endpoints", finder->found.count);
+    json_put_double(w, "age_seconds", (double)age_of(finder) / (double)SECOND);
     if (finder->failed_since && finder->trouble[0]) {
-        json_write_key(w, SLICE("trouble"));
-        json_write_string(w, slice_of_text(finder->trouble));
+        json_put_text(w, "trouble", slice_of_text(finder->trouble));
     }
     json_write_object_end(w);
 }
@@ -444,8 +440,7 @@ void finder_watch_describe(const struct roster *roster, struct json_writer *w)
 {
     if (list_is_empty(&roster->watches))
         return;
-    json_write_key(w, SLICE("sources"));
-    json_write_array(w);
+    json_put_array(w, "sources");
     list_each (node, &roster->watches)
         describe(list_entry(node, struct finder_watch, node)->entry->finder, w);
     json_write_array_end(w);

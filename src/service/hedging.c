@@ -77,22 +77,18 @@ static void describe_pace(struct pace *pace, struct json_writer *w)
 {
     int64_t time = pace_time(pace, clock_now());
     json_write_object(w);
-    json_write_key(w, SLICE("route"));
-    json_write_string(w, pace->name);
-    json_write_key(w, SLICE("percentile"));
-    json_write_double(w, pace->share * 100);
-    json_write_key(w, SLICE("after_seconds"));
+    json_put_text(w, "route", pace->name);
+    json_put_double(w, "percentile", pace->share * 100);
     if (time)
-        json_write_double(w, (double)time / (double)SECOND);
+        json_put_double(w, "after_seconds", (double)time / (double)SECOND);
     else
-        json_write_null(w);
+        json_put_null(w, "after_seconds");
     json_write_object_end(w);
 }
 
 static void describe_paces(struct hedging *hedging, struct json_writer *w)
 {
-    json_write_key(w, SLICE("routes"));
-    json_write_array(w);
+    json_put_array(w, "routes");
     for (size_t i = 0; i < HEDGING_BUCKETS; i++)
         for (struct pace *pace = atomic_load_explicit(&hedging->buckets[i], memory_order_acquire);
              pace; pace = pace->next)
@@ -111,20 +107,14 @@ void hedging_describe(const struct service *service, struct json_writer *w)
     if (!service->hedge && !requests)
         return;
     hedge_explain(service->hedge, &text);
-    json_write_key(w, SLICE("hedge"));
-    json_write_object(w);
-    json_write_key(w, SLICE("policy"));
-    json_write_string(w, text_slice(&text));
-    json_write_key(w, SLICE("budget_share"));
-    json_write_double(w, options->budget.share);
-    json_write_key(w, SLICE("budget_least"));
-    json_write_i64(w, options->budget.least);
-    json_write_key(w, SLICE("requests"));
-    json_write_u64(w, requests);
-    json_write_key(w, SLICE("hedges"));
-    json_write_u64(w, hedges);
-    json_write_key(w, SLICE("running"));
-    json_write_u64(w, atomic_load_explicit(&hedging->budget.running, memory_order_relaxed));
+    json_put_object(w, "hedge");
+    json_put_text(w, "policy", text_slice(&text));
+    json_put_double(w, "budget_share", options->budget.share);
+    json_put_i64(w, "budget_least", options->budget.least);
+    json_put_u64(w, "requests", requests);
+    json_put_u64(w, "hedges", hedges);
+    json_put_u64(
+        w, "running", atomic_load_explicit(&hedging->budget.running, memory_order_relaxed));
     describe_paces(hedging, w);
     json_write_object_end(w);
 }

@@ -72,13 +72,9 @@ void history_write(struct history *history, struct json_writer *w)
     json_write_array(w);
     pthread_mutex_lock(&history->mutex);
     for (const struct history_event *event = history->newest; event; event = event->older) {
-        char time[ISO_TIME_SIZE];
-        clock_iso_time(event->wall, time);
         json_write_object(w);
-        json_write_key(w, SLICE("time"));
-        json_write_string(w, slice_of(time, sizeof time));
-        json_write_key(w, SLICE("what"));
-        json_write_string(w, slice_of_text(event->text));
+        json_put_time(w, "time", event->wall);
+        json_put_text(w, "what", slice_of_text(event->text));
         json_write_object_end(w);
     }
     pthread_mutex_unlock(&history->mutex);

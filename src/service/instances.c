@@ -284,17 +284,11 @@ enum status instances_remove(struct instances *instances, struct slice id)
 
 /* --- for a successor: JSON in lines; the first of a service has its index */
 
-static void write_key(struct json_writer *w, const char *key)
-{
-    json_write_key(w, slice_of_text(key));
-}
-
 /* What each line of a service begins with. */
 static void write_head(struct json_writer *w, const struct instances *instances)
 {
     json_write_object(w);
-    write_key(w, "service");
-    json_write_string(w, instances->service);
+    json_put_text(w, "service", instances->service);
 }
 
 static void save_service(const struct instances *instances, struct text *text)
@@ -302,8 +296,7 @@ static void save_service(const struct instances *instances, struct text *text)
     struct json_writer w;
     json_writer_init(&w, text, 0);
     write_head(&w, instances);
-    write_key(&w, "index");
-    json_write_u64(&w, instances->index);
+    json_put_u64(&w, "index", instances->index);
     json_write_object_end(&w);
     text_add_char(text, '\n');
 }
@@ -314,12 +307,9 @@ static void save_entry(
     struct json_writer w;
     json_writer_init(&w, text, 0);
     write_head(&w, instances);
-    write_key(&w, "id");
-    json_write_string(&w, entry->id);
-    write_key(&w, "until");
-    json_write_i64(&w, entry->until);
-    write_key(&w, "said");
-    json_write_string(&w, entry->said);
+    json_put_text(&w, "id", entry->id);
+    json_put_i64(&w, "until", entry->until);
+    json_put_text(&w, "said", entry->said);
     json_write_object_end(&w);
     text_add_char(text, '\n');
 }
@@ -414,39 +404,28 @@ static void write_entry(struct json_writer *w, const struct entry *entry)
     const struct instance_options *instance = &entry->instance;
     address_format(&instance->address, &address);
     json_write_object(w);
-    write_key(w, "id");
-    json_write_string(w, entry->id);
-    write_key(w, "address");
-    json_write_string(w, text_slice(&address));
-    write_key(w, "weight");
-    json_write_i64(w, instance->weight);
-    write_key(w, "tier");
-    json_write_i64(w, instance->tier);
-    write_key(w, "zone");
-    json_write_string(w, instance->zone);
-    write_key(w, "state");
-    json_write_string(w, slice_of_text(instance_states[instance->state]));
-    write_key(w, "labels");
-    json_write_object(w);
+    json_put_text(w, "id", entry->id);
+    json_put_text(w, "address", text_slice(&address));
+    json_put_i64(w, "weight", instance->weight);
+    json_put_i64(w, "tier", instance->tier);
+    json_put_text(w, "zone", instance->zone);
+    json_put_text(w, "state", slice_of_text(instance_states[instance->state]));
+    json_put_object(w, "labels");
     for (size_t i = 0; i < instance->labels.count; i++) {
         json_write_key(w, instance->labels.entries[i].key);
         json_write_string(w, *(const struct slice *)instance->labels.entries[i].value);
     }
     json_write_object_end(w);
-    write_key(w, "lease_seconds");
-    json_write_double(w, (double)entry->lease / (double)SECOND);
+    json_put_double(w, "lease_seconds", (double)entry->lease / (double)SECOND);
     json_write_object_end(w);
 }
 
 void instances_write(const struct instances *instances, struct json_writer *w)
 {
     json_write_object(w);
-    write_key(w, "service");
-    json_write_string(w, instances->service);
-    write_key(w, "index");
-    json_write_u64(w, instances->index);
-    write_key(w, "instances");
-    json_write_array(w);
+    json_put_text(w, "service", instances->service);
+    json_put_u64(w, "index", instances->index);
+    json_put_array(w, "instances");
     table_each (one, &instances->entries)
         write_entry(w, one->value);
     json_write_array_end(w);

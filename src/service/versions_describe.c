@@ -7,31 +7,11 @@
 #include "service/rollout.h"
 #include "service/trial.h"
 
-static void write_text(struct json_writer *w, const char *name, struct slice value)
-{
-    json_write_key(w, slice_of_text(name));
-    json_write_string(w, value);
-}
-
-static void write_share(struct json_writer *w, const char *name, double value)
-{
-    json_write_key(w, slice_of_text(name));
-    json_write_double(w, value);
-}
-
-static void write_time(struct json_writer *w, const char *name, int64_t wall)
-{
-    char time[ISO_TIME_SIZE];
-    clock_iso_time(wall, time);
-    write_text(w, name, slice_of(time, sizeof time));
-}
-
 static void write_verdict(struct json_writer *w, const struct rollout_version *said)
 {
-    json_write_key(w, SLICE("verdict"));
-    json_write_object(w);
-    write_time(w, "since", said->judged);
-    write_text(w, "why", slice_of_text(said->why));
+    json_put_object(w, "verdict");
+    json_put_time(w, "since", said->judged);
+    json_put_text(w, "why", slice_of_text(said->why));
     json_write_object_end(w);
 }
 
@@ -40,13 +20,10 @@ static void write_evidence(struct json_writer *w, const struct trial *trial)
 {
     struct judge_record record;
     trial_sum(trial, &record);
-    json_write_key(w, SLICE("judged"));
-    json_write_object(w);
-    json_write_key(w, SLICE("requests"));
-    json_write_u64(w, record.all);
-    json_write_key(w, SLICE("failures"));
-    json_write_u64(w, record.failed);
-    write_share(w, "p99_seconds", (double)judge_quantile(&record, 0.99) / (double)SECOND);
+    json_put_object(w, "judged");
+    json_put_u64(w, "requests", record.all);
+    json_put_u64(w, "failures", record.failed);
+    json_put_double(w, "p99_seconds", (double)judge_quantile(&record, 0.99) / (double)SECOND);
     json_write_object_end(w);
 }
 
@@ -56,12 +33,12 @@ static void write_version(struct json_writer *w, const struct versions *versions
     const struct expression *when = version->options->service->release.when;
     const struct rollout_version *said = rollout_find(versions->rollout, version->name);
     json_write_object(w);
-    write_text(w, "name", version->name);
-    write_text(w, "service", version->service->name);
-    write_share(w, "share", versions_share(versions, i));
-    write_share(w, "file_share", version->options->share);
+    json_put_text(w, "name", version->name);
+    json_put_text(w, "service", version->service->name);
+    json_put_double(w, "share", versions_share(versions, i));
+    json_put_double(w, "file_share", version->options->share);
     if (when)
-        write_text(w, "when", expression_source(when));
+        json_put_text(w, "when", expression_source(when));
     if (version->service->trial)
         write_evidence(w, version->service->trial);
     if (said && said->judged)
@@ -74,10 +51,9 @@ static void write_shift(struct json_writer *w, const struct rollout *rollout)
 {
     if (!rollout->shifted)
         return;
-    json_write_key(w, SLICE("shift"));
-    json_write_object(w);
-    write_time(w, "time", rollout->shifted);
-    write_text(w, "by", slice_of_text(rollout->who));
+    json_put_object(w, "shift");
+    json_put_time(w, "time", rollout->shifted);
+    json_put_text(w, "by", slice_of_text(rollout->who));
     json_write_object_end(w);
 }
 
@@ -85,14 +61,13 @@ void versions_describe(const struct versions *versions, struct json_writer *w)
 {
     const struct stay_options *stay = &versions->service->options->release.stay;
     json_write_object(w);
-    write_text(w, "name", versions->service->name);
+    json_put_text(w, "name", versions->service->name);
     if (stay->by)
-        write_text(w, "stay", expression_source(stay->by));
+        json_put_text(w, "stay", expression_source(stay->by));
     else if (stay->cookie.size)
-        write_text(w, "stay", stay->cookie);
+        json_put_text(w, "stay", stay->cookie);
     write_shift(w, versions->rollout);
-    json_write_key(w, SLICE("versions"));
-    json_write_array(w);
+    json_put_array(w, "versions");
     for (size_t i = 0; i < versions->count; i++)
         write_version(w, versions, i);
     json_write_array_end(w);
