@@ -8,6 +8,33 @@
 
 #define PROBLEM_SIZE 1024
 
+void exchange_init_for(struct exchange *x, const struct exchange *from)
+{
+    memset(x, 0, sizeof *x);
+    arena_init(&x->arena, 0, 0);
+    scope_init(&x->scope);
+    fields_init(&x->request.fields, &x->arena);
+    fields_init(&x->response.fields, &x->arena);
+    x->deadline = NEVER;
+    x->worker = from->worker;
+    x->id_number = from->id_number;
+    x->pinned = from->pinned;
+    x->facts.listener = from->facts.listener;
+    x->facts.route = from->facts.route;
+    x->facts.started = loop_now();
+    address_copy(&x->peer, &from->peer);
+    address_copy(&x->client, &from->client);
+}
+
+void exchange_release(struct exchange *x)
+{
+    if (x->response.body)
+        body_drop(x->response.body);
+    scope_end(&x->scope);
+    exchange_run_ends(x);
+    arena_release(&x->arena);
+}
+
 /* The exchange answers itself: whatever a handler had put there is given up. */
 static void set_answer(struct exchange *x, int status, struct slice content_type, struct slice body)
 {

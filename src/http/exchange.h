@@ -223,6 +223,16 @@ static inline void exchange_run_ends(struct exchange *x)
     }
 }
 
+/* Makes an exchange of the gateway's own, which speaks with a service on behalf of `from`: with
+ * an arena, a scope and empty messages, and what is known of the client, the listener and the
+ * route. `x` is cleared; it has no deadline, and may outlive `from`, but not what pins the
+ * configuration. */
+void exchange_init_for(struct exchange *x, const struct exchange *from);
+
+/* Ends such an exchange: drops the answer's body, waits for the fibers, runs what is to happen at
+ * its end, and releases the arena. */
+void exchange_release(struct exchange *x);
+
 /* Answers with a status, a body in memory (which must outlive the exchange or lie in its arena) and
  * its type (empty: none). Drops the body of an earlier answer and clears its fields. NO_MEMORY. */
 enum status exchange_respond(

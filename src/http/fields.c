@@ -155,6 +155,31 @@ enum status fields_add_known(struct fields *fields, enum field_id id, struct sli
     return fields_add_checked(fields, id, field_name(id), value);
 }
 
+enum status fields_append(struct fields *fields, const struct fields *more)
+{
+    enum status e = OK;
+    for (uint32_t i = 0; !e && i < more->count; i++) {
+        const struct field *field = &more->items[i];
+        if (field->name.size)
+            e = fields_add_checked(fields, field->id, field->name, field->value);
+    }
+    return e;
+}
+
+enum status fields_append_copies(struct fields *fields, const struct fields *more)
+{
+    for (uint32_t i = 0; i < more->count; i++) {
+        const struct field *field = &more->items[i];
+        if (!field->name.size)
+            continue;
+        struct slice name = arena_copy(fields->arena, field->name);
+        struct slice value = arena_copy(fields->arena, field->value);
+        if (!name.data || !value.data || fields_add_checked(fields, field->id, name, value))
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
 static bool is_named(const struct field *field, enum field_id id, struct slice name)
 {
     return field->id == id && (id != FIELD_OTHER || slice_equal_nocase(field->name, name));

@@ -51,6 +51,14 @@ enum status fields_add_known(struct fields *fields, enum field_id id, struct sli
 enum status fields_set(struct fields *fields, struct slice name, struct slice value);
 enum status fields_set_known(struct fields *fields, enum field_id id, struct slice value);
 
+/* Appends all of `more` as they are; their bytes are borrowed, so they must live as long.
+ * NO_MEMORY.
+ */
+enum status fields_append(struct fields *fields, const struct fields *more);
+
+/* The same with copies of the bytes, which need not live on. NO_MEMORY; some may be there then. */
+enum status fields_append_copies(struct fields *fields, const struct fields *more);
+
 void fields_remove(struct fields *fields, struct slice name);
 void fields_remove_known(struct fields *fields, enum field_id id);
 

@@ -54,10 +54,8 @@ static enum status fill_fields(struct exchange *x, const struct idempotency_reco
     struct fields fields;
     fields_init(&fields, &x->arena);
     enum status e = idempotency_record_read_fields(record->fields, &fields);
-    for (uint32_t i = 0; !e && i < earlier.count; i++)
-        if (earlier.items[i].name.size)
-            e = fields_add_checked(
-                &fields, earlier.items[i].id, earlier.items[i].name, earlier.items[i].value);
+    if (!e)
+        e = fields_append(&fields, &earlier);
     if (!e)
         e = exchange_respond(x, record->status, SLICE_NONE, record->body);
     if (!e)

@@ -153,46 +153,10 @@ static enum status fill_request(const struct inquiry_target *target, const struc
 
 static void begin(struct asking *asking, const struct exchange *from)
 {
-    struct exchange *x = &asking->x;
-    memset(asking, 0, sizeof *asking);
-    arena_init(&x->arena, 0, 0);
-    scope_init(&x->scope);
-    fields_init(&x->request.fields, &x->arena);
-    fields_init(&x->response.fields, &x->arena);
-    x->deadline = from->deadline;
-    x->deadline_reason = from->deadline_reason;
-    x->worker = from->worker;
-    x->id_number = from->id_number;
-    x->importance = from->importance;
-    x->pinned = from->pinned;
-    x->facts.listener = from->facts.listener;
-    x->facts.route = from->facts.route;
-    x->facts.started = loop_now();
-    address_copy(&x->peer, &from->peer);
-    address_copy(&x->client, &from->client);
-}
-
-static void end(struct asking *asking)
-{
-    if (asking->x.response.body)
-        body_drop(asking->x.response.body);
-    scope_end(&asking->x.scope);
-    arena_release(&asking->x.arena);
-}
-
-static enum status copy_fields(const struct fields *from, struct arena *arena, struct fields *to)
-{
-    fields_init(to, arena);
-    for (uint32_t i = 0; i < from->count; i++) {
-        const struct field *field = &from->items[i];
-        if (!field->name.size)
-            continue;
-        struct slice name = arena_copy(arena, field->name);
-        struct slice value = arena_copy(arena, field->value);
-        if (!name.data || !value.data || fields_add_checked(to, field->id, name, value))
-            return NO_MEMORY;
-    }
-    return OK;
+    exchange_init_for(&asking->x, from);
+    asking->x.deadline = from->deadline;
+    asking->x.deadline_reason = from->deadline_reason;
+    asking->x.importance = from->importance;
 }
 
 static enum status read_answer(struct exchange *x, const struct inquiry *inquiry,
@@ -200,7 +164,8 @@ static enum status read_answer(struct exchange *x, const struct inquiry *inquiry
 {
     struct inquiry_answer answer = {.status = x->response.status};
     size_t most = inquiry->body_max ? inquiry->body_max : INQUIRY_BODY_MAX;
-    enum status e = copy_fields(&x->response.fields, arena, &answer.fields);
+    fields_init(&answer.fields, arena);
+    enum status e = fields_append_copies(&answer.fields, &x->response.fields);
     if (!e)
         e = body_read_all(x->response.body, arena, most, x->deadline, &answer.body);
     if (!e)
@@ -233,7 +198,7 @@ enum status inquiry_ask(const struct inquiry_target *target, const struct exchan
     if (!e)
         e = read_answer(&asking->x, inquiry, arena, ret_answer);
     count(target, asking, e);
-    end(asking);
+    exchange_release(&asking->x);
     free(asking);
     return e;
 }
@@ -250,25 +215,23 @@ static void run_aside(void *argument)
 {
     struct aside_inquiry *aside = argument;
     aside->run(aside->argument, &aside->x);
+    exchange_release(&aside->x);
     free(aside);
 }
 
 enum status inquiry_begin_aside(const struct inquiry_target *target, const struct exchange *x,
     void (*run)(void *argument, const struct exchange *aside), void *argument)
 {
-    struct aside_inquiry *aside = calloc(1, sizeof *aside);
+    struct aside_inquiry *aside = malloc(sizeof *aside);
     if (!aside)
         return NO_MEMORY;
-    aside->x.deadline = NEVER;
-    aside->x.worker = x->worker;
-    aside->x.id_number = x->id_number;
-    aside->x.pinned = x->pinned;
-    aside->x.facts.listener = x->facts.listener;
-    aside->x.facts.route = x->facts.route;
+    exchange_init_for(&aside->x, x);
     aside->run = run;
     aside->argument = argument;
     enum status e = aside_start(target->service, x->pinned, x->worker, run_aside, aside);
-    if (e)
+    if (e) {
+        exchange_release(&aside->x);
         free(aside);
+    }
     return e;
 }

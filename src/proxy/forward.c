@@ -252,18 +252,6 @@ static void drop_body(struct body *body)
     release(passage);
 }
 
-/* What policies have put there before stays. */
-static enum status keep_earlier_fields(struct exchange *x, struct fields *fields)
-{
-    const struct fields *earlier = &x->response.fields;
-    enum status e = OK;
-    for (uint32_t i = 0; !e && i < earlier->count; i++)
-        if (earlier->items[i].name.size)
-            e = fields_add_checked(
-                fields, earlier->items[i].id, earlier->items[i].name, earlier->items[i].value);
-    return e;
-}
-
 static enum status begin_answer(struct passage *passage)
 {
     static const struct body_ops ops = {.read = read_body,
@@ -274,8 +262,8 @@ static enum status begin_answer(struct passage *passage)
     struct exchange *x = passage->x;
     struct http_response *response = &passage->response;
     enum status e = fields_strip_hop_by_hop(&response->fields);
-    if (!e)
-        e = keep_earlier_fields(x, &response->fields);
+    if (!e) /* what policies have put there before stays */
+        e = fields_append(&response->fields, &x->response.fields);
     if (e)
         return e == NO_MEMORY ? e : UPSTREAM_PROTOCOL;
     const struct body *inner = h1_body_init(&passage->inner, &passage->upstream, &limits,

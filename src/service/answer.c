@@ -181,13 +181,7 @@ static const struct body_ops answer_ops = {.read = read_answer,
 /* What policies have put there before the call stays. */
 static enum status keep_earlier_fields(struct exchange *x, struct fields *fields)
 {
-    const struct fields *earlier = &x->response.fields;
-    enum status e = OK;
-    for (uint32_t i = 0; !e && x->response.status == 0 && i < earlier->count; i++)
-        if (earlier->items[i].name.size)
-            e = fields_add_checked(
-                fields, earlier->items[i].id, earlier->items[i].name, earlier->items[i].value);
-    return e;
+    return x->response.status ? OK : fields_append(fields, &x->response.fields);
 }
 
 enum status answer_begin(struct call *call)

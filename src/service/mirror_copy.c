@@ -17,20 +17,6 @@ static bool copy_text(struct arena *arena, struct slice from, struct slice *ret_
     return !from.data || ret_text->data;
 }
 
-static bool copy_fields(struct arena *arena, const struct fields *from, struct fields *to)
-{
-    for (uint32_t i = 0; i < from->count; i++) {
-        const struct field *field = &from->items[i];
-        struct slice name, value;
-        if (!field->name.size || field->id == FIELD_EXPECT)
-            continue;
-        if (!copy_text(arena, field->name, &name) || !copy_text(arena, field->value, &value) ||
-            fields_add_checked(to, field->id, name, value))
-            return false;
-    }
-    return true;
-}
-
 static bool copy_request(
     struct arena *arena, const struct http_request *from, struct http_request *to)
 {
@@ -41,7 +27,7 @@ static bool copy_request(
            copy_text(arena, from->scheme, &to->scheme) && copy_text(arena, from->host, &to->host) &&
            copy_text(arena, from->authority, &to->authority) &&
            copy_text(arena, from->path, &to->path) && copy_text(arena, from->query, &to->query) &&
-           copy_fields(arena, &from->fields, &to->fields);
+           fields_append_copies(&to->fields, &from->fields) == OK;
 }
 
 /* Names are part of the configuration, which is held. */
@@ -65,15 +51,10 @@ static bool fill(struct request_copy *copy, const struct exchange *from, struct 
     x->is_peer_trusted = from->is_peer_trusted;
     x->is_secure = from->is_secure;
     x->grpc = from->grpc;
-    x->worker = from->worker;
-    x->id_number = from->id_number;
-    x->facts.listener = from->facts.listener;
-    x->facts.route = from->facts.route;
-    x->facts.started = loop_now();
-    address_copy(&x->peer, &from->peer);
-    address_copy(&x->client, &from->client);
-    return copy_request(&x->arena, &from->request, &x->request) && copy_parameters(from, x) &&
-           copy_text(&x->arena, from->request_id, &x->request_id) &&
+    if (!copy_request(&x->arena, &from->request, &x->request))
+        return false;
+    fields_remove_known(&x->request.fields, FIELD_EXPECT);
+    return copy_parameters(from, x) && copy_text(&x->arena, from->request_id, &x->request_id) &&
            fields_add(&x->request.fields, FIELD_OTHER, SLICE(MIRROR_FIELD), mark) == OK;
 }
 
@@ -83,12 +64,8 @@ struct request_copy *request_copy_new(
     struct request_copy *copy = calloc(1, sizeof *copy);
     if (!copy)
         return NULL;
-    arena_init(&copy->x.arena, 0, 0);
-    scope_init(&copy->x.scope);
-    fields_init(&copy->x.request.fields, &copy->x.arena);
-    fields_init(&copy->x.response.fields, &copy->x.arena);
+    exchange_init_for(&copy->x, x);
     copy->to = to;
-    copy->pinned = x->pinned;
     struct slice bytes;
     if (!fill(copy, x, from) || !copy_text(&copy->x.arena, body, &bytes)) {
         request_copy_free(copy);
@@ -102,7 +79,7 @@ struct request_copy *request_copy_new(
 
 void request_copy_free(struct request_copy *copy)
 {
-    arena_release(&copy->x.arena);
+    exchange_release(&copy->x);
     free(copy);
 }
 
@@ -117,20 +94,18 @@ static void call_service(struct request_copy *copy)
     copy->status = e ? 0 : x->response.status;
     if (!e && copy->is_hashed)
         copy->is_whole = witness_read_all(x->response.body, x->deadline, &copy->hash) == END;
-    if (x->response.body)
-        body_drop(x->response.body);
 }
 
 static void run(void *argument)
 {
     struct request_copy *copy = argument;
     call_service(copy);
-    scope_end(&copy->x.scope);
+    exchange_release(&copy->x);
     copy->done(copy->argument, copy);
-    request_copy_free(copy);
+    free(copy);
 }
 
 enum status request_copy_start(struct request_copy *copy)
 {
-    return aside_start(copy->to, copy->pinned, copy->x.worker, run, copy);
+    return aside_start(copy->to, copy->x.pinned, copy->x.worker, run, copy);
 }

@@ -7,7 +7,6 @@ struct request_copy {
     struct exchange x;
     struct body_slice body;
     const struct service *to; /* part of the configuration that is held meanwhile */
-    void *pinned;
     bool is_hashed;
     int status; /* of the answer; 0: there was none */
     int64_t took;

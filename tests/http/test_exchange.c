@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "support/on_loop.h"
 #include "support/unit.h"
 
 static int set_up(void **state)
@@ -46,6 +47,41 @@ static void an_answer_has_status_type_and_body(void **state)
     assert_ok(exchange_respond(x, 204, SLICE_NONE, SLICE_NONE));
     assert_int_equal(x->response.fields.count, 0);
     assert_true(body_is_empty(x->response.body));
+}
+
+static void one_on_behalf_of_another_knows_whose_it_is(void **state)
+{
+    struct exchange *x = *state, own;
+    struct body answer = {.ops = &noting};
+    int pinned;
+    memset(&own, 'x', sizeof own);
+    x->worker = 3;
+    x->id_number = 77;
+    x->pinned = &pinned;
+    x->is_copy = true;
+    x->deadline = 1;
+    x->facts.listener = SLICE("front");
+    x->facts.route = SLICE("orders");
+    x->facts.service = SLICE("shop");
+    assert_ok(address_parse(SLICE("192.0.2.1:1"), &x->peer));
+    assert_ok(address_parse(SLICE("192.0.2.2:2"), &x->client));
+    exchange_init_for(&own, x);
+    assert_int_equal(own.worker, 3);
+    assert_int_equal(own.id_number, 77);
+    assert_ptr_equal(own.pinned, &pinned);
+    assert_slice(own.facts.listener, "front");
+    assert_slice(own.facts.route, "orders");
+    assert_int_equal(own.facts.service.size, 0);
+    assert_true(own.facts.started > 0);
+    assert_true(own.deadline == NEVER);
+    assert_false(own.is_copy);
+    assert_true(address_equal(&own.peer, &x->peer));
+    assert_true(address_equal(&own.client, &x->client));
+    assert_ok(fields_add_known(&own.request.fields, FIELD_ETAG, SLICE("e")));
+    assert_ok(fields_add_known(&own.response.fields, FIELD_ETAG, SLICE("e")));
+    own.response.body = &answer;
+    exchange_release(&own);
+    assert_int_equal(answer.length, 1);
 }
 
 static void an_earlier_answer_is_given_up(void **state)
@@ -230,11 +266,12 @@ static void ends_are_those_of_the_settled(void **state)
     arena_init(&x->arena, 0, 0);
 }
 
-int main(void)
+static int all_tests(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_has_status_type_and_body),
+        TEST(one_on_behalf_of_another_knows_whose_it_is),
         TEST(an_earlier_answer_is_given_up),
         TEST(a_problem_says_why),
         TEST(every_reason_becomes_an_error),
@@ -245,4 +282,9 @@ int main(void)
         TEST(ends_are_those_of_the_settled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return run_tests_on_loop(all_tests);
 }

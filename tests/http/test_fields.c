@@ -140,6 +140,29 @@ static void what_would_break_a_head_is_not_added(void **state)
     assert_non_null(fields_value_named(&fields, SLICE("x")).data);
 }
 
+static void fields_of_another_list_are_appended(void **state)
+{
+    struct fields from, to;
+    char name[] = "X-Plan", value[] = "gold";
+    fields_init(&from, *state);
+    fields_init(&to, *state);
+    fields_add_known(&from, FIELD_HOST, SLICE("gone"));
+    fields_add(&from, FIELD_OTHER, slice_of_text(name), slice_of_text(value));
+    fields_add_known(&from, FIELD_VIA, SLICE(""));
+    fields_remove(&from, SLICE("Host"));
+    fields_add_known(&to, FIELD_ETAG, SLICE("e"));
+    assert_ok(fields_append(&to, &from));
+    assert_int_equal(to.count, 3);
+    assert_ptr_equal(to.items[1].name.data, name);
+    assert_ptr_equal(to.items[1].value.data, value);
+    assert_ok(fields_append_copies(&to, &from));
+    assert_int_equal(to.count, 5);
+    name[0] = value[0] = '?';
+    assert_slice(to.items[3].name, "X-Plan");
+    assert_slice(to.items[3].value, "gold");
+    assert_slice(fields_next(&to, FIELD_VIA, fields_find(&to, FIELD_VIA))->value, "");
+}
+
 static void values_are_combined(void **state)
 {
     struct fields fields;
@@ -273,6 +296,7 @@ int main(void)
         TEST(removing_keeps_places),
         TEST(the_list_grows_until_memory_ends),
         TEST(what_would_break_a_head_is_not_added),
+        TEST(fields_of_another_list_are_appended),
         TEST(values_are_combined),
         TEST(members_come_off_lists),
         TEST(tokens_are_found_in_lists),
