@@ -182,16 +182,10 @@ enum status consul_read(
     return e;
 }
 
-static enum status report(
-    struct http_source *source, struct arena *arena, const struct json_value *root)
+static enum status ask_once(
+    struct http_source *source, struct arena *arena, void *state, int64_t *ret_pause)
 {
-    struct findings findings = {.arena = arena};
-    enum status e = consul_read(source, root, &findings);
-    return e ? e : finder_report(source->finder, &findings);
-}
-
-static enum status ask_once(struct http_source *source, struct arena *arena, uint64_t *index)
-{
+    uint64_t *index = state;
     struct slice token;
     struct json_value *root;
     instant deadline = loop_now() + (*index ? WAIT + WAIT / 16 : 0) + ANSWER_TIME;
@@ -215,28 +209,16 @@ static enum status ask_once(struct http_source *source, struct arena *arena, uin
     if (next && next == *index)
         finder_heard(source->finder);
     else
-        e = report(source, arena, root);
+        e = http_source_report(source, arena, root, consul_read);
     *index = next;
+    *ret_pause = next ? PAUSE : SECOND;
     return e;
 }
 
 static enum status follow(struct finder *finder, void *value)
 {
-    struct http_source source;
     uint64_t index = 0;
-    enum status e;
-    http_source_begin(&source, finder, value);
-    do {
-        struct arena arena;
-        arena_init(&arena, (size_t)16 << 10, 0);
-        e = ask_once(&source, &arena, &index);
-        fetch_done(&source.fetch);
-        arena_release(&arena);
-        if (!e)
-            e = fiber_sleep_until(loop_now() + (index ? PAUSE : SECOND));
-    } while (!e);
-    http_source_end(&source);
-    return e;
+    return http_source_poll(finder, value, ask_once, &index);
 }
 
 const struct discovery consul_discovery = {.scheme = "consul",

@@ -120,14 +120,12 @@ static enum status ask(
     struct slice bearer;
     json_writer_init(&w, &text, 0);
     json_write_object(&w);
-    json_write_key(&w, SLICE("label"));
-    json_write_array(&w);
+    json_put_array(&w, "label");
     json_write_string(
         &w, arena_format(arena, LABEL_SERVICE "=%.*s", SLICE_ARG(finder_rest(source->finder))));
     json_write_array_end(&w);
     if (*filter) {
-        json_write_key(&w, SLICE("type"));
-        json_write_raw(&w, slice_of_text(filter));
+        json_put_raw(&w, "type", slice_of_text(filter));
     }
     json_write_object_end(&w);
     struct slice filters = uri_encode(arena, text_slice(&text));
@@ -154,14 +152,6 @@ enum status docker_read(
     return e;
 }
 
-static enum status report(
-    struct http_source *source, struct arena *arena, const struct json_value *root)
-{
-    struct findings findings = {.arena = arena};
-    enum status e = docker_read(source, root, &findings);
-    return e ? e : finder_report(source->finder, &findings);
-}
-
 static enum status list(struct http_source *source)
 {
     struct arena arena;
@@ -171,7 +161,7 @@ static enum status list(struct http_source *source)
     if (!e)
         e = http_source_read(source, &arena, loop_now() + ANSWER_TIME, &root);
     if (!e)
-        e = report(source, &arena, root);
+        e = http_source_report(source, &arena, root, docker_read);
     fetch_done(&source->fetch);
     arena_release(&arena);
     return e;

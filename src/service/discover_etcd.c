@@ -53,8 +53,7 @@ static void write_base64(
     struct json_writer *w, const char *key, struct arena *arena, struct slice bytes)
 {
     char *room = arena_bytes(arena, base64_encoded_size(bytes.size) + 1);
-    json_write_key(w, slice_of_text(key));
-    json_write_string(w, room ? slice_of(room, base64_encode(bytes, 0, room)) : SLICE_NONE);
+    json_put_text(w, key, room ? slice_of(room, base64_encode(bytes, 0, room)) : SLICE_NONE);
 }
 
 static bool read_base64(
@@ -117,10 +116,8 @@ static enum status log_in(struct following *f)
         return OK;
     json_writer_init(&w, &body, 0);
     json_write_object(&w);
-    json_write_key(&w, SLICE("name"));
-    json_write_string(&w, options->user);
-    json_write_key(&w, SLICE("password"));
-    json_write_string(&w, options->password);
+    json_put_text(&w, "name", options->user);
+    json_put_text(&w, "password", options->password);
     json_write_object_end(&w);
     enum status e = post(f, &f->session, "/v3/auth/authenticate", &body);
     if (!e)
@@ -255,24 +252,11 @@ static enum status take_events(struct following *f, const struct json_value *res
     return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
-static enum status take_lines(struct following *f, struct http_lines *lines)
+static enum status take_line(void *context, const struct json_value *line)
 {
-    enum status e = OK;
-    while (!e) {
-        struct arena arena;
-        struct json_value *root;
-        arena_init(&arena, (size_t)16 << 10, 0);
-        e = http_lines_next(lines, &arena, loop_now() + SILENCE, &root);
-        if (!e && fiber_is_cancelled(fiber_current()))
-            e = CANCELLED;
-        if (!e) {
-            const struct json_value *result = json_get(root, SLICE("result"));
-            e = result ? take_events(f, result)
-                       : http_source_odd(&f->source, "it has ended the watch");
-        }
-        arena_release(&arena);
-    }
-    return e;
+    struct following *f = context;
+    const struct json_value *result = json_get(line, SLICE("result"));
+    return result ? take_events(f, result) : http_source_odd(&f->source, "it has ended the watch");
 }
 
 /* OK: to be begun anew. */
@@ -288,17 +272,15 @@ static enum status watch(struct following *f)
     text_add_u64(&number, f->revision + 1);
     json_writer_init(&w, &body, 0);
     json_write_object(&w);
-    json_write_key(&w, SLICE("create_request"));
-    json_write_object(&w);
+    json_put_object(&w, "create_request");
     write_range(&w, &arena, finder_rest(f->source.finder));
-    json_write_key(&w, SLICE("start_revision"));
-    json_write_string(&w, text_slice(&number));
+    json_put_text(&w, "start_revision", text_slice(&number));
     json_write_object_end(&w);
     json_write_object_end(&w);
     http_lines_init(&lines, &f->source);
     enum status e = post(f, &arena, "/v3/watch", &body);
     if (!e)
-        e = take_lines(f, &lines);
+        e = http_lines_each(&lines, SILENCE, take_line, f);
     http_lines_release(&lines);
     fetch_close(&f->source.fetch);
     arena_release(&arena);

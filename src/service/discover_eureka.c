@@ -77,19 +77,14 @@ enum status eureka_read(
     return e;
 }
 
-static enum status report(
-    struct http_source *source, struct arena *arena, const struct json_value *root)
+static enum status ask_once(
+    struct http_source *source, struct arena *arena, void *state, int64_t *ret_pause)
 {
-    struct findings findings = {.arena = arena};
-    enum status e = eureka_read(source, root, &findings);
-    return e ? e : finder_report(source->finder, &findings);
-}
-
-static enum status ask_once(struct http_source *source, struct arena *arena)
-{
+    const struct eureka_options *options = state;
     struct slice bearer;
     struct json_value *root;
     instant deadline = loop_now() + ANSWER_TIME;
+    *ret_pause = options->every;
     enum status e = http_source_bearer(source, arena, &bearer);
     if (e)
         return e;
@@ -109,26 +104,12 @@ static enum status ask_once(struct http_source *source, struct arena *arena)
     }
     if (!e)
         e = http_source_read(source, arena, deadline, &root);
-    return e ? e : report(source, arena, root);
+    return e ? e : http_source_report(source, arena, root, eureka_read);
 }
 
 static enum status follow(struct finder *finder, void *value)
 {
-    const struct eureka_options *options = value;
-    struct http_source source;
-    enum status e;
-    http_source_begin(&source, finder, value);
-    do {
-        struct arena arena;
-        arena_init(&arena, (size_t)16 << 10, 0);
-        e = ask_once(&source, &arena);
-        fetch_done(&source.fetch);
-        arena_release(&arena);
-        if (!e)
-            e = fiber_sleep_until(loop_now() + options->every);
-    } while (!e);
-    http_source_end(&source);
-    return e;
+    return http_source_poll(finder, value, ask_once, value);
 }
 
 const struct discovery eureka_discovery = {.scheme = "eureka",

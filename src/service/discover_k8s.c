@@ -249,8 +249,9 @@ static enum status take_error(struct following *f, const struct json_value *obje
     return http_source_odd(&f->source, "it has ended the watch with an error");
 }
 
-static enum status take_event(struct following *f, const struct json_value *event)
+static enum status take_event(void *context, const struct json_value *event)
 {
+    struct following *f = context;
     const struct json_value *object = json_get(event, SLICE("object"));
     struct slice type = json_text_of(event, "type");
     enum status e = OK;
@@ -269,23 +270,6 @@ static enum status take_event(struct following *f, const struct json_value *even
     return e ? e : found_map_report(&f->map, f->source.finder);
 }
 
-static enum status take_lines(struct following *f, struct http_lines *lines)
-{
-    enum status e = OK;
-    while (!e) {
-        struct arena arena;
-        struct json_value *event;
-        arena_init(&arena, (size_t)16 << 10, 0);
-        e = http_lines_next(lines, &arena, loop_now() + SILENCE, &event);
-        if (!e && fiber_is_cancelled(fiber_current()))
-            e = CANCELLED;
-        if (!e)
-            e = take_event(f, event);
-        arena_release(&arena);
-    }
-    return e;
-}
-
 /* OK: it has ended, as it does, and can go on. */
 static enum status watch(struct following *f)
 {
@@ -301,7 +285,7 @@ static enum status watch(struct following *f)
         e = NOT_FOUND;
     if (!e) {
         finder_heard(f->source.finder);
-        e = take_lines(f, &lines);
+        e = http_lines_each(&lines, SILENCE, take_event, f);
     }
     http_lines_release(&lines);
     fetch_close(&f->source.fetch);

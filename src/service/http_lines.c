@@ -1,5 +1,7 @@
 #include "service/http_lines.h"
 
+#include "run/loop.h"
+
 void http_lines_init(struct http_lines *lines, struct http_source *source)
 {
     *lines = (struct http_lines){.source = source, .text = text_growing(HTTP_SOURCE_ANSWER_MAX)};
@@ -60,4 +62,22 @@ enum status http_lines_next(
     }
     enum status e = json_parse(arena, line, &limits, ret_value, NULL);
     return e && e != NO_MEMORY ? http_source_odd(lines->source, "a change is not JSON") : e;
+}
+
+enum status http_lines_each(struct http_lines *lines, int64_t silence,
+    enum status (*take)(void *context, const struct json_value *line), void *context)
+{
+    enum status e = OK;
+    while (!e) {
+        struct arena arena;
+        struct json_value *line;
+        arena_init(&arena, (size_t)16 << 10, 0);
+        e = http_lines_next(lines, &arena, loop_now() + silence, &line);
+        if (!e && fiber_is_cancelled(fiber_current()))
+            e = CANCELLED;
+        if (!e)
+            e = take(context, line);
+        arena_release(&arena);
+    }
+    return e;
 }

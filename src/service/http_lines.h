@@ -16,3 +16,8 @@ void http_lines_release(struct http_lines *lines);
  * ended; TIMEOUT: nothing came, which is no complaint; else it complains. */
 enum status http_lines_next(
     struct http_lines *lines, struct arena *arena, instant deadline, struct json_value **ret_value);
+
+/* Gives each line to `take` until that fails, the answer ends (END), nothing comes for `silence`
+ * nanoseconds (TIMEOUT), the fiber is CANCELLED, or there is something to complain of. */
+enum status http_lines_each(struct http_lines *lines, int64_t silence,
+    enum status (*take)(void *context, const struct json_value *line), void *context);

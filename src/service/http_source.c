@@ -191,7 +191,39 @@ enum status http_source_odd(struct http_source *source, const char *what)
     return INVALID;
 }
 
+enum status http_source_poll(struct finder *finder, void *options,
+    enum status (*ask)(
+        struct http_source *source, struct arena *arena, void *state, int64_t *ret_pause),
+    void *state)
+{
+    struct http_source source;
+    enum status e = OK;
+    http_source_begin(&source, finder, options);
+    while (!e) {
+        struct arena arena;
+        int64_t pause = 0;
+        arena_init(&arena, (size_t)16 << 10, 0);
+        e = ask(&source, &arena, state, &pause);
+        fetch_done(&source.fetch);
+        arena_release(&arena);
+        if (!e)
+            e = fiber_sleep_until(loop_now() + pause);
+    }
+    http_source_end(&source);
+    return e;
+}
+
 /* --- findings */
+
+enum status http_source_report(struct http_source *source, struct arena *arena,
+    const struct json_value *root,
+    enum status (*read)(
+        struct http_source *source, const struct json_value *root, struct findings *findings))
+{
+    struct findings findings = {.arena = arena};
+    enum status e = read(source, root, &findings);
+    return e ? e : finder_report(source->finder, &findings);
+}
 
 enum status http_source_add(struct http_source *source, struct findings *findings,
     struct finding finding, struct slice host, int64_t port)

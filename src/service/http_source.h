@@ -66,6 +66,19 @@ enum status http_source_read(struct http_source *source, struct arena *arena, in
 /* Complains that the answer is not as it should be; INVALID. */
 enum status http_source_odd(struct http_source *source, const char *what);
 
+/* Tells the finder what `read` finds in an answer. */
+enum status http_source_report(struct http_source *source, struct arena *arena,
+    const struct json_value *root,
+    enum status (*read)(
+        struct http_source *source, const struct json_value *root, struct findings *findings));
+
+/* Asks a server again and again until that fails: `ask` has an arena for one question, and says
+ * how long to wait before the next. For `follow`. */
+enum status http_source_poll(struct finder *finder, void *options,
+    enum status (*ask)(
+        struct http_source *source, struct arena *arena, void *state, int64_t *ret_pause),
+    void *state);
+
 /* Adds a finding at an address, or at all addresses of a name. One without an address is left out.
  * NO_MEMORY, FULL, CANCELLED. */
 enum status http_source_add(struct http_source *source, struct findings *findings,
