@@ -25,6 +25,10 @@
     "\"uzvJfB4u3N0Jy4T7NZ75MDVcr8zSTInedJtkgcu46YW4XByzNJjxBdtjUkdJPBtbmHhIDi6pcl8jsasjlTMtDQ\","  \
     "\"claims\":{\"sub\":\"acme\"}}]}"
 
+#define ED25519                                                 \
+    "{\"kid\":\"a\",\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":" \
+    "\"JrQLj5P_89iXES9-vFgrIy29clF9CC_oPPsw3c5D0bs\"}"
+
 static struct http_request request_of(const char *method, const char *target, const char *scheme)
 {
     struct http_request request = {.method_text = slice_of_text(method),
@@ -62,6 +66,8 @@ static const char *base_of(const struct http_request *request, const char *input
     enum status e = signature_base_write(&arena, request, first, &text);
     const char *copy = arena_text(&arena, text_slice(&text));
     text_release(&text);
+    if (e)
+        assert_status(e, INVALID);
     return e ? NULL : copy;
 }
 
@@ -192,6 +198,10 @@ static void derived_components(void **state)
     check_line(&request, "\"@method\" \"@method\"", NULL);
     request.authority = SLICE("Example.COM:443");
     check_line(&request, "\"@authority\"", "example.com");
+    request.authority = SLICE("[A_Z]:80"); /* the neighbours of letters stay */
+    check_line(&request, "\"@authority\"", "[a_z]:80");
+    request.authority = SLICE(":443");
+    check_line(&request, "\"@authority\"", NULL);
     request.authority = SLICE("example.com:8443");
     check_line(&request, "\"@authority\"", "example.com:8443");
     request.target = SLICE("https://www.example.com?q");
@@ -203,6 +213,10 @@ static void derived_components(void **state)
     check_line(&request, "\"@query\"", "?");
     request.target = SLICE("www.example.com:80");
     check_line(&request, "\"@path\"", NULL);
+    check_line(&request, "\"@query\"", NULL);
+    request.target = SLICE("/?=x&a=%zz&a=1");
+    check_line(&request, "\"@query-param\";name=1", NULL);
+    check_line(&request, "\"@query-param\";name=\"a\"", NULL);
     request.target = SLICE(
         "/parameters?var=this%20is%20a%20big%0Amultiline%20value&bar=with+plus+whitespace&fa%C3%A7"
         "ade%22%3A%20=something");
@@ -221,6 +235,10 @@ static void fields_in_all_their_forms(void **state)
     add(&request, "Cache-Control", "   must-revalidate");
     add(&request, "Example-Dict", " a=1, b=2;x=1;y=2, c=(a   b    c), d");
     add(&request, "Priority", "u=1,   i");
+    add(&request, "Content-Digest", "sha-256=:AAAA:,  md5=:AAAA:");
+    add(&request, "Proxy-Status", "weir;  error=x,  other");
+    add(&request, "Idempotency-Key", "\"k\";   a");
+    add(&request, "X-A", "a");
     add(&request, "X-Empty", "");
     check_line(&request, "\"x-ows\"", "Leading and trailing whitespace.");
     check_line(&request, "\"cache-control\"", "max-age=60, must-revalidate");
@@ -230,6 +248,9 @@ static void fields_in_all_their_forms(void **state)
     check_line(&request, "\"example-dict\";key=\"c\"", "(a b c)");
     check_line(&request, "\"example-dict\";key=\"d\"", "?1");
     check_line(&request, "\"priority\";sf", "u=1, i");
+    check_line(&request, "\"content-digest\";sf", "sha-256=:AAAA:, md5=:AAAA:");
+    check_line(&request, "\"proxy-status\";sf", "weir;error=x, other");
+    check_line(&request, "\"idempotency-key\";sf", "\"k\";a");
     check_line(&request, "\"x-empty\"", "");
     check_line(&request, "\"example-dict\";key=\"e\"", NULL);
     check_line(&request, "\"example-dict\";sf", NULL); /* of what kind it is, nobody knows */
@@ -237,8 +258,40 @@ static void fields_in_all_their_forms(void **state)
     check_line(&request, "\"x-ows\";tr", NULL);
     check_line(&request, "\"x-ows\";what", NULL);
     check_line(&request, "\"X-Ows\"", NULL);
+    check_line(&request, "\"x-A\"", NULL);
     check_line(&request, "\"x-missing\"", NULL);
     check_line(&request, "\"\"", NULL);
+}
+
+static void too_many_components_are_refused(void **state)
+{
+    (void)state;
+    struct http_request request = request_of("GET", "/", "https");
+    struct text text = text_growing(0);
+    text_add_literal(&text, "s=(");
+    for (int i = 0; i <= SIGNATURE_COMPONENTS_MAX; i++) {
+        const char *name = arena_format(&arena, "x-%d", i).data;
+        add(&request, name, "v");
+        if (i == SIGNATURE_COMPONENTS_MAX)
+            assert_non_null(base_of(
+                &request, arena_format(&arena, "%.*s)", SLICE_ARG(text_slice(&text))).data));
+        text_format(&text, " \"%s\"", name);
+    }
+    text_add_literal(&text, ")");
+    assert_null(base_of(&request, arena_text(&arena, text_slice(&text))));
+    text_release(&text);
+}
+
+static void the_component_of_a_field_is_found(void **state)
+{
+    (void)state;
+    struct structured_member *first;
+    assert_ok(structured_parse_dictionary(
+        &arena, SLICE("s=(date \"@method\" \"date\";key=\"a\" \"other\")"), &first));
+    const struct structured_member *found = signature_find_component(first, SLICE("date"));
+    assert_non_null(found);
+    assert_slice(structured_get_parameter(found, SLICE("key"))->text, "a");
+    assert_null(signature_find_component(first, SLICE("dat")));
 }
 
 static void what_follows_from_others_is_covered(void **state)
@@ -252,6 +305,10 @@ static void what_follows_from_others_is_covered(void **state)
         {"s=(\"@method\" \"date\")", "@path", false},
         {"s=(\"@target-uri\")", "@path", true},
         {"s=(\"@target-uri\")", "@request-target", true},
+        {"s=(\"@target-uri\")", "@authority", true},
+        {"s=(\"@target-uri\")", "@scheme", true},
+        {"s=(\"@target-uri\")", "@method", false},
+        {"s=(\"@authority\" \"@request-target\")", "@scheme", false},
         {"s=(\"@path\" \"@query\" \"@authority\")", "@target-uri", true},
         {"s=(\"@request-target\" \"@authority\")", "@target-uri", true},
         {"s=(\"@path\" \"@authority\")", "@target-uri", false},
@@ -309,6 +366,11 @@ static void keys_say_whose_and_what_for_they_are(void **state)
         const char *text, *said;
     } wrong[] = {
         {"{}", ""},
+        {ED25519, "JWK Set"},
+        {"{\"keys\":[" ED25519 "," ED25519 "]}", "kid"},
+        {"{\"keys\":[{\"kid\":\"a\",\"kty\":\"OKP\",\"crv\":\"Ed448\",\"x\":\"AAAAAAAAAAAAAAAAAAAA"
+         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}",
+            "Ed25519"},
         {"{\"keys\":[]}", "no key"},
         {"{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\",\"kid\":\"a\"}]}", ""},
         {"{\"keys\":[{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\"JrQLj5P_89iXES9-"
@@ -339,6 +401,8 @@ int main(void)
         TEST(the_standards_signatures_are_good),
         TEST(derived_components),
         TEST(fields_in_all_their_forms),
+        TEST(too_many_components_are_refused),
+        TEST(the_component_of_a_field_is_found),
         TEST(what_follows_from_others_is_covered),
         TEST(digests_are_held_against_the_body),
         TEST(keys_say_whose_and_what_for_they_are),
