@@ -46,7 +46,7 @@ static const struct consumer *find(unsigned char last)
 static void what_a_line_says_becomes_claims(void **state)
 {
     (void)state;
-    assert_ok(read_text("# consumers\n\n"
+    assert_ok(read_text("# consumers\n\n\r\n \t\r\n  # more of them\n"
                         " {\"name\": \"acme\", \"sha256\": \"" ZEROS "01\", \"plan\": \"pro\", "
                         "\"tags\": [\"a\", \"b\"]}\r\n"
                         "{\"sha256\":\"" ZEROS "fF\",\"exp\":7,\"name\":\"acme\"}"));
@@ -92,6 +92,8 @@ static void what_is_wrong_is_said_by_line(void **state)
         {"{\"name\":\"a\"}", "line 1 lacks a \"sha256\" of 64 hexadecimal digits"},
         {"{\"name\":\"a\",\"sha256\":\"" ZEROS "0\"}",
             "line 1 lacks a \"sha256\" of 64 hexadecimal digits"},
+        {"{\"name\":\"a\",\"sha256\":\"" ZEROS "0000\"}",
+            "line 1 lacks a \"sha256\" of 64 hexadecimal digits"},
         {"{\"name\":\"a\",\"sha256\":\"" ZEROS "0x\"}",
             "line 1 lacks a \"sha256\" of 64 hexadecimal digits"},
         {"{\"name\":\"a\",\"sub\":\"b\",\"sha256\":\"" ZEROS "00\"}",
@@ -111,6 +113,43 @@ static void what_is_wrong_is_said_by_line(void **state)
     }
     assert_ok(read_text(""));
     assert_int_equal(key_book_count(book), 0);
+}
+
+static enum status read_line(int name_size, int members)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz";
+    char name[KEY_NAME_MAX + 1];
+    struct text text = text_growing(0);
+    memset(name, 'n', sizeof name);
+    text_format(&text, "{\"name\":\"%.*s\",\"sha256\":\"" ZEROS "00\"", name_size, name);
+    for (int i = 2; i < members; i++)
+        text_format(&text, ",\"%c\":1", letters[i]);
+    text_add(&text, slice_of("}", 2)); /* with its NUL */
+    enum status e = read_text(text.data);
+    text_release(&text);
+    key_book_unref(book);
+    book = NULL;
+    return e;
+}
+
+static void bounds_are_met_exactly(void **state)
+{
+    (void)state;
+    assert_ok(read_line(KEY_NAME_MAX, KEY_MEMBERS_MAX));
+    assert_status(read_line(KEY_NAME_MAX + 1, 2), INVALID);
+    assert_string_equal(room, "line 1 lacks a \"name\"");
+    assert_status(read_line(1, KEY_MEMBERS_MAX + 1), INVALID);
+    assert_string_equal(room, "line 1 has too many members");
+}
+
+static void a_book_lives_as_long_as_anyone_reads_it(void **state)
+{
+    (void)state;
+    assert_ok(read_text("{\"name\":\"a\",\"sha256\":\"" ZEROS "01\"}"));
+    key_book_ref(book);
+    key_book_unref(book);
+    assert_non_null(find(1));
+    key_book_unref(NULL);
 }
 
 /* How long a look-up takes among many, and what they take; printed, since machines differ. */
@@ -153,6 +192,8 @@ int main(void)
         TEST(what_a_line_says_becomes_claims),
         TEST(large_objects_are_claims_too),
         TEST(what_is_wrong_is_said_by_line),
+        TEST(bounds_are_met_exactly),
+        TEST(a_book_lives_as_long_as_anyone_reads_it),
         TEST(many_keys_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
