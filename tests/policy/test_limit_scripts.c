@@ -126,11 +126,11 @@ static void go_together(struct pair *pair, struct random *random)
     }
 }
 
-static void agree(struct store *store)
+static void agree(struct store *store, int rounds)
 {
     struct random random = {{7, 2, 3, 4}};
     for (int a = 0; limit_algorithms[a]; a++)
-        for (int round = 0; round < 40; round++) {
+        for (int round = 0; round < rounds; round++) {
             struct pair pair;
             algorithm = limit_algorithms[a];
             begin(&pair, store, round, some_rule(&random));
@@ -156,13 +156,19 @@ static int tear_down(void **state)
 static void redis_decides_as_a_record_does(void **state)
 {
     (void)state;
-    agree(store_rig_redis(rig));
+    agree(store_rig_redis(rig), 40);
+}
+
+static void a_file_decides_as_a_record_does(void **state)
+{
+    (void)state;
+    agree(store_rig_durable(rig), 6); /* each question waits for the disk */
 }
 
 static void a_store_in_memory_decides_as_a_record_does(void **state)
 {
     (void)state;
-    agree(memory_store(rig->stores->memory));
+    agree(memory_store(rig->stores->memory), 40);
 }
 
 /* Something else is under the key, as another kind of limit leaves it. */
@@ -187,6 +193,7 @@ static int run_all(void)
 {
     const struct CMUnitTest tests[] = {
         EACH(redis_decides_as_a_record_does),
+        EACH(a_file_decides_as_a_record_does),
         EACH(a_store_in_memory_decides_as_a_record_does),
         EACH(what_cannot_be_read_is_as_nothing),
     };
