@@ -6,7 +6,7 @@
 static struct limit_rule share_of(const struct limit_part *part)
 {
     const struct limit *limit = part->limit;
-    return limit_share_of(limit->algorithm, &part->plan->rule, limit->shared.store->gateways);
+    return limit_share_of(limit->algorithm, &part->plan->rule, store_gateways(limit->shared.store));
 }
 
 static void take_here(struct limit_part *part, const struct limit_rule *rule)

@@ -232,12 +232,13 @@ static struct durable *new_durable(const struct recipe *recipe)
         free(path);
         return NULL;
     }
-    *durable = (struct durable){.store = {&durable_ops, 1},
-        .stores = recipe->stores,
-        .clock = store_clock_now(),
-        .path = path,
-        .timeout = recipe->options->timeout,
-        .pending_max = recipe->options->pending};
+    *durable =
+        (struct durable){.store = {.ops = &durable_ops, .gateways = 1, .bus = &recipe->stores->bus},
+            .stores = recipe->stores,
+            .clock = store_clock_now(),
+            .path = path,
+            .timeout = recipe->options->timeout,
+            .pending_max = recipe->options->pending};
     list_init(&durable->node);
     list_init(&durable->queue);
     pthread_mutex_init(&durable->mutex, NULL);

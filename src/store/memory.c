@@ -260,7 +260,7 @@ enum status memory_new(size_t limit, struct memory **ret_memory)
     if (!memory)
         return NO_MEMORY;
     memset(memory, 0, sizeof *memory);
-    memory->store = (struct store){&memory_ops, 1};
+    memory->store = (struct store){.ops = &memory_ops, .gateways = 1};
     memory->clock = store_clock_now();
     memory->limit = limit;
     random_bytes(&memory->hash_key, sizeof memory->hash_key);
@@ -282,6 +282,11 @@ void memory_free(struct memory *memory)
 struct store *memory_store(struct memory *memory)
 {
     return &memory->store;
+}
+
+void memory_set_bus(struct memory *memory, struct store_bus *bus)
+{
+    memory->store.bus = bus;
 }
 
 void memory_set_limit(struct memory *memory, size_t limit)

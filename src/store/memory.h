@@ -26,6 +26,9 @@ void memory_free(struct memory *memory); /* NULL is fine */
 
 struct store *memory_store(struct memory *memory);
 
+/* Before it is used: where its messages go. */
+void memory_set_bus(struct memory *memory, struct store_bus *bus);
+
 /* From any thread: how many bytes it may hold from now on. What is too much by then goes when
  * something new comes. */
 void memory_set_limit(struct memory *memory, size_t limit);

@@ -19,6 +19,7 @@ void redis_let_go(struct redis *redis)
     if (redis->password.size)
         explicit_bzero((char *)redis->password.data, redis->password.size);
     arena_release(&redis->arena);
+    redis_listen_release(redis);
     pthread_mutex_destroy(&redis->mutex);
     for (unsigned i = 0; i < redis->workers; i++)
         free(redis->seats[i].nodes);
@@ -30,6 +31,10 @@ static void leave_delivered(struct message *message)
 {
     struct redis_seat *seat = list_entry(message, struct redis_seat, farewell);
     redis_keep_no_more(seat->link);
+    if (seat->worker == REDIS_SPOKESMAN) {
+        redis_keep_no_more(seat->redis->ear);
+        redis_presence_end(seat->redis);
+    }
     redis_nodes_leave(seat->nodes);
     redis_let_go(seat->redis);
 }
@@ -141,8 +146,11 @@ static enum status redis_new(const struct recipe *recipe, struct redis **ret_red
     struct redis *redis = calloc(1, sizeof *redis);
     if (!redis)
         return NO_MEMORY;
-    redis->store = (struct store){&redis_ops, options->gateways};
+    redis->store = (struct store){.ops = &redis_ops,
+        .gateways = options->gateways ? options->gateways : 1,
+        .bus = &recipe->stores->bus};
     redis->stores = recipe->stores;
+    redis->counts_gateways = options->gateways == 0;
     redis->holders = 1;
     redis->database = options->database;
     redis->timeout = options->timeout;
@@ -151,6 +159,7 @@ static enum status redis_new(const struct recipe *recipe, struct redis **ret_red
     arena_init(&redis->arena, 0, 0);
     pthread_mutex_init(&redis->mutex, NULL);
     list_init(&redis->node);
+    list_init(&redis->channels);
     if (recipe->tls)
         redis->tls = tls_client_ref(recipe->tls);
     if (!redis_programs_init(redis->programs) || !keep_texts(redis, recipe) ||
@@ -273,6 +282,24 @@ void redis_tell(struct redis *redis)
     plane->notice(plane->notice_argument, text);
 }
 
+/* Whether what others publish is heard, if anybody listens; true: it is not. */
+static bool describe_ear(const struct redis *redis, struct json_writer *writer)
+{
+    int state = atomic_load_explicit(&redis->ear_state, memory_order_relaxed);
+    static const char *const words[] = {
+        [REDIS_CONNECTING] = "connecting", [REDIS_UP] = "up", [REDIS_DOWN] = "down"};
+    pthread_mutex_t *mutex = (pthread_mutex_t *)(uintptr_t)&redis->mutex;
+    pthread_mutex_lock(mutex);
+    bool is_wanted = !list_is_empty(&redis->channels);
+    pthread_mutex_unlock(mutex);
+    json_write_key(writer, SLICE("messages"));
+    if (is_wanted)
+        json_write_string(writer, slice_of_text(words[state]));
+    else
+        json_write_null(writer);
+    return is_wanted && state == REDIS_DOWN;
+}
+
 static void describe(const struct store *store, struct json_writer *writer)
 {
     const struct redis *redis = (const struct redis *)store;
@@ -286,7 +313,9 @@ static void describe(const struct store *store, struct json_writer *writer)
     json_put_i64(writer, "database", redis->database);
     json_put_text(writer, "state", down ? SLICE("down") : up ? SLICE("up") : SLICE("connecting"));
     json_put_u64(writer, "connections", up);
-    if (down)
+    json_put_i64(writer, "gateways", redis->store.gateways);
+    bool is_deaf = describe_ear(redis, writer);
+    if (down || is_deaf)
         json_put_text(writer, "trouble", slice_of_text(trouble));
     else
         json_put_null(writer, "trouble");
@@ -301,6 +330,9 @@ static void join(struct store *store, unsigned worker)
     struct redis_seat *seat = &redis->seats[worker];
     if (!seat->link)
         redis_keep(&seat->link, seat, NULL);
+    if (worker == REDIS_SPOKESMAN)
+        redis_presence_begin(redis);
 }
 
-static const struct store_ops redis_ops = {.ask = redis_answer, .join = join, .describe = describe};
+static const struct store_ops redis_ops = {
+    .ask = redis_answer, .listen = redis_listen, .join = join, .describe = describe};

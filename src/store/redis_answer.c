@@ -33,7 +33,8 @@ bool redis_programs_init(struct store_program programs[REDIS_PROGRAMS])
 {
     return !store_program_init(&programs[REDIS_ADD], &add_script) &&
            !store_program_init(&programs[REDIS_SWAP], &swap_script) &&
-           !store_program_init(&programs[REDIS_COUNT], &count_script);
+           !store_program_init(&programs[REDIS_COUNT], &count_script) &&
+           !store_program_init(&programs[REDIS_PRESENCE], &presence_script);
 }
 
 /* --- commands */
@@ -93,6 +94,14 @@ static void write_run(
         add_number(command, question->arguments[i]);
 }
 
+static void write_publish(
+    struct redis_command *command, const struct store_question *question, struct slice channel)
+{
+    add_word(command, SLICE("PUBLISH"));
+    begin(command, NULL, channel);
+    add_word(command, question->value);
+}
+
 static void write_command(struct redis_command *command, const struct store_program *programs,
     const struct store_question *question, struct slice key)
 {
@@ -122,6 +131,9 @@ static void write_command(struct redis_command *command, const struct store_prog
         break;
     case STORE_RUN:
         write_run(command, question, key);
+        break;
+    case STORE_PUBLISH:
+        write_publish(command, question, key);
         break;
     }
 }
@@ -214,6 +226,8 @@ static enum status take_reply(struct redis_call *call, struct slice reply)
         return take_sum(question, &token);
     case STORE_RUN:
         return take_results(question, &token, rest);
+    case STORE_PUBLISH: /* how many connections heard it at once: not how many gateways will */
+        return token.kind == RESP_NUMBER ? OK : INVALID;
     }
     return INVALID;
 }
@@ -259,9 +273,8 @@ enum status redis_command_ask(struct redis_link *link, struct redis_command *com
     return ask_once(link, command, asking, is_ask, deadline);
 }
 
-enum status redis_answer(struct store *store, struct store_question *question)
+enum status redis_answer_uncounted(struct redis *redis, struct store_question *question)
 {
-    struct redis *redis = (struct redis *)store;
     struct redis_seat *seat = &redis->seats[question->worker];
     struct redis_command command = {.count = 0};
     struct redis_asking asking = {.question = question};
@@ -274,9 +287,17 @@ enum status redis_answer(struct store *store, struct store_question *question)
     write_command(&command, redis->programs, question, command.key_word);
     instant until = clock_sooner(question->deadline, loop_now() + redis->timeout);
     enum status e = STORE_UNAVAILABLE;
+    bool has_slot = seat->nodes && question->verb != STORE_PUBLISH; /* any node tells all others */
     if (seat->link)
-        e = seat->nodes ? redis_nodes_ask(seat->nodes, &command, &asking, until)
-                        : redis_command_ask(seat->link, &command, &asking, false, until);
+        e = has_slot ? redis_nodes_ask(seat->nodes, &command, &asking, until)
+                     : redis_command_ask(seat->link, &command, &asking, false, until);
+    return e;
+}
+
+enum status redis_answer(struct store *store, struct store_question *question)
+{
+    struct redis *redis = (struct redis *)store;
+    enum status e = redis_answer_uncounted(redis, question);
     count_outcome(redis, question->worker, e);
     return e;
 }

@@ -9,10 +9,13 @@
 
 static void set_state(struct redis_link *link, enum redis_state state)
 {
+    struct redis *redis = link->redis;
+    struct redis_seat *seat = &redis->seats[link->worker];
     link->state = state;
-    if (!link->place)
-        atomic_store_explicit(
-            &link->redis->seats[link->worker].state, (int)state, memory_order_relaxed);
+    if (link->home == &seat->link)
+        atomic_store_explicit(&seat->state, (int)state, memory_order_relaxed);
+    else if (redis_is_ear(link))
+        atomic_store_explicit(&redis->ear_state, (int)state, memory_order_relaxed);
 }
 
 static void count(const struct redis_link *link, uint32_t series)
@@ -30,6 +33,8 @@ static bool connect_and_converse(struct redis_link *link)
         return false;
     uint64_t before = link->answered;
     set_state(link, REDIS_UP);
+    if (redis_is_ear(link))
+        redis_listen_begin(link);
     (void)redis_converse(link);
     bool was_good = link->answered > before;
     set_state(link, REDIS_DOWN);

@@ -57,22 +57,27 @@ static bool is_stalled(struct redis_link *link)
            loop_now() - waiting_at(link, link->answered)->since > link->redis->timeout;
 }
 
-/* Appends a command; false when there is no room for it, or none will be answered. */
-static bool enqueue(
-    struct redis_link *link, const struct slice *words, size_t count, struct redis_call *call)
+bool redis_write(struct redis_link *link, const struct slice *words, size_t count)
 {
     size_t before = link->out.size;
-    if (count_waiting(link) >= link->redis->pending)
-        return false;
     resp_write(&link->out, words, count);
     if (link->out.failed) {
         link->out.size = before;
         link->out.failed = false;
         return false;
     }
-    *waiting_at(link, link->asked++) = (struct redis_waiting){call, loop_now()};
     if (link->writer)
         fiber_wake(link->writer);
+    return true;
+}
+
+/* Appends a command; false when there is no room for it, or none will be answered. */
+static bool enqueue(
+    struct redis_link *link, const struct slice *words, size_t count, struct redis_call *call)
+{
+    if (count_waiting(link) >= link->redis->pending || !redis_write(link, words, count))
+        return false;
+    *waiting_at(link, link->asked++) = (struct redis_waiting){call, loop_now()};
     return true;
 }
 
@@ -168,7 +173,10 @@ static enum status take_reply(struct redis_link *link, struct slice reply)
     const struct stores *stores = link->redis->stores;
     struct slice rest = reply;
     struct resp_token token;
-    enum status e = resp_read(&rest, &token);
+    enum status e = redis_is_ear(link) ? redis_hear(link, reply) : NOT_FOUND;
+    if (e != NOT_FOUND)
+        return e;
+    e = resp_read(&rest, &token);
     if (e || token.kind == RESP_PUSH)
         return e;
     if (count_waiting(link) == 0) {

@@ -1,5 +1,6 @@
 #include "store/redis_options.h"
 
+#include "config/option_number.h"
 #include "service/service_tls.h"
 #include "store/server_url.h"
 
@@ -68,6 +69,42 @@ static enum status read_node(struct reader *reader, const struct node *node, voi
     return read_listed(reader, node, &one, ret_value);
 }
 
+/* --- how many gateways */
+
+static const struct option gateways_option = {
+    "gateways", OPTION_INTEGER, 0, .minimum = 1, .maximum = 65536};
+
+static enum status read_gateways(struct reader *reader, const struct node *node, void *ret_value)
+{
+    const char *problem = "write a number, or auto";
+    char room[64];
+    struct text bounds = text_fixed(room, sizeof room);
+    int64_t number = 0;
+    enum status e = INVALID;
+    if (node->kind == NODE_SCALAR && slice_equal(node->text, SLICE("auto"))) {
+        *(int64_t *)ret_value = 0;
+        return OK;
+    }
+    if (node->kind == NODE_SCALAR)
+        e = option_number_read(&gateways_option, node->text, &number, &problem);
+    if (!e && option_number_check(&gateways_option, &number, &bounds)) {
+        *(int64_t *)ret_value = number;
+        return OK;
+    }
+    return diagnostics_error(reader->diagnostics, node->place, SLICE("auto, or for example 3"),
+        "no number of gateways: %s", e ? problem : "it is from 1 to 65536");
+}
+
+static bool write_gateways(const void *value, struct text *text)
+{
+    int64_t number = *(const int64_t *)value;
+    if (number)
+        text_add_i64(text, number);
+    else
+        text_add_literal(text, "auto");
+    return true;
+}
+
 enum status redis_options_parse(
     struct arena *arena, struct slice text, struct redis_options *options, const char **ret_problem)
 {
@@ -133,9 +170,11 @@ static const struct option rows[] = {
     {"pending", OPTION_INTEGER, ROW(pending), .fallback = "4096", .minimum = 1, .maximum = 1 << 20,
         .help = "How many commands of a worker may be without an answer at a time; what is more is "
                 "told so at once."},
-    {"gateways", OPTION_INTEGER, ROW(gateways), .fallback = "1", .minimum = 1, .maximum = 65536,
+    {"gateways", OPTION_CUSTOM, ROW(gateways), .fallback = "auto", .read = read_gateways,
+        .write = write_gateways, .item_size = sizeof(int64_t), .form = "auto, or a number from 1",
+        .schema = "{\"type\":[\"integer\",\"string\"]}",
         .help = "How many gateways share it: while it does not answer, each has this part of what "
-                "all may do."},
+                "all may do. auto: they count each other there, and go by the last count."},
     {"prefix", OPTION_TEXT, ROW(prefix), .fallback = "weir:", .help = "What all keys begin with."},
     {NULL}};
 

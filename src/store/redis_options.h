@@ -16,7 +16,7 @@ struct redis_options {
     int64_t timeout;         /* nanoseconds that a request waits for an answer, at most */
     int64_t connect_timeout; /* of a connection: name, TCP, TLS, and the first words */
     int64_t pending;         /* commands of a worker that may be without an answer at a time */
-    int64_t gateways;        /* that share the server */
+    int64_t gateways;        /* that share the server; 0: they count each other */
     struct slice prefix;     /* of all keys */
     struct place place, at_place, password_place;
 

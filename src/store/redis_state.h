@@ -6,6 +6,8 @@
 
 #include "base/arena.h"
 #include "run/tls.h"
+#include "store/bus.h"
+#include "store/presence.h"
 #include "store/redis_cluster.h"
 #include "store/redis.h"
 #include "store/resp.h"
@@ -16,7 +18,10 @@ enum redis_state { REDIS_CONNECTING, REDIS_UP, REDIS_DOWN };
 #define REDIS_TROUBLE_SIZE 160
 
 /* Scripts of our own. */
-enum redis_program { REDIS_ADD, REDIS_SWAP, REDIS_COUNT, REDIS_PROGRAMS };
+enum redis_program { REDIS_ADD, REDIS_SWAP, REDIS_COUNT, REDIS_PRESENCE, REDIS_PROGRAMS };
+
+/* The worker that does what a gateway needs once. */
+#define REDIS_SPOKESMAN 0
 
 /* A worker's place. */
 struct redis_seat {
@@ -56,10 +61,18 @@ struct redis {
     unsigned workers;
     struct store_program programs[REDIS_PROGRAMS];
     struct redis_seat *seats; /* owned; one a worker */
+    struct redis_link *ear;   /* of the first worker, owned by its keeper; NULL: nobody listens */
+    _Atomic int ear_state;    /* enum redis_state */
+    bool counts_gateways;     /* else the option says how many there are */
+    bool is_present;          /* of the spokesman, as what follows: it has begun to say so */
+    bool is_left;             /* it is to end, also when it has not begun */
+    struct fiber *spokesman;  /* NULL: it does not run */
+    struct presence presence;
     _Atomic unsigned holders; /* the control thread, and workers that have not let go of it */
     pthread_mutex_t mutex;    /* of what follows: rare */
     char trouble[REDIS_TROUBLE_SIZE]; /* why the newest connection failed */
     char current[ADDRESS_TEXT_MAX];   /* where the Sentinels said it is */
+    struct list channels;             /* owned: struct redis_channel, what is listened to */
     bool is_told; /* of the control thread: the operator knows that it is away */
 };
 
@@ -125,6 +138,9 @@ enum status redis_ask(struct redis_link *link, const struct slice *words, size_t
 bool redis_send(
     struct redis_link *link, const struct slice *words, size_t count, struct redis_call *call);
 
+/* The same of a command that is not answered in turn. */
+bool redis_write(struct redis_link *link, const struct slice *words, size_t count);
+
 /* Speaks on a connection that stands, until it ends; says why. */
 enum status redis_converse(struct redis_link *link);
 
@@ -161,6 +177,9 @@ enum status redis_greet(struct redis_greeting *greeting);
 
 /* As store_ops wants it. */
 enum status redis_answer(struct store *store, struct store_question *question);
+
+/* The same of a question that no request has: no metric counts it. */
+enum status redis_answer_uncounted(struct redis *redis, struct store_question *question);
 
 /* The words of a command for a key. */
 #define REDIS_KEY_ROOM    512
@@ -201,6 +220,31 @@ void redis_keep(struct redis_link **home, struct redis_seat *seat, const struct 
 
 /* The same to end it; *home is NULL when the keeper has ended. NULL is fine. */
 void redis_keep_no_more(struct redis_link *link);
+
+static inline bool redis_is_ear(const struct redis_link *link)
+{
+    return link->home == &link->redis->ear;
+}
+
+/* --- redis_listen.c */
+
+/* As store_ops wants it. */
+enum status redis_listen(struct store *store, struct slice name, bool is_wanted);
+void redis_listen_release(struct redis *redis);
+
+/* On a new connection: what is listened to. */
+void redis_listen_begin(struct redis_link *link);
+
+/* Takes what the server says by itself. NOT_FOUND: it is the answer to something. CLOSED: it does
+ * not let us listen. */
+enum status redis_hear(struct redis_link *link, struct slice reply);
+
+/* --- redis_presence.c */
+
+/* Begins to count gateways, if they are to be counted; again is harmless. On the spokesman's
+ * thread, as its end. */
+void redis_presence_begin(struct redis *redis);
+void redis_presence_end(struct redis *redis);
 
 /* --- redis_nodes.c */
 

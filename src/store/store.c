@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "base/must.h"
+#include "store/bus.h"
 #include "store/store_ops.h"
 
 enum status store_program_init(struct store_program *program, const struct store_script *script)
@@ -119,6 +120,50 @@ enum status store_run(struct store *store, unsigned worker, const struct store_p
     if (!e)
         memcpy(ret_results, question.results, program->script->results * sizeof *ret_results);
     return e;
+}
+
+enum status store_publish(struct store *store, unsigned worker, struct slice channel,
+    struct slice message, instant deadline)
+{
+    struct store_question question = {.verb = STORE_PUBLISH,
+        .worker = worker,
+        .key = channel,
+        .value = some(message),
+        .deadline = deadline};
+    if (channel.size > STORE_CHANNEL_MAX || message.size > STORE_MESSAGE_MAX)
+        return TOO_LARGE;
+    if (store->ops->listen)
+        return ask(store, &question);
+    if (store->bus)
+        store_bus_say(store->bus, store, channel, message);
+    return OK;
+}
+
+enum status store_subscribe(struct store *store, struct store_listener *listener)
+{
+    if (listener->channel.size > STORE_CHANNEL_MAX)
+        return TOO_LARGE;
+    listener->store = store;
+    list_init(&listener->node);
+    if (!store->bus)
+        return OK;
+    enum status e = store->ops->listen ? store->ops->listen(store, listener->channel, true) : OK;
+    if (e)
+        return e;
+    store_bus_add(store->bus, listener);
+    if (!store->ops->listen)
+        store_bus_begin(store->bus, store, listener->channel);
+    return OK;
+}
+
+void store_unsubscribe(struct store_listener *listener)
+{
+    struct store *store = listener->store;
+    if (!store || list_is_empty(&listener->node))
+        return;
+    list_remove(&listener->node);
+    if (store->ops->listen && !store_bus_has(store->bus, store, listener->channel))
+        (void)store->ops->listen(store, listener->channel, false);
 }
 
 void store_join(struct store *store, unsigned worker)

@@ -33,21 +33,35 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
+#include "base/list.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "base/text.h"
+
+#include <stdatomic.h>
 
 #define STORE_KEY_MAX       ((size_t)384)
 #define STORE_VALUE_MAX     ((size_t)2 << 20)
 #define STORE_ARGUMENTS_MAX 8 /* numbers that a script takes, or gives back */
 #define STORE_SHA_SIZE      41
 
+#define STORE_CHANNEL_MAX   ((size_t)128)
+#define STORE_MESSAGE_MAX   ((size_t)64 << 10)
+
 struct store_ops;
+struct store_bus;
 
 struct store {
     const struct store_ops *ops;
-    int64_t gateways; /* that share it */
+    _Atomic int64_t gateways; /* that share it, as far as is known */
+    struct store_bus *bus;    /* borrowed: messages of this process; NULL: it has none */
 };
+
+/* How many gateways share it, as far as is known; at least 1. From any thread. */
+static inline int64_t store_gateways(const struct store *store)
+{
+    return atomic_load_explicit(&store->gateways, memory_order_relaxed);
+}
 
 /* Those that there are. All borrowed. */
 struct store_choice {
@@ -115,6 +129,52 @@ enum status store_program_init(struct store_program *program, const struct store
 /* Runs a script for a key. */
 enum status store_run(struct store *store, unsigned worker, const struct store_program *program,
     struct slice key, const int64_t *arguments, instant deadline, int64_t *ret_results);
+
+/* --- messages: what is said to all who listen, and kept for nobody
+ *
+ *     listener = (struct store_listener){.channel = SLICE("ended"), .begin = begin, .hear = hear};
+ *     e = store_subscribe(store, &listener);          ... later: store_unsubscribe(&listener);
+ *     e = store_publish(store, worker, SLICE("ended"), message, deadline);
+ *
+ * Who listens at a store hears what is published there, in this process and, where the store is a
+ * server, by every gateway that uses it: the publisher's own listeners too, by the same way. Stores
+ * in memory and in a file reach this process alone.
+ *
+ * Each message is heard at most once. What one fiber publishes on a channel is heard in its order;
+ * between fibers, workers and gateways there is none. A message may be lost: while there is no
+ * connection to the server, and when more than 4096 messages, or 4 MiB, have come that this
+ * process' listeners have not heard yet; then the newest are. weir_store_messages_total counts
+ * those that were heard and those that were lost here. Whatever was lost, and wherever, `begin`
+ * is called when messages are heard again, after a failover of Sentinels and of a cluster as well.
+ * So who listens keeps nothing alive by messages alone: he looks at the store at `begin`, and now
+ * and then. */
+
+struct store_listener {
+    /* The caller's, which keeps them as they are: */
+    struct slice channel; /* up to STORE_CHANNEL_MAX bytes */
+    /* From now on messages are heard; there may have been some before that were not. Comes first,
+     * again after each loss, and sometimes without one. Or NULL. */
+    void (*begin)(struct store_listener *listener);
+    /* One message; it is gone after the call. */
+    void (*hear)(struct store_listener *listener, struct slice message);
+
+    /* The store's: */
+    struct list node;
+    struct store *store;
+};
+
+/* The listener's functions are called on the control thread, one at a time, outside any fiber: they
+ * are quick and wait for nothing. The memory is the caller's, until it unsubscribes. On the control
+ * thread, before the store's last snapshot goes. TOO_LARGE, NO_MEMORY. */
+enum status store_subscribe(struct store *store, struct store_listener *listener);
+
+/* Nothing is heard from now on. Harmless when it was never subscribed and is cleared. */
+void store_unsubscribe(struct store_listener *listener);
+
+/* OK: it is on its way; that somebody hears it is not said. As a question to the store otherwise;
+ * TOO_LARGE beyond STORE_MESSAGE_MAX. */
+enum status store_publish(struct store *store, unsigned worker, struct slice channel,
+    struct slice message, instant deadline);
 
 /* --- its life */
 

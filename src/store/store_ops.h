@@ -4,7 +4,15 @@
 
 #include "store/store.h"
 
-enum store_verb { STORE_GET, STORE_SET, STORE_ADD, STORE_SWAP, STORE_COUNT, STORE_RUN };
+enum store_verb {
+    STORE_GET,
+    STORE_SET,
+    STORE_ADD,
+    STORE_SWAP,
+    STORE_COUNT,
+    STORE_RUN,
+    STORE_PUBLISH
+};
 
 /* One question to a store. Checked: sizes are within bounds, `ttl` is at least 1 where there is
  * one.
@@ -12,8 +20,8 @@ enum store_verb { STORE_GET, STORE_SET, STORE_ADD, STORE_SWAP, STORE_COUNT, STOR
 struct store_question {
     enum store_verb verb;
     unsigned worker;
-    struct slice key;
-    struct slice value; /* null data: SWAP takes away */
+    struct slice key;   /* PUBLISH: the channel */
+    struct slice value; /* null data: SWAP takes away; PUBLISH: the message */
     struct slice expected;
     int64_t ttl, delta;
     const struct store_program *program; /* of RUN */
@@ -29,6 +37,11 @@ struct store_question {
 struct store_ops {
     /* On a fiber of that worker, or for a store of which nobody waits on any thread. */
     enum status (*ask)(struct store *store, struct store_question *question);
+    /* Somebody listens on that channel (again, another one), or nobody does any more: from now on
+     * what is said there comes to the store's bus, which is told when it begins to. On the control
+     * thread. NO_MEMORY. NULL: only this process' own messages are heard, and it is not asked to
+     * PUBLISH. */
+    enum status (*listen)(struct store *store, struct slice channel, bool is_wanted);
     void (*join)(struct store *store, unsigned worker); /* or NULL */
     void (*describe)(const struct store *store, struct json_writer *writer);
 };

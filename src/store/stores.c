@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "run/loop.h"
 #include "store/durable.h"
 #include "store/redis_state.h"
@@ -11,6 +12,9 @@
 
 static const struct metric_family connections_family = {"weir_redis_connections",
     "Connections of workers to the Redis server that can be used.", METRIC_GAUGE, {NULL}};
+static const struct metric_family gateways_family = {"weir_redis_gateways",
+    "Gateways that share the Redis server, as they have counted each other, or as the option says.",
+    METRIC_GAUGE, {NULL}};
 static const struct metric_family connects_family = {"weir_redis_connects_total",
     "Attempts to connect to the Redis server.", METRIC_COUNTER, {"result"}};
 static const struct metric_family commands_family = {"weir_redis_commands_total",
@@ -43,6 +47,10 @@ static void read_memory(
     metric_say(lines, NULL, (int64_t)values[family - memory_families]);
 }
 
+static const struct metric_family messages_family = {"weir_store_messages_total",
+    "Messages of stores that somebody here listened to; lost: there was no room for more.",
+    METRIC_COUNTER, {"result"}};
+
 static const struct metric_family durable_family = {"weir_store_durable_questions_total",
     "What became of questions to the durable store; unavailable: nothing was done.", METRIC_COUNTER,
     {"result"}};
@@ -73,6 +81,15 @@ static void read_durable(
     metric_say(lines, NULL, values[family - durable_families]);
 }
 
+static void read_messages(
+    void *argument, const struct metric_family *family, struct metric_lines *lines)
+{
+    const struct store_bus *bus = argument;
+    (void)family;
+    metric_say(lines, (const struct slice[]){SLICE_INIT("heard")}, (int64_t)bus->heard);
+    metric_say(lines, (const struct slice[]){SLICE_INIT("lost")}, (int64_t)bus->lost);
+}
+
 static uint32_t series(
     const struct stores *stores, const struct metric_family *family, const char *result)
 {
@@ -83,6 +100,7 @@ static uint32_t series(
 static void make_series(struct stores *stores)
 {
     stores->connections_series = series(stores, &connections_family, "");
+    stores->gateways = series(stores, &gateways_family, "");
     stores->connects = series(stores, &connects_family, "ok");
     stores->failed_connects = series(stores, &connects_family, "failed");
     stores->redirects = series(stores, &redirects_family, "");
@@ -105,16 +123,21 @@ static void add_readers(struct stores *stores)
         metrics_add_reader(metrics, &memory_families[i], read_memory, stores->memory);
     for (size_t i = 0; i < DURABLE_FAMILIES; i++)
         metrics_add_reader(metrics, &durable_families[i], read_durable, stores);
+    metrics_add_reader(metrics, &messages_family, read_messages, &stores->bus);
 }
 
 static void collect(void *argument, struct metrics *metrics)
 {
     struct stores *stores = argument;
-    int64_t connections = 0;
+    int64_t connections = 0, gateways = 0;
     (void)metrics;
-    list_each (node, &stores->servers)
-        connections += redis_count(list_entry(node, struct redis, node), REDIS_UP);
+    list_each (node, &stores->servers) {
+        const struct redis *redis = list_entry(node, struct redis, node);
+        connections += redis_count(redis, REDIS_UP);
+        gateways = redis->store.gateways;
+    }
     metric_set(stores->plane->options.control_shard, stores->connections_series, connections);
+    metric_set(stores->plane->options.control_shard, stores->gateways, gateways);
 }
 
 static void look(struct timer *timer)
@@ -133,14 +156,19 @@ enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
     struct memory *memory = NULL;
     struct stores *stores = calloc(1, sizeof *stores);
     struct scope *scopes = calloc(workers + 1, sizeof *scopes);
-    if (!stores || !scopes || memory_new(MEMORY_LIMIT, &memory)) {
+    if (!stores || !scopes || memory_new(MEMORY_LIMIT, &memory) ||
+        store_bus_init(&stores->bus, plane->options.control_loop)) {
+        memory_free(memory);
         free(stores);
         free(scopes);
         return NO_MEMORY;
     }
     stores->plane = plane;
+    random_bytes(&stores->number, sizeof stores->number);
+    stores->number &= INT64_MAX;
     stores->scopes = scopes;
     stores->memory = memory;
+    memory_set_bus(memory, &stores->bus);
     list_init(&stores->servers);
     list_init(&stores->durables);
     timer_init(&stores->look, look);
@@ -175,6 +203,7 @@ void stores_free(struct stores *stores)
         return;
     if (stores->plane->options.workers)
         timer_cancel(&stores->look);
+    store_bus_release(&stores->bus);
     memory_free(stores->memory);
     free(stores->scopes);
     free(stores);

@@ -7,19 +7,22 @@
 #include "run/scope.h"
 #include "run/timer.h"
 #include "service/plane.h"
+#include "store/bus.h"
 #include "store/memory.h"
 
 struct stores {
     struct service_plane *plane; /* borrowed */
     struct memory *memory;       /* owned */
-    struct scope *scopes;        /* owned; by worker: the keepers of its connections */
-    struct list servers;         /* struct redis, of the control thread */
-    struct list durables;        /* struct durable, of the control thread */
+    struct store_bus bus;
+    struct scope *scopes; /* owned; by worker: the keepers of its connections */
+    struct list servers;  /* struct redis, of the control thread */
+    struct list durables; /* struct durable, of the control thread */
     _Atomic uint64_t durable_commits, durable_failures;
     struct timer look;           /* at how they do; only where there are workers */
+    int64_t number;              /* drawn at random: which of the gateways this is */
     uint32_t connections_series; /* of the metrics, as what follows */
-    uint32_t connects, failed_connects, redirects, answered, refused, timeouts, unavailable,
-        duration;
+    uint32_t gateways, connects, failed_connects, redirects, answered, refused, timeouts,
+        unavailable, duration;
     uint32_t durable_answered, durable_refused, durable_timeouts, durable_unavailable,
         durable_duration;
 };

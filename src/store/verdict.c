@@ -91,6 +91,8 @@ static enum status judge(struct store_question *question, struct slice there, bo
         return judge_count(question, there, was_lease, verdict);
     case STORE_RUN:
         return judge_script(question, there, was_lease, now, verdict);
+    case STORE_PUBLISH: /* is no matter of keys */
+        break;
     }
     return INVALID;
 }

@@ -39,7 +39,8 @@ class RedisServer:
         return done.stdout.strip()
 
     def keys(self, database=0):
-        return self.ask("-n", database, "KEYS", "*").split("\n")
+        """Those of requests: where gateways count themselves is not among them."""
+        return [key for key in self.ask("-n", database, "KEYS", "*").split() if key != "weir:gateways"]
 
     def connections(self):
         """Those of gateways: redis-cli's own is not among them."""

@@ -28,7 +28,7 @@ static void a_text_is_the_address(void **state)
     assert_slice(options->server.text, "10.0.0.5:7000");
     assert_int_equal(address_port(&options->server.address), 7000);
     assert_int_equal(options->timeout, 20 * MILLISECOND);
-    assert_int_equal(options->gateways, 1);
+    assert_int_equal(options->gateways, 0);
     assert_slice(options->prefix, "weir:");
     assert_true(options->tls.verify);
     assert_false(options->is_tls);
@@ -105,6 +105,10 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"{at: \"unix:/run/r.sock\", tls: {verify: false}}", "a unix socket has no name"},
         {"{at: 10.0.0.5, timeout: 0s}", "timeout"},
         {"{at: 10.0.0.5, tiemout: 5ms}", "did you mean \"timeout\""},
+        {"{at: 10.0.0.5, gateways: 0}", "from 1 to 65536"},
+        {"{at: 10.0.0.5, gateways: 65537}", "from 1 to 65536"},
+        {"{at: 10.0.0.5, gateways: many}", "no number of gateways"},
+        {"{at: 10.0.0.5, gateways: [1]}", "write a number, or auto"},
         {"{user: u}", "nothing says where it is"},
         {"{at: 10.0.0.5, sentinels: [10.0.0.6]}", "in two ways"},
         {"{sentinels: [\"redis://10.0.0.6\"]}", "no Sentinel: it is no host with a port"},
@@ -124,6 +128,12 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
             fail_msg("%s: %s", wrong[i].value, said);
         assert_null(memmem(said, (size_t)(first - said), "s3cret", 6));
     }
+}
+
+static void gateways_are_counted_unless_their_number_is_said(void **state)
+{
+    assert_int_equal(read_options(state, "{at: a, gateways: auto}")->gateways, 0);
+    assert_int_equal(read_options(state, "{at: a, gateways: 3}")->gateways, 3);
 }
 
 static void a_password_can_stand_in_a_file(void **state)
@@ -149,6 +159,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(sentinels_take_the_place_of_an_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_is_wrong_is_said_without_what_is_secret, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            gateways_are_counted_unless_their_number_is_said, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_password_can_stand_in_a_file, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

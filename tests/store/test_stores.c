@@ -339,6 +339,107 @@ static void many_at_once_agree(void **state)
     expect("sum", "64");
 }
 
+/* --- messages */
+
+/* What a listener has heard, written down: "<" where it began, and each message with a blank. */
+struct ear {
+    struct store_listener listener;
+    struct text heard;
+};
+
+static void write_begin(struct store_listener *listener)
+{
+    text_add_char(&((struct ear *)listener)->heard, '<');
+}
+
+static void write_heard(struct store_listener *listener, struct slice message)
+{
+    struct ear *ear = (struct ear *)listener;
+    text_add(&ear->heard, message);
+    text_add_char(&ear->heard, ' ');
+}
+
+static void begin_to_listen(struct ear *ear, const char *channel)
+{
+    *ear = (struct ear){
+        .listener = {.channel = slice_of_text(channel), .begin = write_begin, .hear = write_heard},
+        .heard = text_growing(0)};
+    assert_ok(store_subscribe(store, &ear->listener));
+}
+
+static void stop(struct ear *ear)
+{
+    store_unsubscribe(&ear->listener);
+    text_release(&ear->heard);
+}
+
+static enum status publish(const char *channel, const char *message)
+{
+    return store_publish(store, 0, slice_of_text(channel), slice_of_text(message), NEVER);
+}
+
+static bool has_heard(const struct ear *ear, const char *text)
+{
+    struct slice heard = text_slice(&ear->heard), end = slice_of_text(text);
+    return slice_has_suffix(heard, end);
+}
+
+static void who_listens_hears_in_order(void **state)
+{
+    struct ear one, other, elsewhere;
+    (void)state;
+    begin_to_listen(&one, "news");
+    rig_until(has_heard(&one, "<"));
+    begin_to_listen(&other, "news");
+    begin_to_listen(&elsewhere, "weather");
+    rig_until(has_heard(&other, "<") && has_heard(&elsewhere, "<"));
+    for (int i = 0; i < 3; i++) {
+        const char *words[] = {"one", "two", "three"};
+        assert_ok(publish("news", words[i]));
+    }
+    assert_ok(publish("weather", "rain"));
+    rig_until(has_heard(&one, "one two three ") && has_heard(&other, "<one two three "));
+    rig_until(has_heard(&elsewhere, "<rain "));
+    store_unsubscribe(&one.listener);
+    store_unsubscribe(&one.listener);
+    assert_ok(publish("news", "four"));
+    rig_until(has_heard(&other, "three four "));
+    assert_true(has_heard(&one, "three "));
+    stop(&other);
+    assert_ok(publish("news", "five"));
+    assert_ok(publish("weather", "sun"));
+    rig_until(has_heard(&elsewhere, "rain sun "));
+    stop(&elsewhere);
+    text_release(&one.heard);
+}
+
+static void messages_are_any_bytes_within_bounds(void **state)
+{
+    struct ear ear;
+    char *bytes = calloc(1, STORE_MESSAGE_MAX + 1);
+    char channel[STORE_CHANNEL_MAX + 1];
+    (void)state;
+    assert_non_null(bytes);
+    memset(channel, 'c', sizeof channel);
+    struct slice whole = slice_of(bytes, STORE_MESSAGE_MAX), odd = SLICE("\0\r\n$-1\xff");
+    begin_to_listen(&ear, "a\r\nb");
+    rig_until(has_heard(&ear, "<"));
+    assert_ok(store_publish(store, 0, SLICE("a\r\nb"), odd, NEVER));
+    assert_ok(store_publish(store, 0, SLICE("a\r\nb"), SLICE_NONE, NEVER));
+    assert_ok(store_publish(store, 0, SLICE("a\r\nb"), whole, NEVER));
+    rig_until(ear.heard.size == 1 + odd.size + 1 + 1 + whole.size + 1);
+    assert_true(slice_equal(slice_of(ear.heard.data + 1, odd.size), odd));
+    whole.size++;
+    assert_status(store_publish(store, 0, SLICE("a\r\nb"), whole, NEVER), TOO_LARGE);
+    struct slice longest = slice_of(channel, STORE_CHANNEL_MAX + 1);
+    assert_status(store_publish(store, 0, longest, SLICE(""), NEVER), TOO_LARGE);
+    struct store_listener none = {.channel = longest, .hear = write_heard};
+    assert_status(store_subscribe(store, &none), TOO_LARGE);
+    store_unsubscribe(&none);
+    stop(&ear);
+    free(bytes);
+}
+
 static void it_describes_itself(void **state)
 {
     (void)state;
@@ -365,6 +466,9 @@ static void it_describes_itself(void **state)
             a_counters_time_runs_from_the_first, set_up_##kind, tear_down),                       \
         cmocka_unit_test_setup_teardown(scripts_run, set_up_##kind, tear_down),                   \
         cmocka_unit_test_setup_teardown(many_at_once_agree, set_up_##kind, tear_down),            \
+        cmocka_unit_test_setup_teardown(who_listens_hears_in_order, set_up_##kind, tear_down),    \
+        cmocka_unit_test_setup_teardown(                                                          \
+            messages_are_any_bytes_within_bounds, set_up_##kind, tear_down),                      \
         cmocka_unit_test_setup_teardown(it_describes_itself, set_up_##kind, tear_down)
 
 static int run_all(void)
