@@ -12,11 +12,11 @@ const char *const once_unavailable_words[] = {"local", "refuse", "pass", NULL};
 
 static struct store *choose(const struct store_choice *stores, int where)
 {
-    struct store *const by_word[] = {
-        [IN_MEMORY] = stores->memory, [ON_DISK] = stores->durable, [IN_REDIS] = stores->shared};
-    if (where != IN_BEST)
-        return by_word[where];
-    return stores->shared ? stores->shared : stores->durable ? stores->durable : stores->memory;
+    struct store *const by_word[] = {[IN_BEST] = store_best(stores),
+        [IN_MEMORY] = stores->memory,
+        [ON_DISK] = stores->durable,
+        [IN_REDIS] = stores->shared};
+    return by_word[where];
 }
 
 /* A command that only looks at a configuration has no memory. */

@@ -70,6 +70,12 @@ struct store_choice {
     struct store *shared;  /* or NULL */
 };
 
+/* What most know of and what lasts longest: the shared one, else the durable one, else memory. */
+static inline struct store *store_best(const struct store_choice *stores)
+{
+    return stores->shared ? stores->shared : stores->durable ? stores->durable : stores->memory;
+}
+
 /* What the key holds. NOT_FOUND when that is nothing. The value is the arena's. */
 enum status store_get(struct store *store, unsigned worker, struct slice key, instant deadline,
     struct arena *arena, struct slice *ret_value);
