@@ -160,7 +160,9 @@ struct exchange {
     bool must_close;  /* close the client's connection after this answer */
     bool breaks_off;  /* instead of the answer the client sees its connection or stream reset */
     bool is_torn;     /* its tunnel did not end in peace: the client hears of it by a reset */
-    bool is_websocket;               /* the request asks to go on as a WebSocket, rightly */
+    bool has_lent_token; /* Authorization is of a user's session: for the service that answers, and
+                          * not for who gets copies */
+    bool is_websocket;   /* the request asks to go on as a WebSocket, rightly */
     const struct json_value *claims; /* what the client's token says, verified; an object, as long
                                       * as the exchange; NULL: nothing is known */
     struct slice claims_source; /* the `auth` that found them, as "auth.shop": the same "sub" of two

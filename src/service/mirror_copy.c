@@ -54,6 +54,8 @@ static bool fill(struct request_copy *copy, const struct exchange *from, struct 
     if (!copy_request(&x->arena, &from->request, &x->request))
         return false;
     fields_remove_known(&x->request.fields, FIELD_EXPECT);
+    if (from->has_lent_token)
+        fields_remove_known(&x->request.fields, FIELD_AUTHORIZATION);
     return copy_parameters(from, x) && copy_text(&x->arena, from->request_id, &x->request_id) &&
            fields_add(&x->request.fields, FIELD_OTHER, SLICE(MIRROR_FIELD), mark) == OK;
 }
