@@ -18,8 +18,7 @@
  * not asked twice for each request. */
 
 #define MEMORY_SIZE     ((size_t)1 << 20) /* much more than a token takes */
-#define TOKEN_MAX       ((size_t)16 << 10)
-#define RENEWAL_PAUSE   (5 * SECOND) /* after one that failed */
+#define RENEWAL_PAUSE   (5 * SECOND)      /* after one that failed */
 #define REJECTION_PAUSE SECOND
 #define SAFETY          (5 * SECOND) /* before its end a token is not used any more */
 
@@ -149,14 +148,6 @@ static void count(const struct credentials *credentials, const struct exchange *
     metric_add(credentials->shards[x->worker], series, 1);
 }
 
-static bool is_token(struct slice token)
-{
-    for (size_t i = 0; i < token.size; i++)
-        if (token.data[i] <= ' ' || token.data[i] > '~')
-            return false;
-    return token.size > 0 && token.size <= TOKEN_MAX;
-}
-
 /* Nanoseconds; some servers write the number as text. */
 static int64_t lifetime_of(const struct credentials *credentials, const struct json_value *answer)
 {
@@ -177,11 +168,9 @@ static int64_t lifetime_of(const struct credentials *credentials, const struct j
 static enum status take(const struct credentials *credentials, const struct json_value *answer,
     struct recalled *recalled)
 {
-    struct slice token, type = SLICE("Bearer");
+    struct slice token;
     struct service_token *made = arena_new(&recalled->arena, struct service_token);
-    (void)json_get_text(answer, SLICE("token_type"), &type);
-    if (!json_get_text(answer, SLICE("access_token"), &token) || !is_token(token) ||
-        !slice_equal_nocase(type, SLICE("Bearer")))
+    if (!oauth_access_token(answer, &token))
         return UPSTREAM_PROTOCOL;
     if (!made)
         return NO_MEMORY;

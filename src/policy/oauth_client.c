@@ -1,7 +1,14 @@
 #include "policy/oauth_client.h"
 
+#include "acme/key.h"
 #include "base/base64.h"
+#include "base/random.h"
+#include "config/source.h"
 #include "http/uri.h"
+
+#define TOKEN_MAX      ((size_t)16 << 10) /* bytes */
+#define KEY_FILE_MAX   ((size_t)64 << 10)
+#define ASSERTION_LIFE 60 /* seconds: it is made for one question */
 
 const char *const oauth_client_methods[] = {
     [OAUTH_CLIENT_BASIC] = "basic", [OAUTH_CLIENT_POST] = "post", NULL};
@@ -47,6 +54,122 @@ void oauth_form_add(struct text *form, const char *name, struct slice value)
     }
 }
 
+/* --- by a private key (RFC 7523 §3, OpenID Connect Core 1.0 §9) */
+
+static void free_key(void *key)
+{
+    acme_key_free(key);
+}
+
+enum status oauth_client_read_key(
+    struct prepare *prepare, struct oauth_client *client, struct slice file, struct place place)
+{
+    struct reader *reader = prepare->reader;
+    const struct source *source;
+    struct acme_key *key = NULL;
+    struct slice path = source_path(reader->arena, place.source, file);
+    enum status e = path.data ? source_read(reader->arena, path, KEY_FILE_MAX, &source) : NO_MEMORY;
+    if (e && e != NO_MEMORY)
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE, "\"%.*s\": %s",
+            SLICE_ARG(slice_head(path, 200)), status_sentence(e));
+    if (!e)
+        e = acme_key_read(source->text, &key);
+    if (e == INVALID)
+        return diagnostics_error(reader->diagnostics, place,
+            SLICE("openssl ecparam -name prime256v1 -genkey makes one"),
+            "\"%.*s\" is no private key for ES256 (P-256, in PEM)",
+            SLICE_ARG(slice_head(path, 200)));
+    if (!e && arena_own(reader->arena, free_key, key))
+        e = NO_MEMORY;
+    if (!e)
+        client->key = key;
+    return e;
+}
+
+static enum status write_assertion(
+    const struct oauth_client *client, struct slice audience, struct text *head, struct text *body)
+{
+    char id[24], id_text[40];
+    struct json_writer writer;
+    int64_t now = clock_wall() / SECOND;
+    random_bytes(id, sizeof id);
+    json_writer_init(&writer, head, 0);
+    json_write_object(&writer);
+    json_put_text(&writer, "alg", SLICE("ES256"));
+    if (client->key_id.size)
+        json_put_text(&writer, "kid", client->key_id);
+    json_write_object_end(&writer);
+    json_writer_init(&writer, body, 0);
+    json_write_object(&writer);
+    json_put_text(&writer, "iss", client->id);
+    json_put_text(&writer, "sub", client->id);
+    json_put_text(&writer, "aud", audience);
+    json_put_text(&writer, "jti",
+        slice_of(id_text, base64_encode(slice_of(id, sizeof id), BASE64_URL, id_text)));
+    json_put_i64(&writer, "iat", now);
+    json_put_i64(&writer, "exp", now + ASSERTION_LIFE);
+    json_write_object_end(&writer);
+    return json_writer_is_done(&writer) && !head->failed ? OK : NO_MEMORY;
+}
+
+static enum status sign_assertion(
+    const struct oauth_client *client, struct slice head, struct slice body, struct text *token)
+{
+    unsigned char signature[ACME_SIGNATURE_SIZE];
+    acme_add_base64(token, head);
+    text_add_char(token, '.');
+    acme_add_base64(token, body);
+    enum status e =
+        token->failed ? NO_MEMORY : acme_key_sign(client->key, text_slice(token), signature);
+    if (e)
+        return e;
+    text_add_char(token, '.');
+    acme_add_base64(token, slice_of((const char *)signature, sizeof signature));
+    return token->failed ? NO_MEMORY : OK;
+}
+
+static enum status add_assertion(
+    const struct oauth_client *client, struct slice audience, struct text *form)
+{
+    struct text head = text_growing(0), body = text_growing(0), token = text_growing(0);
+    enum status e = write_assertion(client, audience, &head, &body);
+    if (!e)
+        e = sign_assertion(client, text_slice(&head), text_slice(&body), &token);
+    if (!e) {
+        oauth_form_add(form, "client_id", client->id);
+        oauth_form_add(form, "client_assertion_type",
+            SLICE("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+        oauth_form_add(form, "client_assertion", text_slice(&token));
+    }
+    text_release(&head);
+    text_release(&body);
+    text_release(&token);
+    return e;
+}
+
+/* --- asking */
+
+enum status oauth_client_show(const struct oauth_client *client, enum oauth_client_method method,
+    struct slice audience, struct fields *fields, struct text *form)
+{
+    enum status e = OK;
+    switch (method) {
+    case OAUTH_CLIENT_BASIC:
+        return fields_add_known(fields, FIELD_AUTHORIZATION, client->basic);
+    case OAUTH_CLIENT_POST:
+        oauth_form_add(form, "client_id", client->id);
+        oauth_form_add(form, "client_secret", client->secret);
+        break;
+    case OAUTH_CLIENT_KEY:
+        e = add_assertion(client, audience, form);
+        break;
+    case OAUTH_CLIENT_NONE:
+        oauth_form_add(form, "client_id", client->id);
+        break;
+    }
+    return form->failed ? NO_MEMORY : e;
+}
+
 enum status oauth_ask(const struct oauth_client *client, const struct inquiry_target *target,
     const struct exchange *x, struct text *form, int64_t timeout, struct arena *arena,
     struct inquiry_answer *ret_answer)
@@ -56,13 +179,9 @@ enum status oauth_ask(const struct oauth_client *client, const struct inquiry_ta
     arena_init(&scratch, 0, 0);
     fields_init(&fields, &scratch);
     enum status e = fields_add_known(&fields, FIELD_ACCEPT, SLICE("application/json"));
-    if (client->method == OAUTH_CLIENT_POST) {
-        oauth_form_add(form, "client_id", client->id);
-        oauth_form_add(form, "client_secret", client->secret);
-    } else if (!e)
-        e = fields_add_known(&fields, FIELD_AUTHORIZATION, client->basic);
-    if (form->failed)
-        e = NO_MEMORY;
+    if (!e)
+        e = oauth_client_show(
+            client, (enum oauth_client_method)client->method, target->text, &fields, form);
     const struct inquiry inquiry = {.fields = &fields,
         .body = text_slice(form),
         .type = SLICE("application/x-www-form-urlencoded"),
@@ -71,4 +190,18 @@ enum status oauth_ask(const struct oauth_client *client, const struct inquiry_ta
         e = inquiry_ask(target, x, &inquiry, arena, ret_answer);
     arena_release(&scratch);
     return e;
+}
+
+bool oauth_access_token(const struct json_value *answer, struct slice *ret_token)
+{
+    struct slice token, type = SLICE("Bearer");
+    (void)json_get_text(answer, SLICE("token_type"), &type);
+    if (!json_get_text(answer, SLICE("access_token"), &token) || token.size == 0 ||
+        token.size > TOKEN_MAX || !slice_equal_nocase(type, SLICE("Bearer")))
+        return false;
+    for (size_t i = 0; i < token.size; i++)
+        if (token.data[i] <= ' ' || token.data[i] > '~')
+            return false;
+    *ret_token = token;
+    return true;
 }
