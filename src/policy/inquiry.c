@@ -173,13 +173,12 @@ static enum status read_answer(struct exchange *x, const struct inquiry *inquiry
     return e;
 }
 
-static void count(const struct inquiry_target *target, const struct asking *asking, enum status e)
+void inquiry_count(const struct inquiry_target *target, unsigned worker, instant began, int status)
 {
-    struct metrics_shard *shard = target->shards[asking->x.worker];
-    int status = asking->x.response.status;
-    int outcome = e || status < 200 || status > 599 ? FAILED : status / 100 - 2;
+    struct metrics_shard *shard = target->shards[worker];
+    int outcome = status < 200 || status > 599 ? FAILED : status / 100 - 2;
     metric_add(shard, target->outcomes[outcome], 1);
-    metric_observe(shard, target->durations, loop_now() - asking->x.facts.started);
+    metric_observe(shard, target->durations, loop_now() - began);
 }
 
 enum status inquiry_ask(const struct inquiry_target *target, const struct exchange *x,
@@ -197,7 +196,8 @@ enum status inquiry_ask(const struct inquiry_target *target, const struct exchan
         e = service_call(target->service, &asking->x);
     if (!e)
         e = read_answer(&asking->x, inquiry, arena, ret_answer);
-    count(target, asking, e);
+    inquiry_count(
+        target, asking->x.worker, asking->x.facts.started, e ? 0 : asking->x.response.status);
     exchange_release(&asking->x);
     free(asking);
     return e;

@@ -62,8 +62,25 @@ enum status inquiry_prepare(struct prepare *prepare, struct inquiry_target *targ
 enum status inquiry_ask(const struct inquiry_target *target, const struct exchange *x,
     const struct inquiry *inquiry, struct arena *arena, struct inquiry_answer *ret_answer);
 
+/* Asks at a URL that is known only now, by a connection for this alone, instead of the target's
+ * service; it counts as asking the target. */
+struct resolver;
+struct tls_client;
+struct inquiry_elsewhere {
+    struct slice url;
+    struct resolver *resolver; /* borrowed: the worker's */
+    struct tls_client *tls;    /* borrowed; NULL: http only */
+};
+enum status inquiry_ask_elsewhere(const struct inquiry_target *target, const struct exchange *x,
+    const struct inquiry_elsewhere *elsewhere, const struct inquiry *inquiry, struct arena *arena,
+    struct inquiry_answer *ret_answer);
+
 /* Runs `run(argument, aside)` on a fiber of x's worker that may outlive x: for what is asked ahead
  * of time. `aside` stands for x in inquiry_ask; it has no deadline and no request. NO_MEMORY, or
  * CANCELLED when the worker ends: `run` is not called then. */
 enum status inquiry_begin_aside(const struct inquiry_target *target, const struct exchange *x,
     void (*run)(void *argument, const struct exchange *aside), void *argument);
+
+/* For the files of this module: counts a question that began then, and its answer's status, 0
+ * without one. */
+void inquiry_count(const struct inquiry_target *target, unsigned worker, instant began, int status);
