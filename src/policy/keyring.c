@@ -339,6 +339,11 @@ enum status keyring_provider(
     }
 }
 
+struct tls_client *keyring_tls(const struct keyring *ring)
+{
+    return ring->tls;
+}
+
 /* --- its life */
 
 struct making {

@@ -75,3 +75,7 @@ uint32_t keyring_epoch(const struct keyring *ring);
  * waits for it as above. KEYS_UNAVAILABLE, CANCELLED, NO_MEMORY. */
 enum status keyring_provider(
     struct keyring *ring, struct exchange *x, int64_t patience, struct oidc_provider *ret_provider);
+
+/* How its issuer is spoken to, for whatever else there is to ask it; borrowed. NULL: not by TLS. */
+struct tls_client;
+struct tls_client *keyring_tls(const struct keyring *ring);

@@ -27,24 +27,33 @@ struct attempt {
     int64_t until;      /* seconds since 1970 */
 };
 
+/* What the browser brings back (RFC 6749 §4.1.2); empty: it is not there. */
+struct answer {
+    struct slice state, code, error;
+    struct slice issuer; /* RFC 9207; null data: it is not there */
+};
+
 /* --- the cookies */
 
-/* The cookie of that number; null data without memory. */
-static struct split_cookie cookie_of(
-    const struct login *login, struct arena *arena, unsigned number)
+/* The cookie of that number; null data without memory. What comes by a form comes from another
+ * site, and no browser would send a cookie with it that is not for that. */
+static struct split_cookie cookie_of(const struct login *login,
+    const struct login_provider *provider, struct arena *arena, unsigned number)
 {
     struct slice name =
         arena_format(arena, "%.*s.login%u", SLICE_ARG(login->cookie.name), number % ATTEMPTS);
-    return (struct split_cookie){name, login->attributes};
+    return (struct split_cookie){name,
+        provider->response_mode == LOGIN_BY_FORM ? login->attributes_elsewhere : login->attributes};
 }
 
 /* The first that the browser has not, or any. */
-static unsigned pick_number(const struct login *login, struct exchange *x)
+static unsigned pick_number(
+    const struct login *login, const struct login_provider *provider, struct exchange *x)
 {
     unsigned char any;
     struct slice ignored;
     for (unsigned i = 0; i < ATTEMPTS; i++) {
-        struct split_cookie cookie = cookie_of(login, &x->arena, i);
+        struct split_cookie cookie = cookie_of(login, provider, &x->arena, i);
         if (split_cookie_value(&cookie, &x->request.fields, &x->arena, &ignored) == NOT_FOUND)
             return i;
     }
@@ -166,7 +175,7 @@ static struct slice request_of(const struct login_provider *provider,
 enum status login_begin(const struct login *login, const struct login_provider *provider,
     struct exchange *x, struct slice to)
 {
-    unsigned number = pick_number(login, x);
+    unsigned number = pick_number(login, provider, x);
     struct attempt attempt = {.to = to};
     struct oidc_provider found;
     enum status e = login_discover(login, provider, x, &found);
@@ -176,7 +185,7 @@ enum status login_begin(const struct login *login, const struct login_provider *
         e = make(login, provider, x, number, &attempt);
     if (e)
         return e;
-    struct split_cookie cookie = cookie_of(login, &x->arena, number);
+    struct split_cookie cookie = cookie_of(login, provider, &x->arena, number);
     struct slice request = request_of(provider, &found, &attempt, &x->arena);
     e = cookie.name.data && request.data ? login_redirect(x, 302, request) : NO_MEMORY;
     if (!e)
@@ -227,53 +236,38 @@ static enum status ask(const struct login *login, const struct login_provider *p
     const struct oidc_provider *found, struct exchange *x, const struct attempt *attempt,
     struct slice code, struct login_tokens *tokens, const char **why)
 {
-    struct slice given = uri_encode(&x->arena, code), place = uri_encode(&x->arena, attempt->place);
-    if (!given.data || !place.data)
-        return NO_MEMORY;
-    struct slice form = arena_format(&x->arena,
-        "grant_type=authorization_code&code=%.*s&redirect_uri=%.*s&code_verifier=%.*s",
-        SLICE_ARG(given), SLICE_ARG(place), SLICE_ARG(attempt->verifier));
-    enum status e =
-        form.data ? login_ask_tokens(login, provider, found, x, form, tokens, why) : NO_MEMORY;
+    struct text form = text_growing(0);
+    oauth_form_add(&form, "grant_type", SLICE("authorization_code"));
+    oauth_form_add(&form, "code", code);
+    oauth_form_add(&form, "redirect_uri", attempt->place);
+    oauth_form_add(&form, "code_verifier", attempt->verifier);
+    enum status e = login_ask_tokens(login, provider, found, x, &form, tokens, why);
+    text_release(&form);
     if (e == LOGIN_DENIED) /* the code, and not the user */
         e = LOGIN_FAILED;
     if (e)
         return e;
     *why = "its ID token is not of this login";
     struct slice nonce = json_text_of(tokens->claims, "nonce");
-    bool is_same = nonce.size == attempt->nonce.size &&
-                   CRYPTO_memcmp(nonce.data, attempt->nonce.data, nonce.size) == 0;
-    return is_same ? OK : LOGIN_FAILED;
+    if (nonce.size != attempt->nonce.size ||
+        CRYPTO_memcmp(nonce.data, attempt->nonce.data, nonce.size) != 0)
+        return LOGIN_FAILED;
+    *why = login_bearer_problem(login, tokens);
+    if (*why)
+        return LOGIN_FAILED;
+    e = login_ask_userinfo(
+        login, provider, found, x, tokens, json_text_of(tokens->claims, "sub"), why);
+    return e == LOGIN_DENIED ? LOGIN_FAILED : e;
 }
 
-/* The browser has come back with a code. */
-static enum status complete(const struct login *login, const struct login_provider *provider,
-    struct exchange *x, const struct attempt *attempt, struct slice code)
+/* The login is over, and well. */
+static enum status welcome(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, const struct attempt *attempt, const struct login_tokens *tokens)
 {
-    const char *why = "it names no code";
     struct login_session session;
-    struct login_tokens tokens;
-    struct oidc_provider found;
-    struct slice issuer = uri_query_value(&x->arena, x->request.query, SLICE("iss"));
-    enum status e = login_discover(login, provider, x, &found);
-    if (e == LOGIN_UNAVAILABLE)
-        why = "its discovery document cannot be fetched";
-    if (!e && !code.size)
-        e = LOGIN_FAILED;
-    if (!e && !is_of_issuer(provider, &found, issuer)) {
-        why = "the answer is another provider's";
-        e = LOGIN_FAILED;
-    }
-    if (!e)
-        e = ask(login, provider, &found, x, attempt, code, &tokens, &why);
-    if (e == LOGIN_FAILED || e == LOGIN_UNAVAILABLE) {
-        login_count(login, x, e == LOGIN_FAILED ? LOGIN_BROKEN : LOGIN_UNANSWERED);
-        return login_problem(x, e, why);
-    }
-    if (e)
-        return e;
-    login_session_begin(provider, x, &tokens, &session);
-    e = session.id.data ? login_redirect(x, 302, attempt->to) : NO_MEMORY;
+    login_session_begin(provider, x, tokens, &session);
+    int status = x->request.method == METHOD_POST ? 303 : 302;
+    enum status e = session.id.data ? login_redirect(x, status, attempt->to) : NO_MEMORY;
     if (!e)
         e = login_session_give(login, x, &session);
     if (!e)
@@ -284,28 +278,69 @@ static enum status complete(const struct login *login, const struct login_provid
     return login_problem(x, LOGIN_FAILED, "its tokens are too large for cookies");
 }
 
+/* The browser has come back to where it began. */
+static enum status complete(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, const struct attempt *attempt, const struct answer *answer)
+{
+    const char *why = "its discovery document cannot be fetched";
+    struct login_tokens tokens;
+    struct oidc_provider found;
+    enum status e = login_discover(login, provider, x, &found);
+    if (!e && !is_of_issuer(provider, &found, answer->issuer)) {
+        why = "the answer is another provider's";
+        e = LOGIN_FAILED;
+    }
+    if (!e && answer->error.size)
+        return tell_refusal(login, x, answer->error);
+    if (!e && !answer->code.size) {
+        why = "it names no code";
+        e = LOGIN_FAILED;
+    }
+    if (!e)
+        e = ask(login, provider, &found, x, attempt, answer->code, &tokens, &why);
+    if (e == LOGIN_FAILED || e == LOGIN_UNAVAILABLE) {
+        login_count(login, x, e == LOGIN_FAILED ? LOGIN_BROKEN : LOGIN_UNANSWERED);
+        return login_problem(x, e, why);
+    }
+    return e ? e : welcome(login, provider, x, attempt, &tokens);
+}
+
+/* From the URL, or from the form (OAuth 2.0 Form Post Response Mode §2). */
+static enum status read_answer(
+    const struct login_provider *provider, struct exchange *x, struct answer *ret_answer)
+{
+    struct slice text = x->request.query;
+    enum status e = provider->response_mode == LOGIN_BY_FORM ? login_read_form(x, &text) : OK;
+    if (!e)
+        *ret_answer = (struct answer){.state = uri_query_value(&x->arena, text, SLICE("state")),
+            .code = uri_query_value(&x->arena, text, SLICE("code")),
+            .error = uri_query_value(&x->arena, text, SLICE("error")),
+            .issuer = uri_query_value(&x->arena, text, SLICE("iss"))};
+    return e == TOKEN_MALFORMED ? LOGIN_STRAY : e;
+}
+
 enum status login_return(
     const struct login *login, const struct login_provider *provider, struct exchange *x)
 {
-    struct arena *arena = &x->arena;
-    struct slice query = x->request.query;
-    struct slice state = uri_query_value(arena, query, SLICE("state")),
-                 error = uri_query_value(arena, query, SLICE("error")),
-                 code = uri_query_value(arena, query, SLICE("code"));
+    struct answer answer = {.issuer = SLICE_NONE};
     struct attempt attempt = {.until = 0};
+    enum status e = read_answer(provider, x, &answer);
+    if (e && e != LOGIN_STRAY)
+        return e;
+    const struct slice state = answer.state;
     bool is_ours =
         state.size == RANDOM_TEXT + 1 && state.data[0] >= '0' && state.data[0] < '0' + ATTEMPTS;
     struct split_cookie cookie =
-        cookie_of(login, arena, is_ours ? (unsigned)(state.data[0] - '0') : 0);
+        cookie_of(login, provider, &x->arena, is_ours ? (unsigned)(state.data[0] - '0') : 0);
     if (!cookie.name.data)
         return NO_MEMORY;
-    enum status e = is_ours ? take(login, x, &cookie, state, &attempt) : INVALID;
+    e = is_ours ? take(login, x, &cookie, state, &attempt) : INVALID;
     if (e && e != INVALID)
         return e;
     if (e || !slice_equal(attempt.provider, provider->name)) {
         login_count(login, x, LOGIN_STRAYED);
         return LOGIN_STRAY;
     }
-    e = error.size ? tell_refusal(login, x, error) : complete(login, provider, x, &attempt, code);
+    e = complete(login, provider, x, &attempt, &answer);
     return e ? e : split_cookie_forget(&cookie, &x->request.fields, &x->response.fields);
 }

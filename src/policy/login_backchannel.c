@@ -1,26 +1,21 @@
 #include "policy/login.h"
 
 #include "http/uri.h"
-#include "jose/jws.h"
 
 /* The provider says that a session has ended (OpenID Connect Back-Channel Logout 1.0 §2.5 to
  * §2.8). */
 
 #define LOGOUT_EVENT SLICE("http://schemas.openid.net/event/backchannel-logout")
-#define BODY_MAX     ((size_t)128 << 10)
 #define AGE_MAX      600 /* seconds since it was made */
 #define LEEWAY       60
 
 static enum status read_token(struct exchange *x, struct slice *ret_token)
 {
-    struct slice body, type = fields_value(&x->request.fields, FIELD_CONTENT_TYPE);
-    if (!slice_equal_nocase(slice_trim(slice_head(type, slice_find(type, ';'))),
-            SLICE("application/x-www-form-urlencoded")))
-        return TOKEN_MALFORMED;
-    enum status e = body_read_all(x->request.body, &x->arena, BODY_MAX, x->deadline, &body);
+    struct slice form;
+    enum status e = login_read_form(x, &form);
     if (e)
-        return e == TOO_LARGE ? BODY_TOO_LARGE : body_status_of_client(e);
-    *ret_token = uri_query_value(&x->arena, body, SLICE("logout_token"));
+        return e;
+    *ret_token = uri_query_value(&x->arena, form, SLICE("logout_token"));
     return ret_token->size ? OK : TOKEN_MALFORMED;
 }
 
@@ -38,7 +33,7 @@ static enum status check_claims(
     static const struct slice required[] = {SLICE_INIT("iss"), SLICE_INIT("aud"), SLICE_INIT("iat"),
         SLICE_INIT("jti"), SLICE_INIT("events")};
     const struct jwt_rules rules = {.issuers = {&provider->issuer, 1},
-        .audiences = {&provider->client, 1},
+        .audiences = {&provider->client.id, 1},
         .required = {required, sizeof required / sizeof *required},
         .leeway = LEEWAY,
         .age_max = AGE_MAX,
@@ -60,7 +55,7 @@ static enum status verify(const struct login *login, const struct login_provider
     if (!e && !is_logout_type(jws.type))
         e = TOKEN_MALFORMED;
     if (!e)
-        e = keyring_verify(provider->ring, x, &jws, login->timeout);
+        e = login_verify(login, provider, x, &jws);
     if (!e)
         e = jwt_read(&x->arena, jws.payload, ret_claims);
     return e ? e : check_claims(provider, *ret_claims);

@@ -5,7 +5,7 @@
  * lasted: by what the provider calls it (`sid`), or its user (`sub`), or by our own name for it. A
  * note holds the time; sessions that began later are others. */
 
-#define LOOK_EVERY 5 /* seconds between looks at a store that is not in this process */
+#define LOOK_EVERY 5 /* seconds between looks at a store that others write to, too */
 
 static struct slice sid_of(const struct login_session *session)
 {
@@ -20,7 +20,7 @@ enum status login_end(const struct login *login, const struct login_provider *pr
                  when = arena_format(&x->arena, "%lld", (long long)login_now());
     if (!key.data || !when.data)
         return NO_MEMORY;
-    return login_note_write(login, x, key, when, login->lifetime);
+    return login_note_write(login, login->archive, x, key, when, login->lifetime);
 }
 
 enum status login_end_session(
@@ -38,26 +38,36 @@ enum status login_prepare_ends(
     return session->ends[0].data && session->ends[1].data ? OK : NO_MEMORY;
 }
 
-static enum status look_for(const struct login *login, struct exchange *x,
+static enum status look_for(const struct login *login, struct store *store, struct exchange *x,
     const struct login_session *session, struct slice key)
 {
     uint64_t when = 0;
     struct slice value;
-    enum status e = login_note_read(login, x, key, &value);
+    enum status e = login_note_read(login, store, x, key, &value);
     if (e)
         return e == NOT_FOUND ? OK : e;
     return slice_to_u64(value, &when) && (int64_t)when >= session->begun ? CREDENTIALS_MISSING : OK;
 }
 
+static enum status look(const struct login *login, struct store *store, struct exchange *x,
+    const struct login_session *session)
+{
+    enum status e = look_for(login, store, x, session, session->ends[0]);
+    return e ? e : look_for(login, store, x, session, session->ends[1]);
+}
+
+/* This gateway's own notes cost nothing to look at; of those of others, and of its own life before
+ * this one, it is enough to hear soon. */
 enum status login_check_ended(
     const struct login *login, struct exchange *x, struct login_session *session)
 {
     int64_t now = login_now();
-    if (!login->store || (login->store != login->memory && now - session->looked < LOOK_EVERY))
+    if (!login->memory)
         return OK;
-    enum status e = look_for(login, x, session, session->ends[0]);
-    if (!e)
-        e = look_for(login, x, session, session->ends[1]);
+    enum status e = look(login, login->memory, x, session);
+    if (e || login->archive == login->memory || now - session->looked < LOOK_EVERY)
+        return e;
+    e = look(login, login->archive, x, session);
     if (!e)
         session->looked = now;
     return e;

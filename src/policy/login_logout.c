@@ -29,7 +29,7 @@ static enum status make_request(const struct login *login, struct exchange *x,
 {
     const struct login_provider *provider = login_provider_of(login, session->provider);
     struct text text = text_growing(0);
-    struct slice end, client = uri_encode(&x->arena, provider->client), escaped;
+    struct slice end, client = uri_encode(&x->arena, provider->client.id), escaped;
     enum status e = find_end(login, x, &end);
     text_format(&text, "%.*s%cid_token_hint=%.*s&client_id=%.*s", SLICE_ARG(endpoint),
         slice_find(endpoint, '?') < endpoint.size ? '&' : '?', SLICE_ARG(session->id_token),

@@ -23,43 +23,40 @@ struct slice login_note_key(const struct login *login, struct arena *arena, cons
     return arena_format(arena, "login:%s:%.*s", kind, (int)length, text);
 }
 
-/* What is to be done when the shared store has failed: OK: ask this gateway's own. */
-static enum status fall_back(const struct login *login, enum status e)
+/* What is to be done when a store has failed: OK: ask this gateway's own. */
+static enum status fall_back(const struct login *login, const struct store *store, enum status e)
 {
     if (e == CANCELLED || e == NO_MEMORY)
         return e;
-    return login->if_unavailable == LOGIN_LOCAL && login->store != login->memory
-               ? OK
-               : STORE_UNAVAILABLE;
+    return login->if_unavailable == LOGIN_LOCAL && store != login->memory ? OK : STORE_UNAVAILABLE;
 }
 
-enum status login_note_read(
-    const struct login *login, struct exchange *x, struct slice key, struct slice *ret_value)
+enum status login_note_read(const struct login *login, struct store *store, struct exchange *x,
+    struct slice key, struct slice *ret_value)
 {
-    enum status e = store_get(login->store, x->worker, key, x->deadline, &x->arena, ret_value);
+    enum status e = store_get(store, x->worker, key, x->deadline, &x->arena, ret_value);
     if (e == OK || e == NOT_FOUND)
         return e;
-    e = fall_back(login, e);
+    e = fall_back(login, store, e);
     return e ? e : store_get(login->memory, x->worker, key, x->deadline, &x->arena, ret_value);
 }
 
-enum status login_note_write(const struct login *login, struct exchange *x, struct slice key,
-    struct slice value, int64_t ttl)
+enum status login_note_write(const struct login *login, struct store *store, struct exchange *x,
+    struct slice key, struct slice value, int64_t ttl)
 {
     enum status e = store_set(login->memory, x->worker, key, value, ttl, x->deadline);
-    if (login->store != login->memory)
-        e = store_set(login->store, x->worker, key, value, ttl, x->deadline);
+    if (store != login->memory)
+        e = store_set(store, x->worker, key, value, ttl, x->deadline);
     return e == OK || e == CANCELLED || e == NO_MEMORY ? e : STORE_UNAVAILABLE;
 }
 
-enum status login_note_claim(const struct login *login, struct exchange *x, struct slice key,
-    struct slice value, int64_t ttl, struct slice *ret_there)
+enum status login_note_claim(const struct login *login, struct store *store, struct exchange *x,
+    struct slice key, struct slice value, int64_t ttl, struct slice *ret_there)
 {
-    enum status e =
-        store_add(login->store, x->worker, key, value, ttl, x->deadline, &x->arena, ret_there);
+    enum status e = store_add(store, x->worker, key, value, ttl, x->deadline, &x->arena, ret_there);
     if (e == OK || e == CONFLICT)
         return e;
-    e = fall_back(login, e);
+    e = fall_back(login, store, e);
     return e ? e
              : store_add(
                    login->memory, x->worker, key, value, ttl, x->deadline, &x->arena, ret_there);

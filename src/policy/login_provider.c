@@ -1,7 +1,17 @@
 #include "policy/login.h"
 
-#include "base/base64.h"
 #include "http/uri.h"
+
+const char *const login_client_auth_words[] = {[LOGIN_CLIENT_AUTO] = "auto",
+    [LOGIN_CLIENT_BASIC] = "basic",
+    [LOGIN_CLIENT_POST] = "post",
+    [LOGIN_CLIENT_KEY] = "private-key",
+    [LOGIN_CLIENT_NONE] = "none",
+    NULL};
+const char *const login_response_mode_words[] = {
+    [LOGIN_BY_QUERY] = "query", [LOGIN_BY_FORM] = "form_post", NULL};
+const char *const login_signed_with_words[] = {
+    [LOGIN_PROVIDER_KEYS] = "provider-keys", [LOGIN_CLIENT_SECRET] = "client-secret", NULL};
 
 const struct option login_text_item = {.name = "value", .kind = OPTION_TEXT};
 
@@ -22,7 +32,7 @@ const struct option_table login_provider_table = {
     .size = sizeof(struct login_provider),
     .check = check,
     .example = "google: {issuer: \"https://accounts.google.com\", client: shop, client-secret: "
-               "\"${GOOGLE_SECRET}\", token: \"https://oauth2.googleapis.com/token\"}",
+               "\"${GOOGLE_SECRET}\"}",
 };
 
 /* --- what the file says */
@@ -43,15 +53,35 @@ static enum status check_parameters(struct reader *reader, const struct login_pr
     return outcome;
 }
 
+/* What a client shows, it has to have. */
+static enum status check_client(
+    struct reader *reader, struct place place, const struct login_provider *provider)
+{
+    bool has_secret = provider->client.secret.size > 0, has_key = provider->client_key.size > 0;
+    int auth = provider->client_auth;
+    if ((auth == LOGIN_CLIENT_BASIC || auth == LOGIN_CLIENT_POST) && !has_secret)
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE,
+            "a client without `client-secret` cannot show one: `client-auth: none`");
+    if ((auth == LOGIN_CLIENT_KEY) != has_key && (has_key ? auth != LOGIN_CLIENT_AUTO : true))
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE,
+            "`client-auth: private-key` and `client-key` go together");
+    if (provider->signed_with == LOGIN_CLIENT_SECRET && !has_secret)
+        return diagnostics_error(reader->diagnostics, provider->signed_place, SLICE_NONE,
+            "there is no `client-secret` that ID tokens could be signed with");
+    return OK;
+}
+
 enum status login_provider_check(
     struct reader *reader, struct place place, const struct login_provider *provider)
 {
-    if (!provider->issuer.size || !provider->client.size)
+    if (!provider->issuer.size || !provider->client.id.size)
         return diagnostics_error(reader->diagnostics, place,
             SLICE("for example {issuer: \"https://id.shop.example\", client: shop, client-secret: "
                   "\"${CLIENT_SECRET}\"}"),
             "a provider needs an `issuer`, and a `client` that it knows the gateway as");
-    return check_parameters(reader, provider);
+    enum status e = check_client(reader, place, provider),
+                other = check_parameters(reader, provider);
+    return e ? e : other;
 }
 
 /* --- prepared */
@@ -86,7 +116,9 @@ static enum status make_query(struct arena *arena, struct login_provider *provid
         if (!slice_equal(scopes[i], SLICE("openid")))
             text_format(&scope, " %.*s", SLICE_ARG(scopes[i]));
     text_add_literal(&text, "response_type=code&code_challenge_method=S256");
-    add_parameter(arena, &text, "client_id", provider->client);
+    add_parameter(arena, &text, "client_id", provider->client.id);
+    if (provider->response_mode == LOGIN_BY_FORM)
+        text_add_literal(&text, "&response_mode=form_post");
     add_parameter(arena, &text, "scope", text_slice(&scope));
     for (size_t i = 0; i < provider->parameters.count; i++) {
         const struct option_map_entry *entry = &provider->parameters.entries[i];
@@ -101,25 +133,40 @@ static enum status make_query(struct arena *arena, struct login_provider *provid
     return provider->query.data ? OK : NO_MEMORY;
 }
 
-/* RFC 6749 §2.3.1: both ways to show a secret; which one the provider wants, it says later. */
-static enum status make_credentials(struct arena *arena, struct login_provider *provider)
+/* --- who the gateway is there */
+
+static void release_keys(void *keys)
 {
-    struct slice client = uri_encode(arena, provider->client),
-                 secret = uri_encode(arena, provider->client_secret);
-    if (!client.data || !secret.data)
+    jose_keys_unref(keys);
+}
+
+static enum status make_secret(struct prepare *prepare, struct login_provider *provider)
+{
+    struct reader *reader = prepare->reader;
+    struct jose_keys *keys;
+    const char *why = "";
+    enum status e = jose_keys_new(&keys);
+    if (e)
+        return e;
+    if (arena_own(reader->arena, release_keys, keys))
         return NO_MEMORY;
-    provider->credentials = arena_format(arena, "&client_id=%.*s", SLICE_ARG(client));
-    if (!provider->client_secret.size)
-        return provider->credentials.data ? OK : NO_MEMORY;
-    provider->credentials = arena_format(
-        arena, "%.*s&client_secret=%.*s", SLICE_ARG(provider->credentials), SLICE_ARG(secret));
-    struct slice pair = arena_format(arena, "%.*s:%.*s", SLICE_ARG(client), SLICE_ARG(secret));
-    char *room = arena_bytes(arena, base64_encoded_size(pair.size) + 1);
-    if (!pair.data || !room || !provider->credentials.data)
-        return NO_MEMORY;
-    struct slice code = slice_of(room, base64_encode(pair, 0, room));
-    provider->authorization = arena_format(arena, "Basic %.*s", SLICE_ARG(code));
-    return provider->authorization.data ? OK : NO_MEMORY;
+    e = jose_keys_add_secret(keys, provider->client.secret, SLICE(""), &why);
+    if (e == INVALID)
+        return diagnostics_error(reader->diagnostics, provider->signed_place, SLICE_NONE,
+            "nothing is signed with such a `client-secret`: %s", why);
+    provider->secret = keys;
+    return e;
+}
+
+static enum status prepare_client(struct prepare *prepare, struct login_provider *provider)
+{
+    enum status e = oauth_client_prepare(prepare, &provider->client);
+    if (!e && provider->client_key.size)
+        e = oauth_client_read_key(
+            prepare, &provider->client, provider->client_key, provider->client_key_place);
+    if (!e && provider->signed_with == LOGIN_CLIENT_SECRET)
+        e = make_secret(prepare, provider);
+    return e;
 }
 
 static enum status prepare_keys(
@@ -134,14 +181,14 @@ static enum status prepare_keys(
     return keyring_obtain(prepare, &wanted, &provider->ring);
 }
 
-static enum status prepare_token(struct prepare *prepare, struct login_provider *provider)
+static enum status prepare_targets(struct prepare *prepare, struct login_provider *provider)
 {
-    if (!provider->token.text.size) {
-        provider->origin = origin_of(provider->issuer);
-        provider->token.text = provider->origin;
-        provider->token.place = provider->issuer_place;
-    }
-    return inquiry_prepare(prepare, &provider->token);
+    provider->home.text = origin_of(provider->issuer);
+    provider->home.place = provider->issuer_place;
+    enum status e = inquiry_prepare(prepare, &provider->home);
+    if (!e && provider->token.text.size)
+        e = inquiry_prepare(prepare, &provider->token);
+    return e;
 }
 
 enum status login_provider_prepare(
@@ -154,10 +201,10 @@ enum status login_provider_prepare(
         provider->title = provider->name.size ? provider->name : provider->issuer;
     enum status e = provider->step.data ? make_query(arena, provider) : NO_MEMORY;
     if (!e)
-        e = make_credentials(arena, provider);
+        e = prepare_client(prepare, provider);
     if (!e)
         e = prepare_keys(prepare, login, provider);
-    return e ? e : prepare_token(prepare, provider);
+    return e ? e : prepare_targets(prepare, provider);
 }
 
 enum status login_discover(const struct login *login, const struct login_provider *provider,

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "http/uri.h"
 #include "run/fiber.h"
 #include "run/loop.h"
 
@@ -56,23 +55,34 @@ static bool is_same_user(const struct json_value *old, const struct json_value *
            (!nonce.size || slice_equal(nonce, json_text_of(old, "nonce")));
 }
 
+/* The old refresh token is spent by now: if there is no more to be known of the user, what is known
+ * stays. But another user's tokens are no good. */
+static enum status ask_userinfo(
+    struct renewal *renewal, const struct oidc_provider *found, struct login_tokens *tokens)
+{
+    const char *why;
+    enum status e = login_ask_userinfo(renewal->login, renewal->provider, found, &renewal->x,
+        tokens, json_text_of(renewal->session.claims, "sub"), &why);
+    if (e && e != LOGIN_DENIED)
+        tokens->userinfo = renewal->session.userinfo;
+    return e == LOGIN_DENIED ? e : OK;
+}
+
 static enum status ask(struct renewal *renewal, struct login_tokens *tokens)
 {
     const char *why;
     struct oidc_provider found;
-    struct arena *arena = &renewal->x.arena;
-    struct slice token = uri_encode(arena, renewal->session.refresh_token), form = SLICE_NONE;
-    if (token.data)
-        form = arena_format(arena, "grant_type=refresh_token&refresh_token=%.*s", SLICE_ARG(token));
-    enum status e = form.data
-                        ? login_discover(renewal->login, renewal->provider, &renewal->x, &found)
-                        : NO_MEMORY;
+    struct text form = text_growing(0);
+    enum status e = login_discover(renewal->login, renewal->provider, &renewal->x, &found);
+    oauth_form_add(&form, "grant_type", SLICE("refresh_token"));
+    oauth_form_add(&form, "refresh_token", renewal->session.refresh_token);
     if (!e)
         e = login_ask_tokens(
-            renewal->login, renewal->provider, &found, &renewal->x, form, tokens, &why);
+            renewal->login, renewal->provider, &found, &renewal->x, &form, tokens, &why);
+    text_release(&form);
     if (!e && tokens->claims && !is_same_user(renewal->session.claims, tokens->claims))
         e = LOGIN_DENIED;
-    return e;
+    return e ? e : ask_userinfo(renewal, &found, tokens);
 }
 
 /* What to note, and for how long. */
@@ -93,6 +103,9 @@ static enum status word(struct renewal *renewal, enum status e, const struct log
         session->id_token = tokens->id_token;
     if (tokens->refresh_token.size)
         session->refresh_token = tokens->refresh_token;
+    session->userinfo = tokens->userinfo;
+    if (tokens->access_token.size)
+        session->access_token = tokens->access_token;
     e = login_session_seal(renewal->login, session, &renewal->x.arena, &text);
     if (e)
         return e;
@@ -122,7 +135,7 @@ static void run(void *argument, const struct exchange *aside)
         : asked == LOGIN_DENIED ? LOGIN_ENDED_BY_PROVIDER
                                 : LOGIN_NOT_RENEWED);
     if (!e)
-        (void)login_note_write(renewal->login, x, renewal->key, note, life);
+        (void)login_note_write(renewal->login, renewal->login->store, x, renewal->key, note, life);
     release(renewal);
 }
 
@@ -152,7 +165,7 @@ static enum status begin(const struct login *login, struct exchange *x, struct s
     renewal->key = arena_copy(&renewal->x.arena, key);
     enum status e = renewal->key.data ? copy_session(renewal, session) : NO_MEMORY;
     if (!e)
-        e = inquiry_begin_aside(&renewal->provider->token, x, run, renewal);
+        e = inquiry_begin_aside(&renewal->provider->home, x, run, renewal);
     if (e)
         release(renewal);
     return e;
@@ -171,7 +184,7 @@ static enum status await(
         }
         enum status e = fiber_sleep_until(loop_now() + pause);
         if (!e)
-            e = login_note_read(login, x, key, note);
+            e = login_note_read(login, login->store, x, key, note);
         if (e == NOT_FOUND) /* who was at it is gone */
             *note = SLICE("later");
         else if (e)
@@ -188,8 +201,8 @@ static enum status consult(const struct login *login, struct exchange *x,
     struct slice key = key_of(login, &x->arena, session);
     if (!key.data)
         return NO_MEMORY;
-    enum status e =
-        login_note_claim(login, x, key, SLICE("busy"), 2 * login->timeout + EXTRA_LIFE, ret_note);
+    enum status e = login_note_claim(
+        login, login->store, x, key, SLICE("busy"), 2 * login->timeout + EXTRA_LIFE, ret_note);
     bool is_claimed = e == OK;
     if (is_claimed) {
         *ret_note = SLICE("busy");

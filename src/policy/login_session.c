@@ -2,13 +2,13 @@
 
 #include "base/base64.h"
 #include "base/random.h"
-#include "jose/jws.h"
 
 #define ID_SIZE 16 /* random bytes */
 
 /* --- as text: a JSON object with names of one letter, since cookies are small */
 
-static enum status write(const struct login_session *session, struct text *text)
+static enum status write(
+    const struct login *login, const struct login_session *session, struct text *text)
 {
     struct json_writer writer;
     json_writer_init(&writer, text, 0);
@@ -22,6 +22,10 @@ static enum status write(const struct login_session *session, struct text *text)
     json_put_i64(&writer, "f", session->fresh);
     json_put_text(&writer, "i", session->id_token);
     json_put_text(&writer, "r", session->refresh_token);
+    if (login->bearer == LOGIN_BEARER_ACCESS && session->access_token.size)
+        json_put_text(&writer, "a", session->access_token);
+    if (session->userinfo.size)
+        json_put_text(&writer, "m", session->userinfo);
     json_write_object_end(&writer);
     return json_writer_is_done(&writer) ? OK : NO_MEMORY;
 }
@@ -32,6 +36,8 @@ static enum status read_claims(struct arena *arena, struct login_session *sessio
     enum status e = jws_read(arena, session->id_token, &jws);
     if (!e)
         e = jwt_read(arena, jws.payload, &session->claims);
+    if (!e && session->userinfo.size)
+        e = login_add_userinfo(arena, session->userinfo, &session->claims);
     return e && e != NO_MEMORY ? INVALID : e;
 }
 
@@ -51,6 +57,8 @@ static enum status read(struct arena *arena, struct slice text, struct login_ses
         !json_get_text(root, SLICE("i"), &session->id_token) ||
         !json_get_text(root, SLICE("r"), &session->refresh_token))
         return INVALID;
+    (void)json_get_text(root, SLICE("a"), &session->access_token);
+    (void)json_get_text(root, SLICE("m"), &session->userinfo);
     return read_claims(arena, session);
 }
 
@@ -58,7 +66,7 @@ enum status login_session_seal(const struct login *login, const struct login_ses
     struct arena *arena, struct slice *ret_text)
 {
     struct text text = text_growing(SEAL_SIZE_MAX);
-    enum status e = write(session, &text);
+    enum status e = write(login, session, &text);
     if (!e)
         e = seal(login->sessions, arena, text_slice(&text), ret_text);
     text_release(&text);
@@ -110,6 +118,8 @@ void login_session_begin(const struct login_provider *provider, struct exchange 
         .fresh = tokens->fresh,
         .id_token = tokens->id_token,
         .refresh_token = tokens->refresh_token,
+        .access_token = tokens->access_token,
+        .userinfo = tokens->userinfo,
         .claims = tokens->claims};
     if (text)
         ret_session->id = slice_of(

@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 
 #include "base/base64.h"
-#include "jose/jws.h"
 
 #define LEEWAY          60 /* seconds that the provider's clock may be off */
 #define TOKEN_BODY_MAX  ((size_t)64 << 10)
@@ -44,7 +43,7 @@ static enum status check_claims(const struct login_provider *provider,
     static const struct slice required[] = {SLICE_INIT("iss"), SLICE_INIT("sub"), SLICE_INIT("aud"),
         SLICE_INIT("exp"), SLICE_INIT("iat")};
     const struct jwt_rules rules = {.issuers = {&provider->issuer, 1},
-        .audiences = {&provider->client, 1},
+        .audiences = {&provider->client.id, 1},
         .required = {required, sizeof required / sizeof *required},
         .leeway = LEEWAY};
     const struct json_value *hash = json_get(claims, SLICE("at_hash"));
@@ -53,12 +52,22 @@ static enum status check_claims(const struct login_provider *provider,
     enum status e = jwt_check(claims, &rules, login_now(), &until);
     if (!e && (!json_get_text(claims, SLICE("sub"), &subject) || !subject.size))
         e = TOKEN_CLAIM;
-    if (!e && !is_for(claims, provider->client))
+    if (!e && !is_for(claims, provider->client.id))
         e = TOKEN_AUDIENCE;
     if (!e && hash && access.size &&
         (hash->type != JSON_STRING || !is_hash_of(hash->text, access, jws->algorithm)))
         e = TOKEN_CLAIM;
     return e;
+}
+
+/* Never by what the token says: which keys there are decides, and each is for its algorithms
+ * alone. A secret is one for HS256 only, since that is what clients are registered for. */
+enum status login_verify(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, const struct jws *jws)
+{
+    if (!provider->secret)
+        return keyring_verify(provider->ring, x, jws, login->timeout);
+    return jws->algorithm == JOSE_HS256 ? jws_verify(jws, provider->secret) : TOKEN_ALGORITHM;
 }
 
 static enum status verify(const struct login *login, const struct login_provider *provider,
@@ -69,7 +78,7 @@ static enum status verify(const struct login *login, const struct login_provider
     struct jws jws;
     enum status e = jws_read(&x->arena, text, &jws);
     if (!e)
-        e = keyring_verify(provider->ring, x, &jws, login->timeout);
+        e = login_verify(login, provider, x, &jws);
     if (!e)
         e = jwt_read(&x->arena, jws.payload, &claims);
     if (!e)
@@ -80,23 +89,6 @@ static enum status verify(const struct login *login, const struct login_provider
 }
 
 /* --- the token endpoint */
-
-/* Where it is: on the issuer's host, or where the file says. */
-static enum status find_endpoint(const struct login_provider *provider,
-    const struct oidc_provider *found, struct inquiry *inquiry, const char **why)
-{
-    struct slice rest = slice_from(found->token_endpoint, provider->origin.size);
-    if (!provider->origin.size)
-        return OK;
-    *why = "its token endpoint is not at the issuer's host: name it by `token`";
-    if (!slice_has_prefix(found->token_endpoint, provider->origin) ||
-        !slice_has_prefix(rest, SLICE("/")))
-        return LOGIN_UNAVAILABLE;
-    size_t mark = slice_find(rest, '?');
-    inquiry->path = slice_head(rest, mark);
-    inquiry->query = mark < rest.size ? slice_from(rest, mark + 1) : SLICE_NONE;
-    return OK;
-}
 
 /* RFC 6749 §5.2 */
 static enum status read_refusal(
@@ -141,11 +133,13 @@ static const char *trouble_of(enum status e)
 }
 
 /* They are to be renewed somewhat before they end, so that hardly anybody has to wait. */
-static void set_times(const struct json_value *root, struct login_tokens *tokens)
+static void set_times(
+    const struct login *login, const struct json_value *root, struct login_tokens *tokens)
 {
-    int64_t now = login_now(), lasts = json_number_of(root, "expires_in");
-    if (lasts <= 0)
-        lasts = json_number_of(tokens->claims, "exp") - now;
+    int64_t now = login_now(), lasts = json_number_of(root, "expires_in"),
+            own = json_number_of(tokens->claims, "exp") - now;
+    if (lasts <= 0 || (login->bearer == LOGIN_BEARER_ID && tokens->claims))
+        lasts = own;
     if (lasts <= 0)
         return;
     if (lasts > EXPIRES_IN_MOST)
@@ -164,43 +158,71 @@ static enum status read_tokens(const struct login *login, const struct login_pro
     enum status e = json_parse(&x->arena, body, NULL, &root, NULL);
     if (e)
         return e == NO_MEMORY ? e : LOGIN_FAILED;
-    (void)json_get_text(root, SLICE("access_token"), &access);
+    (void)json_get_text(root, SLICE("access_token"), &access); /* as it is, for its digest */
+    (void)oauth_access_token(root, &tokens->access_token);
     (void)json_get_text(root, SLICE("id_token"), &tokens->id_token);
     (void)json_get_text(root, SLICE("refresh_token"), &tokens->refresh_token);
     if (tokens->id_token.size)
         e = verify(login, provider, x, tokens->id_token, access, &tokens->claims);
-    set_times(root, tokens);
+    set_times(login, root, tokens);
     *why = trouble_of(e);
     if (e == KEYS_UNAVAILABLE)
         return LOGIN_UNAVAILABLE;
     return e && e != NO_MEMORY && e != CANCELLED ? LOGIN_FAILED : e;
 }
 
-enum status login_ask_tokens(const struct login *login, const struct login_provider *provider,
-    const struct oidc_provider *found, struct exchange *x, struct slice form,
-    struct login_tokens *ret_tokens, const char **ret_why)
+static enum oauth_client_method method_of(
+    const struct login_provider *provider, const struct oidc_provider *found)
+{
+    switch ((enum login_client_auth)provider->client_auth) {
+    case LOGIN_CLIENT_BASIC:
+        return OAUTH_CLIENT_BASIC;
+    case LOGIN_CLIENT_POST:
+        return OAUTH_CLIENT_POST;
+    case LOGIN_CLIENT_KEY:
+        return OAUTH_CLIENT_KEY;
+    case LOGIN_CLIENT_NONE:
+        return OAUTH_CLIENT_NONE;
+    case LOGIN_CLIENT_AUTO:
+        break;
+    }
+    if (provider->client.key)
+        return OAUTH_CLIENT_KEY;
+    if (!provider->client.secret.size)
+        return OAUTH_CLIENT_NONE;
+    return found->wants_posted_secret ? OAUTH_CLIENT_POST : OAUTH_CLIENT_BASIC;
+}
+
+/* At the endpoint that the file names, or the provider. */
+static enum status ask(const struct login *login, const struct login_provider *provider,
+    const struct oidc_provider *found, struct exchange *x, struct text *form,
+    struct inquiry_answer *answer)
 {
     struct fields fields;
-    struct inquiry_answer answer;
-    struct login_tokens tokens = {.fresh = 0};
     struct inquiry inquiry = {.fields = &fields,
-        .body = form,
         .type = SLICE("application/x-www-form-urlencoded"),
         .timeout = login->timeout,
         .body_max = TOKEN_BODY_MAX};
-    bool is_basic = provider->authorization.size && !found->wants_posted_secret;
     fields_init(&fields, &x->arena);
-    if (!is_basic)
-        inquiry.body =
-            arena_join(&x->arena, (const struct slice[]){form, provider->credentials}, 2);
     enum status e = fields_add_made(&fields, FIELD_ACCEPT, SLICE("application/json"));
-    if (!e && is_basic)
-        e = fields_add_made(&fields, FIELD_AUTHORIZATION, provider->authorization);
     if (!e)
-        e = inquiry.body.data ? find_endpoint(provider, found, &inquiry, ret_why) : NO_MEMORY;
-    if (e)
-        return e;
-    e = inquiry_ask(&provider->token, x, &inquiry, &x->arena, &answer);
+        e = oauth_client_show(
+            &provider->client, method_of(provider, found), found->token_endpoint, &fields, form);
+    inquiry.body = text_slice(form);
+    if (e || form->failed)
+        return NO_MEMORY;
+    return provider->token.text.size
+               ? inquiry_ask(&provider->token, x, &inquiry, &x->arena, answer)
+               : login_ask(login, provider, found->token_endpoint, x, &inquiry, answer);
+}
+
+enum status login_ask_tokens(const struct login *login, const struct login_provider *provider,
+    const struct oidc_provider *found, struct exchange *x, struct text *form,
+    struct login_tokens *ret_tokens, const char **ret_why)
+{
+    struct inquiry_answer answer;
+    struct login_tokens tokens = {.fresh = 0};
+    enum status e = ask(login, provider, found, x, form, &answer);
     *ret_why = "its token endpoint does not answer";
     if (e)
         return e == CANCELLED || e == NO_MEMORY ? e : LOGIN_UNAVAILABLE;

@@ -82,7 +82,8 @@ enum status oidc_provider_read(struct arena *arena, struct slice text, struct sl
     } urls[] = {{"jwks_uri", &provider.keys},
         {"authorization_endpoint", &provider.authorization_endpoint},
         {"token_endpoint", &provider.token_endpoint},
-        {"end_session_endpoint", &provider.end_session_endpoint}};
+        {"end_session_endpoint", &provider.end_session_endpoint},
+        {"userinfo_endpoint", &provider.userinfo_endpoint}};
     struct json_value *root;
     struct slice said;
     enum status e = json_parse(arena, text, &limits, &root, NULL);
@@ -116,10 +117,12 @@ enum status oidc_provider_copy(
         .authorization_endpoint = arena_copy(arena, provider->authorization_endpoint),
         .token_endpoint = arena_copy(arena, provider->token_endpoint),
         .end_session_endpoint = arena_copy(arena, provider->end_session_endpoint),
+        .userinfo_endpoint = arena_copy(arena, provider->userinfo_endpoint),
         .names_issuer = provider->names_issuer,
         .wants_posted_secret = provider->wants_posted_secret};
     if (!copy.issuer.data || !copy.keys.data || !copy.authorization_endpoint.data ||
-        !copy.token_endpoint.data || !copy.end_session_endpoint.data)
+        !copy.token_endpoint.data || !copy.end_session_endpoint.data ||
+        !copy.userinfo_endpoint.data)
         return NO_MEMORY;
     *ret_copy = copy;
     return OK;

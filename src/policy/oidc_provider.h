@@ -17,7 +17,7 @@ struct oidc_provider {
     struct slice issuer;
     struct slice keys; /* "jwks_uri" */
     /* Empty: it has none. */
-    struct slice authorization_endpoint, token_endpoint, end_session_endpoint;
+    struct slice authorization_endpoint, token_endpoint, end_session_endpoint, userinfo_endpoint;
     bool names_issuer;        /* in answers of the authorization endpoint (RFC 9207 §3) */
     bool wants_posted_secret; /* of a client, in the form: it takes no Basic */
 };

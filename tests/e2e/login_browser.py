@@ -1,6 +1,8 @@
 """A browser for logins, without a window: keeps cookies as RFC 6265 says, follows redirections, and shows all that it did."""
 
 import contextlib
+import html
+import re
 import urllib.parse
 
 from authority import SecureConnection
@@ -34,13 +36,14 @@ class Browser:
     def cookies(self, url):
         return self.jar.setdefault(urllib.parse.urlsplit(url).netloc, {})
 
-    def ask(self, url, method="GET", headers=None, body=b"", navigates=True):
-        """One request, with the cookies of the place."""
+    def ask(self, url, method="GET", headers=None, body=b"", navigates=True, crosses=False):
+        """One request, with the cookies of the place. `crosses`: another site has posted it."""
         parts = urllib.parse.urlsplit(url)
         fields = {"Host": parts.netloc, **(NAVIGATION if navigates else {}), **(headers or {})}
         cookies = self.cookies(url)
-        if cookies:
-            fields["Cookie"] = "; ".join(f"{name}={cookie.value}" for name, cookie in cookies.items())
+        sent = {name: cookie for name, cookie in cookies.items() if not crosses or cookie.attributes["samesite"] == "None"}
+        if sent:
+            fields["Cookie"] = "; ".join(f"{name}={cookie.value}" for name, cookie in sent.items())
         address = (parts.hostname, parts.port)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         opened = SecureConnection(address, self.context, parts.hostname) if parts.scheme == "https" else Connection(address)
@@ -53,7 +56,8 @@ class Browser:
             if cookie.attributes.get("max-age") == "0":
                 cookies.pop(cookie.name, None)
             else:
-                assert parts.scheme == "https" or "secure" not in cookie.attributes
+                is_elsewhere = cookie.attributes["samesite"] == "None"
+                assert "secure" in cookie.attributes if is_elsewhere or parts.scheme == "https" else "secure" not in cookie.attributes
                 cookies[cookie.name] = cookie
         return answer
 
@@ -68,6 +72,14 @@ class Browser:
                 return url
             more = {}
         raise AssertionError(f"redirected too often: {self.visits}")
+
+    def submit(self, page):
+        """Presses the button of a page with one form that posts to another site."""
+        action = html.unescape(re.search(r'action="([^"]*)"', page.body.decode()).group(1))
+        fields = re.findall(r'name="([^"]*)" value="([^"]*)"', page.body.decode())
+        form = urllib.parse.urlencode({name: html.unescape(value) for name, value in fields})
+        return self.ask(action, "POST", {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "cross-site"},
+                        form.encode(), crosses=True)
 
     def copy(self):
         """Another with the same cookies: who has stolen them, or the same one at another time."""

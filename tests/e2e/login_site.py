@@ -14,14 +14,14 @@ CONFIG = """
     {more}
     listen: {{http: {{address: "127.0.0.1:{port_of_listener}", http2: true}}}}
     workers: 2
-    services: {{back: "{service}"}}
+    services: {{back: {service}}}
     auth:
       web:
         {optional}
         login:
           issuer: "{issuer}"
           client: shop
-          client-secret: "{client_secret}"
+          {secret_of_client}
           secret: {secret}
           url: "http://127.0.0.1:{port}"
           scopes: [profile, offline_access]
@@ -72,13 +72,14 @@ def provider():
 
 @pytest.fixture
 def site(start, serve, provider, free_port):
-    def run(options="", optional="", secret=None, port=None, issuer=None, more="", service=None):
+    def run(options="", optional="", secret=None, port=None, issuer=None, more="", service=None, has_secret=True):
         service = serve(service)
         port = port or free_port()
 
         def config(**changes):
-            return CONFIG.format(**{"port": port, "port_of_listener": port, "service": service.at, "issuer": issuer or provider.issuer,
-                                    "optional": optional, "client_secret": CLIENT_SECRET,
+            return CONFIG.format(**{"port": port, "port_of_listener": port, "service": json.dumps(service.at), "issuer": issuer or provider.issuer,
+                                    "optional": optional,
+                                    "secret_of_client": f"client-secret: {json.dumps(CLIENT_SECRET)}" if has_secret else "",
                                     "secret": json.dumps(secret or SECRETS[0]), "options": options, "more": more, **changes})
         return Site(start(config()), provider, service, f"http://127.0.0.1:{port}", config)
     return run

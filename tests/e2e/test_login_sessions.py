@@ -188,6 +188,31 @@ def test_logout_tokens_that_are_not_good(site):
     assert shop.browser.ask(f"{shop.url}/x", navigates=False).status == 401
 
 
+@pytest.mark.parametrize("how", ["kill", "stop"])
+@pytest.mark.parametrize("by", ["back channel", "browser"])
+def test_a_logout_outlasts_the_gateway(site, start, tmp_path, by, how):
+    """Without Redis, too, if there is a file for what is to be remembered."""
+    shop = site(more=f"state: {tmp_path}/state.db")
+    other = Browser()
+    assert shop.browser.get(f"{shop.url}/").status == 200 and other.get(f"{shop.url}/").status == 200
+    stolen = shop.browser.copy()
+    if by == "browser":
+        shop.browser.get(f"{shop.url}/oauth2/logout")
+    else:
+        assert tell(shop, shop.provider.logout_token(sid=shop.provider.sessions[0].sid)).status == 200
+    if how == "kill":
+        shop.gateway.check = False
+        shop.gateway.process.kill()
+        shop.gateway.process.wait(60)
+    else:
+        assert shop.gateway.stop() == 0
+    again = start(shop.config())
+    for path in "/x", "/y", "/z":
+        assert stolen.ask(f"{shop.url}{path}", navigates=False).status == 401
+    assert other.ask(f"{shop.url}/x", navigates=False).status == 200
+    assert again.metric("weir_auth_requests_total", outcome="missing") == 3
+
+
 # --- several gateways
 
 
@@ -261,13 +286,13 @@ def test_every_protocol_knows_the_session(site, start):
             assert connection.request("GET", "/x", cookie).status == 200
             assert connection.request("GET", "/x", {"Accept": "text/html"}).status == 302
             assert connection.request("GET", "/x", {"Accept": "*/*"}).status == 401
-        calls = start(shop.config(port_of_listener=0, service=f"h2c://{orders.at}"))
+        calls = start(shop.config(port_of_listener=0, service=json.dumps(f"h2c://{orders.at}")))
         with channel(calls.address) as made:
             call = made.unary_unary(f"/{SERVICE}/Get")
             with pytest.raises(grpc.RpcError) as failure:
                 call(b"x")
             assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
             call(b"x", metadata=[("cookie", cookie["Cookie"])])
-        talks = start(shop.config(port_of_listener=0, service=chat.at))
+        talks = start(shop.config(port_of_listener=0, service=json.dumps(chat.at)))
         assert talks.get("/chat", {**websocket_client.HANDSHAKE, **NAVIGATION}).status == 401
         websocket_client.Raw(talks, "/chat", cookie).connection.close()
