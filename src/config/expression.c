@@ -3,6 +3,7 @@
 #include "config/expression_tree.h"
 
 #include "base/suggest.h"
+#include "config/expression_bodies.h"
 #include "config/expression_check.h"
 #include "config/expression_lexer.h"
 
@@ -200,6 +201,13 @@ static struct term *complain_of_parameter(
         c, token, hint, "the route's path has no parameter \"%.*s\"", SLICE_ARG(name));
 }
 
+/* What is said of a root that is asked for before its phase. */
+static const char *const too_early[] = {
+    [PHASE_RESPONSE] = "there is no response yet when this is asked",
+    [PHASE_END] = "this is not known yet when it is asked",
+    [PHASE_BODIES] = "bodies are read for the cost of a limit alone",
+};
+
 static struct term *parse_root(struct compiler *c)
 {
     struct token token = c->token;
@@ -211,9 +219,10 @@ static struct term *parse_root(struct compiler *c)
     if (root->why_not && !c->reader->has_claims)
         return compiler_complain(c, &token, SLICE_NONE, "%s", root->why_not);
     if (root->phase > c->phase)
-        return compiler_complain(c, &token, SLICE_NONE,
-            root->phase == PHASE_END ? "this is not known yet when it is asked"
-                                     : "there is no response yet when this is asked");
+        return compiler_complain(c, &token, SLICE_NONE, "%s", too_early[root->phase]);
+    if (root->phase == PHASE_BODIES && !expression_body_fits(rest))
+        return compiler_complain(
+            c, &token, SLICE_NONE, "a path in a body is 8 names at most, of 64 bytes at most");
     if (root->is_parameter && c->reader->parameters && !has_parameter(c->reader->parameters, rest))
         return complain_of_parameter(c, &token, rest);
     struct term *term = new_term(c, TERM_ROOT, root->type);

@@ -3,9 +3,10 @@
  *
  *     client.ip   peer.ip   method   host   path   query   scheme   request.id   listener   route
  * service header.NAME   cookie.NAME   query.NAME   path.NAME (a parameter of the route) claims.a.b
- * (when an `auth` brings them) response.status   response.header.NAME "text"  12  true        == !=
- * <  <=  >  >=   and  or  not   ( ) a in ["x", "y"]   claims.roles has buyer   a matches "regex" a
- * starts "x"   a ends "x" a else b (b when a is missing)   lower(a)   upper(a)   hash(a)
+ * (when an `auth` brings them) response.status   response.header.NAME   request.body.a.b (numbers
+ * in bodies of JSON, where they are read along) "text"  12  true        == != <  <=  >  >=   and or
+ * not   ( ) a in ["x", "y"]   claims.roles has buyer   a matches "regex" a starts "x"   a ends "x"
+ * a else b (b when a is missing)   lower(a)   upper(a)   hash(a)
  *
  * What binds tighter: else, then comparisons, then not, then and, then or. A bare word on the right
  * of `has`, `==`, `!=` and in lists is text, unless it has a dot and begins like one of the names
@@ -34,9 +35,10 @@ struct value {
     size_t count;
 };
 
-/* When an expression is used: before the response exists, when its head is there, or when all of it
- * is sent. What cannot be known then is an error at load. */
-enum expression_phase { PHASE_REQUEST, PHASE_RESPONSE, PHASE_END };
+/* When an expression is used: before the response exists, when its head is there, when all of it is
+ * sent, or then by who has read the bodies along (expression_bodies.h). What cannot be known then
+ * is an error at load. */
+enum expression_phase { PHASE_REQUEST, PHASE_RESPONSE, PHASE_END, PHASE_BODIES };
 
 /* Compiles a scalar node; complains to reader->diagnostics with the place inside the text. */
 enum status expression_compile(struct reader *reader, const struct node *node,

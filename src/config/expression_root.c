@@ -1,5 +1,6 @@
 #include "config/expression_root.h"
 
+#include "config/expression_bodies.h"
 #include "config/expression_claims.h"
 #include "config/expression_tls.h"
 #include "http/uri.h"
@@ -254,6 +255,16 @@ const struct expression_root expression_roots[] = {
         "bytes of the request's body that were received"},
     {"response.size", ROOT_ALONE, TYPE_NUMBER, PHASE_END, read_response_size, NULL,
         "bytes of the response's body that were sent"},
+    {"request.body", ROOT_PATH, TYPE_NUMBER, PHASE_BODIES, read_request_body, NULL,
+        "a number in the request's body, if that is JSON: `request.body.max_tokens`; of an array "
+        "how many members it has, of several the last"},
+    {"request.body", ROOT_ALONE, TYPE_NUMBER, PHASE_BODIES, read_request_body, NULL,
+        "of a body that is an array: how many members it has"},
+    {"response.body", ROOT_PATH, TYPE_NUMBER, PHASE_BODIES, read_response_body, NULL,
+        "the same of the response, whose body is JSON, lines of JSON, or events with JSON as data: "
+        "`response.body.usage.total_tokens`"},
+    {"response.body", ROOT_ALONE, TYPE_NUMBER, PHASE_BODIES, read_response_body, NULL,
+        "of a body that is an array: how many members it has"},
     {"claims", ROOT_PATH, TYPE_ANY, PHASE_REQUEST, read_claims,
         "claims need an `auth` that brings them", "what the client's token says"},
     {NULL, ROOT_ALONE, TYPE_ANY, PHASE_REQUEST, NULL, NULL, NULL},

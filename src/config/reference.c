@@ -175,6 +175,8 @@ static void write_roots(struct reference *r)
             write(r, " (once there is one)");
         if (root->phase == PHASE_END)
             write(r, " (once all is sent)");
+        if (root->phase == PHASE_BODIES)
+            write(r, " (in the `cost` of a limit)");
         if (root->why_not) {
             write(r, "; ");
             write_cell(r, root->why_not);

@@ -22,6 +22,7 @@ struct exchange;
 struct entrance;
 struct wire;
 struct websocket_limits;
+struct json_watch;
 struct retry_rule;
 struct hedge_rule;
 struct json_value;
@@ -167,6 +168,9 @@ struct exchange {
                                       * as the exchange; NULL: nothing is known */
     struct slice claims_source; /* the `auth` that found them, as "auth.shop": the same "sub" of two
                                  * is not the same client; borrowed from the snapshot */
+    const struct json_watch *request_json,
+        *response_json;     /* what was read along of the bodies by
+                             * who asks now (config/expression_bodies.h); NULL: nothing */
     struct slice challenge; /* what WWW-Authenticate asks of who has shown nothing; borrowed from
                              * the snapshot; empty: there is no way to say who one is */
     const struct websocket_limits *websocket; /* borrowed from the snapshot; NULL: the usual */

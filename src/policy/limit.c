@@ -100,6 +100,10 @@ static void make_series(struct limit *limit, const struct prepare *prepare)
         .help = "Requests that wait for a limit to let them pass, or are held by it.",
         .kind = METRIC_GAUGE,
         .labels = {"limit"}};
+    static const struct metric_family unknown = {.name = "weir_limit_cost_unknown_total",
+        .help = "Requests that cost what was reserved, since nothing said what they cost.",
+        .kind = METRIC_COUNTER,
+        .labels = {"limit"}};
     static const char *const words[LIMIT_OUTCOMES] = {
         [LIMIT_OUTCOME_PASSED] = "passed",
         [LIMIT_OUTCOME_REFUSED] = "refused",
@@ -117,6 +121,7 @@ static void make_series(struct limit *limit, const struct prepare *prepare)
             (const struct slice[]){prepare->name, slice_of_text(words[i])});
     limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
     limit->waiting = metrics_series(prepare->metrics, &waiting, &prepare->name);
+    limit->unknown = metrics_series(prepare->metrics, &unknown, &prepare->name);
 }
 
 static enum status find_service(struct prepare *prepare, struct limit_over *over)
@@ -151,7 +156,6 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->shards = prepare->shards;
     limit->is_plain = limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow &&
                       !limit->algorithm->delays && !limit->cost;
-    limit->is_settled_later = limit->cost && expression_phase_of(limit->cost) != PHASE_REQUEST;
     if (limit->settle && limit->algorithm != limit_algorithms[0])
         (void)diagnostics_error(prepare->reader->diagnostics, prepare->place,
             SLICE("take \"settle\" out, or \"algorithm\""),
@@ -160,6 +164,8 @@ static enum status prepare(struct prepare *prepare, void *config)
         limit->settle = 0;
     make_series(limit, prepare);
     enum status e = make_rules(prepare->reader->arena, limit);
+    if (!e)
+        e = limit_cost_prepare(prepare, limit);
     if (!e)
         e = find_service(prepare, &limit->over);
     if (!e)

@@ -5,6 +5,7 @@
  *     limit_count.c       counting, by this gateway or in a store
  *     limit_ledger.c      settling with the store now and then
  *     limit_cost.c        what a request costs
+ *     limit_reading.c     reading bodies along for that
  *     limit_stack.c       several limits of one request, and what becomes of it above one
  *     limit_over.c        how that is configured
  *     limit_line.c        who waits
@@ -15,6 +16,7 @@
 #include "policy/limit_answer.h"
 #include "policy/limit_line.h"
 #include "policy/limit_over.h"
+#include "policy/limit_reading.h"
 #include "policy/limit_shared.h"
 #include "policy/limit_table.h"
 #include "policy/policy.h"
@@ -66,10 +68,11 @@ struct limit {
     int algorithm_index;   /* of limit_algorithms; used when `has_algorithm` */
     bool has_algorithm;
     const struct limit_algorithm *algorithm;
-    struct expression *cost; /* NULL: 1 */
-    bool is_settled_later;   /* the cost is known when all is sent */
-    int64_t reserve;         /* what is taken until then */
-    int64_t burst;           /* 0: as many as the rate's count */
+    struct expression *cost;    /* NULL: 1 */
+    bool is_settled_later;      /* the cost is known when all is sent */
+    int64_t reserve;            /* what is taken until then */
+    struct limit_bodies bodies; /* what is read for it */
+    int64_t burst;              /* 0: as many as the rate's count */
     int64_t keys;
     int64_t settle; /* nanoseconds between settlements with the store; 0: at once */
     bool has_fields;
@@ -84,7 +87,7 @@ struct limit {
     struct limit_state *state; /* counted by the registry */
     struct metrics_shard *const *shards;
     uint32_t outcomes[LIMIT_OUTCOMES]; /* series, as what follows */
-    uint32_t alone, waiting;
+    uint32_t alone, waiting, unknown;
 };
 
 extern const struct option_table limit_options;

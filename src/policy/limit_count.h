@@ -12,6 +12,8 @@ enum limit_place {
     LIMIT_IN_STORE
 };
 
+struct limit_bill;
+
 /* What one request asks of a limit, and what it got. */
 struct limit_part {
     const struct limit *limit;
@@ -22,6 +24,7 @@ struct limit_part {
     enum limit_place place; /* LIMIT_NOWHERE: it has taken nothing */
     bool is_decided;
     enum limit_outcome outcome;
+    struct limit_bill *bill; /* of a cost that is settled later; or NULL */
 };
 
 /* Takes the cost, if that may pass: the decision says so. On a fiber. STORE_UNAVAILABLE where the

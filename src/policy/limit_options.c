@@ -61,7 +61,8 @@ static const struct option options[] = {
         .help = "How many may come at once, of a token-bucket, or wait, of a leaky-bucket; 0: as "
                 "many as the rate counts."},
     {"cost", OPTION_CUSTOM, offsetof(struct limit, cost), .read = limit_cost_read,
-        .form = "header.x-items, response.header.x-tokens, request.size, …",
+        .form = "header.x-items, response.header.x-tokens, request.size, "
+                "response.body.usage.total_tokens, …",
         .schema = "{\"type\": [\"string\", \"integer\"]}",
         .help = "How much of the rate a request takes: 1 by default, and where this is no number. "
                 "What is known only when the answer is sent is settled then."},

@@ -11,8 +11,12 @@ static struct witness *witness_of(struct body *body)
 
 static void take(struct witness *witness, struct slice bytes)
 {
+    if (witness->is_known)
+        return;
     if (witness->state)
         (void)XXH64_update(witness->state, bytes.data, bytes.size);
+    if (witness->see)
+        witness->see(witness->viewer, bytes);
 }
 
 static void note_end(struct witness *witness, enum status e)
@@ -43,7 +47,7 @@ static enum status splice_watched(
     struct body *body, instant deadline, struct splice **ret_splice, size_t *ret_size)
 {
     struct witness *witness = witness_of(body);
-    if (witness->hashes)
+    if (witness->hashes || witness->see)
         return FULL;
     enum status e = body_splice(witness->inner, deadline, ret_splice, ret_size);
     if (e && e != FULL)
@@ -59,10 +63,10 @@ static struct slice peek_watched(struct body *body, bool *ret_last)
     if (!*ret_last)
         return bytes;
     body->trailers = witness->inner->trailers;
-    if (!witness->is_known && witness->state) {
-        (void)XXH64_update(witness->state, bytes.data, bytes.size);
+    if (bytes.size)
+        take(witness, bytes);
+    if (!witness->is_known && witness->state)
         witness->peeked = XXH64_digest(witness->state);
-    }
     witness->is_known = true;
     return bytes;
 }
@@ -78,13 +82,22 @@ static void drop_watched(struct body *body)
     body_drop(witness->inner);
     (void)XXH64_freeState(witness->state);
     witness->state = NULL;
-    witness->done(witness->argument, can_tell, hash);
+    if (witness->done)
+        witness->done(witness->argument, can_tell, hash);
 }
 
 static enum status rewind_watched(struct body *body)
 {
-    (void)body;
-    return INVALID; /* of answers, which are read once */
+    struct witness *witness = witness_of(body);
+    struct body *inner = witness->inner;
+    bool can = inner->ops->rewind && !witness->hashes;
+    enum status e = can ? inner->ops->rewind(inner) : INVALID;
+    if (e)
+        return e;
+    witness->has_ended = witness->has_failed = witness->is_known = false;
+    if (witness->see)
+        witness->see(witness->viewer, SLICE_NONE);
+    return OK;
 }
 
 static const struct body_ops ops = {.read = read_watched,
@@ -112,6 +125,13 @@ struct body *witness_begin(struct witness *witness, struct body *inner, bool has
         .done = done,
         .argument = argument};
     return &witness->body;
+}
+
+void witness_show(
+    struct witness *witness, void (*see)(void *viewer, struct slice bytes), void *viewer)
+{
+    witness->see = see;
+    witness->viewer = viewer;
 }
 
 enum status witness_read_all(struct body *body, instant deadline, uint64_t *ret_hash)

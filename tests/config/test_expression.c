@@ -267,6 +267,8 @@ static const struct malformed wrong[] = {
     {"header.x == claims.sub", 1, 13, "claims need an `auth`", NULL},
     {"response.status == 200", 1, 1, "no response yet", NULL},
     {"response.size > 200", 1, 1, "not known yet", NULL},
+    {"response.body.usage == 1", 1, 1, "for the cost of a limit alone", NULL},
+    {"request.body == 1", 1, 1, "for the cost of a limit alone", NULL},
     {"method == 12", 1, 11, "text is never equal to a number", "write \"12\""},
     {"\"a\" == 12", 1, 8, "text is never equal to a number", "write \"12\""},
     {"header.x == true", 1, 13, "text is never equal to true or false", "write \"true\""},

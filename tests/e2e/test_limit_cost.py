@@ -1,6 +1,7 @@
 """What requests cost: by what they bring, and by what is only known when the answer is sent; and settling with Redis now and then."""
 
 import concurrent.futures
+import threading
 
 import pytest
 from gateway import run_weir, wait_for
@@ -72,6 +73,115 @@ def test_by_what_the_service_reports(start, serve, client, cost, after):
         assert [left(made.request("GET", "/")) for _ in range(2)] == [99, after]
 
 
+# --- numbers in bodies of JSON
+
+TOTAL = "response.body.usage.total_tokens"
+
+
+def speaking(body, kind="application/json", fields=()):
+    """A service that answers everything with the same."""
+    def script(peer):
+        while True:
+            request = peer.read_request()
+            peer.upstream.requests.append(request)
+            peer.answer(body, headers=[("Content-Type", kind), *fields])
+    return script
+
+
+def costing(start, serve, script, cost=TOTAL, more="reserve: 10"):
+    return start(config(f"{{rate: 1000/30d, {more}, cost: {cost}}}", services=f'back: "{serve(script).at}"',
+                        routes="/**: {to: back, use: [limits.x]}"))
+
+
+def settled(gateway):
+    """An exchange may end a moment after its client has the answer."""
+    wait_for(lambda: gateway.in_flight() == 0, 60, "the exchange to end")
+
+
+def lefts(gateway, client, *bodies):
+    """What each request finds is left."""
+    with client(gateway.address, 60) as made:
+        found = []
+        for body in bodies:
+            found.append(left(made.request("POST", "/", body=body)))
+            settled(gateway)
+        return found
+
+
+@pytest.mark.parametrize("body, kind, cost", [
+    (b'{"id": 1, "usage": {"total_tokens": 40}}', "application/json", 40),
+    (b'{"response": "a"}\n{"usage": {"total_tokens": 25}}\n', "application/x-ndjson", 25),
+    (b'data: {"usage": null}\n\ndata: {"usage": {"total_tokens": 31}}\n\ndata: [DONE]\n\n', "text/event-stream", 31),
+    (b'{"text": "' + b"x" * 3000000 + b'", "usage": {"total_tokens": 77}}', "application/json", 77),
+    (b'{"error": "overloaded"}', "application/json", 10),
+    (b'usage.total_tokens=40', "text/plain", 10)], ids=["object", "lines", "events", "long", "without", "text"])
+def test_by_a_number_in_the_answer(start, serve, client, body, kind, cost):
+    gateway = costing(start, serve, speaking(body, kind))
+    assert lefts(gateway, client, b"", b"", b"") == [990, 990 - cost, 990 - 2 * cost]
+    unknown = 0 if cost != 10 else 3
+    wait_for(lambda: gateway.metric("weir_limit_cost_unknown_total", limit="limits.x") == unknown, 60, "it to be counted")
+
+
+def test_what_is_coded_is_not_asked_for_and_not_read(start, serve):
+    service = serve(speaking(b'{"usage": {"total_tokens": 40}}', fields=[("Content-Encoding", "br")]))
+    gateway = start(config(f"{{rate: 1000/30d, reserve: 10, cost: {TOTAL}}}", services=f'back: "{service.at}"',
+                           routes="/**: {to: back, use: [limits.x]}"))
+    with gateway.connect() as made:
+        assert left(made.request("GET", "/", {"Accept-Encoding": "gzip, br"})) == 990
+        settled(gateway)
+        assert left(made.request("GET", "/", {"Accept-Encoding": "gzip, br"})) == 980
+    assert [request.all("Accept-Encoding") for request in service.requests] == [["identity"]] * 2
+
+
+def test_by_a_number_in_the_request(start, serve, client):
+    gateway = costing(start, serve, None, "request.body.max_tokens else 2")
+    long = b'{"prompt": "' + b"y" * 1000000 + b'", "max_tokens": 300}'
+    assert lefts(gateway, client, b'{"max_tokens": 100}', long, b"no json", b"") == [990, 890, 590, 588]
+
+
+def test_by_how_many_items_a_request_brings(start, serve, client):
+    gateway = costing(start, serve, None, "request.body.items else request.body")
+    assert lefts(gateway, client, b'{"items": [1, {"items": [2]}, 3]}', b"[{}, {}]", b"") == [990, 987, 985]
+
+
+def test_events_are_not_held_back_and_the_last_number_counts(start, serve):
+    go_on = threading.Event()
+
+    def script(peer):
+        peer.read_request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+                  b'data: {"usage": {"total_tokens": 1}}\n\n')
+        assert go_on.wait(60)
+        for piece in (b'data: {"usage": {"total_', b'tokens": 5', b'00}}\n', b"\ndata: [DONE]\n\n"):
+            peer.send(piece)
+        peer.close()
+
+    gateway = costing(start, serve, script)
+    with gateway.connect() as made:
+        made.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        assert left(made.read_head()) == 990
+        wait_for(lambda: b'total_tokens": 1}' in made.buffer or made._more(), 60, "the first event")
+        go_on.set()
+    wait_for(lambda: left(gateway.get("/")) < 990 - 500 + 10, 60, "it to be settled")
+
+
+def test_who_goes_away_before_the_number_pays_the_reserve(start, serve):
+    def script(peer):
+        peer.read_request()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {}\n\n")
+        peer.read_request()  # never comes
+
+    gateway = costing(start, serve, script)
+    with gateway.connect() as made:
+        made.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        made.read_head()
+        made.reset()
+    wait_for(lambda: gateway.metric("weir_limit_cost_unknown_total", limit="limits.x") == 1, 60, "it to be settled")
+    with gateway.connect() as made:
+        made.send(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        assert left(made.read_head()) == 980
+
+
 def test_what_a_service_does_not_answer_costs_what_was_reserved(start):
     gateway = start(config("{rate: 100/h, reserve: 5, cost: response.header.x-used}", services='gone: "127.0.0.1:1"',
                            routes="/**: {to: gone, use: [limits.x]}"))
@@ -80,7 +190,8 @@ def test_what_a_service_does_not_answer_costs_what_was_reserved(start):
 
 def test_what_is_written_wrong(tmp_path):
     path = tmp_path / "weir.yaml"
-    for cost, complaint in [("response.sise", "there is no"), ("claims.sub", "claims need"), ("header.", "there is no")]:
+    for cost, complaint in [(" else ".join(f"request.body.n{i}" for i in range(9)), "8 numbers of a body at most"),
+                            ("request.body.a.b.c.d.e.f.g.h.i", "8 names at most"), ("response.sise", "there is no"), ("claims.sub", "claims need"), ("header.", "there is no")]:
         path.write_text(config(f"{{rate: 1/h, cost: {cost}}}"))
         code, _, said = run_weir("check", path)
         assert code == 3 and complaint in said, said

@@ -80,11 +80,7 @@ static void control_bytes_never_get_into_a_field(void **state)
     assert_string_equal(sent(world, "X-Q"), "");
     assert_string_equal(sent(world, "X-Evil"), "");
     assert_string_equal(sent(world, "X-T"), "a\tb");
-    struct text text = text_growing(0);
-    metrics_export(world->metrics, &text);
-    text_add_char(&text, '\0');
-    assert_non_null(strstr(text.data, "weir_headers_refused_total{policy=\"headers.x\"} 1\n"));
-    text_release(&text);
+    assert_int_equal(world_metric(world, "weir_headers_refused_total{policy=\"headers.x\"}"), 1);
 }
 
 static void a_failure_passes_through(void **state)

@@ -30,17 +30,6 @@ static int get(struct world *world, const char *key)
     return world->x.response.status;
 }
 
-static long metric(struct world *world, const char *series)
-{
-    struct text text = text_growing(0);
-    metrics_export(world->metrics, &text);
-    text_add_char(&text, '\0');
-    const char *found = strstr(text.data, series);
-    long value = found ? strtol(found + strlen(series) + 1, NULL, 10) : -1;
-    text_release(&text);
-    return value;
-}
-
 #define DECISION(word) "weir_limit_decisions_total{limit=\"limits.x\",decision=\"" word "\"}"
 #define WAITING        "weir_limit_waiting{limit=\"limits.x\"}"
 
@@ -55,9 +44,9 @@ static void it_waits_until_there_is_room(void **state)
     limit(world, "{rate: 50/s, burst: 1, over: delay 1h}");
     assert_int_equal(get(world, "a"), 200);
     assert_int_equal(get(world, "a"), 200);
-    assert_int_equal(metric(world, DECISION("passed")), 1);
-    assert_int_equal(metric(world, DECISION("delayed")), 1);
-    assert_int_equal(metric(world, WAITING), 0);
+    assert_int_equal(world_metric(world, DECISION("passed")), 1);
+    assert_int_equal(world_metric(world, DECISION("delayed")), 1);
+    assert_int_equal(world_metric(world, WAITING), 0);
     assert_string_equal(world_answer_field(world, "RateLimit"), "\"x\";r=0;t=1");
 }
 
@@ -68,7 +57,7 @@ static void who_would_wait_too_long_does_not_wait(void **state)
     assert_int_equal(get(world, "a"), 200);
     assert_int_equal(get(world, "a"), 429);
     assert_int_equal(world->x.facts.reason, LIMIT_EXCEEDED);
-    assert_int_equal(metric(world, DECISION("refused")), 1);
+    assert_int_equal(world_metric(world, DECISION("refused")), 1);
 }
 
 static void a_queue_is_left_when_the_time_is_over(void **state)
@@ -80,8 +69,8 @@ static void a_queue_is_left_when_the_time_is_over(void **state)
     limit(world, "{rate: 50/s, burst: 1, per: header.x-key, over: queue 1h}");
     assert_int_equal(get(world, "b"), 200);
     assert_int_equal(get(world, "b"), 200);
-    assert_int_equal(metric(world, DECISION("queued")), 1);
-    assert_int_equal(metric(world, DECISION("refused")), 1);
+    assert_int_equal(world_metric(world, DECISION("queued")), 1);
+    assert_int_equal(world_metric(world, DECISION("refused")), 1);
 }
 
 static void nobody_waits_longer_than_the_request_may_take(void **state)
@@ -102,8 +91,8 @@ static void a_tarpit_refuses_late(void **state)
     limit(world, "{rate: 1/h, over: tarpit 1ms}");
     assert_int_equal(get(world, "a"), 200);
     assert_int_equal(get(world, "a"), 429);
-    assert_int_equal(metric(world, DECISION("tarpitted")), 1);
-    assert_int_equal(metric(world, WAITING), 0);
+    assert_int_equal(world_metric(world, DECISION("tarpitted")), 1);
+    assert_int_equal(world_metric(world, WAITING), 0);
 }
 
 static void what_is_only_logged_passes(void **state)
@@ -116,7 +105,7 @@ static void what_is_only_logged_passes(void **state)
     assert_int_equal(world->x.facts.reason, LIMIT_LOGGED);
     assert_slice(world->x.facts.trouble, "limits.x");
     assert_string_equal(world_answer_field(world, "RateLimit-Policy"), "\"x\";q=1;w=3600");
-    assert_int_equal(metric(world, DECISION("logged")), 1);
+    assert_int_equal(world_metric(world, DECISION("logged")), 1);
 }
 
 static void a_shadow_says_nothing_to_clients(void **state)
@@ -128,8 +117,8 @@ static void a_shadow_says_nothing_to_clients(void **state)
     assert_int_equal(get(world, "a"), 200);
     assert_int_equal(world->x.facts.reason, LIMIT_SHADOWED);
     assert_string_equal(world_answer_field(world, "RateLimit"), "");
-    assert_int_equal(metric(world, DECISION("passed")), 1);
-    assert_int_equal(metric(world, DECISION("shadowed")), 1);
+    assert_int_equal(world_metric(world, DECISION("passed")), 1);
+    assert_int_equal(world_metric(world, DECISION("shadowed")), 1);
     assert_non_null(strstr(world_explain(world), "only tried out"));
 }
 
@@ -151,7 +140,7 @@ static void what_is_degraded_goes_elsewhere(void **state)
     assert_int_equal(get(world, "a"), 200);
     assert_ptr_equal(world->x.instead, &a_service);
     assert_int_equal(world->x.facts.reason, LIMIT_DEGRADED);
-    assert_int_equal(metric(world, DECISION("degraded")), 1);
+    assert_int_equal(world_metric(world, DECISION("degraded")), 1);
     world_request(world, "GET", "/"); /* in a forward proxy, without a route */
     assert_ok(world_serve(world));
     assert_int_equal(world->x.response.status, 429);
@@ -230,9 +219,9 @@ static void what_one_refuses_counts_in_none(void **state)
     assert_non_null(strstr(world_answer_field(world, "RateLimit"), "\"a\";r=2;"));
     assert_non_null(strstr(world_answer_field(world, "RateLimit"), "\"b\";r=0;"));
     assert_non_null(strstr(world_answer_body(world), "\"violated-policies\":[\"b\"]"));
-    assert_int_equal(metric(world, OF("a", "passed")), 1);
-    assert_int_equal(metric(world, OF("a", "returned")), 10);
-    assert_int_equal(metric(world, OF("b", "refused")), 10);
+    assert_int_equal(world_metric(world, OF("a", "passed")), 1);
+    assert_int_equal(world_metric(world, OF("a", "returned")), 10);
+    assert_int_equal(world_metric(world, OF("b", "refused")), 10);
     assert_int_equal(get_through(world, &pair, "v"), 200);
     assert_int_equal(get_through(world, &pair, "w"), 200);
     assert_int_equal(get_through(world, &pair, "y"), 429);
@@ -246,8 +235,8 @@ static void those_behind_who_refuses_are_shown_as_they_are(void **state)
     assert_int_equal(get_through(world, &pair, "u"), 200);
     assert_int_equal(get_through(world, &pair, "u"), 429);
     assert_non_null(strstr(world_answer_field(world, "RateLimit"), "\"b\";r=8;"));
-    assert_int_equal(metric(world, OF("b", "returned")), 0);
-    assert_int_equal(metric(world, OF("b", "passed")), 1);
+    assert_int_equal(world_metric(world, OF("b", "returned")), 0);
+    assert_int_equal(world_metric(world, OF("b", "passed")), 1);
 }
 
 static void nobody_waits_who_is_refused_anyway(void **state)
@@ -257,7 +246,7 @@ static void nobody_waits_who_is_refused_anyway(void **state)
     make_pair(world, &pair, "{rate: 1/h, over: queue 1h}", "1/h");
     assert_int_equal(get_through(world, &pair, "u"), 200);
     assert_int_equal(get_through(world, &pair, "u"), 429);
-    assert_int_equal(metric(world, OF("b", "refused")), 1);
+    assert_int_equal(world_metric(world, OF("b", "refused")), 1);
 }
 
 static void a_shadow_behind_another_is_given_back_too(void **state)
@@ -275,9 +264,7 @@ static void a_shadow_behind_another_is_given_back_too(void **state)
 static void what_is_written_wrong_is_said(void **state)
 {
     struct world *world = *state;
-    static const struct {
-        const char *value, *complaint;
-    } wrong[] = {
+    static const struct world_wrong wrong[] = {
         {"{rate: 1/h, over: wait}", "not what can become"},
         {"{rate: 1/h, over: delay 2}", "unit"},
         {"{rate: 1/h, over: delay 2h}", "at most 1h"},
@@ -288,12 +275,9 @@ static void what_is_written_wrong_is_said(void **state)
         {"{rate: 1/h, over: {action: log, to: cheap}}", "only what is degraded"},
         {"{rate: 1/h, over: {size: 0, action: queue}}", "size"},
         {"{rate: 1/h, shadow: maybe}", "only true and false"},
+        {NULL, NULL},
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
-        const char *text = world_complaints(world, limit_policy.options, wrong[i].value);
-        if (!strstr(text, wrong[i].complaint))
-            fail_msg("no \"%s\" in:\n%s", wrong[i].complaint, text);
-    }
+    world_all_wrong(world, limit_policy.options, wrong);
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

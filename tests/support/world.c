@@ -109,6 +109,16 @@ const char *world_complaints(
     return diagnostics_text(world);
 }
 
+void world_all_wrong(
+    struct world *world, const struct option_table *table, const struct world_wrong *wrong)
+{
+    for (; wrong->value; wrong++) {
+        const char *said = world_complaints(world, table, wrong->value);
+        if (!strstr(said, wrong->complaint))
+            fail_msg("no \"%s\" about %s in:\n%s", wrong->complaint, wrong->value, said);
+    }
+}
+
 void world_policy(
     struct world *world, const struct policy_type *type, const char *name, const char *value)
 {
@@ -191,8 +201,9 @@ static enum status serve_next(const void *state, struct exchange *x)
         return e;
     if (next->outcome)
         return next->outcome;
-    assert_ok(exchange_respond(
-        x, next->status ? next->status : 200, SLICE("text/plain"), slice_of_text(next->body)));
+    struct slice type = next->type ? slice_of_text(next->type) : SLICE("text/plain");
+    assert_ok(
+        exchange_respond(x, next->status ? next->status : 200, type, slice_of_text(next->body)));
     for (int i = 0; i < WORLD_FIELDS_MAX && next->fields[i].name; i++) {
         struct slice name = slice_of_text(next->fields[i].name);
         assert_ok(fields_add(
@@ -226,6 +237,14 @@ const char *world_answer_body(struct world *world)
         text_add(&world->text, bytes);
     assert_status(e, END);
     return text_of(world);
+}
+
+long world_metric(struct world *world, const char *series)
+{
+    text_clear(&world->text);
+    metrics_export(world->metrics, &world->text);
+    const char *found = strstr(text_of(world), series);
+    return found ? strtol(found + strlen(series), NULL, 10) : -1;
 }
 
 const char *world_explain(struct world *world)

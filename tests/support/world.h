@@ -24,8 +24,8 @@ struct next_fake {
     struct {
         const char *name, *value;
     } fields[WORLD_FIELDS_MAX];
-    const char *body;
-    bool reads_body; /* reads the request's body first, and fails as that does */
+    const char *body, *type; /* NULL: text/plain */
+    bool reads_body;         /* reads the request's body first, and fails as that does */
 
     /* Noted. */
     unsigned calls;
@@ -63,6 +63,13 @@ void *world_read(struct world *world, const struct option_table *table, const ch
 const char *world_complaints(
     struct world *world, const struct option_table *table, const char *value);
 
+/* Values that are wrong, each with words of what is said about it; `value` NULL ends the list. */
+struct world_wrong {
+    const char *value, *complaint;
+};
+void world_all_wrong(
+    struct world *world, const struct option_table *table, const struct world_wrong *wrong);
+
 /* Reads and prepares: what world_serve then serves with. */
 void world_policy(
     struct world *world, const struct policy_type *type, const char *name, const char *value);
@@ -80,6 +87,9 @@ enum status world_serve(struct world *world);
 /* Of the answer: all values of a field joined by ", ", "" when there is none; its whole body. */
 const char *world_answer_field(struct world *world, const char *name);
 const char *world_answer_body(struct world *world);
+
+/* Of a series as it is exported, "weir_x_total{limit=\"a\"}", its value; -1: there is none. */
+long world_metric(struct world *world, const char *series);
 
 /* What `explain` says. */
 const char *world_explain(struct world *world);
