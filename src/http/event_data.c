@@ -41,12 +41,12 @@ static void read_name(struct event_data *events, char c)
     }
 }
 
-static size_t line_size(struct slice bytes)
+static struct slice line_of(struct slice bytes)
 {
     size_t size = 0;
     while (size < bytes.size && bytes.data[size] != '\n' && bytes.data[size] != '\r')
         size++;
-    return size;
+    return slice_head(bytes, size);
 }
 
 /* Bytes without a line's end. */
@@ -81,16 +81,18 @@ static struct slice without_mark(struct event_data *events, struct slice bytes)
 void event_data_feed(struct event_data *events, struct slice bytes)
 {
     bytes = without_mark(events, bytes);
-    while (bytes.size) {
-        if (events->is_return && bytes.data[0] == '\n')
-            bytes = slice_from(bytes, 1);
-        events->is_return = false;
-        size_t size = line_size(bytes);
-        read_part(events, slice_head(bytes, size));
-        if (size == bytes.size)
-            return;
-        end_line(events);
-        events->is_return = bytes.data[size] == '\r';
-        bytes = slice_from(bytes, size + 1);
+    for (size_t i = 0; i < bytes.size; i++) {
+        char c = bytes.data[i];
+        bool is_second = c == '\n' && events->is_return;
+        events->is_return = c == '\r';
+        if (is_second)
+            continue;
+        if (c == '\r' || c == '\n') {
+            end_line(events);
+            continue;
+        }
+        struct slice part = line_of(slice_from(bytes, i));
+        read_part(events, part);
+        i += part.size - 1;
     }
 }
