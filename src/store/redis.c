@@ -11,13 +11,20 @@
 
 /* --- its life */
 
+static void wipe(struct slice secret)
+{
+    if (secret.size)
+        explicit_bzero((char *)(uintptr_t)secret.data, secret.size);
+}
+
 void redis_let_go(struct redis *redis)
 {
     if (atomic_fetch_sub(&redis->holders, 1) > 1)
         return;
     tls_client_unref(redis->tls);
-    if (redis->password.size)
-        explicit_bzero((char *)redis->password.data, redis->password.size);
+    tls_client_unref(redis->sentinel_tls);
+    wipe(redis->server_identity.password);
+    wipe(redis->sentinel_identity.password);
     arena_release(&redis->arena);
     redis_listen_release(redis);
     pthread_mutex_destroy(&redis->mutex);
@@ -76,8 +83,8 @@ static bool make_seats(struct redis *redis, unsigned workers)
 struct recipe {
     struct stores *stores;
     const struct redis_options *options;
-    struct slice password;
-    struct tls_client *tls; /* borrowed; or NULL */
+    struct redis_passwords passwords;
+    struct tls_client *tls, *sentinel_tls; /* borrowed; or NULL */
 };
 
 static bool keep_text(struct redis *redis, struct slice *text)
@@ -86,15 +93,21 @@ static bool keep_text(struct redis *redis, struct slice *text)
     return text->data;
 }
 
-static bool keep_place(
-    struct redis *redis, const struct endpoint_place *from, struct redis_place *place)
+static bool keep_identity(struct redis *redis, struct redis_identity *identity)
+{
+    return keep_text(redis, &identity->user) && keep_text(redis, &identity->password);
+}
+
+/* Its certificate is for `tls_name`, or for its host when that is empty. */
+static bool keep_place(struct redis *redis, const struct endpoint_place *from,
+    struct slice tls_name, struct redis_place *place)
 {
     char room[ADDRESS_TEXT_MAX];
     struct text text = text_fixed(room, sizeof room);
     *place = (struct redis_place){.shown = from->text,
         .host = from->name,
         .port = from->port,
-        .tls_name = redis->tls_name.size ? redis->tls_name : from->name};
+        .tls_name = tls_name.size ? tls_name : from->name};
     address_copy(&place->address, &from->address);
     if (!place->tls_name.size) {
         address_format_ip(&from->address, &text);
@@ -106,6 +119,8 @@ static bool keep_place(
 
 static bool keep_sentinels(struct redis *redis, const struct redis_options *options)
 {
+    struct slice tls_name =
+        options->sentinel.tls.is_set ? options->sentinel.tls.name : redis->tls_name;
     redis->is_cluster = options->cluster.count > 0;
     const struct option_list *list = redis->is_cluster ? &options->cluster : &options->sentinels;
     const struct endpoint_place *sentinels = list->items;
@@ -113,9 +128,11 @@ static bool keep_sentinels(struct redis *redis, const struct redis_options *opti
     redis->sentinels = arena_array(&redis->arena, list->count + 1, sizeof *redis->sentinels);
     if (!redis->sentinels)
         return false;
-    for (size_t i = 0; i < list->count; i++)
-        if (!keep_place(redis, &sentinels[i], &redis->sentinels[i]))
+    for (size_t i = 0; i < list->count; i++) {
+        if (!keep_place(redis, &sentinels[i], tls_name, &redis->sentinels[i]))
             return false;
+        redis->sentinels[i].is_sentinel = !redis->is_cluster;
+    }
     redis->shown = redis->server.shown;
     if (options->sentinels.count)
         redis->shown = arena_format(&redis->arena, "master %.*s", SLICE_ARG(options->master));
@@ -128,14 +145,16 @@ static bool keep_texts(struct redis *redis, const struct recipe *recipe)
 {
     const struct redis_options *options = recipe->options;
     redis->tls_name = options->tls.name;
-    redis->user = options->user;
-    redis->password = recipe->password;
+    redis->server_identity = (struct redis_identity){options->user, recipe->passwords.server};
+    redis->sentinel_identity =
+        (struct redis_identity){options->sentinel.user, recipe->passwords.sentinel};
     redis->prefix = options->prefix;
     redis->master = options->master;
-    return keep_text(redis, &redis->tls_name) && keep_text(redis, &redis->user) &&
-           keep_text(redis, &redis->password) && keep_text(redis, &redis->prefix) &&
+    return keep_text(redis, &redis->tls_name) && keep_identity(redis, &redis->server_identity) &&
+           keep_identity(redis, &redis->sentinel_identity) && keep_text(redis, &redis->prefix) &&
            keep_text(redis, &redis->master) &&
-           keep_place(redis, &options->server, &redis->server) && keep_sentinels(redis, options);
+           keep_place(redis, &options->server, redis->tls_name, &redis->server) &&
+           keep_sentinels(redis, options);
 }
 
 static const struct store_ops redis_ops;
@@ -162,6 +181,8 @@ static enum status redis_new(const struct recipe *recipe, struct redis **ret_red
     list_init(&redis->channels);
     if (recipe->tls)
         redis->tls = tls_client_ref(recipe->tls);
+    if (recipe->sentinel_tls)
+        redis->sentinel_tls = tls_client_ref(recipe->sentinel_tls);
     if (!redis_programs_init(redis->programs) || !keep_texts(redis, recipe) ||
         !make_seats(redis, recipe->stores->plane->options.workers)) {
         redis_let_go(redis);
@@ -191,15 +212,16 @@ static void release_holder(void *object)
 static const struct registry_kind redis_kind = {
     "redis", sizeof(struct redis_holder), init_holder, release_holder};
 
-/* The same name for what makes the same store. It holds a digest of the password. */
+/* The same name for what makes the same store. It holds digests of the passwords. */
 static enum status name_recipe(
     struct arena *arena, const struct recipe *recipe, struct slice *ret_name)
 {
     const struct redis_options *options = recipe->options;
     const struct endpoint_place *sentinels = options->sentinels.items;
-    char password[TLS_DIGEST_SIZE];
+    char password[TLS_DIGEST_SIZE], sentinel_password[TLS_DIGEST_SIZE];
     struct text text = text_growing(0);
-    if (tls_digest(recipe->password, password))
+    if (tls_digest(recipe->passwords.server, password) ||
+        tls_digest(recipe->passwords.sentinel, sentinel_password))
         return NO_MEMORY;
     text_format(&text, "%.*s %p %.*s %.*s %s %lld %lld %lld %lld %lld %.*s %.*s",
         SLICE_ARG(options->server.text), (void *)recipe->tls, SLICE_ARG(options->tls.name),
@@ -207,6 +229,9 @@ static enum status name_recipe(
         (long long)options->timeout, (long long)options->connect_timeout,
         (long long)options->pending, (long long)options->gateways, SLICE_ARG(options->prefix),
         SLICE_ARG(options->master));
+    text_format(&text, " %p %.*s %.*s %s", (void *)recipe->sentinel_tls,
+        SLICE_ARG(options->sentinel.tls.name), SLICE_ARG(options->sentinel.user),
+        sentinel_password);
     for (size_t i = 0; i < options->sentinels.count; i++)
         text_format(&text, " %.*s", SLICE_ARG(sentinels[i].text));
     for (size_t i = 0; i < options->cluster.count; i++)
@@ -223,9 +248,13 @@ enum status redis_obtain(struct stores *stores, struct reader *reader,
     struct recipe recipe = {.stores = stores, .options = options};
     struct slice name = SLICE_NONE;
     void *object;
-    enum status e = redis_options_password(reader, options, &recipe.password);
+    enum status e = redis_options_passwords(reader, options, &recipe.passwords);
     if (!e && options->is_tls)
         e = service_tls_client_obtain(stores->plane, reader, &options->tls, &recipe.tls);
+    recipe.sentinel_tls = options->sentinel.is_clear ? NULL : recipe.tls;
+    if (!e && options->sentinel.tls.is_set)
+        e = service_tls_client_obtain(
+            stores->plane, reader, &options->sentinel.tls, &recipe.sentinel_tls);
     if (!e)
         e = name_recipe(reader->arena, &recipe, &name);
     if (!e)

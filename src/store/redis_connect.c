@@ -10,7 +10,9 @@ static enum status connect_to_address(struct redis_link *link, const struct redi
     const struct address *address, instant deadline, struct stream **ret_stream)
 {
     const char *trouble = "";
-    enum status e = connect_address(address, link->redis->tls, place->tls_name, SLICE_NONE, NULL,
+    struct redis *redis = link->redis;
+    struct tls_client *tls = place->is_sentinel ? redis->sentinel_tls : redis->tls;
+    enum status e = connect_address(address, tls, place->tls_name, SLICE_NONE, NULL,
         (struct connect_time){deadline, 0}, ret_stream, &trouble);
     if (e)
         redis_complain(link->redis, slice_of_text(*trouble ? trouble : status_word(e)));
@@ -105,7 +107,9 @@ static enum status ask_sentinel(struct redis_link *link, const struct redis_plac
     if (e)
         return e;
     struct redis_greeting *greeting = new_greeting(link, stream, deadline);
-    e = greeting ? redis_say(greeting, words, 3) : NO_MEMORY;
+    e = greeting ? redis_greet_sentinel(greeting) : NO_MEMORY;
+    if (!e)
+        e = redis_insist(greeting, words, 3);
     if (!e)
         e = place_of_answer(link, greeting, ret_place);
     stream_close(stream);

@@ -29,7 +29,7 @@ static enum status read_answer(struct redis_greeting *greeting)
     }
 }
 
-enum status redis_say(struct redis_greeting *greeting, const struct slice *words, size_t count)
+static enum status say(struct redis_greeting *greeting, const struct slice *words, size_t count)
 {
     struct text text = text_growing(0);
     resp_write(&text, words, count);
@@ -50,10 +50,9 @@ enum status redis_say(struct redis_greeting *greeting, const struct slice *words
     return e;
 }
 
-/* The same, and the answer has to be a good one. */
-static enum status insist(struct redis_greeting *greeting, const struct slice *words, size_t count)
+enum status redis_insist(struct redis_greeting *greeting, const struct slice *words, size_t count)
 {
-    enum status e = redis_say(greeting, words, count);
+    enum status e = say(greeting, words, count);
     if (e || greeting->token.kind != RESP_ERROR)
         return e;
     complain_of_answer(greeting);
@@ -90,32 +89,43 @@ static enum status refuse_replica(const struct redis_greeting *greeting)
 static enum status refuse_replicas_by_role(struct redis_greeting *greeting)
 {
     struct resp_token role;
-    enum status e = redis_say(greeting, (const struct slice[]){SLICE_INIT("ROLE")}, 1);
+    enum status e = say(greeting, (const struct slice[]){SLICE_INIT("ROLE")}, 1);
     if (e || greeting->token.kind != RESP_LIST || resp_read(&greeting->rest, &role))
         return e;
     return slice_equal(role.text, SLICE("slave")) ? refuse_replica(greeting) : OK;
 }
 
+static enum status authenticate(
+    struct redis_greeting *greeting, const struct redis_identity *identity)
+{
+    const struct slice words[] = {SLICE_INIT("AUTH"), identity->user, identity->password};
+    const struct slice without_user[] = {SLICE_INIT("AUTH"), identity->password};
+    if (!identity->password.size)
+        return OK;
+    return identity->user.size ? redis_insist(greeting, words, 3)
+                               : redis_insist(greeting, without_user, 2);
+}
+
+enum status redis_greet_sentinel(struct redis_greeting *greeting)
+{
+    return authenticate(greeting, &greeting->link->redis->sentinel_identity);
+}
+
 /* To servers older than version 6, or whose administrators have taken HELLO away. */
 static enum status greet_by_version_2(struct redis_greeting *greeting)
 {
-    const struct redis *redis = greeting->link->redis;
-    const struct slice words[] = {SLICE_INIT("AUTH"), redis->user, redis->password};
-    const struct slice without_user[] = {SLICE_INIT("AUTH"), redis->password};
-    enum status e = OK;
     greeting->link->is_version_3 = false;
-    if (redis->password.size)
-        e = redis->user.size ? insist(greeting, words, 3) : insist(greeting, without_user, 2);
+    enum status e = authenticate(greeting, &greeting->link->redis->server_identity);
     return e ? e : refuse_replicas_by_role(greeting);
 }
 
 static enum status greet(struct redis_greeting *greeting)
 {
-    const struct redis *redis = greeting->link->redis;
-    struct slice user = redis->user.size ? redis->user : SLICE("default");
+    const struct redis_identity *who = &greeting->link->redis->server_identity;
+    struct slice user = who->user.size ? who->user : SLICE("default");
     const struct slice words[] = {
-        SLICE_INIT("HELLO"), SLICE_INIT("3"), SLICE_INIT("AUTH"), user, redis->password};
-    enum status e = redis_say(greeting, words, redis->password.size ? 5 : 2);
+        SLICE_INIT("HELLO"), SLICE_INIT("3"), SLICE_INIT("AUTH"), user, who->password};
+    enum status e = say(greeting, words, who->password.size ? 5 : 2);
     if (e)
         return e;
     greeting->link->is_version_3 = greeting->token.kind != RESP_ERROR;
@@ -136,7 +146,7 @@ static enum status choose_database(struct redis_greeting *greeting)
         return OK;
     text_add_i64(&text, greeting->link->redis->database);
     const struct slice words[] = {SLICE_INIT("SELECT"), text_slice(&text)};
-    return insist(greeting, words, 2);
+    return redis_insist(greeting, words, 2);
 }
 
 /* PING comes last: a server that has not read its data yet says so then. */
@@ -145,5 +155,5 @@ enum status redis_greet(struct redis_greeting *greeting)
     enum status e = greet(greeting);
     if (!e)
         e = choose_database(greeting);
-    return e ? e : insist(greeting, (const struct slice[]){SLICE_INIT("PING")}, 1);
+    return e ? e : redis_insist(greeting, (const struct slice[]){SLICE_INIT("PING")}, 1);
 }

@@ -137,6 +137,59 @@ static const struct option sentinel_option = {"sentinel", OPTION_CUSTOM, 0, .rea
 static const struct option node_option = {"node", OPTION_CUSTOM, 0, .read = read_node,
     .form = "HOST:PORT", .schema = "{\"type\":\"string\"}", .help = "A node of a cluster."};
 
+#define SENTINEL(member) offsetof(struct redis_sentinel_options, member)
+
+static const struct option sentinel_rows[] = {
+    {"user", OPTION_TEXT, SENTINEL(user), .help = "Whose name we give (ACL); by default none."},
+    {"password", OPTION_TEXT, SENTINEL(password), .place_offset = SENTINEL(place),
+        .help = "By default none: the master's is not shown to Sentinels."},
+    {"password-file", OPTION_TEXT, SENTINEL(password_file),
+        .place_offset = SENTINEL(password_place),
+        .help = "The file that holds the password; read when the configuration is loaded."},
+    {"tls", OPTION_STRUCT, SENTINEL(tls), .table = &service_tls_table,
+        .is_set_offset = SENTINEL(tls.is_set),
+        .help = "How TLS is spoken; nothing: as with the master, if it is."},
+    {"clear", OPTION_FLAG, SENTINEL(is_clear), .fallback = "false",
+        .help = "No TLS, although the master speaks it."},
+    {NULL}};
+
+static enum status check_passwords(struct reader *reader, struct place place,
+    const struct server_password *password, struct slice user)
+{
+    if (password->text.size && password->file.size)
+        return diagnostics_error(reader->diagnostics, password->place, SLICE_NONE,
+            "the password stands twice: here and in the file");
+    if (user.size && !password->text.size && !password->file.size)
+        return diagnostics_error(reader->diagnostics, place, SLICE("password: ${REDIS_PASSWORD}"),
+            "a user needs a password");
+    return OK;
+}
+
+static struct server_password password_of_sentinels(const struct redis_sentinel_options *options)
+{
+    return (struct server_password){
+        options->password, options->password_file, options->password_place};
+}
+
+static enum status check_sentinel(struct reader *reader, const struct node *node, void *value)
+{
+    struct redis_sentinel_options *options = value;
+    const struct server_password password = password_of_sentinels(options);
+    options->is_set = true;
+    options->place = node->place;
+    if (options->tls.is_set && options->is_clear)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE_NONE,
+            "Sentinels are asked by `tls`, or in the `clear`");
+    return check_passwords(reader, node->place, &password, options->user);
+}
+
+static const struct option_table sentinel_table = {.name = "sentinel",
+    .help = "How Sentinels are asked. They have passwords and users of their own.",
+    .options = sentinel_rows,
+    .size = sizeof(struct redis_sentinel_options),
+    .check = check_sentinel,
+    .example = "{password: \"${SENTINEL_PASSWORD}\"}"};
+
 static const struct option rows[] = {
     {"at", OPTION_TEXT, ROW(at), .place_offset = ROW(at_place), .form = "redis://host:6379/0",
         .help = "Where it is: `host:port`, `unix:/path`, or `redis://user:password@host:port/0`; "
@@ -144,12 +197,15 @@ static const struct option rows[] = {
     {"sentinels", OPTION_LIST, ROW(sentinels), .item = &sentinel_option,
         .item_size = sizeof(struct endpoint_place),
         .help = "Instead of `at`: Sentinels that say where the master is, now and after each "
-                "failover. They are asked over TLS when the master is."},
+                "failover. They are asked over TLS when the master is, unless `sentinel` says "
+                "otherwise."},
     {"cluster", OPTION_LIST, ROW(cluster), .item = &node_option,
         .item_size = sizeof(struct endpoint_place),
         .help = "Instead of `at`: nodes of a Redis Cluster, of which any tells where all are."},
     {"master", OPTION_TEXT, ROW(master), .fallback = "mymaster",
         .help = "By which name the Sentinels know it."},
+    {"sentinel", OPTION_STRUCT, ROW(sentinel), .table = &sentinel_table,
+        .help = "How the Sentinels are asked: with which password, over which TLS."},
     {"user", OPTION_TEXT, ROW(user), .help = "Whose name we give (ACL); by default none."},
     {"password", OPTION_TEXT, ROW(password),
         .help = "Better from the environment: ${REDIS_PASSWORD}."},
@@ -178,15 +234,10 @@ static const struct option rows[] = {
     {"prefix", OPTION_TEXT, ROW(prefix), .fallback = "weir:", .help = "What all keys begin with."},
     {NULL}};
 
-static enum status check_password(struct reader *reader, const struct redis_options *options)
+static struct server_password password_of_server(const struct redis_options *options)
 {
-    if (options->password.size && options->password_file.size)
-        return diagnostics_error(reader->diagnostics, options->password_place, SLICE_NONE,
-            "the password stands twice: here and in the file");
-    if (options->user.size && !options->password.size && !options->password_file.size)
-        return diagnostics_error(reader->diagnostics, options->at_place,
-            SLICE("password: ${REDIS_PASSWORD}"), "a user needs a password");
-    return OK;
+    return (struct server_password){
+        options->password, options->password_file, options->password_place};
 }
 
 static bool has_socket_path(const struct redis_options *options)
@@ -228,21 +279,31 @@ static enum status check(struct reader *reader, const struct node *node, void *v
     if (options->cluster.count && options->database)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("leave it out"),
             "a cluster has no `database` but 0");
+    if (options->sentinel.is_set && !options->sentinels.count)
+        return diagnostics_error(reader->diagnostics, options->sentinel.place,
+            SLICE("sentinels: [10.0.0.5:26379]"), "there are no `sentinels` to be asked so");
     enum status e = options->at.data ? read_at(reader, options) : OK;
     options->is_tls = options->is_tls || options->tls.is_set;
     if (!e && options->is_tls && has_socket_path(options) && !options->tls.name.size)
         return diagnostics_error(reader->diagnostics, options->at_place,
             SLICE("tls: {name: redis.internal}"),
             "a unix socket has no name: `tls` must say what its certificate is for");
-    return e ? e : check_password(reader, options);
+    const struct server_password password = password_of_server(options);
+    return e ? e : check_passwords(reader, options->at_place, &password, options->user);
 }
 
-enum status redis_options_password(
-    struct reader *reader, const struct redis_options *options, struct slice *ret_password)
+enum status redis_options_passwords(struct reader *reader, const struct redis_options *options,
+    struct redis_passwords *ret_passwords)
 {
-    const struct server_password password = {
-        options->password, options->password_file, options->password_place};
-    return server_password_read(reader, &password, ret_password);
+    const struct server_password server = password_of_server(options),
+                                 sentinel = password_of_sentinels(&options->sentinel);
+    struct redis_passwords passwords;
+    enum status e = server_password_read(reader, &server, &passwords.server);
+    if (!e)
+        e = server_password_read(reader, &sentinel, &passwords.sentinel);
+    if (!e)
+        *ret_passwords = passwords;
+    return e;
 }
 
 const struct option_table redis_table = {.name = "redis",

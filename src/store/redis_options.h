@@ -4,12 +4,22 @@
 #include "config/option.h"
 #include "service/service_options.h"
 
+/* How Sentinels are asked, where that is not as the master is. */
+struct redis_sentinel_options {
+    bool is_set;
+    struct slice user, password, password_file;
+    struct service_tls_options tls;
+    bool is_clear; /* no TLS, whatever the master speaks */
+    struct place place, password_place;
+};
+
 struct redis_options {
     bool is_set;
     struct slice at;
     struct option_list sentinels; /* of struct endpoint_place; none: `at` is it */
     struct option_list cluster;   /* the same: nodes of one, instead of `at` */
     struct slice master;          /* by which name they know it */
+    struct redis_sentinel_options sentinel;
     struct slice user, password, password_file;
     int64_t database;
     struct service_tls_options tls;
@@ -27,9 +37,13 @@ struct redis_options {
 
 extern const struct option_table redis_table;
 
-/* Reads a password's file, if there is one. INVALID after a complaint, NO_MEMORY. */
-enum status redis_options_password(
-    struct reader *reader, const struct redis_options *options, struct slice *ret_password);
+/* Reads the passwords' files, if there are any: the server's, and that of its Sentinels, which is
+ * empty when they want none. INVALID after a complaint, NO_MEMORY. */
+struct redis_passwords {
+    struct slice server, sentinel;
+};
+enum status redis_options_passwords(struct reader *reader, const struct redis_options *options,
+    struct redis_passwords *ret_passwords);
 
 /* Takes "redis://user:password@host:6379/0" apart, "rediss://", "host:6379", "host", "unix:/path";
  * what it does not say stays as it is. INVALID with a static text that says what is wrong and holds

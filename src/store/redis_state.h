@@ -40,6 +40,12 @@ struct redis_place {
     uint16_t port;
     struct address address;
     struct slice tls_name;
+    bool is_sentinel;
+};
+
+/* Who we are to a server; no password: nobody in particular. */
+struct redis_identity {
+    struct slice user, password;
 };
 
 struct redis {
@@ -55,7 +61,9 @@ struct redis {
     _Atomic size_t sentinel_first; /* which of them answered last */
     struct slice tls_name;         /* that of all servers, by option; or empty */
     struct tls_client *tls;        /* counted; NULL: in clear */
-    struct slice user, password, prefix, master;
+    struct redis_identity server_identity, sentinel_identity;
+    struct tls_client *sentinel_tls; /* counted; NULL: Sentinels are asked in clear */
+    struct slice prefix, master;
     int64_t database, timeout, connect_timeout;
     uint32_t pending;
     unsigned workers;
@@ -166,8 +174,11 @@ struct redis_greeting {
     struct slice rest;
 };
 
-/* Says something and reads the answer. */
-enum status redis_say(struct redis_greeting *greeting, const struct slice *words, size_t count);
+/* Says something and reads the answer, which has to be a good one: REFUSED. */
+enum status redis_insist(struct redis_greeting *greeting, const struct slice *words, size_t count);
+
+/* Says who we are to one who is to answer questions alone. REFUSED. */
+enum status redis_greet_sentinel(struct redis_greeting *greeting);
 
 /* Says who we are to a server that is to take commands. REFUSED when it does not want to, or is a
  * replica. */

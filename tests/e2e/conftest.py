@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from authority import Authority  # noqa: E402
 from gateway import Gateway, pick_port  # noqa: E402
 from https import HTTPS, pair, split  # noqa: E402
+from redis_server import RedisServer  # noqa: E402
 from upstream import Upstream  # noqa: E402
 from websocket_service import WebSocketService  # noqa: E402
 
@@ -61,6 +62,16 @@ def free_port():
     """free_port(): a port of 127.0.0.1 on which nobody listens; each call gives another."""
     with contextlib.ExitStack() as stack:
         yield lambda: pick_port(stack)
+
+
+@pytest.fixture
+def redis(tmp_path, free_port):
+    """redis(*options): a server; any number of them."""
+    with contextlib.ExitStack() as stack:
+        def run(*options, port=None, **more):
+            return stack.enter_context(RedisServer(tmp_path, free_port() if port is None else port, "--save", "", *options, **more))
+
+        yield run
 
 
 @pytest.fixture

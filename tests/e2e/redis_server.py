@@ -118,11 +118,12 @@ class Cable:
 class Sentinel(RedisServer):
     """One that watches the master "shop" and, with a second of its mind, puts a replica in its place."""
 
-    def __init__(self, folder, port, master):
-        path = folder / f"sentinel-{port}.conf"
+    def __init__(self, folder, port, master, more=(), **options):
+        """`more`: lines of its file besides."""
+        path = folder / f"sentinel-{options.get('tls_port', port)}.conf"
         path.write_text(f"sentinel monitor shop 127.0.0.1 {master} 2\n"
-                        "sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n")
-        super().__init__(folder, port, "--sentinel", path=path)
+                        "sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 3000\n" + "\n".join(more) + "\n")
+        super().__init__(folder, port, "--sentinel", path=path, **options)
 
     def sees(self, replicas, others):
         said = self.ask("SENTINEL", "MASTER", "shop").split("\n")

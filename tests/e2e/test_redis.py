@@ -5,50 +5,9 @@ import contextlib
 
 import pytest
 from gateway import wait_for
-from redis_server import Cable, OddRedis, RedisServer, Sentinel
+from redis_limits import PATIENT, alone, ask, commands, config, wait_until
+from redis_server import Cable, OddRedis, RedisServer
 
-PATIENT = "timeout: 60s, connect-timeout: 60s"  # what is counted must not depend on how busy the machine is
-
-
-@pytest.fixture
-def redis(tmp_path, free_port):
-    """redis(*options): a server; any number of them."""
-    with contextlib.ExitStack() as stack:
-        def run(*options, port=None, **more):
-            return stack.enter_context(RedisServer(tmp_path, free_port() if port is None else port, "--save", "", *options, **more))
-
-        yield run
-
-
-def config(redis, limit="{rate: 10/h, per: header.x-user}", more="workers: 2"):
-    return f"""
-        version: 1
-        listen: "127.0.0.1:0"
-        {more}
-        redis: {redis}
-        limits: {{plan: {limit}}}
-        routes: {{/**: {{respond: "ok", use: [limits.plan]}}}}
-        """
-
-
-def wait_until(gateway, word):
-    """That it is so for all workers."""
-    def is_so():
-        now = gateway.status()
-        return now["redis"]["state"] == word and now["redis"]["connections"] == (now["workers"] if word == "up" else 0)
-    wait_for(is_so, 60, f"redis to be {word}")
-
-
-def ask(gateway, user="ann"):
-    return gateway.get("/", {"X-User": user}, timeout=60).status
-
-
-def commands(gateway, result):
-    return gateway.metric("weir_redis_commands_total", result=result)
-
-
-def alone(gateway):
-    return gateway.metric("weir_limit_unavailable_total", limit="limits.plan")
 
 
 # --- together
@@ -300,60 +259,6 @@ def test_who_does_not_speak_redis_is_left(start, answer):
         gateway = start(config(f'{{at: "127.0.0.1:{server.port}", {PATIENT}, gateways: 1}}', more="workers: 1"))
         assert ask(gateway) == 200
         wait_for(lambda: gateway.metric("weir_redis_connects_total", result="ok") == 2, 60, "another connection")
-
-
-# --- Sentinel
-
-@pytest.fixture
-def watched(redis, tmp_path, free_port):
-    """A master, a replica of it, and three Sentinels that know them: (servers by port, Sentinels)."""
-    master = redis()
-    replica = redis("--replicaof", "127.0.0.1", master.port, "--repl-diskless-sync-delay", "0")
-    with contextlib.ExitStack() as stack:
-        sentinels = [stack.enter_context(Sentinel(tmp_path, free_port(), master.port)) for _ in range(3)]
-        for sentinel in sentinels:
-            wait_for(lambda sentinel=sentinel: sentinel.sees(replicas=1, others=2), 100, "Sentinels to find each other")
-        yield {master.port: master, replica.port: replica}, sentinels
-
-
-def by_sentinels(ports, master="shop"):
-    return (f"{{sentinels: [{', '.join(f'127.0.0.1:{port}' for port in ports)}], master: {master}, timeout: 20ms, "
-            "connect-timeout: 500ms}")
-
-
-@pytest.mark.parametrize("end", ["killed", "paused"])
-def test_sentinels_fail_over_while_requests_come(start, watched, free_port, end):
-    servers, sentinels = watched
-    # The first of those that are asked is not there.
-    ports = [free_port(), *(sentinel.port for sentinel in sentinels)]
-    gateway = start(config(by_sentinels(ports), "{rate: 60/h, burst: 100000, per: header.x-user}"))
-    wait_until(gateway, "up")
-    old = sentinels[0].master()
-    assert gateway.status()["redis"]["server"] == f"127.0.0.1:{old}"
-    assert gateway.status()["redis"]["at"] == "master shop"
-    new = next(port for port in servers if port != old)
-
-    def is_with_the_new_one():
-        assert ask(gateway) == 200  # all the while
-        now = gateway.status()["redis"]
-        return now["state"] == "up" and now["server"] == f"127.0.0.1:{new}"
-
-    with contextlib.ExitStack() as stack:
-        if end == "killed":
-            servers[old].kill()
-        else:
-            stack.enter_context(servers[old].paused())
-        wait_for(is_with_the_new_one, 100, "a failover")
-        before = commands(gateway, "ok")
-        wait_for(lambda: ask(gateway, "bob") == 200 and commands(gateway, "ok") > before, 60, "an answer by Redis")
-        assert "weir:limits.plan:bob" in servers[new].keys()
-
-
-def test_a_master_that_sentinels_do_not_know(start, watched):
-    _, sentinels = watched
-    gateway = start(config(by_sentinels([sentinel.port for sentinel in sentinels], "store")))
-    wait_until(gateway, "down")
-    assert gateway.status()["redis"]["trouble"] == "no Sentinel knows a master of that name"
 
 
 # --- reloads

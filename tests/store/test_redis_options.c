@@ -113,6 +113,10 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"{at: 10.0.0.5, sentinels: [10.0.0.6]}", "in two ways"},
         {"{sentinels: [\"redis://10.0.0.6\"]}", "no Sentinel: it is no host with a port"},
         {"{sentinels: [[10.0.0.6]]}", "no Sentinel: write for example"},
+        {"{at: 10.0.0.6, sentinel: {password: s3cret}}", "there are no `sentinels`"},
+        {"{sentinels: [a], sentinel: {user: u}}", "a user needs a password"},
+        {"{sentinels: [a], sentinel: {password: s3cret, password-file: f}}", "stands twice"},
+        {"{sentinels: [a], sentinel: {clear: true, tls: {verify: false}}}", "in the `clear`"},
         {"{cluster: [10.0.0.6], sentinels: [10.0.0.7]}", "in two ways"},
         {"{cluster: [[10.0.0.6]]}", "no node of a cluster: write for example"},
         {"{cluster: [\"10.0.0.6:x\"]}", "no node of a cluster: it is no host with a port"},
@@ -139,13 +143,19 @@ static void gateways_are_counted_unless_their_number_is_said(void **state)
 static void a_password_can_stand_in_a_file(void **state)
 {
     struct world *world = *state;
-    struct slice password;
+    struct redis_passwords passwords;
     const struct redis_options *options =
         read_options(state, "{at: 10.0.0.5, password-file: /proc/sys/kernel/ostype}");
-    assert_ok(redis_options_password(&world->reader, options, &password));
-    assert_slice(password, "Linux");
+    assert_ok(redis_options_passwords(&world->reader, options, &passwords));
+    assert_slice(passwords.server, "Linux");
+    assert_slice(passwords.sentinel, "");
+    options = read_options(state, "{sentinels: [a], password: p, sentinel: {password-file: "
+                                  "/proc/sys/kernel/ostype, user: u}}");
+    assert_ok(redis_options_passwords(&world->reader, options, &passwords));
+    assert_slice(passwords.server, "p");
+    assert_slice(passwords.sentinel, "Linux");
     options = read_options(state, "{at: 10.0.0.5, password-file: /nowhere/at/all}");
-    assert_status(redis_options_password(&world->reader, options, &password), INVALID);
+    assert_status(redis_options_passwords(&world->reader, options, &passwords), INVALID);
     assert_int_equal(world->diagnostics.errors, 1);
 }
 
