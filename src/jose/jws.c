@@ -1,13 +1,13 @@
 #include "jose/jws.h"
 
 #include <openssl/crypto.h>
-#include <openssl/ecdsa.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rsa.h>
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "jose/verifier.h"
 
 static enum status decode(struct arena *arena, struct slice text, struct slice *ret_bytes)
 {
@@ -104,56 +104,55 @@ static enum status verify_hmac(
     return is_same ? OK : TOKEN_SIGNATURE;
 }
 
-/* JOSE joins the two numbers (RFC 7518 §3.4), OpenSSL wants them as ASN.1. 0: they are none. */
+/* One of the two numbers of a signature as ASN.1, which has a sign and no zeros before it. */
+static void add_number(struct text *asn1, const char *bytes, size_t size)
+{
+    for (; size > 1 && *bytes == 0; size--)
+        bytes++;
+    bool has_high_bit = *bytes & 0x80;
+    text_add_char(asn1, 0x02);
+    text_add_char(asn1, (char)(size + has_high_bit));
+    if (has_high_bit)
+        text_add_char(asn1, 0);
+    text_add(asn1, slice_of(bytes, size));
+}
+
+/* JOSE joins the two numbers (RFC 7518 §3.4), OpenSSL wants them as ASN.1: a sequence, whose size
+ * needs a byte more where it is over 127. */
 #define ASN1_SIZE_MAX 160
-static size_t write_asn1(struct slice joined, unsigned char asn1[ASN1_SIZE_MAX])
+#define ASN1_LONG     3
+static struct slice write_asn1(struct slice joined, char room[ASN1_SIZE_MAX])
 {
-    int half = (int)(joined.size / 2), size = 0;
-    ECDSA_SIG *signature = ECDSA_SIG_new();
-    BIGNUM *r = BN_bin2bn(bytes_of(joined), half, NULL);
-    BIGNUM *s = BN_bin2bn(bytes_of(joined) + half, half, NULL);
-    if (signature && r && s && ECDSA_SIG_set0(signature, r, s)) {
-        r = s = NULL; /* the signature's */
-        if (i2d_ECDSA_SIG(signature, NULL) <= ASN1_SIZE_MAX)
-            size = i2d_ECDSA_SIG(signature, &asn1);
-    }
-    BN_free(r);
-    BN_free(s);
-    ECDSA_SIG_free(signature);
-    return size > 0 ? (size_t)size : 0;
+    struct text numbers = text_fixed(room + ASN1_LONG, ASN1_SIZE_MAX - ASN1_LONG);
+    size_t half = joined.size / 2;
+    add_number(&numbers, joined.data, half);
+    add_number(&numbers, joined.data + half, half);
+    size_t head = numbers.size > 0x7f ? ASN1_LONG : ASN1_LONG - 1;
+    char *first = room + ASN1_LONG - head;
+    first[0] = 0x30;
+    first[1] = (char)0x81; /* one byte of size follows */
+    room[ASN1_LONG - 1] = (char)numbers.size;
+    return slice_of(first, head + numbers.size);
 }
 
-static bool set_padding(EVP_PKEY_CTX *context, enum jose_family family)
+static enum status verify_ecdsa(const struct jws *jws, const struct jose_key *key)
 {
-    if (family == JOSE_BY_RSA)
-        return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PADDING) > 0;
-    if (family == JOSE_BY_RSA_PSS) /* a salt as long as the digest: RFC 7518 §3.5 */
-        return EVP_PKEY_CTX_set_rsa_padding(context, RSA_PKCS1_PSS_PADDING) > 0 &&
-               EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) > 0;
-    return true;
+    char asn1[ASN1_SIZE_MAX];
+    size_t half = ((size_t)EVP_PKEY_get_bits(key->pair) + 7) / 8;
+    if (!jws->signature.data || jws->signature.size != 2 * half)
+        return TOKEN_SIGNATURE;
+    return jose_verify(
+        key->verifiers, key->pair, jws->algorithm, jws->input, write_asn1(jws->signature, asn1));
 }
 
-static enum status verify_pair(
-    const struct jws *jws, const struct jose_algorithm_facts *facts, const struct jose_key *key)
+/* It takes the text itself instead of a digest, and all of it at once. */
+static enum status verify_eddsa(const struct jws *jws, const struct jose_key *key)
 {
-    unsigned char asn1[ASN1_SIZE_MAX];
-    struct slice signature = jws->signature;
-    if (facts->family == JOSE_BY_ECDSA) {
-        size_t half = ((size_t)EVP_PKEY_get_bits(key->pair) + 7) / 8;
-        size_t size = signature.size == 2 * half ? write_asn1(signature, asn1) : 0;
-        if (!size)
-            return TOKEN_SIGNATURE;
-        signature = slice_of((const char *)asn1, size);
-    }
-    EVP_PKEY_CTX *parameters;
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     enum status e = NO_MEMORY;
-    if (context &&
-        EVP_DigestVerifyInit_ex(context, &parameters, facts->digest, NULL, NULL, key->pair, NULL) >
-            0 &&
-        set_padding(parameters, facts->family))
-        e = EVP_DigestVerify(context, bytes_of(signature), signature.size, bytes_of(jws->input),
-                jws->input.size) == 1
+    if (context && EVP_DigestVerifyInit_ex(context, NULL, NULL, NULL, NULL, key->pair, NULL) > 0)
+        e = EVP_DigestVerify(context, bytes_of(jws->signature), jws->signature.size,
+                bytes_of(jws->input), jws->input.size) == 1
                 ? OK
                 : TOKEN_SIGNATURE;
     EVP_MD_CTX_free(context);
@@ -163,8 +162,18 @@ static enum status verify_pair(
 static enum status try_key(const struct jws *jws, const struct jose_key *key)
 {
     const struct jose_algorithm_facts *facts = jose_algorithm_facts(jws->algorithm);
-    return facts->family == JOSE_BY_HMAC ? verify_hmac(jws, facts, key)
-                                         : verify_pair(jws, facts, key);
+    switch (facts->family) {
+    case JOSE_BY_HMAC:
+        return verify_hmac(jws, facts, key);
+    case JOSE_BY_ECDSA:
+        return verify_ecdsa(jws, key);
+    case JOSE_BY_EDDSA:
+        return verify_eddsa(jws, key);
+    case JOSE_BY_RSA:
+    case JOSE_BY_RSA_PSS:
+        break;
+    }
+    return jose_verify(key->verifiers, key->pair, jws->algorithm, jws->input, jws->signature);
 }
 
 /* A key that has no name of its own is meant for any token (a PEM in a file has none). */

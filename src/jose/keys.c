@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/json.h"
 #include "jose/jwk.h"
+#include "jose/verifier.h"
 
 struct jose_keys {
     atomic_size_t users;
@@ -39,6 +40,7 @@ struct jose_keys *jose_keys_ref(struct jose_keys *keys)
 
 static void release(struct jose_key *key)
 {
+    jose_verifiers_release(key->verifiers);
     EVP_PKEY_free(key->pair);
     if (key->secret.size > 0)
         OPENSSL_cleanse((void *)key->secret.data, key->secret.size);
@@ -66,8 +68,9 @@ static enum status add(struct jose_keys *keys, struct jose_key key, const char *
         own = arena_new(&keys->arena, struct jose_key);
         struct slice id = arena_copy(&keys->arena, key.id);
         struct slice secret = arena_copy(&keys->arena, key.secret);
-        if (own && id.data && secret.data)
-            *own = (struct jose_key){NULL, id, key.algorithms, key.pair, secret};
+        struct jose_verifiers *verifiers = arena_zalloc(&keys->arena, sizeof *verifiers);
+        if (own && id.data && secret.data && verifiers)
+            *own = (struct jose_key){NULL, id, key.algorithms, key.pair, secret, verifiers};
         else
             e = NO_MEMORY;
     }

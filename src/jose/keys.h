@@ -35,6 +35,7 @@ struct jose_key {
     unsigned algorithms; /* the bit 1 << enum jose_algorithm for each that it may be used with */
     EVP_PKEY *pair;      /* owned; NULL: it is a secret */
     struct slice secret; /* owned; HMAC's */
+    struct jose_verifiers *verifiers; /* owned; of the pair */
 };
 
 struct jose_keys;

@@ -1,5 +1,9 @@
 #include "jose/jws.h"
 
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/base64.h"
@@ -273,6 +277,134 @@ static void tries_are_bounded(void **state)
     jose_keys_unref(keys);
 }
 
+/* --- ECDSA's signatures are two numbers of a fixed size here and of any size for OpenSSL */
+
+static const struct curve {
+    const char *name, *header;
+    const EVP_MD *(*digest)(void);
+    size_t half;
+} curves[] = {
+    {"P-256", "{\"alg\":\"ES256\"}", EVP_sha256, 32},
+    {"P-384", "{\"alg\":\"ES384\"}", EVP_sha384, 48},
+    {"P-521", "{\"alg\":\"ES512\"}", EVP_sha512, 66},
+};
+
+static struct jose_keys *public_keys(EVP_PKEY *pair)
+{
+    struct jose_keys *keys;
+    const char *why;
+    char *pem;
+    BIO *bio = BIO_new(BIO_s_mem());
+    assert_non_null(bio);
+    assert_int_equal(PEM_write_bio_PUBKEY(bio, pair), 1);
+    long size = BIO_get_mem_data(bio, &pem);
+    assert_ok(jose_keys_new(&keys));
+    assert_ok(jose_keys_add_pem(keys, slice_of(pem, (size_t)size), SLICE_NONE, &why));
+    BIO_free(bio);
+    return keys;
+}
+
+static void sign(
+    const struct curve *curve, EVP_PKEY *pair, struct slice input, unsigned char *ret_joined)
+{
+    unsigned char asn1[160];
+    const unsigned char *at = asn1;
+    size_t size = sizeof asn1;
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    assert_int_equal(EVP_DigestSignInit(context, NULL, curve->digest(), NULL, pair), 1);
+    assert_int_equal(EVP_DigestSign(context, asn1, &size, (const void *)input.data, input.size), 1);
+    ECDSA_SIG *signature = d2i_ECDSA_SIG(NULL, &at, (long)size);
+    assert_non_null(signature);
+    BN_bn2binpad(ECDSA_SIG_get0_r(signature), ret_joined, (int)curve->half);
+    BN_bn2binpad(ECDSA_SIG_get0_s(signature), ret_joined + curve->half, (int)curve->half);
+    ECDSA_SIG_free(signature);
+    EVP_MD_CTX_free(context);
+}
+
+/* A signed token; `number` makes it another one. */
+static struct slice make_signed(
+    const struct curve *curve, EVP_PKEY *pair, int number, unsigned char joined[132])
+{
+    struct slice header = encode(slice_of_text(curve->header));
+    struct slice claims = encode(arena_format(&arena, "{\"n\":%d}", number));
+    struct slice input = arena_format(&arena, "%.*s.%.*s", SLICE_ARG(header), SLICE_ARG(claims));
+    sign(curve, pair, input, joined);
+    struct slice last = encode(slice_of((const char *)joined, 2 * curve->half));
+    return arena_format(&arena, "%.*s.%.*s", SLICE_ARG(input), SLICE_ARG(last));
+}
+
+/* Many of them, until one of the numbers began with a byte of zeros. */
+static void check_curve(const struct curve *curve)
+{
+    EVP_PKEY *pair = EVP_EC_gen(curve->name);
+    assert_non_null(pair);
+    struct jose_keys *keys = public_keys(pair);
+    bool has_zeros = false;
+    for (int i = 0; i < 20 || !has_zeros; i++) {
+        unsigned char joined[132];
+        struct jws jws;
+        struct slice token = make_signed(curve, pair, i, joined);
+        size_t first = curve->half == 66; /* of 521 bits only one is in the first byte */
+        has_zeros = has_zeros || joined[first] == 0 || joined[curve->half + first] == 0;
+        assert_ok(verify(token, keys, &jws));
+        *(char *)jws.payload.data ^= 1; /* decoded: nothing that is signed */
+        assert_ok(jws_verify(&jws, keys));
+        *(char *)jws.signature.data ^= 1;
+        assert_status(jws_verify(&jws, keys), TOKEN_SIGNATURE);
+        memset((char *)jws.signature.data, 0, jws.signature.size);
+        assert_status(jws_verify(&jws, keys), TOKEN_SIGNATURE);
+        memset((char *)jws.signature.data, 0xff, jws.signature.size);
+        assert_status(jws_verify(&jws, keys), TOKEN_SIGNATURE);
+        jws.signature.size--;
+        assert_status(jws_verify(&jws, keys), TOKEN_SIGNATURE);
+        tear_down(NULL);
+    }
+    jose_keys_unref(keys);
+    EVP_PKEY_free(pair);
+}
+
+static void ecdsa_is_verified_on_each_curve(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+        check_curve(&curves[i]);
+}
+
+/* --- many threads with one key */
+
+enum { THREADS = 12, TURNS = 40 };
+
+static struct jws good, bad;
+static struct jose_keys *shared;
+
+static void *member(void *argument)
+{
+    for (int i = 0; i < TURNS; i++) {
+        assert_ok(jws_verify(&good, shared));
+        assert_status(jws_verify(&bad, shared), TOKEN_SIGNATURE);
+    }
+    return argument;
+}
+
+static void many_threads_may_verify_by_one_key(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    unsigned char joined[132];
+    EVP_PKEY *pair = EVP_EC_gen("P-256");
+    assert_non_null(pair);
+    assert_ok(jws_read(&arena, make_signed(&curves[0], pair, 1, joined), &good));
+    assert_ok(jws_read(&arena, make_signed(&curves[0], pair, 2, joined), &bad));
+    bad.input = good.input;
+    shared = public_keys(pair);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, member, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    jose_keys_unref(shared);
+    EVP_PKEY_free(pair);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -286,6 +418,8 @@ int main(void)
         TEST(keys_are_chosen_by_name_and_algorithm),
         TEST(a_public_key_is_no_secret),
         TEST(tries_are_bounded),
+        TEST(ecdsa_is_verified_on_each_curve),
+        TEST(many_threads_may_verify_by_one_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
