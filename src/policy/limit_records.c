@@ -7,11 +7,16 @@
 #include "base/hash.h"
 #include "base/random.h"
 
-#define SHARDS_MAX 64
-#define SHARD_KEYS 256 /* at least, where there are several shards */
-#define KEYS_MIN   64
-#define KEYS_MAX   ((size_t)1 << 30)
-#define NOBODY     UINT32_MAX
+#define SHARDS_MAX      64
+#define SHARD_KEYS      256 /* at least, where there are several shards */
+#define KEYS_MIN        64
+#define KEYS_MAX        ((size_t)1 << 30)
+#define NOBODY          UINT32_MAX
+
+#define CACHE_LINE      ((size_t)64)
+#define SEVERAL_LINES   ((size_t)256) /* bytes of a seat from which on they are worth aligning */
+#define SEATS_OF_A_LINE 2             /* at most: the first begins with a line */
+#define FETCHED         ((size_t)256) /* of a seat, when it is looked for */
 
 /* The lists that a seat may be in. Who makes room is looked for in this order. */
 enum rank {
@@ -22,29 +27,35 @@ enum rank {
     RANKS
 };
 
+/* A key's place, its record behind it: what is cold comes into the cache together. */
 struct seat {
     uint64_t tag;
     uint32_t next_of_bucket;
     uint32_t newer, older;
-    uint32_t rank; /* enum rank */
+    uint32_t rank : 2;     /* enum rank */
+    uint32_t entered : 30; /* as many had entered the ranking before */
+    int64_t record[];
 };
+
+#define ENTERED_MASK (((uint32_t)1 << 30) - 1)
 
 struct ranking {
     uint32_t newest, oldest, count;
+    uint32_t entered; /* ever */
 };
 
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
-    uint32_t *buckets;  /* owned; the first seat of each */
-    struct seat *seats; /* owned */
-    int64_t *records;   /* owned; of seats by their number, and one for looking */
-    uint32_t used;      /* seats that ever had a key */
+    uint32_t *buckets; /* owned; the first seat of each */
+    void *memory;      /* owned; of the seats */
+    char *seats;       /* and of one more, for looking */
+    uint32_t used;     /* seats that ever had a key */
     struct ranking ranks[RANKS];
 };
 
 struct limit_records {
     const struct limit_algorithm *algorithm;
-    size_t words;
+    size_t words, seat_size;
     uint32_t seats, bucket_mask; /* of each shard */
     uint32_t shard_mask;
     struct hash_key hash_key;
@@ -85,12 +96,20 @@ static uint32_t buckets_for(size_t seats)
     return buckets;
 }
 
+/* Those that take several lines of the cache begin with one. SIZE_MAX: too much. */
+static size_t seat_size_for(size_t words)
+{
+    size_t size;
+    if (__builtin_mul_overflow(words, sizeof(int64_t), &size) ||
+        __builtin_add_overflow(size, sizeof(struct seat), &size) || size > SIZE_MAX - CACHE_LINE)
+        return SIZE_MAX;
+    return size < SEVERAL_LINES ? size : (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+}
+
 size_t limit_records_size(size_t keys, size_t words)
 {
-    size_t seats = seats_for(keys), bytes, all;
-    if (keys > KEYS_MAX || __builtin_mul_overflow(words, sizeof(int64_t), &bytes) ||
-        __builtin_add_overflow(bytes, sizeof(struct seat), &bytes) ||
-        __builtin_mul_overflow(bytes, seats + 1, &all))
+    size_t seats = seats_for(keys), size = seat_size_for(words), all;
+    if (keys > KEYS_MAX || __builtin_mul_overflow(size, seats + 1, &all))
         return SIZE_MAX;
     all += buckets_for(seats) * sizeof(uint32_t);
     return __builtin_mul_overflow(all, shards_for(keys), &all) ? SIZE_MAX : all;
@@ -102,13 +121,13 @@ static bool init_shard(struct shard *shard, const struct limit_records *records)
     pthread_mutex_init(&shard->lock, NULL);
     size_t buckets = (size_t)records->bucket_mask + 1;
     shard->buckets = malloc(buckets * sizeof *shard->buckets);
-    shard->seats = calloc(records->seats, sizeof *shard->seats);
-    shard->records = calloc((size_t)records->seats + 1, records->words * sizeof *shard->records);
-    if (!shard->buckets || !shard->seats || !shard->records)
+    shard->memory = calloc((size_t)records->seats + 1 + SEATS_OF_A_LINE, records->seat_size);
+    if (!shard->buckets || !shard->memory)
         return false;
+    shard->seats = (char *)shard->memory + (-(uintptr_t)shard->memory & (CACHE_LINE - 1));
     memset(shard->buckets, 0xff, buckets * sizeof *shard->buckets);
     for (int i = 0; i < RANKS; i++)
-        shard->ranks[i] = (struct ranking){NOBODY, NOBODY, 0};
+        shard->ranks[i] = (struct ranking){NOBODY, NOBODY, 0, 0};
     return true;
 }
 
@@ -123,6 +142,7 @@ enum status limit_records_new(const struct limit_algorithm *algorithm, size_t ke
     memset(records, 0, sizeof *records);
     records->algorithm = algorithm;
     records->words = words;
+    records->seat_size = seat_size_for(words);
     records->seats = (uint32_t)seats_for(keys);
     records->bucket_mask = buckets_for(records->seats) - 1;
     records->shard_mask = shards_for(keys < KEYS_MIN ? KEYS_MIN : keys) - 1;
@@ -145,39 +165,58 @@ void limit_records_free(struct limit_records *records)
         struct shard *shard = &records->shards[i];
         pthread_mutex_destroy(&shard->lock);
         free(shard->buckets);
-        free(shard->seats);
-        free(shard->records);
+        free(shard->memory);
     }
     free(records);
 }
 
 /* --- a shard; who calls has its lock */
 
-static void leave_rank(struct shard *shard, uint32_t number)
+static struct seat *seat_of(
+    const struct limit_records *records, const struct shard *shard, uint32_t number)
 {
-    struct seat *seat = &shard->seats[number];
+    return (struct seat *)(void *)&shard->seats[number * records->seat_size];
+}
+
+static void leave_rank(const struct limit_records *records, struct shard *shard, uint32_t number)
+{
+    struct seat *seat = seat_of(records, shard, number);
     struct ranking *ranking = &shard->ranks[seat->rank];
-    *(seat->newer == NOBODY ? &ranking->newest : &shard->seats[seat->newer].older) = seat->older;
-    *(seat->older == NOBODY ? &ranking->oldest : &shard->seats[seat->older].newer) = seat->newer;
+    *(seat->newer == NOBODY ? &ranking->newest : &seat_of(records, shard, seat->newer)->older) =
+        seat->older;
+    *(seat->older == NOBODY ? &ranking->oldest : &seat_of(records, shard, seat->older)->newer) =
+        seat->newer;
     ranking->count--;
 }
 
-static void enter_rank(struct shard *shard, uint32_t number, enum rank rank)
+static void enter_rank(
+    const struct limit_records *records, struct shard *shard, uint32_t number, enum rank rank)
 {
-    struct seat *seat = &shard->seats[number];
+    struct seat *seat = seat_of(records, shard, number);
     struct ranking *ranking = &shard->ranks[rank];
     seat->rank = rank;
+    seat->entered = ranking->entered++ & ENTERED_MASK;
     seat->newer = NOBODY;
     seat->older = ranking->newest;
-    *(seat->older == NOBODY ? &ranking->oldest : &shard->seats[seat->older].newer) = number;
+    *(seat->older == NOBODY ? &ranking->oldest : &seat_of(records, shard, seat->older)->newer) =
+        number;
     ranking->newest = number;
     ranking->count++;
 }
 
-static void move(struct shard *shard, uint32_t number, enum rank rank)
+static void move(
+    const struct limit_records *records, struct shard *shard, uint32_t number, enum rank rank)
 {
-    leave_rank(shard, number);
-    enter_rank(shard, number, rank);
+    leave_rank(records, shard, number);
+    enter_rank(records, shard, number, rank);
+}
+
+/* Is it among the newest of its ranking as it is? */
+static bool is_new_enough(
+    const struct limit_records *records, const struct shard *shard, const struct seat *seat)
+{
+    uint32_t since = (shard->ranks[seat->rank].entered - seat->entered) & ENTERED_MASK;
+    return since <= records->seats / 3;
 }
 
 static uint32_t *bucket_of(const struct limit_records *records, struct shard *shard, uint64_t tag)
@@ -185,18 +224,24 @@ static uint32_t *bucket_of(const struct limit_records *records, struct shard *sh
     return &shard->buckets[tag & records->bucket_mask];
 }
 
+/* The lines behind the first, while that is on its way. */
+static void fetch_ahead(const struct limit_records *records, const struct seat *seat)
+{
+    for (size_t at = CACHE_LINE; at < records->seat_size && at < FETCHED; at += CACHE_LINE)
+        __builtin_prefetch((const char *)seat + at, 1);
+}
+
 static uint32_t find(const struct limit_records *records, struct shard *shard, uint64_t tag)
 {
     uint32_t number = *bucket_of(records, shard, tag);
-    while (number != NOBODY && shard->seats[number].tag != tag)
-        number = shard->seats[number].next_of_bucket;
+    while (number != NOBODY) {
+        const struct seat *seat = seat_of(records, shard, number);
+        fetch_ahead(records, seat);
+        if (seat->tag == tag)
+            break;
+        number = seat->next_of_bucket;
+    }
     return number;
-}
-
-static int64_t *record_of(
-    const struct limit_records *records, const struct shard *shard, uint32_t number)
-{
-    return &shard->records[number * records->words];
 }
 
 static uint32_t make_room(struct limit_records *records, struct shard *shard)
@@ -204,12 +249,13 @@ static uint32_t make_room(struct limit_records *records, struct shard *shard)
     uint32_t number = NOBODY;
     for (int rank = 0; rank < RANKS && number == NOBODY; rank++)
         number = shard->ranks[rank].oldest;
-    leave_rank(shard, number);
-    uint32_t *link = bucket_of(records, shard, shard->seats[number].tag);
+    struct seat *seat = seat_of(records, shard, number);
+    leave_rank(records, shard, number);
+    uint32_t *link = bucket_of(records, shard, seat->tag);
     while (*link != number)
-        link = &shard->seats[*link].next_of_bucket;
-    *link = shard->seats[number].next_of_bucket;
-    memset(record_of(records, shard, number), 0, records->words * sizeof(int64_t));
+        link = &seat_of(records, shard, *link)->next_of_bucket;
+    *link = seat->next_of_bucket;
+    memset(seat->record, 0, records->words * sizeof(int64_t));
     return number;
 }
 
@@ -220,9 +266,11 @@ static uint32_t find_or_add(struct limit_records *records, struct shard *shard, 
         return number;
     number = shard->used < records->seats ? shard->used++ : make_room(records, shard);
     uint32_t *bucket = bucket_of(records, shard, tag);
-    shard->seats[number] = (struct seat){.tag = tag, .next_of_bucket = *bucket};
+    struct seat *seat = seat_of(records, shard, number);
+    seat->tag = tag;
+    seat->next_of_bucket = *bucket;
     *bucket = number;
-    enter_rank(shard, number, RANK_NEW);
+    enter_rank(records, shard, number, RANK_NEW);
     return number;
 }
 
@@ -230,14 +278,15 @@ static uint32_t find_or_add(struct limit_records *records, struct shard *shard, 
 static void touch(struct limit_records *records, struct shard *shard, uint32_t number,
     const struct limit_rule *rule)
 {
-    const int64_t *record = record_of(records, shard, number);
-    if (records->algorithm->expires(rule, record) == INT64_MAX) {
-        move(shard, number, RANK_HELD);
+    const struct seat *seat = seat_of(records, shard, number);
+    enum rank rank = seat->rank == RANK_NEW ? RANK_ONCE : RANK_AGAIN;
+    if (records->algorithm->expires(rule, seat->record) == INT64_MAX)
+        rank = RANK_HELD;
+    if (seat->rank == rank && is_new_enough(records, shard, seat))
         return;
-    }
-    move(shard, number, shard->seats[number].rank == RANK_NEW ? RANK_ONCE : RANK_AGAIN);
+    move(records, shard, number, rank);
     if (shard->ranks[RANK_AGAIN].count > records->seats / 4 * 3)
-        move(shard, shard->ranks[RANK_AGAIN].oldest, RANK_ONCE);
+        move(records, shard, shard->ranks[RANK_AGAIN].oldest, RANK_ONCE);
 }
 
 /* --- all of them */
@@ -257,7 +306,8 @@ struct limit_decision limit_records_take(struct limit_records *records, struct s
     struct limit_decision decision;
     struct shard *shard = enter(records, key, &tag);
     uint32_t number = find_or_add(records, shard, tag);
-    records->algorithm->take(rule, record_of(records, shard, number), cost, now, &decision);
+    int64_t *record = seat_of(records, shard, number)->record;
+    records->algorithm->take(rule, record, cost, now, &decision);
     touch(records, shard, number, rule);
     pthread_mutex_unlock(&shard->lock);
     return decision;
@@ -270,7 +320,8 @@ void limit_records_settle(struct limit_records *records, struct slice key,
     struct shard *shard = enter(records, key, &tag);
     uint32_t number = difference < 0 ? find(records, shard, tag) : find_or_add(records, shard, tag);
     if (number != NOBODY) { /* else it is forgotten: there is nothing to give back to */
-        records->algorithm->settle(rule, record_of(records, shard, number), difference, at, now);
+        int64_t *record = seat_of(records, shard, number)->record;
+        records->algorithm->settle(rule, record, difference, at, now);
         touch(records, shard, number, rule);
     }
     pthread_mutex_unlock(&shard->lock);
@@ -283,12 +334,12 @@ struct limit_decision limit_records_look(struct limit_records *records, struct s
     struct limit_decision decision;
     struct shard *shard = enter(records, key, &tag);
     uint32_t number = find(records, shard, tag);
-    int64_t *copy = record_of(records, shard, records->seats);
+    int64_t *copy = seat_of(records, shard, records->seats)->record;
     size_t size = records->words * sizeof *copy;
     if (number == NOBODY)
         memset(copy, 0, size);
     else
-        memcpy(copy, record_of(records, shard, number), size);
+        memcpy(copy, seat_of(records, shard, number)->record, size);
     limit_look(records->algorithm, rule, copy, cost, now, &decision);
     pthread_mutex_unlock(&shard->lock);
     return decision;

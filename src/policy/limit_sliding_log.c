@@ -6,7 +6,9 @@
  * every moment. It costs memory: an entry for each that may pass. */
 
 /* A record: the entries in use lie one behind the other, oldest first, somewhere in the room there
- * is. A quarter of that is spare, so that they are seldom moved to its beginning. */
+ * is. They are moved to its beginning when as many before them have gone, so that few of them lie
+ * in few lines of the cache; and, where they are many, when they reach its end, of which a quarter
+ * is spare. So each is moved a few times at most. */
 enum { FIRST, COUNT, USED, ENTRIES };
 
 struct entry {
@@ -52,7 +54,7 @@ static struct entry *next_entry(const struct limit_rule *rule, int64_t *record, 
         newest->time = newest->time > now ? newest->time : now;
         return newest;
     }
-    if (record[FIRST] + record[COUNT] >= room_for(rule)) {
+    if (record[FIRST] > record[COUNT] || record[FIRST] + record[COUNT] >= room_for(rule)) {
         memmove(entries, &entries[record[FIRST]], (size_t)record[COUNT] * sizeof *entries);
         record[FIRST] = 0;
     }

@@ -101,6 +101,22 @@ static void who_has_come_again_may_be_too_many(void **state)
     assert_int_equal(left("k135", &rule, NOON), 9);
 }
 
+/* She is not put before all others each time, but often enough. */
+static void who_comes_all_the_time_stays(void **state)
+{
+    (void)state;
+    const struct limit_rule rule = limit_rule_of(1000000, HOUR, 1000000);
+    char key[16];
+    make(&limit_fixed_window, 64, &rule);
+    for (int i = 0; i < 5000; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        (void)take(key, &rule, 1, NOON);
+        (void)take(key, &rule, 1, NOON);
+        if (i % 40 == 0)
+            assert_int_equal(take("user", &rule, 1, NOON).remaining, 1000000 - 1 - i / 40);
+    }
+}
+
 static void keys_that_fit_are_all_remembered(void **state)
 {
     (void)state;
@@ -255,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(the_oldest_idle_makes_room),
         EACH(who_has_come_again_may_be_too_many),
+        EACH(who_comes_all_the_time_stays),
         EACH(keys_that_fit_are_all_remembered),
         EACH(ten_million_keys_push_nobody_out_of_windows),
         EACH(ten_million_keys_push_nobody_out_of_buckets),
