@@ -6,9 +6,9 @@ static const char *const challenge_words[] = {
 static const struct option binding_rows[] = {
     {"id", OPTION_TEXT, offsetof(struct acme_binding, id), .is_required = true,
         .help = "The key identifier (\"kid\") that the authority gave."},
-    {"key", OPTION_TEXT, offsetof(struct acme_binding, key), .is_required = true,
+    {"key", OPTION_SECRET, offsetof(struct acme_binding, key), .is_required = true,
         .help = "The secret (\"HMAC key\", base64url) that came with it; best from the "
-                "environment, as ${ACME_KEY}."},
+                "environment, as ${ACME_KEY}, or from a file, {file: eab.key}."},
     {NULL}};
 
 static const struct option_table binding_table = {.name = "eab",

@@ -18,6 +18,7 @@
 #include "config/tree.h"
 
 struct reader;
+struct secret_file;
 struct option_table;
 struct expression_root;
 
@@ -29,6 +30,7 @@ enum option_kind {
     OPTION_RATE,       /* struct rate: "100/min", "5/s", "1000/h", "3/10s" */
     OPTION_SHARE,      /* double 0 to 1: "20%", "0.5%"; beyond when `maximum` is above 100 */
     OPTION_TEXT,       /* struct slice */
+    OPTION_SECRET,     /* struct slice: a text, or what {file: path} has (secret.h) */
     OPTION_CHOICE,     /* int: the index in `choices` */
     OPTION_PATTERN,    /* struct pattern *: a regular expression (PCRE2) */
     OPTION_EXPRESSION, /* struct expression *: "header.x-plan" */
@@ -135,6 +137,7 @@ struct reader {
         roots; /* names for expressions besides the built-in ones (expression_root.h); NULL: none */
     bool has_claims;                          /* an `auth` brings what tokens say */
     const struct parameter_names *parameters; /* that expressions may ask for; NULL: any */
+    const struct secret_file *secrets; /* files that were read, in the arena; the newest first */
 };
 
 /* Reads a node into `value` (already cleared by the caller, `table->size` bytes). Defaults are

@@ -84,6 +84,7 @@ bool option_text_value(const struct option *option, const void *value, struct te
                write_scalar(expression_source(*(struct expression *const *)value), text);
     case OPTION_LIST:
         return write_list(option, value, text);
+    case OPTION_SECRET:
     case OPTION_TEMPLATE:
     case OPTION_NETWORKS:
     case OPTION_STRUCT:
@@ -106,6 +107,7 @@ static size_t size_of(const struct option *option)
         [OPTION_RATE] = sizeof(struct rate),
         [OPTION_SHARE] = sizeof(double),
         [OPTION_TEXT] = sizeof(struct slice),
+        [OPTION_SECRET] = sizeof(struct slice),
         [OPTION_CHOICE] = sizeof(int),
         [OPTION_PATTERN] = sizeof(void *),
         [OPTION_EXPRESSION] = sizeof(void *),

@@ -5,6 +5,7 @@
 #include "config/expression.h"
 #include "config/option_number.h"
 #include "config/pattern.h"
+#include "config/secret.h"
 #include "run/address.h"
 
 /* --- words */
@@ -19,6 +20,7 @@ static const struct {
     [OPTION_RATE] = {"a rate", "100/min"},
     [OPTION_SHARE] = {"a share", "20%"},
     [OPTION_TEXT] = {"text", ""},
+    [OPTION_SECRET] = {"text, or {file: path}", "{file: secret.txt}"},
     [OPTION_CHOICE] = {"a word", ""},
     [OPTION_PATTERN] = {"a regular expression", ""},
     [OPTION_EXPRESSION] = {"an expression", "header.x-plan"},
@@ -372,10 +374,19 @@ static enum status read_custom(
     return e == NOT_FOUND ? INVALID : e;
 }
 
+static enum status read_secret(struct reader *reader, const struct option *option,
+    const struct node *node, struct slice *ret_secret)
+{
+    enum status e = secret_read(reader, node, ret_secret);
+    return e == NOT_FOUND ? complain_of_kind(reader, option, node) : e;
+}
+
 enum status option_read_value(
     struct reader *reader, const struct option *option, const struct node *node, void *ret_value)
 {
     switch ((int)option->kind) {
+    case OPTION_SECRET:
+        return read_secret(reader, option, node, ret_value);
     case OPTION_NETWORKS:
         return read_networks(reader, option, node, ret_value);
     case OPTION_STRUCT:

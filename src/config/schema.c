@@ -108,6 +108,24 @@ static void write_text_types(struct schema *s)
     types(s, (const char *const[]){"string", "number", "boolean", NULL});
 }
 
+/* Text, or a map that names a file. */
+static void write_secret(struct schema *s)
+{
+    types(s, (const char *const[]){"string", "number", "boolean", "object", NULL});
+    key(s, "properties");
+    json_write_object(&s->writer);
+    key(s, "file");
+    json_write_object(&s->writer);
+    text_member(s, "type", "string");
+    json_write_object_end(&s->writer);
+    json_write_object_end(&s->writer);
+    key(s, "required");
+    json_write_array(&s->writer);
+    json_write_string(&s->writer, SLICE("file"));
+    json_write_array_end(&s->writer);
+    json_put_bool(&s->writer, "additionalProperties", false);
+}
+
 /* The members that say which values an option takes. */
 static void write_kind(struct schema *s, const struct option *option)
 {
@@ -133,6 +151,9 @@ static void write_kind(struct schema *s, const struct option *option)
         return;
     case OPTION_CHOICE:
         write_choices(s, option);
+        return;
+    case OPTION_SECRET:
+        write_secret(s);
         return;
     case OPTION_TEXT:
     case OPTION_TEMPLATE:

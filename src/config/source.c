@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 
 #define READ_SIZE 65536
@@ -79,6 +81,16 @@ struct slice source_path(struct arena *arena, const struct source *source, struc
     struct slice joined =
         arena_join(arena, (const struct slice[]){folder, path, SLICE_INIT("\0")}, 3);
     return slice_head(joined, folder.size + path.size);
+}
+
+uint64_t source_stamp(struct slice path)
+{
+    struct stat s;
+    if (path.size == 0 || stat(path.data, &s))
+        return hash_bytes(SLICE("none"));
+    const int64_t facts[] = {(int64_t)s.st_dev, (int64_t)s.st_ino, s.st_size, s.st_mtim.tv_sec,
+        s.st_mtim.tv_nsec, (int64_t)s.st_mode};
+    return hash_bytes(slice_of((const char *)facts, sizeof facts));
 }
 
 struct slice source_line(const struct source *source, uint32_t line)

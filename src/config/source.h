@@ -26,6 +26,10 @@ enum status source_read(
  * a NUL that is not counted; null data without memory. */
 struct slice source_path(struct arena *arena, const struct source *source, struct slice path);
 
+/* What a file is like, as a number: another one when it was written or replaced, or came or went.
+ * The path ends with a NUL that is not counted; empty: there is none. */
+uint64_t source_stamp(struct slice path);
+
 /* The text of a line (from 1), without its end; empty when there is none. */
 struct slice source_line(const struct source *source, uint32_t line);
 

@@ -290,12 +290,7 @@ static enum status prepare_staple(struct reader *reader, struct served_certifica
 
 static uint64_t stamp_file(uint64_t stamp, struct slice path)
 {
-    struct stat s;
-    if (path.size == 0 || stat(path.data, &s))
-        return hash_bytes_seeded(SLICE("none"), stamp);
-    const int64_t facts[] = {(int64_t)s.st_dev, (int64_t)s.st_ino, s.st_size, s.st_mtim.tv_sec,
-        s.st_mtim.tv_nsec, (int64_t)s.st_mode};
-    return hash_bytes_seeded(slice_of((const char *)facts, sizeof facts), stamp);
+    return stamp * 31 + source_stamp(path);
 }
 
 uint64_t certificate_stamp(const struct served_certificate *served)

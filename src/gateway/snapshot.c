@@ -433,6 +433,7 @@ enum status snapshot_load(const struct snapshot_context *context, struct slice p
         snapshot_free(snapshot);
         return kept ? kept : e;
     }
+    snapshot->secrets = building.reader.secrets;
     snapshot->loaded = clock_wall();
     snapshot->build_time = clock_now() - began;
     *ret_snapshot = snapshot;

@@ -6,6 +6,7 @@
  * gone. */
 #pragma once
 
+#include "config/secret.h"
 #include "gateway/l4_listen.h"
 #include "gateway/options.h"
 #include "gateway/proxy_listen.h"
@@ -55,6 +56,7 @@ struct snapshot {
     int64_t loaded;        /* wall-clock nanoseconds */
     int64_t build_time;    /* nanoseconds that building took */
     struct slice path;     /* of the configuration */
+    const struct secret_file *secrets; /* that were read from files */
     struct slice text; /* of its files, as they are: what the environment fills in is not shown */
     struct snapshot_pin *pins; /* one a worker */
     _Atomic unsigned holders;  /* workers that have not let go of it yet */

@@ -7,10 +7,10 @@
 
 #include "admin/admin.h"
 #include "main/arguments.h"
-#include "main/certificate_watch.h"
 #include "main/control.h"
 #include "run/file_watch.h"
 #include "main/load.h"
+#include "main/loaded_watch.h"
 #include "main/notify.h"
 #include "main/predecessor.h"
 #include "main/running.h"
@@ -27,7 +27,7 @@ struct running {
     struct admin *admin;
     struct signals *signals;
     struct file_watch *watch;
-    struct certificate_watch *certificates;
+    struct loaded_watch *loaded;
     struct predecessor *predecessor; /* that this process has replaced, or is about to */
     struct successor *successor;     /* that is to replace this process */
     bool is_replaced;
@@ -226,7 +226,7 @@ static enum status start(struct running *running, struct diagnostics *diagnostic
     if (!e)
         e = start_successor(running);
     if (!e && running->options->watches)
-        (void)certificate_watch_new(running->gateway, reload, running, &running->certificates);
+        (void)loaded_watch_new(running->gateway, reload, running, &running->loaded);
     if (!e && running->options->watches && file_watch_new(path, reload, running, &running->watch))
         fprintf(stderr, "weir: %s is not watched for changes: `weir reload` works\n",
             running->options->path);
@@ -243,7 +243,7 @@ static void finish(struct running *running)
     if (!running->is_replaced)
         notify_manager("STOPPING=1");
     successor_call_off(running->successor);
-    certificate_watch_free(running->certificates);
+    loaded_watch_free(running->loaded);
     file_watch_free(running->watch);
     if (running->gateway)
         gateway_set_draining(running->gateway);

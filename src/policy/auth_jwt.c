@@ -65,9 +65,9 @@ static const struct option options[] = {
                 "JWK, or a key or certificate in PEM, read again with each reload; or the text of "
                 "that. By default the issuer is asked where they are (OpenID Connect "
                 "Discovery)."},
-    {"secret", OPTION_TEXT, JWT(keys.secret), .place_offset = JWT(keys.secret_place),
+    {"secret", OPTION_SECRET, JWT(keys.secret), .place_offset = JWT(keys.secret_place),
         .help = "For tokens that are signed with a shared secret (HS256 …): at least 32 bytes, "
-                "best from the environment: \"${JWT_SECRET}\"."},
+                "best from the environment, \"${JWT_SECRET}\", or a file, {file: jwt.secret}."},
     {"algorithms", OPTION_LIST, JWT(algorithms), .item = &algorithm_item,
         .item_size = sizeof(struct slice),
         .help = "Only these; by default all that the keys are for."},

@@ -188,8 +188,9 @@ extern const struct option_table login_provider_table;
                 "found by OpenID Connect Discovery."},                                             \
         {"client", OPTION_TEXT, offsetof(type, member client.id),                                  \
             .help = "The client id that the provider has given to this gateway."},                 \
-        {"client-secret", OPTION_TEXT, offsetof(type, member client.secret),                       \
-            .help = "The client's secret, best from the environment: \"${CLIENT_SECRET}\"."},      \
+        {"client-secret", OPTION_SECRET, offsetof(type, member client.secret),                     \
+            .help = "The client's secret, best from the environment, \"${CLIENT_SECRET}\", or a "  \
+                    "file, {file: client.secret}."},                                               \
         {"client-auth", OPTION_CHOICE, offsetof(type, member client_auth), .fallback = "auto",     \
             .choices = login_client_auth_words,                                                    \
             .help = "How the client shows that it is the client: basic or post (with its "         \

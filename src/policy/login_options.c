@@ -10,18 +10,20 @@ static const char *const unavailable_words[] = {"local", "refuse", NULL};
 
 static const char *const bearer_words[] = {"none", "access-token", "id-token", NULL};
 
+static const struct option secret_item = {.name = "secret", .kind = OPTION_SECRET};
+
 static const struct option options[] = {
     LOGIN_PROVIDER_ROWS(struct login, own.),
     {"providers", OPTION_MAP, LOGIN(providers), .item = &provider_item,
         .item_size = sizeof(struct login_provider),
         .help = "Several providers, of which people choose one: {google: {issuer: …}}. Instead of "
                 "`issuer` and what goes with it."},
-    {"secret", OPTION_LIST, LOGIN(secrets), .item = &login_text_item,
-        .item_size = sizeof(struct slice), .place_offset = LOGIN(secrets_place),
-        .is_required = true,
-        .help = "What sessions are sealed with in the browser's cookie: at least 32 bytes, best "
-                "from the environment: \"${SESSION_SECRET}\". Of a list the first seals, and all "
-                "are accepted."},
+    {"secret", OPTION_LIST, LOGIN(secrets), .item = &secret_item, .item_size = sizeof(struct slice),
+        .place_offset = LOGIN(secrets_place), .is_required = true,
+        .help =
+            "What sessions are sealed with in the browser's cookie: at least 32 bytes, best "
+            "from the environment, \"${SESSION_SECRET}\", or a file, {file: session.secret}. Of "
+            "a list the first seals, and all are accepted."},
     {"url", OPTION_TEXT, LOGIN(url), .place_offset = LOGIN(url_place),
         .help = "Where browsers see the gateway: https://shop.example. By default https and the "
                 "host that they ask for. With http:// cookies are not kept from plain "

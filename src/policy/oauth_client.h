@@ -31,16 +31,17 @@ struct oauth_client {
 
 extern const char *const oauth_client_methods[];
 
-#define OAUTH_CLIENT_OPTIONS(type, member)                                                 \
-    {"client", OPTION_TEXT, offsetof(type, member.id), .is_required = true,                \
-        .help = "Who the gateway is there: its client id."},                               \
-        {"secret", OPTION_TEXT, offsetof(type, member.secret), .is_required = true,        \
-            .help = "Its secret, best from the environment: \"${CLIENT_SECRET}\"."},       \
-    {                                                                                      \
-        "client-auth", OPTION_CHOICE, offsetof(type, member.method),                       \
-            .fallback = "basic", .choices = oauth_client_methods,                          \
-            .help = "How it shows them: basic (client_secret_basic, in Authorization) or " \
-                    "post (client_secret_post, in the body)."                              \
+#define OAUTH_CLIENT_OPTIONS(type, member)                                                    \
+    {"client", OPTION_TEXT, offsetof(type, member.id), .is_required = true,                   \
+        .help = "Who the gateway is there: its client id."},                                  \
+        {"secret", OPTION_SECRET, offsetof(type, member.secret), .is_required = true,         \
+            .help = "Its secret, best from the environment, \"${CLIENT_SECRET}\", or from a " \
+                    "file, {file: client.secret}."},                                          \
+    {                                                                                         \
+        "client-auth", OPTION_CHOICE, offsetof(type, member.method),                          \
+            .fallback = "basic", .choices = oauth_client_methods,                             \
+            .help = "How it shows them: basic (client_secret_basic, in Authorization) or "    \
+                    "post (client_secret_post, in the body)."                                 \
     }
 
 enum status oauth_client_prepare(struct prepare *prepare, struct oauth_client *client);

@@ -46,7 +46,7 @@ static const char *const duplicate_words[] = {"accept", "refuse", NULL};
 enum { BY_ID, BY_CONTENT };
 enum { ACCEPT_DUPLICATE, REFUSE_DUPLICATE };
 
-static const struct option secret_item = {.name = "secret", .kind = OPTION_TEXT};
+static const struct option secret_item = {.name = "secret", .kind = OPTION_SECRET};
 
 static const struct option options[] = {
     {"form", OPTION_CHOICE, offsetof(struct webhook, form), .is_required = true,
@@ -56,9 +56,9 @@ static const struct option options[] = {
     {"secret", OPTION_LIST, offsetof(struct webhook, secrets), .is_required = true,
         .item = &secret_item, .item_size = sizeof(struct slice),
         .place_offset = offsetof(struct webhook, secrets_place),
-        .help = "What the sender signs with, best from the environment: \"${GITHUB_SECRET}\"; or a "
-                "list, while it is changed. Of Standard Webhooks a whsec_ or, for Ed25519, a "
-                "whpk_."},
+        .help = "What the sender signs with, best from the environment, \"${GITHUB_SECRET}\", or a "
+                "file, {file: github.secret}; or a list, while it is changed. Of Standard Webhooks "
+                "a whsec_ or, for Ed25519, a whpk_."},
     {"tolerance", OPTION_DURATION, offsetof(struct webhook, tolerance), .fallback = "5m",
         .minimum = SECOND, .maximum = DAY,
         .help = "How far the time in a message may be from now, back or ahead, where the form has "

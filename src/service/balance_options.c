@@ -277,9 +277,9 @@ static const struct option sticky_rows[] = {
     {"cookie", OPTION_TEXT, STICKY(cookie), .fallback = "weir-at",
         .help = "The name of the gateway's cookie, which is signed and says nothing of the "
                 "endpoint."},
-    {"secret", OPTION_TEXT, STICKY(secret),
-        .help = "What it is signed with, the same at all gateways; nothing: each draws one when it "
-                "starts."},
+    {"secret", OPTION_SECRET, STICKY(secret),
+        .help = "What it is signed with, the same at all gateways, or {file: sticky.secret}; "
+                "nothing: each draws one when it starts."},
     {"timeout", OPTION_DURATION, STICKY(timeout), .fallback = "1h", .minimum = 0,
         .maximum = 365 * DAY,
         .help = "A session is forgotten so long after its last request, the gateway's cookie so "

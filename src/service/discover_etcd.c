@@ -21,7 +21,8 @@ static const struct option rows[] = {
     HTTP_SOURCE_ROWS("http://127.0.0.1:2379", "Who we are (Authorization)."),
     {"user", OPTION_TEXT, offsetof(struct etcd_options, user),
         .help = "The user of etcd to log in as, instead of a token."},
-    {"password", OPTION_TEXT, offsetof(struct etcd_options, password), .help = "Its password."},
+    {"password", OPTION_SECRET, offsetof(struct etcd_options, password),
+        .help = "Its password, or {file: etcd.password}."},
     {NULL}};
 
 static const struct option_table table = {.name = "etcd",

@@ -13,7 +13,7 @@ struct registry_options {
 };
 
 static const struct option rows[] = {SOURCE_ROWS,
-    {"token", OPTION_TEXT, offsetof(struct registry_options, token),
+    {"token", OPTION_SECRET, offsetof(struct registry_options, token),
         .help = "Who shows it (Authorization: Bearer TOKEN) may register at the addresses of "
                 "`admin` too; without, only who may use the control socket."},
     {NULL}};

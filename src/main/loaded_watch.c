@@ -1,4 +1,4 @@
-#include "main/certificate_watch.h"
+#include "main/loaded_watch.h"
 
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 
 #define LOOK_EVERY SECOND
 
-struct certificate_watch {
+struct loaded_watch {
     struct timer timer;
     const struct gateway *gateway; /* borrowed */
     void (*changed)(void *argument);
@@ -21,17 +21,19 @@ struct stamps {
     uint64_t now, read;
 };
 
-static struct stamps look(const struct tls_plan *plan)
+static struct stamps look(const struct snapshot *snapshot)
 {
-    struct stamps stamps = {0, 0};
-    for (size_t i = 0; i < plan->count; i++) {
+    const struct tls_plan *plan = snapshot->tls;
+    struct stamps stamps = {
+        secret_files_stamp(snapshot->secrets), secret_files_stamp_read(snapshot->secrets)};
+    for (size_t i = 0; plan && i < plan->count; i++) {
         stamps.now = stamps.now * 31 + certificate_stamp(&plan->certificates[i]);
         stamps.read = stamps.read * 31 + plan->certificates[i].stamp;
     }
     return stamps;
 }
 
-static bool is_news(struct certificate_watch *watch, const struct stamps *stamps)
+static bool is_news(struct loaded_watch *watch, const struct stamps *stamps)
 {
     bool is_settled = stamps->now == watch->last;
     watch->last = stamps->now;
@@ -45,20 +47,20 @@ static bool is_news(struct certificate_watch *watch, const struct stamps *stamps
 
 static void tick(struct timer *timer)
 {
-    struct certificate_watch *watch = list_entry(timer, struct certificate_watch, timer);
+    struct loaded_watch *watch = list_entry(timer, struct loaded_watch, timer);
     const struct snapshot *snapshot = gateway_snapshot(watch->gateway);
     timer_set(&watch->timer, loop_now() + LOOK_EVERY);
-    if (!snapshot || !snapshot->tls)
+    if (!snapshot)
         return;
-    struct stamps stamps = look(snapshot->tls);
+    struct stamps stamps = look(snapshot);
     if (is_news(watch, &stamps))
         watch->changed(watch->argument);
 }
 
-enum status certificate_watch_new(const struct gateway *gateway, void (*changed)(void *argument),
-    void *argument, struct certificate_watch **ret_watch)
+enum status loaded_watch_new(const struct gateway *gateway, void (*changed)(void *argument),
+    void *argument, struct loaded_watch **ret_watch)
 {
-    struct certificate_watch *watch = calloc(1, sizeof *watch);
+    struct loaded_watch *watch = calloc(1, sizeof *watch);
     if (!watch)
         return NO_MEMORY;
     watch->gateway = gateway;
@@ -70,7 +72,7 @@ enum status certificate_watch_new(const struct gateway *gateway, void (*changed)
     return OK;
 }
 
-void certificate_watch_free(struct certificate_watch *watch)
+void loaded_watch_free(struct loaded_watch *watch)
 {
     if (!watch)
         return;

@@ -1,0 +1,72 @@
+#include "config/secret.h"
+
+#include "base/hash.h"
+
+static enum status note_file(struct reader *reader, struct slice path)
+{
+    struct secret_file *file = arena_new(reader->arena, struct secret_file);
+    if (!file)
+        return NO_MEMORY;
+    *file = (struct secret_file){reader->secrets, path, source_stamp(path)};
+    reader->secrets = file;
+    return OK;
+}
+
+/* Without the end of the line that editors and `echo` put behind it. */
+static struct slice without_end(struct slice text)
+{
+    if (slice_has_suffix(text, SLICE("\n")))
+        text.size--;
+    if (slice_has_suffix(text, SLICE("\r")))
+        text.size--;
+    return text;
+}
+
+/* It is looked at before it is read: one that changes in between is seen to have changed. */
+static enum status read_file(
+    struct reader *reader, const struct node *name, struct slice *ret_secret)
+{
+    const struct source *source;
+    struct slice path = source_path(reader->arena, name->place.source, name->text);
+    enum status e = path.data ? note_file(reader, path) : NO_MEMORY;
+    if (!e)
+        e = source_read(reader->arena, path, SECRET_SIZE_MAX, &source);
+    if (e == NO_MEMORY)
+        return e;
+    struct slice secret = e ? SLICE_NONE : without_end(source->text);
+    if (!secret.size)
+        return diagnostics_error(reader->diagnostics, name->place, SLICE_NONE,
+            "the secret's file \"%.*s\" %s%s", SLICE_ARG(slice_head(name->text, 200)),
+            e ? "cannot be read: " : "is empty", e ? status_sentence(e) : "");
+    *ret_secret = secret;
+    return OK;
+}
+
+enum status secret_read(struct reader *reader, const struct node *node, struct slice *ret_secret)
+{
+    const struct node *name = node_get(node, SLICE("file"));
+    if (node->kind == NODE_SCALAR) {
+        *ret_secret = node->text;
+        return OK;
+    }
+    if (node->kind != NODE_MAP || node->count != 1 || !name || name->kind != NODE_SCALAR ||
+        !name->text.size)
+        return NOT_FOUND;
+    return read_file(reader, name, ret_secret);
+}
+
+uint64_t secret_files_stamp(const struct secret_file *files)
+{
+    uint64_t stamp = 0;
+    for (; files; files = files->next)
+        stamp = stamp * 31 + source_stamp(files->path);
+    return stamp;
+}
+
+uint64_t secret_files_stamp_read(const struct secret_file *files)
+{
+    uint64_t stamp = 0;
+    for (; files; files = files->next)
+        stamp = stamp * 31 + files->stamp;
+    return stamp;
+}

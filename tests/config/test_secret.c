@@ -1,0 +1,108 @@
+#include "config/secret.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "config/option_text.h"
+#include "support/config.h"
+#include "support/files.h"
+
+struct chest {
+    struct slice secret;
+    struct option_list more; /* of struct slice */
+};
+
+static const struct option item = {.kind = OPTION_SECRET};
+static const struct option rows[] = {{"secret", OPTION_SECRET, offsetof(struct chest, secret)},
+    {"more", OPTION_LIST, offsetof(struct chest, more), .item = &item,
+        .item_size = sizeof(struct slice)},
+    {NULL}};
+static const struct option_table table = {
+    .name = "chest", .options = rows, .size = sizeof(struct chest)};
+
+static void a_secret_is_text_or_in_a_file(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *content, *secret;
+    } files[] = {{"abc", "abc"}, {"abc\n", "abc"}, {"abc\r\n", "abc"}, {"abc\n\n", "abc\n"},
+        {" a b ", " a b "}};
+    char path[TEST_PATH_SIZE], text[200];
+    struct chest chest;
+    struct config c;
+    config_read_clean(&c, "secret: plain\nmore: [a, b]\n", &table, &chest);
+    assert_slice(chest.secret, "plain");
+    assert_int_equal(chest.more.count, 2);
+    assert_null(c.reader.secrets);
+    config_end(&c);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        make_test_file(path, files[i].content);
+        snprintf(text, sizeof text, "more: {file: %s}\n", path);
+        config_read_clean(&c, text, &table, &chest);
+        assert_int_equal(chest.more.count, 1);
+        assert_true(slice_equal(*(struct slice *)chest.more.items, slice_of_text(files[i].secret)));
+        assert_true(slice_equal(c.reader.secrets->path, slice_of_text(path)));
+        config_end(&c);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+static void what_is_wrong_is_told(void **state)
+{
+    (void)state;
+    static const struct malformed cases[] = {
+        {"secret: {file: /nowhere/secret}", 1, 16, "\"/nowhere/secret\" cannot be read"},
+        {"secret: {file: /dev/null}", 1, 16, "\"/dev/null\" is empty"},
+        {"secret: {file: /dev/zero}", 1, 16, "\"/dev/zero\" cannot be read"},
+        {"secret: {path: a}", 1, 9, "\"secret\" is text, or {file: path}, not a map",
+            "{file: secret.txt}"},
+        {"secret: {file: a, more: b}", 1, 9, "not a map"},
+        {"secret: {file: }", 1, 9, "not a map"},
+        {"secret: [a]", 1, 9, "not a list"},
+        {"more: [a, {file: /nowhere/secret}]", 1, 18, "cannot be read"},
+    };
+    assert_malformed(&table, cases);
+}
+
+static void a_change_of_a_file_is_seen(void **state)
+{
+    (void)state;
+    char path[TEST_PATH_SIZE], fresh[TEST_PATH_SIZE], text[200];
+    struct chest chest;
+    struct config c;
+    make_test_file(path, "old");
+    snprintf(text, sizeof text, "{secret: {file: %s}, more: [{file: %s}, x]}", path, path);
+    config_read_clean(&c, text, &table, &chest);
+    assert_int_equal(
+        secret_files_stamp(c.reader.secrets), secret_files_stamp_read(c.reader.secrets));
+    make_test_file(fresh, "new");
+    assert_int_equal(rename(fresh, path), 0);
+    assert_int_not_equal(
+        secret_files_stamp(c.reader.secrets), secret_files_stamp_read(c.reader.secrets));
+    assert_int_equal(unlink(path), 0);
+    assert_int_not_equal(
+        secret_files_stamp(c.reader.secrets), secret_files_stamp_read(c.reader.secrets));
+    config_end(&c);
+}
+
+/* `weir fmt --long` writes values of its own only of what may be seen. */
+static void a_secret_is_never_written(void **state)
+{
+    (void)state;
+    struct chest chest = {.secret = SLICE_INIT("s3cret")}, usual = {.secret = SLICE_NONE};
+    struct text text = text_growing(0);
+    assert_false(option_text_struct(&table, &chest, &usual, &text));
+    assert_int_equal(slice_find_slice(text_slice(&text), SLICE("s3cret")), text.size);
+    text_release(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_secret_is_text_or_in_a_file),
+        cmocka_unit_test(what_is_wrong_is_told),
+        cmocka_unit_test(a_change_of_a_file_is_seen),
+        cmocka_unit_test(a_secret_is_never_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
