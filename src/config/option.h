@@ -137,7 +137,8 @@ struct reader {
         roots; /* names for expressions besides the built-in ones (expression_root.h); NULL: none */
     bool has_claims;                          /* an `auth` brings what tokens say */
     const struct parameter_names *parameters; /* that expressions may ask for; NULL: any */
-    const struct secret_file *secrets; /* files that were read, in the arena; the newest first */
+    const struct secret_file **secrets; /* list of the files that were read for secrets, the newest
+                                         * first; borrowed, NULL: nobody wants to know */
 };
 
 /* Reads a node into `value` (already cleared by the caller, `table->size` bytes). Defaults are

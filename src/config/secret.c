@@ -4,11 +4,13 @@
 
 static enum status note_file(struct reader *reader, struct slice path)
 {
+    if (!reader->secrets)
+        return OK;
     struct secret_file *file = arena_new(reader->arena, struct secret_file);
     if (!file)
         return NO_MEMORY;
-    *file = (struct secret_file){reader->secrets, path, source_stamp(path)};
-    reader->secrets = file;
+    *file = (struct secret_file){*reader->secrets, path, source_stamp(path)};
+    *reader->secrets = file;
     return OK;
 }
 

@@ -5,8 +5,9 @@
  *     secret: {file: jwt.secret}        what the file has, without the line's end behind it
  *     secret: for-tests-only            as it is
  *
- * A file is read while the configuration is loaded. The reader keeps which ones were, so that who
- * runs the gateway can look at them and load the configuration again when one has changed. */
+ * A file is read while the configuration is loaded. The reader (reader->secrets) lists which ones
+ * were, so that who runs the gateway can look at them and load the configuration again when one has
+ * changed. */
 #pragma once
 
 #include "config/option.h"

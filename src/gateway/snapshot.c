@@ -408,7 +408,8 @@ enum status snapshot_load(const struct snapshot_context *context, struct slice p
     if (!snapshot)
         return NO_MEMORY;
     struct building building = {.context = context, .snapshot = snapshot};
-    building.reader = (struct reader){.arena = &snapshot->arena, .diagnostics = diagnostics};
+    building.reader = (struct reader){
+        .arena = &snapshot->arena, .diagnostics = diagnostics, .secrets = &snapshot->secrets};
     building.prepare = (struct prepare){.reader = &building.reader,
         .registry = context->registry,
         .metrics = context->metrics,
@@ -433,7 +434,6 @@ enum status snapshot_load(const struct snapshot_context *context, struct slice p
         snapshot_free(snapshot);
         return kept ? kept : e;
     }
-    snapshot->secrets = building.reader.secrets;
     snapshot->loaded = clock_wall();
     snapshot->build_time = clock_now() - began;
     *ret_snapshot = snapshot;
