@@ -25,11 +25,11 @@ static struct slice without_end(struct slice text)
 }
 
 /* It is looked at before it is read: one that changes in between is seen to have changed. */
-static enum status read_file(
-    struct reader *reader, const struct node *name, struct slice *ret_secret)
+enum status secret_read_file(
+    struct reader *reader, struct slice name, struct place place, struct slice *ret_secret)
 {
     const struct source *source;
-    struct slice path = source_path(reader->arena, name->place.source, name->text);
+    struct slice path = source_path(reader->arena, place.source, name);
     enum status e = path.data ? note_file(reader, path) : NO_MEMORY;
     if (!e)
         e = source_read(reader->arena, path, SECRET_SIZE_MAX, &source);
@@ -37,8 +37,8 @@ static enum status read_file(
         return e;
     struct slice secret = e ? SLICE_NONE : without_end(source->text);
     if (!secret.size)
-        return diagnostics_error(reader->diagnostics, name->place, SLICE_NONE,
-            "the secret's file \"%.*s\" %s%s", SLICE_ARG(slice_head(name->text, 200)),
+        return diagnostics_error(reader->diagnostics, place, SLICE_NONE,
+            "the secret's file \"%.*s\" %s%s", SLICE_ARG(slice_head(name, 200)),
             e ? "cannot be read: " : "is empty", e ? status_sentence(e) : "");
     *ret_secret = secret;
     return OK;
@@ -54,7 +54,7 @@ enum status secret_read(struct reader *reader, const struct node *node, struct s
     if (node->kind != NODE_MAP || node->count != 1 || !name || name->kind != NODE_SCALAR ||
         !name->text.size)
         return NOT_FOUND;
-    return read_file(reader, name, ret_secret);
+    return secret_read_file(reader, name->text, name->place, ret_secret);
 }
 
 uint64_t secret_files_stamp(const struct secret_file *files)

@@ -1,8 +1,7 @@
 #include "store/server_url.h"
 
+#include "config/secret.h"
 #include "http/uri.h"
-
-#define PASSWORD_MAX ((size_t)64 << 10)
 
 /* "user:password@", each percent-encoded. */
 static enum status read_credentials(
@@ -89,21 +88,8 @@ enum status server_place_read(struct arena *arena, struct slice text,
 enum status server_password_read(
     struct reader *reader, const struct server_password *password, struct slice *ret_password)
 {
-    const struct source *file;
-    if (!password->file.size) {
-        *ret_password = password->text;
-        return OK;
-    }
-    struct slice path = source_path(reader->arena, password->place.source, password->file);
-    enum status e = path.data ? source_read(reader->arena, path, PASSWORD_MAX, &file) : NO_MEMORY;
-    if (e == NO_MEMORY)
-        return e;
-    struct slice text = e ? SLICE_NONE : slice_head(file->text, slice_find(file->text, '\n'));
-    if (slice_has_suffix(text, SLICE("\r")))
-        text.size--;
-    if (!text.size)
-        return diagnostics_error(reader->diagnostics, password->place, SLICE_NONE,
-            "the password's file %s", e ? "cannot be read" : "holds none");
-    *ret_password = text;
+    if (password->file.size)
+        return secret_read_file(reader, password->file, password->place, ret_password);
+    *ret_password = password->text;
     return OK;
 }
