@@ -228,7 +228,8 @@ enum status inquiry_begin_aside(const struct inquiry_target *target, const struc
     exchange_init_for(&aside->x, x);
     aside->run = run;
     aside->argument = argument;
-    enum status e = aside_start(target->service, x->pinned, x->worker, run_aside, aside);
+    enum status e =
+        aside_start(aside_plane(target->service), x->pinned, x->worker, run_aside, aside);
     if (e) {
         exchange_release(&aside->x);
         free(aside);

@@ -2,9 +2,11 @@
 
 #include "policy/limit_answer.h"
 #include "policy/limit_cost.h"
+#include "policy/limit_lease.h"
 #include "policy/limit_ledger.h"
 #include "policy/limit_stack.h"
 #include "run/loop.h"
+#include "service/plane.h"
 
 /* Limits how often something may happen: counted by one of the algorithms of limit_algorithm.h for
  * each value of an expression, for all workers together and across reloads. What is refused is not
@@ -26,11 +28,17 @@ static void release_state(void *object)
     limit_table_free(state->table);
     limit_lines_free(state->lines);
     limit_ledger_free(state->ledger);
+    limit_leases_free(state->leases);
 }
 
 static bool has_ledger(const struct limit *limit)
 {
     return limit->settle && limit->shared.store;
+}
+
+static bool has_leases(const struct limit *limit)
+{
+    return limit->algorithm->is_held && limit->shared.store && limit->plane;
 }
 
 static enum status init_state(void *object, void *context)
@@ -43,6 +51,8 @@ static enum status init_state(void *object, void *context)
         e = limit_lines_new(&state->lines);
     if (!e && has_ledger(limit))
         e = limit_ledger_new((size_t)limit->keys, &state->ledger);
+    if (!e && has_leases(limit))
+        e = limit_leases_new(limit->plane->options.workers, &state->leases);
     if (e)
         release_state(state);
     return e;
@@ -56,9 +66,11 @@ static const struct registry_kind limit_kind = {
 static enum status obtain_state(struct prepare *prepare, struct limit *limit)
 {
     struct arena *arena = prepare->reader->arena;
-    struct slice key =
-        arena_format(arena, "%.*s/%s/%lld/%zu%s", SLICE_ARG(prepare->name), limit->algorithm->word,
-            (long long)limit->keys, limit_words(limit), has_ledger(limit) ? "/settled" : "");
+    struct slice key = arena_format(arena, "%.*s/%s/%lld/%zu%s", SLICE_ARG(prepare->name),
+        limit->algorithm->word, (long long)limit->keys, limit_words(limit),
+        has_ledger(limit)   ? "/settled"
+        : has_leases(limit) ? "/leased"
+                            : "");
     if (!key.data)
         return NO_MEMORY;
     void *object;
@@ -84,6 +96,24 @@ static enum status make_rules(struct arena *arena, struct limit *limit)
         e = limit_words_make(arena, limit->name, &plan->quota, &plan->words);
     }
     return e;
+}
+
+static void make_held_series(struct limit *limit, const struct prepare *prepare)
+{
+    static const struct metric_family in_use = {.name = "weir_limit_in_use",
+        .help = "What requests hold of a concurrency limit now, in this gateway.",
+        .kind = METRIC_GAUGE,
+        .labels = {"limit"}};
+    static const struct metric_family failures = {.name = "weir_limit_lease_failures_total",
+        .help = "What was held of a shared concurrency limit and could not be renewed in the "
+                "store, or not given back: it ends with its lease.",
+        .kind = METRIC_COUNTER,
+        .labels = {"limit", "action"}};
+    limit->in_use = metrics_series(prepare->metrics, &in_use, &prepare->name);
+    limit->not_renewed = metrics_series(
+        prepare->metrics, &failures, (const struct slice[]){prepare->name, SLICE("renew")});
+    limit->not_returned = metrics_series(
+        prepare->metrics, &failures, (const struct slice[]){prepare->name, SLICE("return")});
 }
 
 static void make_series(struct limit *limit, const struct prepare *prepare)
@@ -122,6 +152,8 @@ static void make_series(struct limit *limit, const struct prepare *prepare)
     limit->alone = metrics_series(prepare->metrics, &fallbacks, &prepare->name);
     limit->waiting = metrics_series(prepare->metrics, &waiting, &prepare->name);
     limit->unknown = metrics_series(prepare->metrics, &unknown, &prepare->name);
+    if (limit->algorithm->is_held)
+        make_held_series(limit, prepare);
 }
 
 static enum status find_service(struct prepare *prepare, struct limit_over *over)
@@ -154,6 +186,7 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->name = slice_has_prefix(prepare->name, SLICE("limits.")) ? slice_from(prepare->name, 7)
                                                                     : SLICE("route");
     limit->shards = prepare->shards;
+    limit->plane = prepare->plane && prepare->plane->options.workers ? prepare->plane : NULL;
     limit->is_plain = limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow &&
                       !limit->algorithm->delays && !limit->cost;
     if (limit->settle && limit->algorithm != limit_algorithms[0])

@@ -3,6 +3,8 @@
  *     limit.c             the policy: options, preparing, the way of most requests
  *     limit_choice.c      which algorithm it has
  *     limit_count.c       counting, by this gateway or in a store
+ *     limit_held.c        what requests hold until they end
+ *     limit_lease.c       for how long a store believes that
  *     limit_ledger.c      settling with the store now and then
  *     limit_cost.c        what a request costs
  *     limit_reading.c     reading bodies along for that
@@ -49,15 +51,19 @@ struct limit_plans {
     struct limit_plan *items; /* in the snapshot's arena */
     size_t count;
     const struct limit_plan *otherwise; /* the one called "else", or the only one */
+    bool is_concurrency; /* not rates, but how many at once: the rates' `per` is the lease */
 };
 
 struct limit_ledger;
+struct limit_leases;
+struct service_plane;
 
 /* What survives reloads, shared by all workers. */
 struct limit_state {
     struct limit_table *table;   /* owned */
     struct limit_lines *lines;   /* owned */
     struct limit_ledger *ledger; /* owned; NULL: each request is settled at once */
+    struct limit_leases *leases; /* owned; NULL: nothing is held in a store */
     _Atomic int64_t held;        /* by a tarpit */
 };
 
@@ -74,6 +80,8 @@ struct limit {
     struct limit_bodies bodies; /* what is read for it */
     int64_t burst;              /* 0: as many as the rate's count */
     int64_t keys;
+    int64_t lease; /* nanoseconds that what is held counts in a store */
+    bool has_lease;
     int64_t settle; /* nanoseconds between settlements with the store; 0: at once */
     bool has_fields;
     bool is_shared;
@@ -88,6 +96,8 @@ struct limit {
     struct metrics_shard *const *shards;
     uint32_t outcomes[LIMIT_OUTCOMES]; /* series, as what follows */
     uint32_t alone, waiting, unknown;
+    uint32_t in_use, not_returned, not_renewed; /* of what is held */
+    struct service_plane *plane;                /* borrowed; NULL: there are no workers */
 };
 
 extern const struct option_table limit_options;

@@ -16,6 +16,9 @@
  * rule is not broken, so that a cost known only after the answer can be settled then. Settling may
  * break the rule: then nothing passes until time has mended it.
  *
+ * What an algorithm that *holds* (`is_held`) has let pass is given back when it is over: the rest
+ * is limit_held.h's.
+ *
  * A seventh algorithm is a file with its struct limit_algorithm and a line in the table. */
 #pragma once
 
@@ -70,6 +73,10 @@ struct limit_algorithm {
     /* What it lets pass may have to be held first. */
     bool delays;
 
+    /* What it lets pass counts until it is over. Its script is told who takes, and the rule's `per`
+     * is for how long that counts when no more is heard of him. */
+    bool is_held;
+
     /* Its times are nanoseconds since 1970, and a month is one of the calendar. */
     bool is_by_calendar;
 
@@ -103,7 +110,9 @@ static inline struct limit_quota limit_window_quota(const struct limit_rule *rul
 /* What scripts of limits take, in the order of ARGV, and give. */
 enum limit_argument {
     LIMIT_COST, /* what to take; with LIMIT_AT what to settle */
-    LIMIT_AT,   /* 0: take; else settle what was counted then, by the store's clock */
+    LIMIT_AT,   /* 0: take; else settle what was counted then, by the store's clock. Of what is held
+                 * always who holds it: takes LIMIT_COST, or, if he has that already, has it for
+                 * LIMIT_PER from now on; below 0: gives it back */
     LIMIT_COUNT,
     LIMIT_PER, /* nanoseconds */
     LIMIT_BURST,

@@ -36,6 +36,8 @@ size_t limit_words(const struct limit *limit)
 
 static const struct limit_algorithm *algorithm_of(const struct limit *limit)
 {
+    if (limit->plans.is_concurrency)
+        return &limit_concurrency;
     if (limit->has_algorithm)
         return limit_algorithms[limit->algorithm_index];
     bool is_quota = has_rate_per(limit, DAY) || has_rate_per(limit, RATE_MONTH);
@@ -57,9 +59,33 @@ static enum status check_memory(
         "this would take more than 1 GiB of memory");
 }
 
+static enum status check_concurrency(
+    struct reader *reader, const struct node *node, const struct limit *limit)
+{
+    bool is_held = limit->plans.is_concurrency;
+    const struct limit_algorithm *said =
+        limit->has_algorithm ? limit_algorithms[limit->algorithm_index] : NULL;
+    if (said && is_held != said->is_held)
+        return diagnostics_error(reader->diagnostics, node->place,
+            is_held ? SLICE("take \"algorithm\" out") : SLICE("write \"concurrency: 10\""),
+            "a %s counts %s", said->word,
+            is_held ? "a rate, not how many are under way" : "how many are under way, not a rate");
+    if (limit->has_lease && !is_held)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE("take it out"),
+            "a lease is for what is held: a rate has none");
+    if (is_held && limit->cost && expression_phase_of(limit->cost) != PHASE_REQUEST)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("a cost that the request tells, or none"),
+            "what is held while a request is under way cannot depend on its answer");
+    return OK;
+}
+
 enum status limit_choose(struct reader *reader, const struct node *node, struct limit *limit)
 {
     limit->algorithm = algorithm_of(limit);
+    enum status e = check_concurrency(reader, node, limit);
+    if (e)
+        return e;
     if (has_rate_per(limit, RATE_MONTH) && limit->algorithm != &limit_fixed_window)
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("\"algorithm: fixed-window\" without a burst, or a rate such as 1000/30d"),

@@ -1,5 +1,6 @@
 #include "policy/limit_count.h"
 
+#include "policy/limit_held.h"
 #include "policy/limit_ledger.h"
 #include "run/loop.h"
 
@@ -48,10 +49,14 @@ static enum status take_ahead(struct limit_part *part, struct exchange *x)
     return e;
 }
 
-enum status limit_take(struct limit_part *part, struct exchange *x)
+static bool is_in_doubt(enum status e)
+{
+    return e == TIMEOUT || e == CLOSED || e == CANCELLED;
+}
+
+static enum status count(struct limit_part *part, struct exchange *x)
 {
     const struct limit_shared *shared = &part->limit->shared;
-    part->is_decided = true;
     if (part->limit->state->ledger)
         return take_ahead(part, x);
     if (!shared->store) {
@@ -59,12 +64,27 @@ enum status limit_take(struct limit_part *part, struct exchange *x)
         part->place = part->decision.allowed ? LIMIT_HERE : LIMIT_NOWHERE;
         return OK;
     }
-    enum status e = limit_shared_take(
-        shared, x->worker, part->key, &part->plan->rule, part->cost, x->deadline, &part->decision);
+    enum status e = limit_shared_decide(shared, x->worker, part->key, &part->plan->rule, part->cost,
+        part->held ? part->held->holder : 0, x->deadline, &part->decision);
+    if (part->held && is_in_doubt(e))
+        limit_held_doubt(part);
     if (e && e != CANCELLED)
         return take_alone(part, x);
     if (!e && part->decision.allowed)
         part->place = LIMIT_IN_STORE;
+    return e;
+}
+
+enum status limit_take(struct limit_part *part, struct exchange *x)
+{
+    part->is_decided = true;
+    if (!part->limit->algorithm->is_held)
+        return count(part, x);
+    enum status e = limit_held_prepare(part, x);
+    if (!e)
+        e = count(part, x);
+    if (!e)
+        limit_held_begin(part);
     return e;
 }
 
@@ -80,7 +100,7 @@ static void settle_there(
 {
     struct limit_decision ignored;
     fiber_shield();
-    (void)limit_shared_settle(&part->limit->shared, x->worker, part->key, &part->plan->rule,
+    (void)limit_shared_decide(&part->limit->shared, x->worker, part->key, &part->plan->rule,
         difference, part->decision.at, NEVER, &ignored);
     fiber_unshield();
 }
@@ -112,7 +132,10 @@ void limit_give_back(struct limit_part *part, struct exchange *x)
 {
     if (part->place == LIMIT_NOWHERE)
         return;
-    limit_settle(part, x, -part->cost);
+    if (part->held)
+        limit_held_return(part);
+    else
+        limit_settle(part, x, -part->cost);
     part->decision.remaining += part->cost;
     part->place = LIMIT_NOWHERE;
 }

@@ -13,6 +13,7 @@ enum limit_place {
 };
 
 struct limit_bill;
+struct limit_held;
 
 /* What one request asks of a limit, and what it got. */
 struct limit_part {
@@ -21,7 +22,8 @@ struct limit_part {
     struct slice key;
     int64_t cost;
     struct limit_decision decision;
-    enum limit_place place; /* LIMIT_NOWHERE: it has taken nothing */
+    enum limit_place place;  /* LIMIT_NOWHERE: it has taken nothing */
+    struct limit_held *held; /* of what is held; the exchange's; or NULL */
     bool is_decided;
     enum limit_outcome outcome;
     struct limit_bill *bill; /* of a cost that is settled later; or NULL */

@@ -15,40 +15,78 @@ static enum status read_rate(
     return OK;
 }
 
-static enum status read_plans(struct reader *reader, const struct node *node, void *ret_value)
+#define PLACES_MOST 65536
+
+static enum status read_places(
+    struct reader *reader, const struct node *node, struct limit_plan *plan)
 {
-    struct limit_plans *plans = ret_value;
+    static const struct option places = {
+        .name = "concurrency", .kind = OPTION_INTEGER, .minimum = 1, .maximum = PLACES_MOST};
+    enum status e = option_read_value(reader, &places, node, &plan->rate.count);
+    plan->rate.per = 1; /* until the lease is known */
+    return e;
+}
+
+typedef enum status plan_reader(
+    struct reader *reader, const struct node *node, struct limit_plan *plan);
+
+static enum status read_each(struct reader *reader, const struct node *node,
+    struct limit_plans *plans, plan_reader *read, struct slice hint)
+{
     size_t count = node->kind == NODE_MAP ? node->count : 1;
+    if (plans->items)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("make two limits of it: \"use: [limits.rate, limits.places]\""),
+            "a limit has a rate or a concurrency, not both");
     plans->items = arena_array(reader->arena, count + 1, sizeof *plans->items);
     if (!plans->items)
         return NO_MEMORY;
     plans->count = count;
     if (node->kind != NODE_MAP) {
         plans->otherwise = &plans->items[0];
-        return read_rate(reader, node, &plans->items[0]);
+        return read(reader, node, &plans->items[0]);
     }
     enum status outcome = OK;
     for (size_t i = 0; i < count; i++) {
         plans->items[i].name = node->entries[i].key;
-        enum status e = read_rate(reader, node->entries[i].value, &plans->items[i]);
+        enum status e = read(reader, node->entries[i].value, &plans->items[i]);
         if (slice_equal(plans->items[i].name, SLICE("else")))
             plans->otherwise = &plans->items[i];
         outcome = e ? e : outcome;
     }
     if (!plans->otherwise)
-        return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"else: 30/min\""),
+        return diagnostics_error(reader->diagnostics, node->place, hint,
             "rates by plan need an \"else\" for whoever has none of them");
     return outcome;
+}
+
+static enum status read_rates(struct reader *reader, const struct node *node, void *ret_value)
+{
+    return read_each(reader, node, ret_value, read_rate, SLICE("add \"else: 30/min\""));
+}
+
+static enum status read_concurrency(struct reader *reader, const struct node *node, void *ret_value)
+{
+    struct limit_plans *plans = ret_value;
+    enum status e = read_each(reader, node, plans, read_places, SLICE("add \"else: 1\""));
+    plans->is_concurrency = true;
+    return e;
 }
 
 static const char *const if_unavailable_words[] = {"local", "pass", "refuse", NULL};
 
 static const struct option options[] = {
-    {"rate", OPTION_CUSTOM, offsetof(struct limit, plans), .is_required = true, .read = read_plans,
+    {"rate", OPTION_CUSTOM, offsetof(struct limit, plans), .read = read_rates,
         .form = "60/min, or {free: 60/min, pro: 1000/min, else: 30/min}",
         .schema =
             "{\"type\":[\"string\",\"object\"],\"additionalProperties\":{\"type\":\"string\"}}",
         .help = "How many requests may pass in the long run; as a map, by the value of `by`."},
+    {"concurrency", OPTION_CUSTOM, offsetof(struct limit, plans), .read = read_concurrency,
+        .form = "10, or {free: 2, pro: 20, else: 1}",
+        .schema =
+            "{\"type\":[\"integer\",\"object\"],\"additionalProperties\":{\"type\":\"integer\"}}",
+        .help = "Instead of a rate: how many requests may be under way at once, up to 65536; a "
+                "call of gRPC or a WebSocket for as long as it lasts."},
     {"by", OPTION_EXPRESSION, offsetof(struct limit, by),
         .help = "Which of the rates counts, when there are several."},
     {"per", OPTION_EXPRESSION, offsetof(struct limit, per), .fallback = "client.ip",
@@ -76,6 +114,11 @@ static const struct option options[] = {
     {"shared", OPTION_FLAG, offsetof(struct limit, is_shared), .fallback = "true",
         .help = "Whether all gateways count together, where there is a `redis`. Without, what "
                 "counts by the day or month is kept in `state`, where there is one."},
+    {"lease", OPTION_DURATION, offsetof(struct limit, lease), .fallback = "30s",
+        .is_set_offset = offsetof(struct limit, has_lease), .minimum = SECOND, .maximum = HOUR,
+        .help =
+            "Of a concurrency: for how long Redis believes that a request is under way of whose "
+            "gateway it hears no more. Gateways renew three times as often."},
     {"settle", OPTION_DURATION, offsetof(struct limit, settle), .fallback = "0s", .minimum = 0,
         .maximum = MINUTE,
         .help = "How often a gateway tells Redis what it has counted, and hears what others have; "
@@ -100,6 +143,12 @@ static const struct option options[] = {
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
     struct limit *limit = value;
+    if (!limit->plans.items)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("add \"rate: 60/min\", or \"concurrency: 10\""),
+            "a limit without a rate limits nothing");
+    for (size_t i = 0; limit->plans.is_concurrency && i < limit->plans.count; i++)
+        limit->plans.items[i].rate.per = limit->lease;
     if (limit->plans.count > 1 && !limit->by)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("add \"by: claims.plan\""),
             "several rates need a \"by\" that says which one counts");

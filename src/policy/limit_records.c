@@ -18,11 +18,12 @@
 #define SEATS_OF_A_LINE 2             /* at most: the first begins with a line */
 #define FETCHED         ((size_t)256) /* of a seat, when it is looked for */
 
-/* The lists that a seat may be in. Who makes room is looked for in this order. */
+/* The lists that a seat may be in. Who makes room is looked for in this order, up to who is held.
+ */
 enum rank {
     RANK_ONCE,  /* has come once */
     RANK_AGAIN, /* at most three quarters of a shard */
-    RANK_HELD,  /* does not expire */
+    RANK_HELD,  /* does not expire: makes no room */
     RANK_NEW,   /* for as long as it is being used for the first time */
     RANKS
 };
@@ -244,11 +245,14 @@ static uint32_t find(const struct limit_records *records, struct shard *shard, u
     return number;
 }
 
+/* NOBODY: all are held. */
 static uint32_t make_room(struct limit_records *records, struct shard *shard)
 {
     uint32_t number = NOBODY;
-    for (int rank = 0; rank < RANKS && number == NOBODY; rank++)
+    for (int rank = 0; rank < RANK_HELD && number == NOBODY; rank++)
         number = shard->ranks[rank].oldest;
+    if (number == NOBODY)
+        return NOBODY;
     struct seat *seat = seat_of(records, shard, number);
     leave_rank(records, shard, number);
     uint32_t *link = bucket_of(records, shard, seat->tag);
@@ -265,6 +269,8 @@ static uint32_t find_or_add(struct limit_records *records, struct shard *shard, 
     if (number != NOBODY)
         return number;
     number = shard->used < records->seats ? shard->used++ : make_room(records, shard);
+    if (number == NOBODY)
+        return NOBODY;
     uint32_t *bucket = bucket_of(records, shard, tag);
     struct seat *seat = seat_of(records, shard, number);
     seat->tag = tag;
@@ -303,12 +309,14 @@ struct limit_decision limit_records_take(struct limit_records *records, struct s
     const struct limit_rule *rule, int64_t cost, int64_t now)
 {
     uint64_t tag;
-    struct limit_decision decision;
+    struct limit_decision decision = {.allowed = false, .at = now};
     struct shard *shard = enter(records, key, &tag);
     uint32_t number = find_or_add(records, shard, tag);
-    int64_t *record = seat_of(records, shard, number)->record;
-    records->algorithm->take(rule, record, cost, now, &decision);
-    touch(records, shard, number, rule);
+    if (number != NOBODY) {
+        records->algorithm->take(
+            rule, seat_of(records, shard, number)->record, cost, now, &decision);
+        touch(records, shard, number, rule);
+    }
     pthread_mutex_unlock(&shard->lock);
     return decision;
 }

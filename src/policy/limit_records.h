@@ -5,7 +5,8 @@
  * again is kept apart from them: so a flood of keys that are never seen again only pushes itself
  * out, and whoever uses the limit stays. Among those, too, the oldest idle goes first; who is among
  * the newest third anyway is not put before the others again, which would cost cold memory. What
- * must not be forgotten yet (`never` expires, as what is in flight) goes last of all.
+ * never expires, as what is in flight, is not forgotten at all: while there is nothing else, nobody
+ * who is not there yet may pass.
  *
  * A key is known by its 64-bit SipHash. For limit_table.h, whose functions these are; times are the
  * algorithm's. */

@@ -71,9 +71,17 @@ enum status limit_shared_charge(const struct limit_shared *shared, unsigned work
     return run(shared, worker, &shared->charge, key, &nanoseconds, deadline, ret_debt);
 }
 
-static enum status decide(const struct limit_shared *shared, unsigned worker, struct slice key,
-    const int64_t *arguments, instant deadline, struct limit_decision *ret_decision)
+enum status limit_shared_decide(const struct limit_shared *shared, unsigned worker,
+    struct slice key, const struct limit_rule *rule, int64_t cost, int64_t at, instant deadline,
+    struct limit_decision *ret_decision)
 {
+    const int64_t arguments[LIMIT_ARGUMENTS] = {
+        [LIMIT_COST] = cost,
+        [LIMIT_AT] = at,
+        [LIMIT_COUNT] = rule->count,
+        [LIMIT_PER] = rule->per,
+        [LIMIT_BURST] = rule->burst,
+    };
     int64_t results[LIMIT_RESULTS];
     enum status e = run(shared, worker, &shared->program, key, arguments, deadline, results);
     if (!e)
@@ -85,25 +93,4 @@ static enum status decide(const struct limit_shared *shared, unsigned worker, st
             .at = results[LIMIT_WHEN],
         };
     return e;
-}
-
-enum status limit_shared_settle(const struct limit_shared *shared, unsigned worker,
-    struct slice key, const struct limit_rule *rule, int64_t difference, int64_t at,
-    instant deadline, struct limit_decision *ret_decision)
-{
-    const int64_t arguments[LIMIT_ARGUMENTS] = {
-        [LIMIT_COST] = difference,
-        [LIMIT_AT] = at,
-        [LIMIT_COUNT] = rule->count,
-        [LIMIT_PER] = rule->per,
-        [LIMIT_BURST] = rule->burst,
-    };
-    return decide(shared, worker, key, arguments, deadline, ret_decision);
-}
-
-enum status limit_shared_take(const struct limit_shared *shared, unsigned worker, struct slice key,
-    const struct limit_rule *rule, int64_t cost, instant deadline,
-    struct limit_decision *ret_decision)
-{
-    return limit_shared_settle(shared, worker, key, rule, cost, 0, deadline, ret_decision);
 }

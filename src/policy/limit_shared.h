@@ -25,16 +25,13 @@ struct limit_shared {
 enum status limit_shared_init(struct limit_shared *shared, const struct limit_algorithm *algorithm,
     struct store *store, struct slice name);
 
-/* Takes so much, if that may pass. On a fiber. Statuses of store.h. */
-enum status limit_shared_take(const struct limit_shared *shared, unsigned worker, struct slice key,
-    const struct limit_rule *rule, int64_t cost, instant deadline,
+/* Takes so much, if that may pass, where `at` is 0. Else what was taken, at the decision's `at`,
+ * costs so much more, or less (below 0: all of it given back is -cost), and what remains then is in
+ * the new decision. Of what is held `at` is who holds it (LIMIT_AT). On a fiber. Statuses of
+ * store.h. */
+enum status limit_shared_decide(const struct limit_shared *shared, unsigned worker,
+    struct slice key, const struct limit_rule *rule, int64_t cost, int64_t at, instant deadline,
     struct limit_decision *ret_decision);
-
-/* What was taken costs so much more, or less (below 0: all of it given back is -cost). `at` is the
- * decision's. What remains then is in the new decision. The same. */
-enum status limit_shared_settle(const struct limit_shared *shared, unsigned worker,
-    struct slice key, const struct limit_rule *rule, int64_t difference, int64_t at,
-    instant deadline, struct limit_decision *ret_decision);
 
 /* Adds so many nanoseconds (below 0: takes away) to the debt of a token bucket, and tells what it
  * is then. The same. */

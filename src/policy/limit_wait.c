@@ -15,6 +15,9 @@ static instant end_of(const struct limit *limit, const struct exchange *x)
     return clock_sooner(clock_after(loop_now(), limit->over.time), x->deadline);
 }
 
+/* Gateways do not tell each other when something is given back. */
+#define LOOK_IN_STORE (25 * MILLISECOND)
+
 /* How long so much more takes to come, in the long run. */
 static int64_t time_for(const struct limit_part *part, int64_t ahead)
 {
@@ -30,6 +33,8 @@ static int64_t time_for(const struct limit_part *part, int64_t ahead)
 static bool is_hopeless(const struct limit_part *part, int64_t ahead, instant until)
 {
     int64_t wait = part->is_decided ? part->decision.wait : 0;
+    if (part->limit->algorithm->is_held) /* nobody knows how long the others take */
+        return false;
     return part->limit->over.action == LIMIT_OVER_DELAY &&
            time_for(part, ahead) > until - loop_now() - wait;
 }
@@ -37,7 +42,10 @@ static bool is_hopeless(const struct limit_part *part, int64_t ahead, instant un
 /* When the one who waits should look again. */
 static instant next_look(const struct limit_part *part, bool is_first)
 {
+    const struct limit *limit = part->limit;
     int64_t wait = is_first && part->decision.wait ? part->decision.wait : LIMIT_LINE_LOOK;
+    if (is_first && limit->algorithm->is_held && limit->shared.store)
+        wait = LOOK_IN_STORE;
     return loop_now() + (wait > WAIT_LEAST ? wait : WAIT_LEAST);
 }
 

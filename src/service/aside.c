@@ -22,10 +22,14 @@ static void run_aside(void *argument)
         aside.plane->let_go(aside.pinned, aside.worker);
 }
 
-enum status aside_start(const struct service *service, void *pinned, unsigned worker,
-    fiber_function *run, void *argument)
+struct service_plane *aside_plane(const struct service *service)
 {
-    struct service_plane *plane = service->plane;
+    return service->plane;
+}
+
+enum status aside_start(
+    struct service_plane *plane, void *pinned, unsigned worker, fiber_function *run, void *argument)
+{
     struct aside *aside = malloc(sizeof *aside);
     if (!aside)
         return NO_MEMORY;

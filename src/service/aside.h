@@ -6,7 +6,10 @@
 #include "run/fiber.h"
 #include "service/service.h"
 
-/* Starts `run(argument)` on the worker of the exchange, whose `pinned` it is. `service` is what it
- * will call. NO_MEMORY, or CANCELLED when the worker ends: `run` is not called then. */
-enum status aside_start(const struct service *service, void *pinned, unsigned worker,
+/* Starts `run(argument)` on the worker of the exchange, whose `pinned` it is. On that worker.
+ * NO_MEMORY, or CANCELLED when the worker ends: `run` is not called then. */
+enum status aside_start(struct service_plane *plane, void *pinned, unsigned worker,
     fiber_function *run, void *argument);
+
+/* The plane of a service, for who calls it aside. */
+struct service_plane *aside_plane(const struct service *service);

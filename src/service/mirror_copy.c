@@ -109,5 +109,5 @@ static void run(void *argument)
 
 enum status request_copy_start(struct request_copy *copy)
 {
-    return aside_start(copy->to, copy->x.pinned, copy->x.worker, run, copy);
+    return aside_start(aside_plane(copy->to), copy->x.pinned, copy->x.worker, run, copy);
 }

@@ -181,6 +181,55 @@ static void ten_million_keys_push_nobody_out_of_buckets(void **state)
     flood(&limit_token_bucket);
 }
 
+/* --- what is held */
+
+/* What is under way is known to the last while ten million others come and go. */
+static void ten_million_keys_push_nobody_out_who_holds_something(void **state)
+{
+    (void)state;
+    const struct limit_rule rule = limit_rule_of(3, MINUTE, 3);
+    char key[24];
+    make(&limit_concurrency, 4096, &rule);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof key, "held %d", i);
+        assert_true(take(key, &rule, 1 + i % 3, NOON).allowed);
+    }
+    size_t memory = mallinfo2().uordblks;
+    for (int i = 0; i < FLOOD; i++) {
+        snprintf(key, sizeof key, "flood %d", i);
+        (void)take(key, &rule, 1, NOON + i);
+        settle(key, &rule, -1, NOON, NOON + i);
+    }
+    assert_int_equal(mallinfo2().uordblks, memory);
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof key, "held %d", i);
+        assert_int_equal(left(key, &rule, NOON), 2 - i % 3);
+    }
+}
+
+static void who_is_held_makes_no_room(void **state)
+{
+    (void)state;
+    const struct limit_rule rule = limit_rule_of(1, MINUTE, 1);
+    char key[16];
+    make(&limit_concurrency, 64, &rule);
+    for (int i = 0; i < 64; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        assert_true(take(key, &rule, 1, NOON).allowed);
+    }
+    assert_false(take("new", &rule, 1, NOON).allowed);
+    settle("new", &rule, -1, NOON, NOON);
+    assert_false(take("new", &rule, 0, NOON).allowed);
+    for (int i = 0; i < 64; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        assert_int_equal(left(key, &rule, NOON), 0);
+    }
+    settle("k7", &rule, -1, NOON, NOON);
+    assert_true(take("new", &rule, 1, NOON).allowed);
+    assert_false(take("k7", &rule, 1, NOON).allowed);
+    assert_int_equal(limit_records_count(records), 64);
+}
+
 /* --- many threads */
 
 enum { THREADS = 64, KEYS = 5, PHASES = 12, TRIES = 10 };
@@ -255,6 +304,58 @@ static void sixty_four_threads_count_as_one(void **state)
     }
 }
 
+/* --- many threads that hold something */
+
+static struct {
+    pthread_barrier_t barrier;
+    struct limit_rule rule;
+    _Atomic int64_t inside[KEYS], most[KEYS], passed;
+} room;
+
+static void go_in_and_out(int k)
+{
+    static const char *const keys[KEYS] = {"a", "b", "c", "d", "e"};
+    int64_t cost = 1 + k % 2;
+    if (!take(keys[k], &room.rule, cost, NOON).allowed)
+        return;
+    int64_t inside = atomic_fetch_add(&room.inside[k], cost) + cost, most = room.most[k];
+    while (inside > most && !atomic_compare_exchange_weak(&room.most[k], &most, inside))
+        continue;
+    atomic_fetch_add(&room.passed, 1);
+    atomic_fetch_sub(&room.inside[k], cost);
+    settle(keys[k], &room.rule, -cost, NOON, NOON);
+}
+
+static void *guest(void *argument)
+{
+    (void)argument;
+    (void)pthread_barrier_wait(&room.barrier);
+    for (int i = 0; i < 20000; i++)
+        go_in_and_out(i % KEYS);
+    return NULL;
+}
+
+/* Whoever passes is inside until he has given back: never are more than the rule says. */
+static void never_more_at_once_than_allowed(void **state)
+{
+    (void)state;
+    static const char *const keys[KEYS] = {"a", "b", "c", "d", "e"};
+    pthread_t threads[THREADS];
+    room.rule = limit_rule_of(3, MINUTE, 3);
+    make(&limit_concurrency, 64, &room.rule);
+    pthread_barrier_init(&room.barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, guest, NULL), 0);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&room.barrier);
+    for (int k = 0; k < KEYS; k++) {
+        assert_in_range(room.most[k], 1, 3);
+        assert_int_equal(left(keys[k], &room.rule, NOON), 3); /* all have come back */
+    }
+    assert_true(room.passed > 0);
+}
+
 static void a_table_that_cannot_be_is_none(void **state)
 {
     (void)state;
@@ -275,7 +376,10 @@ int main(void)
         EACH(keys_that_fit_are_all_remembered),
         EACH(ten_million_keys_push_nobody_out_of_windows),
         EACH(ten_million_keys_push_nobody_out_of_buckets),
+        EACH(ten_million_keys_push_nobody_out_who_holds_something),
+        EACH(who_is_held_makes_no_room),
         EACH(sixty_four_threads_count_as_one),
+        EACH(never_more_at_once_than_allowed),
         EACH(a_table_that_cannot_be_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,13 +130,92 @@ static void agree(struct store *store, int rounds)
 {
     struct random random = {{7, 2, 3, 4}};
     for (int a = 0; limit_algorithms[a]; a++)
-        for (int round = 0; round < rounds; round++) {
+        for (int round = 0; !limit_algorithms[a]->is_held && round < rounds; round++) {
             struct pair pair;
             algorithm = limit_algorithms[a];
             begin(&pair, store, round, some_rule(&random));
             go_together(&pair, &random);
             free(pair.record);
         }
+}
+
+/* --- what is held */
+
+enum { HOLDERS = 12, HELD_STEPS = 80 };
+
+/* Who holds something of a key, as it should be. */
+struct model {
+    struct {
+        int64_t until, cost;
+    } holders[HOLDERS];
+};
+
+static int64_t held_by_all(const struct model *model, int64_t now)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < HOLDERS; i++)
+        sum += model->holders[i].until > now ? model->holders[i].cost : 0;
+    return sum;
+}
+
+/* One does something that anybody might, also what makes no sense: gives back what has run out, or
+ * takes twice. */
+static void hold_something(
+    struct pair *pair, struct model *model, struct random *random, int64_t now)
+{
+    int who = (int)random_below(random, HOLDERS);
+    int64_t id = INT64_MAX / 2 + who; /* more than a double tells apart */
+    bool has = model->holders[who].until > now;
+    int64_t cost = has ? model->holders[who].cost : (int64_t)random_below(random, 4);
+    bool returns = random_below(random, 3) == 0 && cost;
+    int64_t room = pair->rule.count - held_by_all(model, now);
+    bool allowed = returns || has || (room >= 0 && cost <= room);
+    struct limit_decision said = ask(pair, returns ? -cost : cost, id, now);
+    if (returns)
+        model->holders[who].until = 0;
+    else if (allowed && cost)
+        model->holders[who].cost = cost, model->holders[who].until = now + pair->rule.per;
+    room = pair->rule.count - held_by_all(model, now);
+    if (said.allowed != allowed || said.remaining != (room > 0 ? room : 0) || said.wait)
+        fail_msg("%s: %d %lld, not %d %lld", pair->key, said.allowed, (long long)said.remaining,
+            allowed, (long long)room);
+}
+
+static void hold(struct store *store, int rounds)
+{
+    struct random random = {{3, 1, 4, 1}};
+    algorithm = &limit_concurrency;
+    for (int round = 0; round < rounds; round++) {
+        struct pair pair;
+        struct model model = {0};
+        int64_t now = NOON;
+        begin(&pair, store, round, limit_rule_of(1 + (int64_t)random_below(&random, 9), MINUTE, 1));
+        for (int step = 0; step < HELD_STEPS; step++) {
+            now += (int64_t)random_below(&random, 20) * SECOND;
+            hold_something(&pair, &model, &random, now);
+        }
+        free(pair.record);
+    }
+}
+
+/* Who says that he is still there is never refused, be it that his lease has run out. */
+static void who_renews_is_not_refused(struct store *store)
+{
+    struct pair pair;
+    algorithm = &limit_concurrency;
+    begin(&pair, store, 2000, limit_rule_of(1, MINUTE, 1));
+    assert_true(ask(&pair, 1, 7, NOON).allowed);
+    assert_false(ask(&pair, 1, 8, NOON + MINUTE - MICROSECOND).allowed);
+    assert_true(ask(&pair, 1, 8, NOON + MINUTE).allowed);
+    pair.rule.count = 100;
+    assert_int_equal(ask(&pair, 1, 7, NOON + MINUTE).remaining, 98);
+    pair.rule.count = 1;
+    assert_false(ask(&pair, 0, 9, NOON + MINUTE).allowed);
+    assert_int_equal(ask(&pair, -1, 7, NOON + MINUTE).remaining, 0);
+    assert_int_equal(ask(&pair, -1, 7, NOON + MINUTE).remaining, 0); /* once */
+    assert_int_equal(ask(&pair, -1, 8, NOON + MINUTE).remaining, 1);
+    assert_true(ask(&pair, 0, 9, NOON + MINUTE).allowed);
+    free(pair.record);
 }
 
 static int set_up(void **state)
@@ -156,19 +235,28 @@ static int tear_down(void **state)
 static void redis_decides_as_a_record_does(void **state)
 {
     (void)state;
-    agree(store_rig_redis(rig), 40);
+    struct store *store = store_rig_redis(rig);
+    agree(store, 40);
+    hold(store, 40);
+    who_renews_is_not_refused(store);
 }
 
 static void a_file_decides_as_a_record_does(void **state)
 {
     (void)state;
-    agree(store_rig_durable(rig), 6); /* each question waits for the disk */
+    struct store *store = store_rig_durable(rig);
+    agree(store, 6); /* each question waits for the disk */
+    hold(store, 6);
+    who_renews_is_not_refused(store);
 }
 
 static void a_store_in_memory_decides_as_a_record_does(void **state)
 {
     (void)state;
-    agree(memory_store(rig->stores->memory), 40);
+    struct store *store = memory_store(rig->stores->memory);
+    agree(store, 40);
+    hold(store, 200);
+    who_renews_is_not_refused(store);
 }
 
 /* Something else is under the key, as another kind of limit leaves it. */
