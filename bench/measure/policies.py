@@ -115,7 +115,8 @@ def variants_of(weir, peers, token, key, folder):
         Variant("API key, one of 100,000", weir, "key", known, 0.4),
         Variant("allow", weir, "allow", known, 0.2), Variant("CORS", weir, "cors", known, 0.2),
         Variant("token bucket", weir, "bucket", known, 0.3),
-        Variant("sliding log, 20,000 users", weir, "log", users, 0.6), Variant(REDIS, weir, "redis", known, 10),
+        Variant("sliding log, 20,000 users", weir, "log", users, 0.6), Variant("concurrency", weir, "places", known),
+        Variant(REDIS, weir, "redis", known, 10), Variant("concurrency in Redis", weir, "redis-places", known),
         Variant("JWT, token bucket, allow, CORS together", weir, "all", known, 1.5)]}
     for peer in peers:
         found[peer] = [Variant(f"token bucket, {peer.name}", peer, "bucket", known)]
