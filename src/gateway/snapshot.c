@@ -9,6 +9,7 @@
 #include "gateway/acme_certificates.h"
 #include "gateway/chain.h"
 #include "gateway/hidden_service.h"
+#include "gateway/own_paths.h"
 
 #define SNAPSHOT_BLOCK ((size_t)256 * 1024)
 
@@ -325,6 +326,8 @@ static enum status build(struct building *building, const struct node *root)
         e = prepare_routes(building);
     if (!e)
         e = build_router(building);
+    if (!e && !building->reader.diagnostics->errors)
+        e = own_paths_check(&building->reader, snapshot);
     if (!e)
         e = plan_tls(building);
     if (!e)

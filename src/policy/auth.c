@@ -404,6 +404,23 @@ static bool guards(const void *config)
     return !auth->is_optional;
 }
 
+/* Those of one way after those of another. */
+static bool own_path(
+    const void *config, size_t i, enum http_method *ret_method, struct slice *ret_path)
+{
+    const struct auth *auth = config;
+    for (size_t w = 0; w < auth->way_count; w++) {
+        const struct used_way *used = &auth->ways[w];
+        for (size_t k = 0; used->way->own_path; k++) {
+            if (!used->way->own_path(used->config, k, ret_method, ret_path))
+                break;
+            if (i-- == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 static void explain(const void *config, struct exchange *x, struct text *text)
 {
     const struct auth *auth = config;
@@ -430,5 +447,6 @@ const struct policy_type auth_policy = {
     .prepare = prepare,
     .serve = serve,
     .guards = guards,
+    .own_path = own_path,
     .explain = explain,
 };

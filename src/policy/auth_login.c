@@ -109,7 +109,9 @@ static enum status prepare_login(
         e = make_cookie(arena, login);
     if (!e)
         e = token_memories_new(arena, prepare->workers, &login->memories);
-    return e ? e : prepare_providers(prepare, login);
+    if (!e)
+        e = prepare_providers(prepare, login);
+    return e ? e : login_prepare_paths(arena, login);
 }
 
 /* --- serving */
@@ -218,5 +220,6 @@ const struct auth_way login_way = {
     .prepare = prepare_login,
     .identify = identify,
     .invite = invite,
+    .own_path = login_own_path,
     .leave = leave,
 };

@@ -63,6 +63,10 @@ struct auth_way {
     /* The answer's head is there: adds to it what the client is to keep. Or NULL. */
     enum status (*leave)(const void *config, struct exchange *x, void *note);
 
+    /* As a policy's (policy.h). Or NULL. */
+    bool (*own_path)(
+        const void *config, size_t i, enum http_method *ret_method, struct slice *ret_path);
+
     /* Of a way that asks somebody else, which no rehearsal does (AUTH_UNAVAILABLE): says whom. Or
      * NULL. */
     void (*explain)(const void *config, struct text *text);

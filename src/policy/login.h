@@ -102,6 +102,7 @@ struct login {
     struct slice name;            /* of the auth */
     struct login_provider **used; /* in the file's order */
     size_t count;
+    struct slice *callbacks; /* of each, and behind them those to log in and out */
     struct sealer *sessions, *attempts;
     struct split_cookie cookie;
     struct slice attributes;           /* of a cookie that lives and dies with a login */
@@ -157,6 +158,13 @@ static inline void login_count(
 extern const struct option_table login_table;
 
 /* --- login_paths.c */
+
+/* What browsers have to get to, as own_path of a way wants it. */
+bool login_own_path(
+    const void *config, size_t i, enum http_method *ret_method, struct slice *ret_path);
+
+/* Makes the paths. NO_MEMORY. */
+enum status login_prepare_paths(struct arena *arena, struct login *login);
 
 /* Serves one of the login's own paths. NOT_FOUND: it is none of them. */
 enum status login_serve_own(const struct login *login, struct exchange *x);

@@ -54,6 +54,34 @@ enum status login_problem(struct exchange *x, enum status reason, const char *de
 
 /* --- the login's own paths */
 
+enum status login_prepare_paths(struct arena *arena, struct login *login)
+{
+    login->callbacks = arena_array(arena, login->count + 2, sizeof *login->callbacks);
+    if (!login->callbacks)
+        return NO_MEMORY;
+    for (size_t i = 0; i < login->count + 2; i++) {
+        const char *word = i < login->count ? "callback" : i == login->count ? "logout" : "login";
+        login->callbacks[i] = arena_format(arena, "%.*s/%s%.*s", SLICE_ARG(login->path), word,
+            SLICE_ARG(i < login->count ? login->used[i]->step : SLICE("")));
+        if (!login->callbacks[i].data)
+            return NO_MEMORY;
+    }
+    return OK;
+}
+
+/* Only where there is a choice are browsers sent to the page where they have it. */
+bool login_own_path(
+    const void *config, size_t i, enum http_method *ret_method, struct slice *ret_path)
+{
+    const struct login *login = config;
+    if (i >= login->count + (login->count > 1 ? 2 : 1))
+        return false;
+    *ret_method = i < login->count && login->used[i]->response_mode == LOGIN_BY_FORM ? METHOD_POST
+                                                                                     : METHOD_GET;
+    *ret_path = login->callbacks[i];
+    return true;
+}
+
 static enum status serve_login(
     const struct login *login, const struct login_provider *provider, struct exchange *x)
 {

@@ -69,6 +69,10 @@ struct policy_type {
     enum status (*serve)(const void *config, struct exchange *x, const struct handler *next);
     /* Whether nobody gets past it of whom nothing is known: for `deny-by-default`. NULL: no. */
     bool (*guards)(const void *config);
+    /* The i-th request that the policy answers itself, which a route with it has to lead to; false:
+     * there are no more. NULL: there are none. */
+    bool (*own_path)(
+        const void *config, size_t i, enum http_method *ret_method, struct slice *ret_path);
     /* For `weir explain`: what it would do, as a short text; may look at the request only. NULL:
      * only its name is shown. */
     void (*explain)(const void *config, struct exchange *x, struct text *text);

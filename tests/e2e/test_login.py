@@ -390,6 +390,38 @@ def test_mistakes_in_the_file(tmp_path):
         assert (code, says is None or says in said) == (0 if says is None else 3, True), (change, said)
 
 
+LOGIN = f'{{issuer: "https://id.example", client: shop, secret: "{SECRETS[0]}"}}'
+TWO = f'{{providers: {{a: {{issuer: "https://a.example", client: x}}, b: {{issuer: "https://b.example", client: x, response-mode: form_post}}}}, secret: "{SECRETS[0]}"}}'
+
+
+@pytest.mark.parametrize("login, top, routes, missing", [
+    (LOGIN, "use: [auth.web]", "/**: {respond: x}", []),
+    (LOGIN, "", "/**: {respond: x, use: [auth.web]}", []),
+    (LOGIN, "", "/a/**: {respond: x}", []),  # nobody uses it
+    (LOGIN, "use: [auth.web]", "GET /oauth2/**: {respond: x}\n  /a: {respond: x}", []),
+    (LOGIN, "use: [auth.web]", "/a/**: {respond: x}", ["GET /oauth2/callback", "GET /oauth2/logout"]),
+    (LOGIN, "use: [auth.web]", "/**: {respond: x}\n  /oauth2/callback: {respond: x, use: []}", ["GET /oauth2/callback"]),
+    (LOGIN, "use: [auth.web]", "POST /**: {respond: x}", ["GET /oauth2/callback", "GET /oauth2/logout"]),
+    (LOGIN, "use: [auth.web]\nhosts: [a.example, '*.b.example']", "/**: {respond: x}", []),
+    (LOGIN, "use: [auth.web]\nhosts: ['*.b.example']", "/a: {respond: x}", ["GET /oauth2/callback", "GET /oauth2/logout"]),
+    (LOGIN, "", "/**: {respond: x, hosts: [a.example], use: [auth.web]}\n  /oauth2/**: {respond: x}", []),
+    (LOGIN, "", "/**: {respond: x, when: 'header.x == \"1\"', use: [auth.web]}\n  /a: {respond: x}", []),  # nobody can tell
+    (LOGIN, "", "/a: {respond: x, auth: {login: LOGIN}}", ["GET /oauth2/callback", "GET /oauth2/logout"]),
+    (LOGIN.replace("{issuer", "{path: /id, issuer"), "use: [auth.web]", "/oauth2/**: {respond: x}", ["GET /id/callback", "GET /id/logout"]),
+    (TWO, "use: [auth.web]", "/**: {respond: x}", []),
+    (TWO, "use: [auth.web]", "/oauth2/callback/a: {respond: x}",
+     ["POST /oauth2/callback/b", "GET /oauth2/logout", "GET /oauth2/login"]),
+    (TWO, "use: [auth.web]", "GET /oauth2/**: {respond: x}", ["POST /oauth2/callback/b"]),
+])
+def test_routes_lead_to_where_browsers_come_back_to(tmp_path, login, top, routes, missing):
+    file = tmp_path / "weir.yaml"
+    file.write_text(f"version: 1\nlisten: ':0'\nauth: {{web: {{login: {login}}}}}\n{top}\nroutes:\n  "
+                    + routes.replace("LOGIN", login) + "\n")
+    code, _, said = run_weir("check", file)
+    assert re.findall(r"no route leads to (\S+ [^\s,]+)", said) == missing, said
+    assert code == (3 if missing else 0), said
+
+
 def test_a_rehearsal_asks_nobody(tmp_path, provider):
     file = tmp_path / "weir.yaml"
     file.write_text(f"""
