@@ -8,6 +8,7 @@
 #define LOGOUT_EVENT SLICE("http://schemas.openid.net/event/backchannel-logout")
 #define AGE_MAX      600 /* seconds since it was made */
 #define LEEWAY       60
+#define MEMORY       ((AGE_MAX + 2 * LEEWAY) * SECOND) /* of tokens that could still be good */
 
 static enum status read_token(struct exchange *x, struct slice *ret_token)
 {
@@ -72,6 +73,22 @@ static enum status end(const struct login *login, const struct login_provider *p
                     : login_end(login, provider, x, "sub", sub);
 }
 
+/* A token that comes again is to end nothing that has begun since (§2.6). It counts as heard when
+ * all has been done, so that the provider can try again where that failed. */
+static enum status end_once(const struct login *login, const struct login_provider *provider,
+    struct exchange *x, const struct json_value *claims)
+{
+    struct slice ignored,
+        key = login_note_key(login, &x->arena, "jti", provider->name, json_text_of(claims, "jti"));
+    if (!key.data)
+        return NO_MEMORY;
+    enum status e = login_note_read(login, login->archive, x, key, &ignored);
+    if (e != NOT_FOUND)
+        return e ? e : TOKEN_CLAIM;
+    e = end(login, provider, x, claims);
+    return e ? e : login_note_write(login, login->archive, x, key, SLICE("heard"), MEMORY);
+}
+
 static enum status answer(struct exchange *x, int status, struct slice type, struct slice body)
 {
     enum status e = exchange_respond(x, status, type, body);
@@ -87,7 +104,7 @@ enum status login_hear_logout(
     if (!e)
         e = verify(login, provider, x, token, &claims);
     if (!e)
-        e = end(login, provider, x, claims);
+        e = end_once(login, provider, x, claims);
     if (e && status_http(e) != 401) /* whoever has sent it may try again */
         return e;
     login_count(login, x, e ? LOGIN_LOGOUT_REFUSED : LOGIN_LOGGED_OUT_BY_PROVIDER);

@@ -80,11 +80,20 @@ int64_t login_session_end(const struct login *login, const struct login_session 
     return life < idle ? life : idle;
 }
 
-/* Whether it is still one of this configuration. */
+static bool is_among(const struct json_value *audience, struct slice client)
+{
+    json_each (one, audience)
+        if (one->type == JSON_STRING && slice_equal(one->text, client))
+            return true;
+    return audience && audience->type == JSON_STRING && slice_equal(audience->text, client);
+}
+
+/* Whether it is still one of this configuration, and not another login's with the same secret. */
 static bool is_of(const struct login *login, const struct login_session *session)
 {
     const struct login_provider *provider = login_provider_of(login, session->provider);
     return provider && slice_equal(json_text_of(session->claims, "iss"), provider->issuer) &&
+           is_among(json_get(session->claims, SLICE("aud")), provider->client.id) &&
            login_now() < login_session_end(login, session);
 }
 

@@ -240,10 +240,10 @@ class OidcProvider:
         claims |= {"nonce": nonce} if nonce else {}
         claims = {name: value for name, value in {**claims, **self.id_claims}.items() if value is not None}
         grant = {"access_token": access, "token_type": "Bearer", "expires_in": self.expires_in,
-                 "id_token": self.sign(claims, self.signing), **self.changes}
+                 "id_token": self.sign(claims, self.signing)}
         if self.gives_refresh_token:
             session.refresh_token = grant["refresh_token"] = f"{session.sid}.{secrets.token_urlsafe(16)}"
-        return grant
+        return {**grant, **self.changes}
 
     def _userinfo(self, _query, _form, handler):
         scheme, _, token = handler.headers.get("Authorization", "").partition(" ")

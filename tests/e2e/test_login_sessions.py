@@ -250,6 +250,18 @@ def test_gateways_renew_once(pair):
     assert answers == [200] * 8 and shop.provider.refreshes == 1 and not shop.provider.problems
 
 
+def test_gateways_take_turns_in_renewing(pair):
+    """The browser never gets the new cookie, and the provider ends the session when a refresh token comes again."""
+    shop, second, _ = pair()
+    shop.provider.expires_in = 1
+    shop.log_in()
+    for gateway in (shop.gateway, second, shop.gateway, second):
+        end = time.time() + 2
+        wait_for(lambda: time.time() > end, what="the tokens to be due")  # noqa: B023
+        assert asked(gateway, shop).status == 200
+    assert shop.provider.refreshes >= 4 and not shop.provider.problems
+
+
 def test_gateways_hear_of_logouts(pair):
     shop, second, _ = pair()
     assert shop.browser.get(f"{shop.url}/").status == 200

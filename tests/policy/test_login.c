@@ -22,6 +22,7 @@ static void rig_init(struct rig *rig)
     const struct slice secret = SLICE("a secret of thirty-two bytes ...");
     const char *why;
     *rig = (struct rig){.provider = {.issuer = SLICE(ISSUER), .name = SLICE("one")}};
+    rig->provider.client.id = SLICE("shop");
     assert_ok(sealer_init(&rig->sealer, &secret, 1, SLICE("test"), &why));
     rig->used[0] = &rig->provider;
     rig->login = (struct login){
@@ -58,7 +59,9 @@ static void a_session_comes_back(void **state)
 {
     (void)state;
     struct rig rig;
-    struct login_session session = session_of("{\"iss\":\"" ISSUER "\",\"sub\":\"u1\"}"), back;
+    struct login_session session =
+                             session_of("{\"iss\":\"" ISSUER "\",\"aud\":\"shop\",\"sub\":\"u1\"}"),
+                         back;
     struct slice text;
     rig_init(&rig);
     assert_ok(login_session_seal(&rig.login, &session, &arena, &text));
@@ -81,11 +84,14 @@ static void others_are_none(void **state)
         int64_t begun, used; /* seconds ago */
         enum status verdict;
     } rows[] = {
-        {"{\"iss\":\"" ISSUER "\"}", 0, 0, OK},
-        {"{\"iss\":\"" ISSUER "\"}", 3590, 50, OK},
-        {"{\"iss\":\"" ISSUER "\"}", 3601, 0, INVALID},
-        {"{\"iss\":\"" ISSUER "\"}", 100, 61, INVALID},
-        {"{\"iss\":\"https://other.example\"}", 0, 0, INVALID},
+        {"{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"shop\"]}", 0, 0, OK},
+        {"{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"shop\"]}", 3590, 50, OK},
+        {"{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"shop\"]}", 3601, 0, INVALID},
+        {"{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"shop\"]}", 100, 61, INVALID},
+        {"{\"iss\":\"https://other.example\",\"aud\":\"shop\"}", 0, 0, INVALID},
+        {"{\"iss\":\"" ISSUER "\",\"aud\":\"other\"}", 0, 0, INVALID},
+        {"{\"iss\":\"" ISSUER "\",\"aud\":[\"other\"]}", 0, 0, INVALID},
+        {"{\"iss\":\"" ISSUER "\"}", 0, 0, INVALID},
         {"{}", 0, 0, INVALID},
         {"[]", 0, 0, INVALID},
         {"", 0, 0, INVALID},
@@ -100,7 +106,8 @@ static void others_are_none(void **state)
         assert_ok(login_session_seal(&rig.login, &session, &arena, &text));
         assert_status(login_session_open(&rig.login, &arena, text, &back), rows[i].verdict);
     }
-    struct login_session session = session_of("{\"iss\":\"" ISSUER "\"}"), back;
+    struct login_session session = session_of("{\"iss\":\"" ISSUER "\",\"aud\":[\"x\",\"shop\"]}"),
+                         back;
     struct slice text;
     assert_ok(login_session_seal(&rig.login, &session, &arena, &text));
     rig.provider.name = SLICE("two"); /* the one that it came from is not there any more */
