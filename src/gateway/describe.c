@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json_writer.h"
+#include "base/module.h"
 #include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
 #include "version.h"
@@ -105,6 +106,24 @@ static void write_log(struct json_writer *writer, const struct access_log *log)
     json_write_object_end(writer);
 }
 
+static void write_module(void *writer, const struct weir_module *module)
+{
+    char about[100] = "";
+    module->about(about, sizeof about);
+    json_write_object(writer);
+    json_put_text(writer, "name", slice_of_text(module->name));
+    json_put_text(writer, "library", slice_of_text(about));
+    json_write_object_end(writer);
+}
+
+static void write_modules(struct json_writer *writer)
+{
+    json_write_key(writer, SLICE("modules"));
+    json_write_array(writer);
+    module_each_loaded(write_module, writer);
+    json_write_array_end(writer);
+}
+
 void gateway_describe(struct gateway *gateway, struct json_writer *writer)
 {
     json_write_object(writer);
@@ -125,7 +144,9 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     acme_describe(gateway, writer);
     write_store(writer, "memory", gateway->snapshot->stores.memory);
     write_store(writer, "durable", gateway->snapshot->stores.durable);
-    write_store(writer, "redis", gateway->snapshot->stores.shared);
+    write_store(writer, "redis", gateway->snapshot->stores.redis);
+    write_store(writer, "postgres", gateway->snapshot->stores.postgres);
+    write_modules(writer);
     write_services(writer, gateway->snapshot);
     write_log(writer, gateway->log);
     json_write_object_end(writer);

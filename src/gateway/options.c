@@ -246,6 +246,10 @@ static const struct option gateway_rows[] = {
         .help = "Options for all sources of endpoints of one kind."},
     {"redis", OPTION_STRUCT, TOP(redis), .table = &redis_table, .is_set_offset = TOP(redis.is_set),
         .help = "A server through which all gateways count together."},
+    {"postgres", OPTION_STRUCT, TOP(postgres), .table = &postgres_table,
+        .is_set_offset = TOP(postgres.is_set),
+        .help = "A PostgreSQL server through which all gateways remember together (module "
+                "weir-postgres)."},
     {"state", OPTION_STRUCT, TOP(state), .table = &state_table,
         .help = "What this gateway itself remembers, and the file for what has to last."},
     {"use", OPTION_LIST, TOP(use), .item = &policy_reference_option,

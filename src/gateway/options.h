@@ -10,6 +10,7 @@
 #include "http/h1.h"
 #include "http/uri.h"
 #include "service/source_options.h"
+#include "store/postgres_options.h"
 #include "store/redis_options.h"
 #include "store/state_options.h"
 
@@ -62,6 +63,7 @@ struct gateway_options {
     struct slice zone;          /* where this gateway stands: "a", "eu-west/a"; empty: not said */
     struct discovery_defaults discovery;
     struct redis_options redis;
+    struct postgres_options postgres;
     struct state_options state;
     struct option_list routes;   /* of struct route_options */
     struct option_list tests;    /* of struct proof_options */

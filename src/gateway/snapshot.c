@@ -276,14 +276,19 @@ static enum status prepare_durable(struct building *building, struct store **ret
 static enum status prepare_stores(struct building *building)
 {
     const struct redis_options *redis = &building->options->redis;
+    const struct postgres_options *postgres = &building->options->postgres;
     struct store_choice *stores = &building->snapshot->stores;
     stores->memory = memory_store(building->context->stores->memory);
     enum status e = OK, durable = OK;
+    struct stores *all = building->context->stores;
     if (!building->reader.diagnostics->errors) {
         durable = prepare_durable(building, &stores->durable);
         if (redis->is_set)
-            e = redis_obtain(building->context->stores, &building->reader, redis, &stores->shared);
+            e = redis_obtain(all, &building->reader, redis, &stores->redis);
+        if (postgres->is_set && (!e || e == INVALID))
+            e = postgres_obtain(all, &building->reader, postgres, &stores->postgres);
     }
+    stores->shared = stores->redis ? stores->redis : stores->postgres;
     building->prepare.stores = *stores;
     e = durable && durable != INVALID ? durable : e;
     return e == INVALID ? OK : e;

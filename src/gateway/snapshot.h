@@ -17,6 +17,7 @@
 #include "run/mailbox.h"
 #include "service/service.h"
 #include "store/durable.h"
+#include "store/postgres.h"
 #include "store/redis.h"
 
 /* A route ready to serve. */

@@ -55,6 +55,30 @@ static void print_acme(const struct json_value *root)
     }
 }
 
+/* "redis 10.0.0.5:6379: up, 4 connections" */
+static void print_store(const struct json_value *root, const char *name)
+{
+    const struct json_value *store = json_get(root, slice_of_text(name));
+    if (!store || store->type != JSON_OBJECT)
+        return;
+    struct slice trouble = json_text_of(store, "trouble");
+    printf("  %s %.*s: %.*s, connections: %lld", name, SLICE_ARG(json_text_of(store, "at")),
+        SLICE_ARG(json_text_of(store, "state")), number_member(store, "connections"));
+    if (trouble.size)
+        printf("  (%.*s)", SLICE_ARG(trouble));
+    putchar('\n');
+}
+
+static void print_modules(const struct json_value *root)
+{
+    const struct json_value *modules = json_get(root, SLICE("modules"));
+    if (!modules)
+        return;
+    json_each (one, modules)
+        printf("  module %.*s, with %.*s\n", SLICE_ARG(json_text_of(one, "name")),
+            SLICE_ARG(json_text_of(one, "library")));
+}
+
 /* Unless it is empty. */
 static void print_pair(const char *format, struct slice value)
 {
@@ -267,6 +291,9 @@ static int print_status(struct arena *arena, struct slice body)
     print_listeners(root);
     print_certificates(root);
     print_acme(root);
+    print_store(root, "redis");
+    print_store(root, "postgres");
+    print_modules(root);
     print_services(root);
     return EXIT_DONE;
 }

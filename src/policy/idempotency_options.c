@@ -4,7 +4,6 @@
 
 static const char *const method_words[] = {"POST", "PUT", "PATCH", "DELETE", NULL};
 static const enum http_method methods[] = {METHOD_POST, METHOD_PUT, METHOD_PATCH, METHOD_DELETE};
-static const char *const store_words[] = {"auto", "memory", "disk", "redis", NULL};
 static const char *const unknown_words[] = {"refuse", "retry", NULL};
 static const char *const unavailable_words[] = {"refuse", "local", "pass", NULL};
 
@@ -102,9 +101,8 @@ static const struct option rows[] = {
         .help =
             "The most bytes of an answer's body that are kept. Of a larger one, and of a stream "
             "of events, the head is; who asks again gets 409."},
-    {"store", OPTION_CHOICE, ROW(store), .choices = store_words, .fallback = "auto",
-        .help = "Where: `redis`, for all gateways; `disk`, which survives (`state`); `memory`, "
-                "gone with the process. `auto`: the first of these that there is."},
+    {"store", OPTION_CHOICE, ROW(store), .choices = store_place_words, .fallback = "auto",
+        .help = STORE_PLACE_HELP},
     {"if-unavailable", OPTION_CHOICE, ROW(if_unavailable), .choices = unavailable_words,
         .fallback = "refuse",
         .help = "When the store cannot be asked: `refuse` with 503; `local`, this gateway's memory "

@@ -3,13 +3,7 @@
 
 #include "config/expression.h"
 #include "config/option.h"
-
-enum idempotency_store {
-    IDEMPOTENCY_IN_BEST, /* the shared one, else the durable one, else memory */
-    IDEMPOTENCY_IN_MEMORY,
-    IDEMPOTENCY_ON_DISK,
-    IDEMPOTENCY_IN_REDIS
-};
+#include "store/choice.h"
 
 enum idempotency_unavailable { IDEMPOTENCY_REFUSE, IDEMPOTENCY_LOCAL, IDEMPOTENCY_PASS };
 
@@ -51,7 +45,7 @@ struct idempotency_options {
     int unknown;
     struct idempotency_statuses except;
     int64_t request_max, answer_max; /* bytes of bodies */
-    int store;                       /* enum idempotency_store */
+    int store;                       /* enum store_place */
     int if_unavailable;              /* enum idempotency_unavailable */
     int64_t timeout;                 /* nanoseconds */
     struct slice docs;

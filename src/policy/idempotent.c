@@ -43,32 +43,11 @@ static const char *const outcome_words[IDEMPOTENCY_OUTCOMES] = {
 
 /* --- preparing */
 
-static enum status complain(struct prepare *prepare, const char *hint, const char *problem)
-{
-    return diagnostics_error(
-        prepare->reader->diagnostics, prepare->place, slice_of_text(hint), "%s", problem);
-}
-
 static enum status choose_store(struct prepare *prepare, struct idempotency_options *options)
 {
     const struct store_choice *stores = &prepare->stores;
-    options->chosen = stores->shared    ? stores->shared
-                      : stores->durable ? stores->durable
-                                        : stores->memory;
-    if (options->store == IDEMPOTENCY_IN_MEMORY)
-        options->chosen = stores->memory;
-    else if (options->store == IDEMPOTENCY_ON_DISK)
-        options->chosen = stores->durable;
-    else if (options->store == IDEMPOTENCY_IN_REDIS)
-        options->chosen = stores->shared;
     options->substitute = options->if_unavailable == IDEMPOTENCY_LOCAL ? stores->memory : NULL;
-    if (options->chosen || !stores->memory)
-        return OK;
-    return options->store == IDEMPOTENCY_ON_DISK
-               ? complain(prepare, "add state: /var/lib/weir/state.db",
-                     "`store: disk` needs `state`, a file to keep things in")
-               : complain(prepare, "add redis: 10.0.0.5:6379",
-                     "`store: redis` needs `redis`, a server that gateways share");
+    return store_choose(prepare->reader, stores, options->store, prepare->place, &options->chosen);
 }
 
 static enum status prepare(struct prepare *prepare, void *config)

@@ -2,33 +2,21 @@
 
 #include "run/loop.h"
 
-enum where { IN_BEST, IN_MEMORY, ON_DISK, IN_REDIS };
 enum unavailable { LOCAL, REFUSE, PASS };
 
-const char *const once_store_words[] = {"auto", "memory", "disk", "redis", NULL};
 const char *const once_unavailable_words[] = {"local", "refuse", "pass", NULL};
 
 #define DONE SLICE("done")
 
-static struct store *choose(const struct store_choice *stores, int where)
-{
-    struct store *const by_word[] = {[IN_BEST] = store_best(stores),
-        [IN_MEMORY] = stores->memory,
-        [ON_DISK] = stores->durable,
-        [IN_REDIS] = stores->shared};
-    return by_word[where];
-}
-
-/* A command that only looks at a configuration has no memory. */
 enum status once_prepare(
     struct prepare *prepare, const struct once_options *options, struct once *ret_once)
 {
     const struct store_choice *stores = &prepare->stores;
-    struct store *store = choose(stores, options->store);
-    if (!store && stores->memory)
-        return diagnostics_error(prepare->reader->diagnostics, options->store_place, SLICE_NONE,
-            options->store == ON_DISK ? "there is no `state` at the top of the file"
-                                      : "there is no `redis` at the top of the file");
+    struct store *store;
+    enum status e =
+        store_choose(prepare->reader, stores, options->store, options->store_place, &store);
+    if (e)
+        return e;
     *ret_once = (struct once){.options = options,
         .name = prepare->name,
         .store = options->remember ? store : NULL,

@@ -10,27 +10,25 @@
 #pragma once
 
 #include "policy/policy.h"
+#include "store/choice.h"
 
 #define ONCE_LEASE MINUTE
 #define ONCE_TIMEOUT \
     (10 * SECOND) /* to wait for a store, each time; its own is shorter as a rule */
 
 struct once_options {
-    int64_t remember; /* nanoseconds; 0: nothing is */
-    int store;        /* index of the words in ONCE_ROWS; as what follows */
-    int if_unavailable;
+    int64_t remember;   /* nanoseconds; 0: nothing is */
+    int store;          /* enum store_place */
+    int if_unavailable; /* an index of words */
     struct place store_place;
 };
 
 /* Rows of an option table for the struct once_options that is `member` of `type`. */
-#define ONCE_STORE_ROW(type, member)                                                             \
-    {                                                                                            \
-        "store", OPTION_CHOICE, offsetof(type, member.store),                                    \
-            .choices = once_store_words, .place_offset = offsetof(type, member.store_place),     \
-            .fallback = "auto",                                                                  \
-            .help =                                                                              \
-                "Where: `redis`, for all gateways; `disk`, which survives (`state`); `memory`, " \
-                "gone with the process. `auto`: the first of these that there is."               \
+#define ONCE_STORE_ROW(type, member)                                                          \
+    {                                                                                         \
+        "store", OPTION_CHOICE, offsetof(type, member.store),                                 \
+            .choices = store_place_words, .place_offset = offsetof(type, member.store_place), \
+            .fallback = "auto", .help = STORE_PLACE_HELP,                                     \
     }
 #define ONCE_UNAVAILABLE_ROW(type, member)                                                         \
     {                                                                                              \
@@ -40,7 +38,7 @@ struct once_options {
                 "When the store cannot be asked: `local`, this gateway's memory takes its place; " \
                 "`refuse` with 503; `pass` without asking."                                        \
     }
-extern const char *const once_store_words[], *const once_unavailable_words[];
+extern const char *const once_unavailable_words[];
 
 struct once {
     const struct once_options *options; /* borrowed */

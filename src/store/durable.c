@@ -94,17 +94,6 @@ static enum status take_answer(const struct durable_job *job, struct store_quest
     return question->there.data ? OK : NO_MEMORY;
 }
 
-static void count_outcome(const struct durable *durable, unsigned worker, enum status e)
-{
-    const struct stores *stores = durable->stores;
-    bool is_answer = e == OK || e == NOT_FOUND || e == CONFLICT;
-    uint32_t series = is_answer                ? stores->durable_answered
-                      : e == STORE_UNAVAILABLE ? stores->durable_unavailable
-                      : e == INVALID           ? stores->durable_refused
-                                               : stores->durable_timeouts;
-    metric_add(stores->plane->options.shards[worker], series, 1);
-}
-
 static enum status ask_and_wait(struct durable *durable, struct store_question *question)
 {
     struct durable_job *job = new_job(question);
@@ -132,7 +121,7 @@ static enum status ask(struct store *store, struct store_question *question)
 {
     struct durable *durable = (struct durable *)store;
     enum status e = ask_and_wait(durable, question);
-    count_outcome(durable, question->worker, e);
+    stores_count(durable->stores, &durable->stores->durable, question->worker, e);
     return e;
 }
 

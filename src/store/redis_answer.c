@@ -234,17 +234,6 @@ static enum status take_reply(struct redis_call *call, struct slice reply)
 
 /* --- asking */
 
-static void count_outcome(const struct redis *redis, unsigned worker, enum status e)
-{
-    const struct stores *stores = redis->stores;
-    bool is_answer = e == OK || e == NOT_FOUND || e == CONFLICT;
-    uint32_t series = is_answer                ? stores->answered
-                      : e == STORE_UNAVAILABLE ? stores->unavailable
-                      : e == INVALID           ? stores->refused
-                                               : stores->timeouts;
-    metric_add(stores->plane->options.shards[worker], series, 1);
-}
-
 /* What goes before the command stays right before it: nobody else runs between the two. */
 static enum status ask_once(struct redis_link *link, const struct redis_command *command,
     struct redis_asking *asking, bool is_ask, instant deadline)
@@ -298,6 +287,6 @@ enum status redis_answer(struct store *store, struct store_question *question)
 {
     struct redis *redis = (struct redis *)store;
     enum status e = redis_answer_uncounted(redis, question);
-    count_outcome(redis, question->worker, e);
+    stores_count(redis->stores, &redis->stores->redis, question->worker, e);
     return e;
 }

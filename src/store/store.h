@@ -4,10 +4,11 @@
  *     if (e == CONFLICT)
  *         ... somebody was first, and has put `there` ...
  *
- * There are three. *Memory* is this process' own: bounded, so that the oldest idle goes before its
+ * There are four. *Memory* is this process' own: bounded, so that the oldest idle goes before its
  * time when there is no room, and gone when the process ends. The *durable* one is a file of this
  * machine: what was written is there after a crash. The *shared* one is a server that all gateways
- * use. A policy takes from struct store_choice the one that it wants, and nothing else differs.
+ * use: Redis, or PostgreSQL. A policy takes from struct store_choice the one that it wants, and
+ * nothing else differs.
  *
  * Keys are of up to STORE_KEY_MAX bytes, values of up to STORE_VALUE_MAX; more is TOO_LARGE. What
  * is written is there for `ttl` nanoseconds, at least 1, and is then as if it had never been.
@@ -65,9 +66,11 @@ static inline int64_t store_gateways(const struct store *store)
 
 /* Those that there are. All borrowed. */
 struct store_choice {
-    struct store *memory;  /* always there in a gateway that serves */
-    struct store *durable; /* or NULL */
-    struct store *shared;  /* or NULL */
+    struct store *memory;   /* always there in a gateway that serves */
+    struct store *durable;  /* or NULL */
+    struct store *redis;    /* or NULL */
+    struct store *postgres; /* or NULL */
+    struct store *shared;   /* the first of the two that there is, or NULL */
 };
 
 /* What most know of and what lasts longest: the shared one, else the durable one, else memory. */

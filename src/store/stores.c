@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "run/loop.h"
 #include "store/durable.h"
+#include "store/postgres_state.h"
 #include "store/redis_state.h"
 
 #define LOOK_EVERY   SECOND
@@ -67,6 +68,19 @@ static const struct metric_family durable_families[] = {
     {"weir_store_durable_failures_total", "Steps of the durable store that could not be made.",
         METRIC_COUNTER, {NULL}}};
 
+static const struct metric_family postgres_connections_family = {"weir_postgres_connections",
+    "Connections of workers to the PostgreSQL server that can be used.", METRIC_GAUGE, {NULL}};
+static const struct metric_family postgres_connects_family = {"weir_postgres_connects_total",
+    "Attempts to connect to the PostgreSQL server.", METRIC_COUNTER, {"result"}};
+static const struct metric_family postgres_family = {"weir_postgres_questions_total",
+    "What became of questions to the PostgreSQL server; unavailable: nothing was done.",
+    METRIC_COUNTER, {"result"}};
+static const struct metric_family postgres_duration_family = {
+    "weir_postgres_question_duration_seconds",
+    "From a question to the PostgreSQL server to its answer.", METRIC_HISTOGRAM, {NULL}};
+static const struct metric_family postgres_swept_family = {"weir_postgres_swept_total",
+    "Rows that had ended, which this gateway took out of the table.", METRIC_COUNTER, {NULL}};
+
 #define DURABLE_FAMILIES (sizeof durable_families / sizeof durable_families[0])
 
 static void read_durable(
@@ -97,6 +111,15 @@ static uint32_t series(
         stores->plane->options.metrics, family, (const struct slice[]){slice_of_text(result)});
 }
 
+static struct store_series series_of(
+    const struct stores *stores, const struct metric_family *family)
+{
+    return (struct store_series){.answered = series(stores, family, "ok"),
+        .refused = series(stores, family, "error"),
+        .timeouts = series(stores, family, "timeout"),
+        .unavailable = series(stores, family, "unavailable")};
+}
+
 static void make_series(struct stores *stores)
 {
     stores->connections_series = series(stores, &connections_family, "");
@@ -104,16 +127,27 @@ static void make_series(struct stores *stores)
     stores->connects = series(stores, &connects_family, "ok");
     stores->failed_connects = series(stores, &connects_family, "failed");
     stores->redirects = series(stores, &redirects_family, "");
-    stores->answered = series(stores, &commands_family, "ok");
-    stores->refused = series(stores, &commands_family, "error");
-    stores->timeouts = series(stores, &commands_family, "timeout");
-    stores->unavailable = series(stores, &commands_family, "unavailable");
+    stores->redis = series_of(stores, &commands_family);
     stores->duration = series(stores, &duration_family, "");
-    stores->durable_answered = series(stores, &durable_family, "ok");
-    stores->durable_refused = series(stores, &durable_family, "error");
-    stores->durable_timeouts = series(stores, &durable_family, "timeout");
-    stores->durable_unavailable = series(stores, &durable_family, "unavailable");
+    stores->durable = series_of(stores, &durable_family);
     stores->durable_duration = series(stores, &durable_duration_family, "");
+    stores->postgres_connections = series(stores, &postgres_connections_family, "");
+    stores->postgres_connects = series(stores, &postgres_connects_family, "ok");
+    stores->postgres_failed_connects = series(stores, &postgres_connects_family, "failed");
+    stores->postgres = series_of(stores, &postgres_family);
+    stores->postgres_duration = series(stores, &postgres_duration_family, "");
+    stores->postgres_swept = series(stores, &postgres_swept_family, "");
+}
+
+void stores_count(
+    const struct stores *stores, const struct store_series *series, unsigned worker, enum status e)
+{
+    bool is_answer = e == OK || e == NOT_FOUND || e == CONFLICT;
+    uint32_t one = is_answer                ? series->answered
+                   : e == STORE_UNAVAILABLE ? series->unavailable
+                   : e == INVALID           ? series->refused
+                                            : series->timeouts;
+    metric_add(stores->plane->options.shards[worker], one, 1);
 }
 
 static void add_readers(struct stores *stores)
@@ -138,6 +172,10 @@ static void collect(void *argument, struct metrics *metrics)
     }
     metric_set(stores->plane->options.control_shard, stores->connections_series, connections);
     metric_set(stores->plane->options.control_shard, stores->gateways, gateways);
+    connections = 0;
+    list_each (node, &stores->postgres_servers)
+        connections += postgres_count(postgres_of_node(node), POSTGRES_UP);
+    metric_set(stores->plane->options.control_shard, stores->postgres_connections, connections);
 }
 
 static void look(struct timer *timer)
@@ -147,6 +185,8 @@ static void look(struct timer *timer)
         redis_tell(list_entry(node, struct redis, node));
     list_each (node, &stores->durables)
         durable_tell(durable_of_node(node));
+    list_each (node, &stores->postgres_servers)
+        postgres_tell(postgres_of_node(node));
     timer_set(timer, loop_now() + LOOK_EVERY);
 }
 
@@ -171,6 +211,7 @@ enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
     memory_set_bus(memory, &stores->bus);
     list_init(&stores->servers);
     list_init(&stores->durables);
+    list_init(&stores->postgres_servers);
     timer_init(&stores->look, look);
     for (unsigned i = 0; i < workers; i++)
         scope_init(&scopes[i]);
@@ -186,7 +227,8 @@ enum status stores_new(struct service_plane *plane, struct stores **ret_stores)
 
 void stores_join(const struct store_choice *choice, unsigned worker)
 {
-    struct store *const stores[] = {choice->memory, choice->durable, choice->shared};
+    struct store *const stores[] = {
+        choice->memory, choice->durable, choice->redis, choice->postgres};
     for (size_t i = 0; i < sizeof stores / sizeof stores[0]; i++)
         if (stores[i])
             store_join(stores[i], worker);

@@ -1,5 +1,7 @@
 """What the tests of `idempotent` have in common: a service that takes orders, and clients that send them."""
 
+import concurrent.futures
+import contextlib
 import json
 import threading
 
@@ -50,3 +52,43 @@ def is_order(answer, number, replayed):
     assert answer.header("Content-Type") == "text/plain"
     assert answer.header("Idempotent-Replayed") == ("true" if replayed else None)
     assert answer.header("Idempotency-Expires").endswith(" GMT")
+
+
+# --- what gateways that share a store do
+
+
+def insist(gateway, key, start):
+    """Sends an order until it is taken, as a client does; the answer."""
+    start.wait(60)
+    while True:
+        answer = post(gateway, key)
+        if answer.status != 409:
+            return answer
+
+
+def check_retries_at_once(gateways, desk):
+    """Retries that come to both at once are one execution."""
+    keys = [f"k{i}" for i in range(25)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for key in keys:
+            begin = threading.Barrier(4)
+            answers = [one.result() for one in [pool.submit(insist, gateways[i % 2], key, begin) for i in range(4)]]
+            assert {(answer.status, answer.body) for answer in answers} == {(201, answers[0].body)}
+            assert sum(answer.header("Idempotent-Replayed") is None for answer in answers) == 1
+    assert sorted(order.header("Idempotency-Key") for order in desk.orders) == sorted(keys)
+    assert sum(counted(gateway, "kept") for gateway in gateways) == len(keys)
+
+
+def check_left_unknown(first, second, desk):
+    """What a gateway that was killed left is unknown to the other; its lease is short."""
+    desk.gate.clear()
+    with contextlib.suppress(Exception), first.connect() as connection:
+        connection.send_request("POST", "/orders", {"Idempotency-Key": "k1", "Content-Type": "application/json"}, ORDER)
+        desk.wait_for_orders(1)
+        first.check = False
+        first.process.kill()
+        first.process.wait()
+    desk.gate.set()
+    answer = wait_for(lambda: (answer := post(second)).status != 409 and answer, what="the end of the lease")
+    assert (answer.status, reason(answer)) == (500, "outcome-unknown")
+    assert len(desk.orders) == 1

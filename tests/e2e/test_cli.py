@@ -126,7 +126,7 @@ def test_explain(good):
 
 def test_version():
     code, out, _ = run_weir("version")
-    assert code == 0 and re.fullmatch(r"weir \d+\.\d+\.\d+\S*\n", out)
+    assert code == 0 and re.fullmatch(r"weir \d+\.\d+\.\d+\S*\n(module \w+, with .+\n)*", out)
     assert run_weir("--version")[1] == out
 
 

@@ -1,12 +1,10 @@
 """Gateways that share a Redis do a request once between them, also when its retries come to all of them at once."""
 
 import concurrent.futures
-import contextlib
-import threading
 
 import pytest
 from gateway import wait_for
-from idempotency_desk import Desk, counted, is_order, post, reason
+from idempotency_desk import Desk, check_left_unknown, check_retries_at_once, counted, is_order, post, reason
 from redis_server import RedisServer
 
 PATIENT = "timeout: 60s, connect-timeout: 60s"  # how busy the machine is must not count
@@ -44,41 +42,12 @@ def shops(start, serve, desk, redis):
     return run
 
 
-def insist(gateway, key, start):
-    """Sends an order until it is taken, as a client does; the answer."""
-    start.wait(60)
-    while True:
-        answer = post(gateway, key)
-        if answer.status != 409:
-            return answer
-
-
 def test_retries_at_all_gateways_at_once_are_one_execution(shops, desk):
-    gateways = shops()
-    keys = [f"k{i}" for i in range(25)]
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        for key in keys:
-            begin = threading.Barrier(4)
-            answers = [one.result() for one in [pool.submit(insist, gateways[i % 2], key, begin) for i in range(4)]]
-            assert {(answer.status, answer.body) for answer in answers} == {(201, answers[0].body)}
-            assert sum(answer.header("Idempotent-Replayed") is None for answer in answers) == 1
-    assert sorted(order.header("Idempotency-Key") for order in desk.orders) == sorted(keys)
-    assert sum(counted(gateway, "kept") for gateway in gateways) == len(keys)
+    check_retries_at_once(shops(), desk)
 
 
 def test_what_one_gateway_left_unknown_is_unknown_to_all(shops, desk):
-    first, second = shops("{lease: 1s}")
-    desk.gate.clear()
-    with contextlib.suppress(Exception), first.connect() as connection:
-        connection.send_request("POST", "/orders", {"Idempotency-Key": "k1", "Content-Type": "application/json"}, b'{"item": 7}')
-        desk.wait_for_orders(1)
-        first.check = False
-        first.process.kill()
-        first.process.wait()
-    desk.gate.set()
-    answer = wait_for(lambda: (answer := post(second)).status != 409 and answer, what="the end of the lease")
-    assert (answer.status, reason(answer)) == (500, "outcome-unknown")
-    assert len(desk.orders) == 1
+    check_left_unknown(*shops("{lease: 1s}"), desk)
 
 
 def test_results_are_kept_no_longer_than_said(shops, desk, redis):

@@ -1,23 +1,17 @@
 """Layer 4 between programs that others wrote: PostgreSQL, Redis, and QUIC by ngtcp2."""
 
 import contextlib
-import glob
 import hashlib
 import os
-import pwd
 import shutil
-import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 from gateway import wait_for
 from https import pair
 from l4_peers import port_of
-
-POSTGRES = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1:]
-NOBODY = pwd.getpwnam("nobody")
+from postgres_server import POSTGRES, PostgresServer
 
 
 def run(*command, input=None, **options):
@@ -47,18 +41,9 @@ def answers(*command):
 
 @pytest.fixture
 def postgres(free_port):
-    """The port of a PostgreSQL server. It refuses to run as root, and others may not look into a test's folder."""
-    user = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
-    port = free_port()
-    with tempfile.TemporaryDirectory() as data:
-        if user:
-            os.chown(data, user["user"], user["group"])
-        run(POSTGRES[0] + "/initdb", "-D", data, "-U", "weir", "-A", "trust", "--no-sync", cwd=data, **user)
-        with running(POSTGRES[0] + "/postgres", "-D", data, "-h", "127.0.0.1", "-p", port, "-c", "unix_socket_directories=", "-F",
-                     cwd=data, **user) as server:
-            wait_for(lambda: answers(POSTGRES[0] + "/pg_isready", "-h", "127.0.0.1", "-p", port), 60, "PostgreSQL")
-            yield port
-            server.send_signal(signal.SIGINT)  # it waits for nobody's transactions
+    """The port of a PostgreSQL server."""
+    with PostgresServer(free_port()) as server:
+        yield server.port
 
 
 TCP = """

@@ -9,6 +9,7 @@
 
 static struct store_rig *rig;
 static struct store *store;
+static struct postgres_server *postgres; /* one for all cases, each in a table of its own */
 static struct arena arena;
 
 static int begin(void)
@@ -39,6 +40,14 @@ static int set_up_redis(void **state)
     (void)state;
     begin();
     store = store_rig_redis(rig);
+    return 0;
+}
+
+static int set_up_postgres(void **state)
+{
+    (void)state;
+    begin();
+    store = store_rig_postgres(rig, postgres);
     return 0;
 }
 
@@ -474,7 +483,13 @@ static void it_describes_itself(void **state)
 static int run_all(void)
 {
     const struct CMUnitTest tests[] = {CASES(memory), CASES(durable), CASES(redis)};
-    return cmocka_run_group_tests_name("stores", tests, NULL, NULL);
+    const struct CMUnitTest by_module[] = {CASES(postgres)};
+    int failed = cmocka_run_group_tests_name("stores", tests, NULL, NULL);
+    postgres = postgres_server_new();
+    if (postgres) /* where it is installed */
+        failed += cmocka_run_group_tests_name("stores by modules", by_module, NULL, NULL);
+    postgres_server_free(postgres);
+    return failed;
 }
 
 int main(void)

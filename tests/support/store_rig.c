@@ -13,6 +13,7 @@
 
 #include "run/loop.h"
 #include "store/durable.h"
+#include "store/postgres.h"
 #include "store/redis.h"
 #include "support/unit.h"
 
@@ -102,6 +103,19 @@ struct store *store_rig_redis(struct store_rig *rig)
     snprintf(text, sizeof text, "{at: \"unix:%s\", timeout: 60s, connect-timeout: 60s}", path);
     struct redis_options *options = world_read(rig->world, &redis_table, text);
     assert_ok(redis_obtain(rig->stores, &rig->world->reader, options, &store));
+    store_join(store, 0);
+    return store;
+}
+
+struct store *store_rig_postgres(struct store_rig *rig, const struct postgres_server *server)
+{
+    char text[STORE_RIG_PATH_MAX + 192];
+    struct store *store;
+    snprintf(text, sizeof text,
+        "{at: \"unix:%s\", database: postgres, table: t%llx, timeout: 60s, connect-timeout: 60s}",
+        server->folder, (unsigned long long)clock_now());
+    struct postgres_options *options = world_read(rig->world, &postgres_table, text);
+    assert_ok(postgres_obtain(rig->stores, &rig->world->reader, options, &store));
     store_join(store, 0);
     return store;
 }

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "store/stores.h"
+#include "support/postgres_server.h"
 #include "support/world.h"
 
 #define STORE_RIG_PATH_MAX 64
@@ -23,6 +24,9 @@ void store_rig_free(struct store_rig *rig);
 
 /* Starts a server, and gives a store on it that the worker has joined and that is patient. */
 struct store *store_rig_redis(struct store_rig *rig);
+
+/* The same on that server, in a table of its own. */
+struct store *store_rig_postgres(struct store_rig *rig, const struct postgres_server *server);
 
 /* The same in a file of the rig's folder; again is the same file. */
 struct store *store_rig_durable(struct store_rig *rig);

@@ -28,6 +28,7 @@ SOUND = {
     "src/base/slice.c": '#include "base/slice.h"\n#include "version.h"\n',
     "src/http/uri.h": '#pragma once\n#include "base/slice.h"\n#include <stdio.h>\n',
     "src/policy/policies.def": "POLICY(cors)\n",
+    "modules/odd.c": '#include "base/slice.h"\n',
     "src/gateway/worker.c": '#include "http/uri.h"\n#include "policy/policies.def"\n',
 }
 
@@ -53,8 +54,10 @@ def test_a_sound_tree_passes(tmp_path):
     ({"src/base/slice.c": '#include "slice.h"\n'}, 'src/base/slice.c:1: "slice.h" is not a file'),
     ({"src/cellar/wine.c": "\n"}, "src/cellar/wine.c:1: in none of the floors"),
     ({"src/stray.c": "\n"}, "src/stray.c:1: in none of the floors"),
+    ({"modules/odd.c": '#include "http/uri.h"\n'}, 'modules/odd.c:1: a module may not include "http/uri.h"'),
+    ({"modules/odd.c": '#include "store/odd_driver.h"\n'}, 'modules/odd.c:1: "store/odd_driver.h" is not a file'),
 ], ids=["upward", "upward-from-header", "upward-from-table", "circle", "self-circle", "long",
-        "no-floor-in-include", "unknown-floor", "no-floor"])
+        "no-floor-in-include", "unknown-floor", "no-floor", "module-beyond-its-driver", "no-driver"])
 def test_check_layers_finds(tmp_path, files, complaint):
     plant(tmp_path, {**SOUND, **files})
     code, printed = run("check_layers", tmp_path)
