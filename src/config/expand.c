@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
 #include "config/option_text.h"
 #include "config/option_value.h"
 
@@ -105,17 +106,7 @@ static bool is_flow(const struct expansion *x, const struct node *node)
 
 static void add_edit(struct expansion *x, size_t offset, size_t removed, struct slice inserted)
 {
-    if (x->count == x->capacity) {
-        size_t capacity = x->capacity ? x->capacity * 2 : 64;
-        struct edit *edits = reallocarray(x->edits, capacity, sizeof *edits);
-        if (!edits) {
-            x->status = NO_MEMORY;
-            return;
-        }
-        x->edits = edits;
-        x->capacity = capacity;
-    }
-    if (inserted.data)
+    if (inserted.data && grow_for_one(&x->edits, &x->capacity, x->count, sizeof *x->edits))
         x->edits[x->count++] = (struct edit){offset, removed, inserted};
     else
         x->status = NO_MEMORY;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/grow.h"
 #include "base/table.h"
 #include "config/tree.h"
 
@@ -56,18 +57,11 @@ static bool is_configuration(const char *name)
 static enum status add_name(
     struct arena *arena, struct slice folder, const char *name, struct names *names)
 {
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity ? names->capacity * 2 : 16;
-        struct slice *items = reallocarray(names->items, capacity, sizeof *items);
-        if (!items)
-            return NO_MEMORY;
-        names->items = items;
-        names->capacity = capacity;
-    }
     bool has_slash = slice_has_suffix(folder, SLICE("/"));
     struct slice parts[] = {folder, has_slash ? SLICE("") : SLICE("/"), slice_of_text(name)};
     struct slice path = arena_join(arena, parts, 3);
-    if (!path.data)
+    if (!path.data ||
+        !grow_for_one(&names->items, &names->capacity, names->count, sizeof *names->items))
         return NO_MEMORY;
     names->items[names->count++] = path;
     return OK;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <yaml.h>
 
+#include "base/grow.h"
 #include "base/table.h"
 #include "config/environment.h"
 #include "config/text_check.h"
@@ -68,14 +69,8 @@ static enum status complain(
 static enum status push(struct builder *b, struct node_entry entry)
 {
     struct stack *stack = &b->stack;
-    if (stack->count == stack->capacity) {
-        size_t capacity = stack->capacity ? stack->capacity * 2 : 64;
-        struct node_entry *entries = reallocarray(stack->entries, capacity, sizeof *stack->entries);
-        if (!entries)
-            return NO_MEMORY;
-        stack->entries = entries;
-        stack->capacity = capacity;
-    }
+    if (!grow_for_one(&stack->entries, &stack->capacity, stack->count, sizeof *stack->entries))
+        return NO_MEMORY;
     stack->entries[stack->count++] = entry;
     return OK;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/text.h"
 #include "http/uri.h"
 
@@ -39,16 +40,9 @@ static enum status add_entry(
     if (fstatat(folder, name, &stat, AT_SYMLINK_NOFOLLOW) ||
         !(S_ISREG(stat.st_mode) || S_ISDIR(stat.st_mode) || S_ISLNK(stat.st_mode)))
         return OK;
-    if (entries->count == entries->capacity) {
-        size_t capacity = entries->capacity ? entries->capacity * 2 : 64;
-        struct entry *items = realloc(entries->items, capacity * sizeof *items);
-        if (!items)
-            return NO_MEMORY;
-        entries->items = items;
-        entries->capacity = capacity;
-    }
     struct slice copy = arena_copy(arena, slice_of_text(name));
-    if (!copy.data)
+    if (!copy.data ||
+        !grow_for_one(&entries->items, &entries->capacity, entries->count, sizeof *entries->items))
         return NO_MEMORY;
     entries->items[entries->count++] =
         (struct entry){copy, stat.st_size, stat.st_mtime, S_ISDIR(stat.st_mode)};

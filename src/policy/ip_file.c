@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/grow.h"
+
 /* --- reading */
 
 static struct slice without_comment(struct slice line)
@@ -21,15 +23,9 @@ struct growing_list {
 
 static struct network *add(struct growing_list *list)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? list->capacity * 2 : 1024;
-        struct network *items = realloc(list->items, capacity * sizeof *items);
-        if (!items)
-            return NULL;
-        list->items = items;
-        list->capacity = capacity;
-    }
-    return &list->items[list->count++];
+    return grow_for_one(&list->items, &list->capacity, list->count, sizeof *list->items)
+               ? &list->items[list->count++]
+               : NULL;
 }
 
 static enum status read_lines(struct slice text, struct text *trouble, struct growing_list *list)

@@ -1,5 +1,6 @@
 #include "route/router_state.h"
 
+#include "base/grow.h"
 #include "base/hash.h"
 
 #include <stdlib.h>
@@ -151,14 +152,8 @@ static enum status make_roots(struct trie *trie, struct hosts *hosts)
 
 static enum status place_rule(struct builder *b, uint32_t rule, uint32_t root)
 {
-    if (b->count == b->capacity) {
-        size_t capacity = b->capacity ? b->capacity * 2 : 256;
-        struct placement *more = realloc(b->placements, capacity * sizeof *more);
-        if (!more)
-            return NO_MEMORY;
-        b->placements = more;
-        b->capacity = capacity;
-    }
+    if (!grow_for_one(&b->placements, &b->capacity, b->count, sizeof *b->placements))
+        return NO_MEMORY;
     struct placement *placement = &b->placements[b->count];
     placement->rule = rule;
     enum status e =

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#define FIRST_CAPACITY 64
+#include "base/grow.h"
 
 void expiry_init(struct expiry *expiry)
 {
@@ -55,14 +55,9 @@ static void sink(struct expiry *expiry, struct expiry_item *item)
 
 bool expiry_add(struct expiry *expiry, struct expiry_item *item)
 {
-    if (expiry->count == expiry->capacity) {
-        size_t capacity = expiry->capacity ? 2 * expiry->capacity : FIRST_CAPACITY;
-        void *items = reallocarray(expiry->items, capacity, sizeof(struct expiry_item *));
-        if (!items)
-            return false;
-        expiry->items = items;
-        expiry->capacity = capacity;
-    }
+    if (!grow_for_one(
+            &expiry->items, &expiry->capacity, expiry->count, sizeof(struct expiry_item *)))
+        return false;
     put(expiry, expiry->count++, item);
     rise(expiry, item);
     return true;
