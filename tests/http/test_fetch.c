@@ -20,6 +20,17 @@ static void begin(struct asking *a, const char *url)
     fetch_init(&a->fetch, &a->place, NULL, NULL);
 }
 
+static struct fake *begin_with(struct rig *rig,
+    void (*serve)(struct fake *fake, struct stream *stream, int number), const char *path,
+    struct asking *a)
+{
+    char url[100];
+    struct fake *fake = rig_fake(rig, serve, NULL);
+    snprintf(url, sizeof url, "http://%s%s", fake->text, path);
+    begin(a, url);
+    return fake;
+}
+
 static void end(struct asking *a)
 {
     fetch_close(&a->fetch);
@@ -82,13 +93,8 @@ static void test_bad_places(void **state)
 
 static void test_a_connection_is_kept(void **state)
 {
-    (void)state;
-    struct rig *rig = rig_new();
-    struct fake *fake = rig_fake(rig, serve_politely, NULL);
     struct asking a;
-    char url[100];
-    snprintf(url, sizeof url, "http://%s/base", fake->text);
-    begin(&a, url);
+    struct fake *fake = begin_with(*state, serve_politely, "/base", &a);
     assert_ok(get(&a, "/x?y=1"));
     assert_int_equal(a.fetch.response.status, 200);
     expect(&a, "hello");
@@ -103,7 +109,6 @@ static void test_a_connection_is_kept(void **state)
     expect(&a, "hello");
     assert_int_equal(fake->connections, 2);
     end(&a);
-    rig_free(rig);
 }
 
 static void serve_once(struct fake *fake, struct stream *stream, int number)
@@ -121,13 +126,8 @@ static void serve_badly(struct fake *fake, struct stream *stream, int number)
 
 static void test_a_connection_that_went(void **state)
 {
-    (void)state;
-    struct rig *rig = rig_new();
-    struct fake *fake = rig_fake(rig, serve_once, NULL);
     struct asking a;
-    char url[100];
-    snprintf(url, sizeof url, "http://%s", fake->text);
-    begin(&a, url);
+    struct fake *fake = begin_with(*state, serve_once, "", &a);
     assert_ok(get(&a, "/"));
     expect(&a, "hello");
     rig_until(fake->open == 0);
@@ -136,18 +136,12 @@ static void test_a_connection_that_went(void **state)
     expect(&a, "hello");
     assert_int_equal(fake->connections, 2);
     end(&a);
-    rig_free(rig);
 }
 
 static void test_what_goes_wrong(void **state)
 {
-    (void)state;
-    struct rig *rig = rig_new();
-    struct fake *fake = rig_fake(rig, serve_badly, NULL);
     struct asking a;
-    char url[100];
-    snprintf(url, sizeof url, "http://%s", fake->text);
-    begin(&a, url);
+    struct fake *fake = begin_with(*state, serve_badly, "", &a);
     assert_status(get(&a, "/"), CLOSED);
     assert_string_equal(a.fetch.trouble, "it closed the connection");
     assert_status(get(&a, "/"), INVALID);
@@ -159,17 +153,18 @@ static void test_what_goes_wrong(void **state)
     begin(&a, "http://nowhere.internal");
     assert_status(get(&a, "/"), NOT_FOUND);
     end(&a);
-    rig_free(rig);
 }
+
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_bad_places),
-        cmocka_unit_test(test_a_connection_is_kept),
-        cmocka_unit_test(test_a_connection_that_went),
-        cmocka_unit_test(test_what_goes_wrong),
+        RIG_TEST(test_a_connection_is_kept),
+        RIG_TEST(test_a_connection_that_went),
+        RIG_TEST(test_what_goes_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,26 +8,11 @@
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "support/arena_fixture.h"
 #include "support/files.h"
 #include "support/unit.h"
 
 #define VECTORS "tests/data/jws.json"
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static enum status verify(struct slice token, const struct jose_keys *keys, struct jws *ret_jws)
 {
@@ -357,7 +342,7 @@ static void check_curve(const struct curve *curve)
         assert_status(jws_verify(&jws, keys), TOKEN_SIGNATURE);
         jws.signature.size--;
         assert_status(jws_verify(&jws, keys), TOKEN_SIGNATURE);
-        tear_down(NULL);
+        arena_teardown(NULL);
     }
     jose_keys_unref(keys);
     EVP_PKEY_free(pair);
@@ -405,7 +390,7 @@ static void many_threads_may_verify_by_one_key(void **state)
     EVP_PKEY_free(pair);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {

@@ -1,25 +1,10 @@
 #include "policy/oidc_provider.h"
 
+#include "support/arena_fixture.h"
 #include "support/unit.h"
 
 #define ISSUER "https://id.example"
 #define KEYS   ",\"jwks_uri\":\"https://keys.example/jwks.json\""
-
-static struct arena arena;
-
-static int set_up(void **state)
-{
-    (void)state;
-    arena_init(&arena, 0, 0);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    arena_release(&arena);
-    return 0;
-}
 
 static enum status read_as(
     const char *issuer, const char *text, struct oidc_provider *ret_provider, const char **ret_why)
@@ -149,7 +134,7 @@ static void plain_http_is_for_this_machine(void **state)
         &why));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, arena_setup, arena_teardown)
 
 int main(void)
 {

@@ -4,18 +4,6 @@
 #include "run/loop.h"
 #include "support/on_loop.h"
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 /* --- what goes well */
 
 static void test_get(void **state)
@@ -422,7 +410,7 @@ static void test_final_answer_instead_of_continue(void **state)
     rig_expect(rig, "hello");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

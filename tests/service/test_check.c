@@ -10,18 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 static bool says(struct rig *rig, const char *part)
 {
     return strstr(rig_describe(rig), part) != NULL;
@@ -270,7 +258,7 @@ static void test_command_that_says_much(void **state)
     end_command(&program);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

@@ -7,18 +7,6 @@
 #include "run/loop.h"
 #include "run/scope.h"
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 static void begin(struct rig *rig, struct dial *dial)
 {
     struct address client;
@@ -178,7 +166,7 @@ static void test_failures_eject(void **state)
     assert_non_null(strstr(rig_describe(rig), "ejected"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

@@ -7,18 +7,6 @@
 
 #include <unistd.h>
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 /* --- what goes wrong: each serve function misbehaves on the first connection, and behaves on later
  * ones */
 
@@ -387,7 +375,7 @@ static void test_client_goes_within_its_body(void **state)
     rig_expect(rig, "hello");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

@@ -6,18 +6,6 @@
 
 #include <stdio.h>
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 /* How an endpoint is; what serve_as_told goes by. */
 struct told {
     int status, health; /* of requests and of checks; 0: closes without an answer */
@@ -397,7 +385,7 @@ static void test_a_name_without_address(void **state)
     assert_true(e == UPSTREAM_DNS || e == UPSTREAM_DNS_TIMEOUT);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

@@ -369,17 +369,10 @@ static void test_the_client_leaves(void **state)
 static int setup(void **state)
 {
     memset(lazy, 0, sizeof lazy);
-    *state = rig_new();
-    return 0;
+    return rig_setup(state);
 }
 
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
-#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 static int run_all(void)
 {

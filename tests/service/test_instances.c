@@ -5,18 +5,6 @@
 #include "support/on_loop.h"
 #include "support/service_rig.h"
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 static struct instances *obtain(struct rig *rig, const char *service)
 {
     struct instances *instances = NULL;
@@ -130,7 +118,7 @@ static void test_what_makes_no_sense(void **state)
     instances_unref(user);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

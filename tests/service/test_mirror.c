@@ -8,18 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 static const struct service *find(void *argument, struct slice name)
 {
     const struct service *service = argument;
@@ -208,7 +196,7 @@ static void test_end(void **state)
     assert_non_null(strstr(rig_describe(rig), "\"running\":0"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

@@ -4,18 +4,6 @@
 #include "run/loop.h"
 #include "support/on_loop.h"
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 /* --- limits of connections */
 
 static void serve_when_told(struct fake *fake, struct stream *stream, int number)
@@ -166,7 +154,7 @@ static void test_an_endpoint_that_goes_loses_its_connections(void **state)
     assert_int_equal(second->open, 1);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
 static int run_all(void)
 {

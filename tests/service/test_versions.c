@@ -6,18 +6,6 @@
 
 #include <stdio.h>
 
-static int setup(void **state)
-{
-    *state = rig_new();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 static void serve_one(struct fake *fake, struct stream *stream, int number)
 {
     (void)number;
@@ -168,12 +156,12 @@ static void test_description(void **state)
 static int run_all(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_condition_comes_first, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_key, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_nobody_stays, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_all, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_description, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_condition_comes_first, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_key, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_cookie, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_stays, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_all, rig_setup, rig_teardown),
+        cmocka_unit_test_setup_teardown(test_description, rig_setup, rig_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,10 @@ struct rig {
 struct rig *rig_new(void);
 void rig_free(struct rig *rig);
 
+/* The same for each test of a program; the rig is the test's state. */
+int rig_setup(void **state);
+int rig_teardown(void **state);
+
 struct fake *rig_fake(struct rig *rig,
     void (*serve)(struct fake *fake, struct stream *stream, int number), void *context);
 
