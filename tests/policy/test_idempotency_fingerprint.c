@@ -33,6 +33,10 @@ static void queries_that_mean_the_same_are_the_same(void **state)
     static const char *const different[][2] = {
         {"a=1", ""},
         {"a=1&a=2", "a=2&a=1"},
+        {"a=1&b=2", "a=3&b=2"},
+        {"a=1&b=2", "a=1&b=3"},
+        {"a=1&b=2", "a=1&c=2"},
+        {"b=1&c=2", "a=1&c=2"},
         {"a=b", "ab="},
         {"a=1%26b=2", "a=1&b=2"},
         {"a=%4", "a=4"},

@@ -14,6 +14,7 @@ static void a_key_is_a_string_or_the_same_bare(void **state)
         {"\"a\\\"b\"", "a\"b"},
         {"\"a\";x=1", "a"},
         {"urn:uuid:1/2+3==", "urn:uuid:1/2+3=="},
+        {"azAZ09", "azAZ09"},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         struct slice key;
@@ -117,6 +118,9 @@ static void a_principal_is_what_is_known_of_a_client(void **state)
     assert_non_null(ann.data);
     struct slice tenant = idempotency_principal(x, SLICE("acme"));
     assert_false(slice_equal(ann, tenant));
+    assert_false(slice_equal(tenant, idempotency_principal(x, SLICE("other"))));
+    claim(x, &arena, "{\"iss\": \"a\", \"sub\": \"bob\"}");
+    assert_false(slice_equal(ann, idempotency_principal(x, SLICE_NONE)));
     claim(x, &arena, "{\"iss\": \"b\", \"sub\": \"ann\"}");
     assert_false(slice_equal(ann, idempotency_principal(x, SLICE_NONE)));
     assert_slices(tenant, idempotency_principal(x, SLICE("acme")));
