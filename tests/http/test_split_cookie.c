@@ -110,12 +110,14 @@ static void services_do_not_see_them(void **state)
         {" s=1.x ;s.1=y; s.login=z", NULL},
         {"a=b; s=1.x; c=d", "a=b; c=d"},
         {"s=1.x; flag;st=1;s.9=;u;v;w", "flag; st=1; u; v; w"},
+        {"a;b;c;d;e;f;g;h;i;j;k;l;s=1.x", "a; b; c; d; e; f; g; h; i; j; k; l"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fields request = bring(rows[i][0]);
         assert_ok(split_cookie_strip(&cookie, &request, &arena));
         struct slice left = fields_value(&request, FIELD_COOKIE);
         assert_slices(left, slice_of_text(rows[i][1]));
+        assert_int_equal(request.items[0].name.size > 0, rows[i][1] != NULL);
     }
 }
 
