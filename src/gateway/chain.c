@@ -1,5 +1,6 @@
 #include "gateway/chain.h"
 
+#include "base/must.h"
 #include "base/suggest.h"
 #include "handler/handler.h"
 #include "service/service.h"
@@ -12,7 +13,13 @@ struct handler_call {
 static enum status serve_call(const void *state, struct exchange *x)
 {
     const struct handler_call *call = state;
-    return x->instead ? service_call(x->instead, x) : call->type->serve(call->config, x);
+    return call->type->serve(call->config, x);
+}
+
+/* At the end of a route. */
+static enum status serve_end(const void *state, struct exchange *x)
+{
+    return x->instead ? handler_serve(x->instead, x) : serve_call(state, x);
 }
 
 static const struct named_policy *find_policy(
@@ -106,29 +113,58 @@ static struct handler link_all(struct policy_link *links, size_t count, struct h
     return handler;
 }
 
+static enum status make_call(struct prepare *prepare, const struct handler_type *type, void *config,
+    struct handler_call **ret_call)
+{
+    struct handler_call *call = arena_new(prepare->reader->arena, struct handler_call);
+    if (!call)
+        return NO_MEMORY;
+    *call = (struct handler_call){type, config};
+    enum status e = type->prepare ? type->prepare(prepare, config) : OK;
+    if (!e)
+        *ret_call = call;
+    return e;
+}
+
 static enum status prepare_handler(const struct prepare *prepare, const struct route_options *from,
     struct route *route, struct handler *ret_handler)
 {
-    struct reader *reader = prepare->reader;
+    struct handler_call *call;
     if (!from->handler_config) /* not there, or half read: complained of already */
         return INVALID;
-    struct handler_call *call = arena_new(reader->arena, struct handler_call);
-    if (!call)
-        return NO_MEMORY;
-    *call = (struct handler_call){from->handler, from->handler_config};
     struct prepare mine = *prepare;
     mine.place = from->handler_place;
     mine.name = from->name;
-    enum status e =
-        from->handler->prepare ? from->handler->prepare(&mine, from->handler_config) : OK;
+    enum status e = make_call(&mine, from->handler, from->handler_config, &call);
     if (e)
         return e;
     const struct service *service =
         from->handler->service ? from->handler->service(from->handler_config) : NULL;
     if (service)
         route->service = service_name(service);
-    *ret_handler = (struct handler){serve_call, call};
+    *ret_handler = (struct handler){serve_end, call};
     return OK;
+}
+
+enum status chain_make_handler(struct prepare *prepare, struct slice key, const struct node *value,
+    struct handler *ret_handler)
+{
+    const struct handler_type *type = handler_type_of(key);
+    must(type);
+    struct reader *reader = prepare->reader;
+    struct handler_call *call;
+    size_t errors = reader->diagnostics->errors;
+    void *config = arena_zalloc(reader->arena, type->options->size);
+    enum status e = config ? option_read(reader, type->options, value, config) : NO_MEMORY;
+    if (!e && reader->diagnostics->errors > errors)
+        e = INVALID;
+    struct prepare mine = *prepare;
+    mine.place = value->place;
+    if (!e)
+        e = make_call(&mine, type, config, &call);
+    if (!e)
+        *ret_handler = (struct handler){serve_call, call};
+    return e;
 }
 
 /* --- deny by default */

@@ -427,6 +427,7 @@ enum status snapshot_load(const struct snapshot_context *context, struct slice p
         .find_service = find_service,
         .similar_service = similar_service,
         .obtain_service = obtain_service,
+        .make_handler = chain_make_handler,
         .loader = &building};
     struct node *root;
     snapshot->path = arena_copy(&snapshot->arena, path);

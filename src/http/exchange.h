@@ -26,7 +26,6 @@ struct json_watch;
 struct retry_rule;
 struct hedge_rule;
 struct json_value;
-struct service;
 
 struct handler {
     enum status (*serve)(const void *state, struct exchange *x);
@@ -153,7 +152,7 @@ struct exchange {
     const struct retry_rule
         *retry; /* of the route; borrowed from the snapshot; NULL: the service's */
     const struct hedge_rule *hedge; /* the same */
-    const struct service *instead;  /* what answers, not the route's handler; borrowed from the
+    const struct handler *instead;  /* what answers, not the route's handler; borrowed from the
                                      * snapshot; NULL: the handler does */
     bool is_spent;    /* the service that has failed may have done it, or its body is gone: it is no
                          other one's */

@@ -156,19 +156,11 @@ static void make_series(struct limit *limit, const struct prepare *prepare)
         make_held_series(limit, prepare);
 }
 
-static enum status find_service(struct prepare *prepare, struct limit_over *over)
+static enum status make_instead(struct prepare *prepare, struct limit_over *over)
 {
-    if (!over->to.size)
-        return OK;
-    over->service = prepare->find_service(prepare, over->to);
-    if (over->service)
-        return OK;
-    struct slice hint = SLICE("add it under \"services\"");
-    struct slice similar = prepare->similar_service(prepare, over->to);
-    if (similar.size)
-        hint = arena_format(prepare->reader->arena, "did you mean \"%.*s\"?", SLICE_ARG(similar));
-    return diagnostics_error(prepare->reader->diagnostics, over->to_place, hint,
-        "there is no service \"%.*s\"", SLICE_ARG(slice_head(over->to, 100)));
+    const struct node *value;
+    struct slice key = limit_over_key(over, &value);
+    return key.size ? prepare->make_handler(prepare, key, value, &over->instead) : OK;
 }
 
 /* Where it is counted; NULL: in the table. */
@@ -189,10 +181,6 @@ static enum status prepare(struct prepare *prepare, void *config)
     limit->plane = prepare->plane && prepare->plane->options.workers ? prepare->plane : NULL;
     limit->is_plain = limit->over.action == LIMIT_OVER_REFUSE && !limit->is_shadow &&
                       !limit->algorithm->delays && !limit->cost;
-    if (limit->settle && limit->algorithm != limit_algorithms[0])
-        (void)diagnostics_error(prepare->reader->diagnostics, prepare->place,
-            SLICE("take \"settle\" out, or \"algorithm\""),
-            "only a token-bucket can be settled now and then");
     if (!limit->is_shared || !prepare->stores.shared)
         limit->settle = 0;
     make_series(limit, prepare);
@@ -200,7 +188,7 @@ static enum status prepare(struct prepare *prepare, void *config)
     if (!e)
         e = limit_cost_prepare(prepare, limit);
     if (!e)
-        e = find_service(prepare, &limit->over);
+        e = make_instead(prepare, &limit->over);
     if (!e)
         e = limit_shared_init(
             &limit->shared, limit->algorithm, store_of(prepare, limit), prepare->name);

@@ -65,6 +65,7 @@ struct limit_state {
     struct limit_ledger *ledger; /* owned; NULL: each request is settled at once */
     struct limit_leases *leases; /* owned; NULL: nothing is held in a store */
     _Atomic int64_t held;        /* by a tarpit */
+    _Atomic int64_t delayed;     /* by the algorithm */
 };
 
 struct limit {
@@ -79,6 +80,9 @@ struct limit {
     int64_t reserve;            /* what is taken until then */
     struct limit_bodies bodies; /* what is read for it */
     int64_t burst;              /* 0: as many as the rate's count */
+    int64_t hold;               /* nanoseconds that one may be held whom the algorithm delays */
+    int64_t held_max;           /* how many may be so at a time */
+    bool has_hold, has_held_max;
     int64_t keys;
     int64_t lease; /* nanoseconds that what is held counts in a store */
     bool has_lease;

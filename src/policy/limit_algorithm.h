@@ -77,6 +77,9 @@ struct limit_algorithm {
      * is for how long that counts when no more is heard of him. */
     bool is_held;
 
+    /* Gateways may count by themselves, and settle with the store now and then (limit_ledger.h). */
+    bool can_settle;
+
     /* Its times are nanoseconds since 1970, and a month is one of the calendar. */
     bool is_by_calendar;
 

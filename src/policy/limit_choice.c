@@ -94,5 +94,13 @@ enum status limit_choose(struct reader *reader, const struct node *node, struct 
         return diagnostics_error(reader->diagnostics, node->place,
             SLICE("leave it out, or use a token-bucket"), "a burst is a bucket's: a %s has none",
             limit->algorithm->word);
+    if (limit->settle && !limit->algorithm->can_settle)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("take \"settle\" out, or use a token-bucket, a fixed-window or a sliding-window"),
+            "a %s keeps its promise at every moment: it cannot be settled now and then",
+            limit->algorithm->word);
+    if ((limit->has_hold || limit->has_held_max) && !limit->algorithm->delays)
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("for others there is \"over: delay 2s\""), "only a leaky-bucket holds requests");
     return check_memory(reader, node, limit);
 }

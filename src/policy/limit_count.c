@@ -93,6 +93,8 @@ static void settle_here(
 {
     limit_table_settle(
         part->limit->state->table, part->key, rule, difference, part->decision.at, loop_now());
+    if (part->limit->state->ledger)
+        limit_ledger_correct(part, difference);
 }
 
 static void settle_there(

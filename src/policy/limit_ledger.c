@@ -13,7 +13,8 @@
 struct page {
     _Alignas(32) _Atomic uint64_t tag; /* of the key; 0: nobody's */
     _Atomic int64_t due;               /* the instant from which on it is to be settled */
-    _Atomic int64_t settled; /* the instant at which the debt that was settled is worked off */
+    _Atomic int64_t settled; /* of a bucket: the instant at which the settled debt is worked off */
+    _Atomic int64_t fresh;   /* of a window: counted here, and not settled */
 };
 
 struct limit_ledger {
@@ -30,6 +31,9 @@ struct settlement {
     struct page *page; /* NULL: another key has it */
     instant settled;   /* without a page */
 };
+
+/* Of what was counted by this gateway's clock: it belongs to the window that the store has now. */
+#define AT_PRESENT ((int64_t)1 << 52)
 
 enum status limit_ledger_new(size_t keys, struct limit_ledger **ret_ledger)
 {
@@ -94,27 +98,66 @@ static int64_t count_more(const struct limit_part *part, int64_t more)
     return units * interval;
 }
 
-static void settle(void *argument)
+/* What all have counted is counted here, too. */
+static enum status settle_time(const struct settlement *settlement)
 {
-    struct settlement *settlement = argument;
     const struct limit_part *part = &settlement->part;
-    const struct limit *limit = part->limit;
     struct page *page = settlement->page;
     instant settled = page ? atomic_load(&page->settled) : settlement->settled;
     instant now = loop_now();
     int64_t here = debt_of(part), there;
     int64_t before = settled > now ? settled - now : 0;
-    fiber_shield();
     enum status e = limit_shared_charge(
-        &limit->shared, settlement->worker, part->key, here - before, NEVER, &there);
+        &part->limit->shared, settlement->worker, part->key, here - before, NEVER, &there);
+    int64_t more = e ? 0 : count_more(part, there - here);
+    if (!e && page)
+        atomic_store(&page->settled, now + here + more);
+    return e;
+}
+
+static bool is_by_time(const struct limit_part *part)
+{
+    return part->limit->algorithm->is_instant;
+}
+
+/* What of the part was counted. */
+static int64_t counted(const struct limit_part *part)
+{
+    return part->place == LIMIT_NOWHERE ? 0 : part->cost;
+}
+
+static enum status settle_count(const struct settlement *settlement)
+{
+    const struct limit_part *part = &settlement->part;
+    const struct limit_rule *rule = &part->plan->rule;
+    struct limit_table *table = part->limit->state->table;
+    struct page *page = settlement->page;
+    int64_t fresh = page ? atomic_exchange(&page->fresh, 0) : counted(part);
+    struct limit_decision there;
+    enum status e = limit_shared_decide(&part->limit->shared, settlement->worker, part->key, rule,
+        fresh, AT_PRESENT, NEVER, &there);
+    if (e && page)
+        atomic_fetch_add(&page->fresh, fresh);
+    if (e)
+        return e;
+    struct limit_decision here = limit_table_look(table, part->key, rule, 0, loop_now());
+    int64_t more = here.remaining - there.remaining + (page ? atomic_load(&page->fresh) : 0);
+    if (more > 0)
+        limit_table_settle(table, part->key, rule, more, part->decision.at, loop_now());
+    return OK;
+}
+
+static void settle(void *argument)
+{
+    struct settlement *settlement = argument;
+    const struct limit_part *part = &settlement->part;
+    const struct limit *limit = part->limit;
+    fiber_shield();
+    enum status e = is_by_time(part) ? settle_time(settlement) : settle_count(settlement);
     fiber_unshield();
     atomic_store_explicit(&limit->state->ledger->is_alone, e != OK, memory_order_relaxed);
-    int64_t more = e ? 0 : count_more(part, there - here);
-    if (!page)
-        return;
-    if (!e)
-        atomic_store(&page->settled, now + here + more);
-    atomic_store(&page->due, clock_after(loop_now(), limit->settle));
+    if (settlement->page)
+        atomic_store(&settlement->page->due, clock_after(loop_now(), limit->settle));
 }
 
 /* Makes the page the key's, if its time has come and nobody else is at it. */
@@ -125,30 +168,56 @@ static bool turn_to(struct page *page, uint64_t tag, instant now, instant settle
         return false;
     if (atomic_load(&page->tag) == tag)
         return true;
+    atomic_store(&page->fresh, 0);
     atomic_store(&page->tag, tag);
     atomic_store(&page->settled, settled);
     return true;
 }
 
+static struct page *page_of(
+    const struct limit_ledger *ledger, const struct limit_part *part, uint64_t *ret_tag)
+{
+    *ret_tag = hash_keyed(part->key, ledger->hash_key) | 1;
+    return &ledger->pages[*ret_tag >> 1 & ledger->mask];
+}
+
+/* All but what was taken just now counts as settled, where nothing else is known. */
+static instant settled_before(const struct limit_part *part, instant now)
+{
+    if (!is_by_time(part))
+        return now;
+    int64_t rest = debt_of(part) - nanoseconds(part->plan->rule.interval) * part->cost;
+    return now + (rest > 0 ? rest : 0);
+}
+
 void limit_ledger_note(const struct limit_part *part, struct exchange *x)
 {
-    struct limit_ledger *ledger = part->limit->state->ledger;
-    uint64_t tag = hash_keyed(part->key, ledger->hash_key) | 1;
-    struct page *page = &ledger->pages[tag >> 1 & ledger->mask];
+    uint64_t tag;
+    struct page *page = page_of(part->limit->state->ledger, part, &tag);
     instant now = loop_now();
     bool is_mine = atomic_load(&page->tag) == tag;
+    if (is_mine)
+        atomic_fetch_add(&page->fresh, counted(part));
     if (is_mine && atomic_load(&page->due) > now)
         return;
-    /* All but what was taken just now counts as settled, where nothing else is known. */
-    int64_t rest = debt_of(part) - nanoseconds(part->plan->rule.interval) * part->cost;
-    instant settled = now + (rest > 0 ? rest : 0);
+    instant settled = settled_before(part, now);
     bool has_page = turn_to(page, tag, now, settled);
     if (!has_page && is_mine)
         return;
+    if (has_page && !is_mine)
+        atomic_fetch_add(&page->fresh, counted(part));
     struct settlement *settlement = arena_new(&x->arena, struct settlement);
     if (settlement)
         *settlement = (struct settlement){
             .part = *part, .worker = x->worker, .page = has_page ? page : NULL, .settled = settled};
     if ((!settlement || scope_start(&x->scope, settle, settlement)) && has_page)
         atomic_store(&page->due, now);
+}
+
+void limit_ledger_correct(const struct limit_part *part, int64_t difference)
+{
+    uint64_t tag;
+    struct page *page = page_of(part->limit->state->ledger, part, &tag);
+    if (atomic_load(&page->tag) == tag)
+        atomic_fetch_add(&page->fresh, difference);
 }

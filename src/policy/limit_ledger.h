@@ -3,13 +3,16 @@
  * come, a fiber beside the request that finds it so tells the store what was counted here since,
  * and hears what all gateways have: what is more than is known here is then counted here, too.
  *
- * What is settled is time: the debt of a token bucket, in nanoseconds. What this gateway has
- * counted since the last time is its debt now, less what of the settled debt is left by now. So
- * nothing is counted twice, and what was refilled meanwhile not at all.
+ * Of a token bucket time is settled: its debt, in nanoseconds. What this gateway has counted since
+ * the last time is its debt now, less what of the settled debt is left by now. So nothing is
+ * counted twice, and what was refilled meanwhile not at all. Of windows it is what was counted here
+ * since the last time; what all have is known from what the store says is left.
  *
  * The error: until it hears of them, a gateway does not know what others have let through. For each
- * key every gateway but one may let through what its own bucket holds at most, that is the burst
- * and what comes in between two settlements. It is paid back: the debt that all have made counts.
+ * key every gateway but one may let through what its own bucket, or window, holds at most: of a
+ * bucket the burst and what comes in between two settlements, of windows the rate. A bucket pays it
+ * back, since the debt that all have made counts; a window begins anew. What was counted in a
+ * window and is settled after its end counts in the next.
  *
  * Shared by all workers, bounded: a key whose place another one needs settles at once. */
 #pragma once
@@ -27,3 +30,6 @@ bool limit_ledger_is_alone(const struct limit_ledger *ledger);
 
 /* What the part has taken was counted in the table. On the exchange's fiber. */
 void limit_ledger_note(const struct limit_part *part, struct exchange *x);
+
+/* What it has taken, and was noted, costs so much more, or less. */
+void limit_ledger_correct(const struct limit_part *part, int64_t difference);

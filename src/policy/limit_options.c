@@ -98,6 +98,14 @@ static const struct option options[] = {
     {"burst", OPTION_INTEGER, offsetof(struct limit, burst), .minimum = 0, .maximum = 1000000000,
         .help = "How many may come at once, of a token-bucket, or wait, of a leaky-bucket; 0: as "
                 "many as the rate counts."},
+    {"hold", OPTION_DURATION, offsetof(struct limit, hold), .fallback = "1m",
+        .is_set_offset = offsetof(struct limit, has_hold), .minimum = MILLISECOND, .maximum = DAY,
+        .help = "How long a leaky-bucket holds a request at most; who would have to wait longer is "
+                "refused at once."},
+    {"held", OPTION_INTEGER, offsetof(struct limit, held_max), .fallback = "10000",
+        .is_set_offset = offsetof(struct limit, has_held_max), .minimum = 1, .maximum = 1000000,
+        .help = "How many requests a leaky-bucket holds at a time, of all keys; the others are "
+                "refused at once."},
     {"cost", OPTION_CUSTOM, offsetof(struct limit, cost), .read = limit_cost_read,
         .form = "header.x-items, response.header.x-tokens, request.size, "
                 "response.body.usage.total_tokens, …",
@@ -121,9 +129,10 @@ static const struct option options[] = {
             "gateway it hears no more. Gateways renew three times as often."},
     {"settle", OPTION_DURATION, offsetof(struct limit, settle), .fallback = "0s", .minimum = 0,
         .maximum = MINUTE,
-        .help = "How often a gateway tells Redis what it has counted, and hears what others have; "
-                "0s: with each request, which waits for it. Meanwhile each of them may let through "
-                "what its own bucket holds."},
+        .help =
+            "How often a gateway tells Redis what it has counted, and hears what others have; "
+            "0s: with each request, which waits for it. Meanwhile each of them may let through "
+            "what its own bucket or window holds. Not of a leaky-bucket, nor of a sliding-log."},
     {"if-unavailable", OPTION_CHOICE, offsetof(struct limit, if_unavailable), .fallback = "local",
         .choices = if_unavailable_words,
         .help = "While Redis does not answer: each gateway counts its own part of the rate "

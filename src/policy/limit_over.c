@@ -12,20 +12,34 @@
 
 static const char *const actions[] = {"refuse", "delay", "queue", "tarpit", "log", "degrade", NULL};
 
+/* What stands there is read when it is known what handlers there are. */
+static enum status keep_node(struct reader *reader, const struct node *node, void *ret_value)
+{
+    (void)reader;
+    *(const struct node **)ret_value = node;
+    return OK;
+}
+
 static const struct option rows[] = {
     {"action", OPTION_CHOICE, OVER(action), .fallback = "refuse", .choices = actions,
         .is_set_offset = OVER(has_action),
         .help = "refuse: 429 at once. delay: it waits until there is room, or is refused at once "
                 "when that takes longer than `time`. queue: it waits, and is refused after `time`. "
                 "tarpit: 429 after `time`. log: it passes, counted and logged. degrade: it passes, "
-                "to the service `to`."},
+                "to `to`, `respond`, `redirect` or `files`."},
     {"time", OPTION_DURATION, OVER(time), .fallback = "5s", .minimum = MILLISECOND, .maximum = HOUR,
         .help = "How long a request may wait, or is held by a tarpit."},
     {"size", OPTION_INTEGER, OVER(size), .fallback = "100", .minimum = 1, .maximum = SIZE_MOST,
         .help = "Requests that may wait or be held at a time, of all keys; the others are refused "
                 "at once."},
-    {"to", OPTION_TEXT, OVER(to), .place_offset = OVER(to_place),
-        .help = "Another service, which answers instead of the route's own."},
+    {"to", OPTION_CUSTOM, OVER(to), .read = keep_node, .form = "the name of a service",
+        .help = "Another service, which answers instead of the route's own handler."},
+    {"respond", OPTION_CUSTOM, OVER(respond), .read = keep_node, .form = "as of a route",
+        .help = "A fixed answer instead."},
+    {"redirect", OPTION_CUSTOM, OVER(redirect), .read = keep_node, .form = "as of a route",
+        .help = "Another place to go to instead."},
+    {"files", OPTION_CUSTOM, OVER(files), .read = keep_node, .form = "as of a route",
+        .help = "Files instead."},
     {NULL}};
 
 static int action_of(struct slice word)
@@ -76,18 +90,38 @@ static enum status read_phrase(struct reader *reader, const struct node *node, v
     return OK;
 }
 
+struct slice limit_over_key(const struct limit_over *over, const struct node **ret_value)
+{
+    const struct node *values[] = {over->to, over->respond, over->redirect, over->files};
+    static const struct slice keys[] = {
+        SLICE_INIT("to"), SLICE_INIT("respond"), SLICE_INIT("redirect"), SLICE_INIT("files")};
+    struct slice key = SLICE_NONE;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (values[i] && !key.size) {
+            key = keys[i];
+            *ret_value = values[i];
+        }
+    return key;
+}
+
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
     struct limit_over *over = value;
-    if (over->to.size && !over->has_action)
+    const struct node *answer = NULL;
+    bool has_answer = limit_over_key(over, &answer).size > 0;
+    int answers = !!over->to + !!over->respond + !!over->redirect + !!over->files;
+    if (has_answer && !over->has_action)
         over->action = LIMIT_OVER_DEGRADE;
     bool is_degraded = over->action == LIMIT_OVER_DEGRADE;
-    if (is_degraded && !over->to.size)
+    if (is_degraded && !has_answer)
         return diagnostics_error(reader->diagnostics, node->place, SLICE("{to: cheap}"),
             "to be degraded a request needs another service to go to");
-    if (!is_degraded && over->to.size)
-        return diagnostics_error(reader->diagnostics, over->to_place,
-            SLICE("take the action out, or this"), "only what is degraded goes to another service");
+    if (!is_degraded && has_answer)
+        return diagnostics_error(reader->diagnostics, answer->place,
+            SLICE("take the action out, or this"), "only what is degraded goes somewhere else");
+    if (answers > 1)
+        return diagnostics_error(reader->diagnostics, node->place, SLICE_NONE,
+            "a degraded request goes to one of `to`, `respond`, `redirect` and `files`");
     return OK;
 }
 

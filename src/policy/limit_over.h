@@ -6,13 +6,13 @@
  *     over: tarpit 10s         429, but late
  *     over: log                passes, and is counted and logged
  *     over: {to: cheap}        passes, to another service
+ *     over: {respond: {…}}     is answered, as a route that says so would; also redirect and files
  *
  * Who waits holds a fiber, so not more than `size` do so at a time, of all keys and workers. */
 #pragma once
 
 #include "config/option.h"
-
-struct service;
+#include "http/exchange.h"
 
 enum limit_action {
     LIMIT_OVER_REFUSE,
@@ -27,13 +27,16 @@ struct limit_over {
     int action; /* enum limit_action */
     bool has_action;
     int64_t size;
-    int64_t time; /* nanoseconds */
-    struct slice to;
-    struct place to_place;
-    const struct service *service; /* borrowed from the snapshot; of LIMIT_OVER_DEGRADE */
+    int64_t time;                                       /* nanoseconds */
+    const struct node *to, *respond, *redirect, *files; /* one of them, of LIMIT_OVER_DEGRADE; else
+                                                         * NULL */
+    struct handler instead;                             /* made of it */
 };
 
 extern const struct option_table limit_over_table;
+
+/* What a degraded request gets: the key of a route and its value. */
+struct slice limit_over_key(const struct limit_over *over, const struct node **ret_value);
 
 /* How `explain` puts it: "waits up to 2s". */
 const char *limit_over_words(const struct limit_over *over);

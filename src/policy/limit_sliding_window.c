@@ -107,6 +107,7 @@ static int64_t expires(const struct limit_rule *rule, const int64_t *record)
 const struct limit_algorithm limit_sliding_window = {
     .word = "sliding-window",
     .is_by_calendar = true,
+    .can_settle = true,
     .words = words,
     .take = take,
     .settle = settle,

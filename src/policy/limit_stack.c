@@ -203,7 +203,7 @@ static enum status pass(struct limit_stack *stack, struct exchange *x)
 {
     for (size_t i = 0; i < stack->count; i++)
         if (stack->parts[i].outcome == LIMIT_OUTCOME_DEGRADED)
-            x->instead = stack->parts[i].limit->over.service;
+            x->instead = &stack->parts[i].limit->over.instead;
     for (size_t i = 0; i < stack->count; i++)
         limit_cost_begin(&stack->parts[i], x);
     enum status e = handler_serve(stack->rest, x);

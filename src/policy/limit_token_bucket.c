@@ -21,6 +21,7 @@ const struct limit_algorithm limit_token_bucket = {
     .word = "token-bucket",
     .is_instant = true,
     .has_burst = true,
+    .can_settle = true,
     .words = limit_bucket_words,
     .take = take,
     .settle = limit_bucket_settle,

@@ -102,11 +102,17 @@ enum status limit_hold(const struct limit *limit, struct exchange *x)
 
 enum status limit_hold_back(const struct limit_part *part, struct exchange *x)
 {
+    const struct limit *limit = part->limit;
     instant until = clock_after(loop_now(), part->decision.delay);
-    if (until >= x->deadline)
+    if (until >= x->deadline || part->decision.delay > limit->hold)
         return LIMIT_EXCEEDED;
-    count_waiting(part->limit, x, 1);
-    enum status e = fiber_sleep_until(until);
-    count_waiting(part->limit, x, -1);
+    _Atomic int64_t *delayed = &limit->state->delayed;
+    enum status e = LIMIT_EXCEEDED;
+    if (atomic_fetch_add_explicit(delayed, 1, memory_order_relaxed) < limit->held_max) {
+        count_waiting(limit, x, 1);
+        e = fiber_sleep_until(until);
+        count_waiting(limit, x, -1);
+    }
+    atomic_fetch_sub_explicit(delayed, 1, memory_order_relaxed);
     return e;
 }

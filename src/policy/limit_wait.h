@@ -13,5 +13,5 @@ enum status limit_wait(struct limit_part *part, struct exchange *x);
 enum status limit_hold(const struct limit *limit, struct exchange *x);
 
 /* Of what passes later (`delay` of its decision): waits until then. LIMIT_EXCEEDED: that is too
- * late for it; CANCELLED. */
+ * late for it, or too many wait; CANCELLED. */
 enum status limit_hold_back(const struct limit_part *part, struct exchange *x);

@@ -44,6 +44,10 @@ struct prepare {
      * address, NO_MEMORY. */
     enum status (*obtain_service)(struct prepare *prepare, struct slice address, struct place place,
         const struct service **ret_service);
+    /* What a route does that has this key with that value (`respond: …`), without policies. INVALID
+     * after a complaint, NO_MEMORY. */
+    enum status (*make_handler)(struct prepare *prepare, struct slice key, const struct node *value,
+        struct handler *ret_handler);
     void *loader;
 };
 

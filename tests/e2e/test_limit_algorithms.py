@@ -1,21 +1,24 @@
 """How limits count: each algorithm over HTTP, by one gateway and by two with Redis, and quotas that outlive a gateway."""
 
 import concurrent.futures
-import time
+import contextlib
 
 import pytest
 from gateway import run_weir, wait_for
 from h2_client import Client
+from limit_clock import away_from_midnight
 from redis_server import RedisServer
 
 
-@pytest.fixture(params=["alone", "redis"])
-def shared(request, tmp_path):
-    if request.param == "alone":
-        yield ""
-        return
-    with RedisServer(tmp_path, request.getfixturevalue("free_port")(), "--save", "") as server:
+@pytest.fixture
+def redis(tmp_path, free_port):
+    with RedisServer(tmp_path, free_port(), "--save", "") as server:
         yield f'redis: {{at: "127.0.0.1:{server.port}", timeout: 60s, connect-timeout: 60s}}'
+
+
+@pytest.fixture(params=["alone", "redis"])
+def shared(request):
+    return "" if request.param == "alone" else request.getfixturevalue("redis")
 
 
 def config(limit, more=""):
@@ -38,13 +41,6 @@ def begin(start, limit, more=""):
 
 def ask(gateway, user="ann"):
     return gateway.get("/", {"X-User": user}, timeout=60)
-
-
-def away_from_midnight():
-    """A window of the calendar is not to end while a test looks at it."""
-    left = 86400 - time.time() % 86400
-    if left < 120:
-        time.sleep(left + 1)
 
 
 @pytest.mark.parametrize("algorithm, rate, policy", [
@@ -74,7 +70,7 @@ def test_a_leaky_bucket_holds_and_lets_all_go(start, shared):
 
 
 def test_whom_a_leaky_bucket_cannot_hold_is_refused(start, shared):
-    gateway = begin(start, "{rate: 1/h, burst: 1, algorithm: leaky-bucket}", shared)
+    gateway = begin(start, "{rate: 1/h, burst: 1, algorithm: leaky-bucket, hold: 2h}", shared)
     assert gateway.get("/").status == 200
     waiting = lambda: gateway.metric("weir_limit_waiting", limit="limits.x")  # noqa: E731
     with Client(gateway.address, 60) as client:
@@ -86,12 +82,69 @@ def test_whom_a_leaky_bucket_cannot_hold_is_refused(start, shared):
         wait_for(lambda: waiting() == 0, 60, "it to be gone")
 
 
+def test_a_leaky_bucket_holds_nobody_too_long_and_not_too_many(start, shared):
+    gateway = begin(start, "{rate: 1/h, burst: 9, algorithm: leaky-bucket, hold: 90m, per: header.x-user}", shared)
+    assert crowd([gateway], 5, user="ann") == (1, 3, 1)  # the third would wait for two hours
+    gateway.reload(config("{rate: 1/h, burst: 9, algorithm: leaky-bucket, hold: 1d, held: 2, keys: 128, per: header.x-user}", shared))
+    assert crowd([gateway], 5, user="bob") == (1, 2, 2)
+    assert gateway.metric("weir_limit_waiting", limit="limits.x") == 0
+
+
 def test_many_at_once_are_counted_to_the_last(start, shared):
     away_from_midnight()
     gateway = begin(start, "{rate: 40/day, per: header.x-user}", shared)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: ask(gateway).status, range(100)))
     assert answers.count(200) == 40 and answers.count(429) == 60
+
+
+def sums(gateways):
+    """How many have passed, been refused, wait, of all gateways."""
+    def decided(word):
+        return sum(gateway.metric("weir_limit_decisions_total", limit="limits.x", decision=word) for gateway in gateways)
+    return decided("passed"), decided("refused"), sum(gateway.metric("weir_limit_waiting", limit="limits.x") for gateway in gateways)
+
+
+def crowd(gateways, count, **fields):
+    """So many come at once, to all gateways in turn: how many pass, are refused, have to wait."""
+    before = sums(gateways)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(gateway.address, 60)) for gateway in gateways]
+        for i in range(count):
+            clients[i % len(clients)].begin("GET", "/", [(f"x-{name}", value) for name, value in fields.items()])
+        wait_for(lambda: sum(sums(gateways)) - sum(before) == count, 60, f"{count} to be decided on")
+        passed, refused, waiting = (now - then for now, then in zip(sums(gateways), before))
+    wait_for(lambda: sums(gateways)[2] == 0, 60, "those who waited to be gone")
+    return passed, refused, waiting
+
+
+ALGORITHMS = ["token-bucket", "leaky-bucket", "fixed-window", "sliding-window", "sliding-log"]
+
+
+def counting(algorithm):
+    return f"algorithm: {algorithm}" + (", hold: 1d" if algorithm == "leaky-bucket" else "")
+
+
+def through(algorithm, rate, count):
+    """What becomes of so many at once: of a leaky bucket one passes, and as many as the rate counts may wait."""
+    return (1, count - 1 - rate, rate) if algorithm == "leaky-bucket" else (rate, count - rate, 0)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_plans_have_rates_of_their_own(start, shared, algorithm):
+    away_from_midnight()
+    gateway = begin(start, "{rate: {free: 2/day, pro: 5/day, else: 1/day}, by: header.x-plan, per: header.x-user, "
+                           f"{counting(algorithm)}}}", shared)
+    for plan, rate in [("pro", 5), ("free", 2), ("gold", 1)]:
+        assert crowd([gateway], 9, plan=plan, user=plan) == through(algorithm, rate, 9)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_two_gateways_let_as_many_pass_as_one(start, redis, algorithm):
+    away_from_midnight()
+    gateways = [begin(start, f"{{rate: 7/day, per: header.x-user, {counting(algorithm)}}}", redis) for _ in range(2)]
+    assert crowd(gateways, 40, user="ann") == through(algorithm, 7, 40)
+    assert crowd(gateways[:1], 4, user="bob") == ((1, 0, 3) if algorithm == "leaky-bucket" else (4, 0, 0))
 
 
 def test_a_quota_outlives_its_gateway(start, tmp_path):
@@ -106,6 +159,11 @@ def test_a_quota_outlives_its_gateway(start, tmp_path):
 @pytest.mark.parametrize("limit, complaint", [
     ("{rate: 5/day, algorithm: tumbling}", "token-bucket"),
     ("{rate: 5/min, algorithm: fixed-window, burst: 3}", "a burst is a bucket's"),
+    ("{rate: 5/min, hold: 2s}", "only a leaky-bucket holds requests"),
+    ("{rate: 5/min, algorithm: sliding-window, held: 2}", "only a leaky-bucket holds requests"),
+    ("{rate: 5/min, algorithm: leaky-bucket, hold: 2}", "unit"),
+    ("{rate: 5/min, algorithm: leaky-bucket, settle: 1s}", "it cannot be settled now and then"),
+    ("{rate: 5/min, algorithm: sliding-log, settle: 1s}", "it cannot be settled now and then"),
     ("{rate: 5/month, algorithm: sliding-log}", "months are not all alike"),
     ("{rate: 5/month, burst: 2}", "months are not all alike"),
     ("{rate: 200000/min, algorithm: sliding-log}", "remembers each request"),

@@ -6,6 +6,7 @@ import threading
 import pytest
 from gateway import run_weir, wait_for
 from h2_client import Connection as H2Connection
+from limit_clock import away_from_midnight
 from redis_server import RedisServer
 
 
@@ -237,9 +238,15 @@ def commands(gateway):
 RATE = 300
 
 
-def test_counting_here_and_settling_now_and_then(start, redis):
-    """No more passes than the stated bound: the burst of each gateway; and each learns of the others."""
-    gateways = [up(start(config(f"{{rate: {RATE}/h, settle: 50ms, per: header.x-user}}", more=at(redis)))) for _ in range(2)]
+SETTLED = pytest.mark.parametrize("algorithm", ["token-bucket", "fixed-window", "sliding-window"])
+
+
+@SETTLED
+def test_counting_here_and_settling_now_and_then(start, redis, algorithm):
+    """No more passes than the stated bound: the burst, or the rate, of each gateway; and each learns of the others."""
+    away_from_midnight()
+    gateways = [up(start(config(f"{{rate: {RATE}/day, algorithm: {algorithm}, settle: 50ms, per: header.x-user}}", more=at(redis))))
+                for _ in range(2)]
 
     def ask(i):
         return gateways[i % 2].get("/", {"X-User": "ann"}, timeout=60)
@@ -252,8 +259,11 @@ def test_counting_here_and_settling_now_and_then(start, redis):
     assert [ask(i).status for i in range(2)] == [429, 429]
 
 
-def test_others_hear_of_what_one_has_counted(start, redis):
-    gateways = [up(start(config("{rate: 10000/h, settle: 10ms, per: header.x-user}", more=at(redis)))) for _ in range(2)]
+@SETTLED
+def test_others_hear_of_what_one_has_counted(start, redis, algorithm):
+    away_from_midnight()
+    gateways = [up(start(config(f"{{rate: 10000/day, algorithm: {algorithm}, settle: 10ms, per: header.x-user}}", more=at(redis))))
+                for _ in range(2)]
     for _ in range(200):
         gateways[0].get("/", {"X-User": "ann"})
     for one in (1, 0):
@@ -261,6 +271,37 @@ def test_others_hear_of_what_one_has_counted(start, redis):
     # Nothing was counted twice: what Redis knows is no more than what has passed.
     passed = sum(gateway.metric("weir_limit_decisions_total", decision="passed") for gateway in gateways)
     assert left(gateways[1].get("/", {"X-User": "ann"})) >= 10000 - passed - 2
+
+
+@SETTLED
+def test_one_that_is_full_fills_the_other(start, redis, algorithm):
+    """What one gateway has let through is no longer there for the other, once it has been heard of."""
+    away_from_midnight()
+    gateways = [up(start(config(f"{{rate: 50/day, algorithm: {algorithm}, settle: 10ms, per: header.x-user}}", more=at(redis))))
+                for _ in range(2)]
+    assert [gateways[0].get("/", {"X-User": "ann"}).status for _ in range(50)] == [200] * 50
+    statuses = []
+
+    def ask_both():
+        gateways[0].get("/", {"X-User": "ann"})
+        statuses.append(gateways[1].get("/", {"X-User": "ann"}).status)
+        return statuses[-1] == 429
+    wait_for(ask_both, 60, "the other to be full")
+    assert statuses.count(200) < 50
+
+
+@SETTLED
+def test_what_is_known_later_is_settled_too(start, redis, algorithm):
+    away_from_midnight()
+    gateways = [up(start(config(f"{{rate: 10000/day, algorithm: {algorithm}, settle: 10ms, reserve: 0, cost: response.size, per: host}}",
+                                more=at(redis)))) for _ in range(2)]
+    for _ in range(100):
+        gateways[0].get("/", {"Host": "a.example"})
+
+    def has_heard():
+        gateways[0].get("/", {"Host": "a.example"})
+        return left(gateways[1].get("/", {"Host": "a.example"})) < 9100
+    wait_for(has_heard, 60, "the other to hear of it")
 
 
 def test_settling_when_redis_is_gone(start, redis):

@@ -172,6 +172,37 @@ def test_a_degraded_request_goes_to_another_service(start, serve, tmp_path):
     assert code == 3 and 'there is no service "chaep"' in said and 'did you mean "cheap"?' in said
 
 
+@pytest.mark.parametrize("over, status, field, value, body", [
+    ("respond: {status: 203, body: \"the short form\"}", 203, "Content-Type", "text/plain; charset=utf-8", b"the short form"),
+    ("redirect: {to: \"https://static.example/\", code: 302}", 302, "Location", "https://static.example/", None),
+    ("files: FOLDER", 200, "Content-Type", "text/html; charset=utf-8", b"<p>later</p>")])
+def test_a_degraded_request_gets_what_a_route_can_give(start, serve, tmp_path, over, status, field, value, body):
+    (tmp_path / "later").mkdir()
+    (tmp_path / "later/a.html").write_text("<p>later</p>")
+    dear = serve()
+    gateway = start(config(f"{{rate: 1/h, per: header.x-user, over: {{{over.replace('FOLDER', str(tmp_path / 'later'))}}}}}",
+                           services=f'dear: "{dear.at}"', routes="/**: {to: dear, use: [limits.x], headers: {response: {set: {X-Seen: yes}}}}"))
+    assert ask(gateway, path="/a.html").status == 200
+    answer = ask(gateway, path="/a.html")
+    assert (answer.status, answer.header(field)) == (status, value)
+    assert body is None or answer.body == body
+    assert answer.header("X-Seen") == "yes"  # the route's policies are around it
+    assert len(dear.requests) == 1
+    assert gateway.log_lines(2)[1]["reason"] == "limit-degraded"
+    assert decisions(gateway, "degraded") == 1
+    with Client(gateway.address, 60) as client:
+        assert client.request("GET", "/a.html", [("x-user", "ann")]).status == status
+
+
+def test_what_cannot_be_degraded_to_is_said(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    for over, complaint in [("respond: {status: 99}", "status"), ("files: {}", "folder"), ("respnod: {body: a}", 'did you mean "respond"?'),
+                            ("to: a, respond: {body: b}", "goes to one of"), ("redirect: {too: a}", "too")]:
+        path.write_text(config(f"{{rate: 1/h, over: {{{over}}}}}"))
+        code, _, said = run_weir("check", path)
+        assert code == 3 and complaint in said, said
+
+
 # --- several
 
 def test_a_request_that_one_limit_refuses_counts_in_none(start):

@@ -122,23 +122,33 @@ static void a_shadow_says_nothing_to_clients(void **state)
     assert_non_null(strstr(world_explain(world), "only tried out"));
 }
 
-static int a_service; /* nobody looks into it */
+static enum status answer_cheaply(const void *state, struct exchange *x)
+{
+    (void)state;
+    (void)x;
+    return OK;
+}
 
-static const struct service *find_service(struct prepare *prepare, struct slice name)
+static enum status make_handler(struct prepare *prepare, struct slice key, const struct node *value,
+    struct handler *ret_handler)
 {
     (void)prepare;
-    return slice_equal(name, SLICE("cheap")) ? (const struct service *)&a_service : NULL;
+    assert_slice(key, "respond");
+    assert_slice(value->text, "busy");
+    *ret_handler = (struct handler){answer_cheaply, NULL};
+    return OK;
 }
 
 static void what_is_degraded_goes_elsewhere(void **state)
 {
     struct world *world = *state;
-    world->prepare.find_service = find_service;
-    limit(world, "{rate: 1/h, over: {to: cheap}}");
+    world->prepare.make_handler = make_handler;
+    limit(world, "{rate: 1/h, over: {respond: busy}}");
     assert_int_equal(get(world, "a"), 200);
     assert_null(world->x.instead);
     assert_int_equal(get(world, "a"), 200);
-    assert_ptr_equal(world->x.instead, &a_service);
+    assert_non_null(world->x.instead);
+    assert_ptr_equal(world->x.instead->serve, answer_cheaply);
     assert_int_equal(world->x.facts.reason, LIMIT_DEGRADED);
     assert_int_equal(world_metric(world, DECISION("degraded")), 1);
     world_request(world, "GET", "/"); /* in a forward proxy, without a route */
@@ -273,6 +283,8 @@ static void what_is_written_wrong_is_said(void **state)
         {"{rate: 1/h, over: queue 5 for}", "queue 100 for 2s"},
         {"{rate: 1/h, over: degrade}", "another service"},
         {"{rate: 1/h, over: {action: log, to: cheap}}", "only what is degraded"},
+        {"{rate: 1/h, over: {action: queue, files: /srv}}", "only what is degraded"},
+        {"{rate: 1/h, over: {to: cheap, respond: busy}}", "goes to one of"},
         {"{rate: 1/h, over: {size: 0, action: queue}}", "size"},
         {"{rate: 1/h, shadow: maybe}", "only true and false"},
         {NULL, NULL},
