@@ -1,6 +1,6 @@
 /*
  * The bare forwarder once more, in straight-line code on Weir's fibers and loop: what the run floor
- * alone costs over the epoll loop of bench/forwarder.c.
+ * alone costs over the epoll loop of bench/forwarding.h.
  *
  *     micro_fibers PORT BACKEND-PORT
  *

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from unittest import mock
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -69,6 +70,15 @@ class Programs(unittest.TestCase):
         done = subprocess.run([proxies.program("load"), "--port", str(self.forwarder.port), *options],
                               stdout=subprocess.PIPE, text=True, check=True)
         return json.loads(done.stdout)
+
+    def test_the_forwarder_that_verifies_forwards(self):
+        verifying = policies.Verifying(self.folder.name, self.backend.port).start()
+        self.addCleanup(verifying.stop)
+        before = self.count()
+        report = self.load("--port", str(verifying.port), "--seconds", "0.2", "--connections", "8", "--path", "/users/7")
+        self.assertEqual(report["errors"], 0)
+        self.assertGreater(report["requests"], 0)
+        self.assertGreaterEqual(self.count() - before, report["requests"])
 
     def test_the_load_counts_what_the_backend_counts(self):
         before = self.count()
@@ -241,14 +251,32 @@ class Policies(unittest.TestCase):
         self.assertIn("| peer | 50.0", report.table("policies", scenario))
 
     def test_what_is_added_counts_from_before_and_after(self):
+        same = ["same"]
+
         class Fake:
             def __init__(self, name, figures):
-                self.name, self.options, self.bar, self.figures = name, ["same"], None, iter(figures)
+                self.name, self.options, self.bar, self.figures = name, same, None, iter(figures)
 
             def load(self, _seconds):
                 return {"cpu_us": next(self.figures), "errors": 0}
-        found = policies.measure_added({"weir": ([Fake("none", [1, 1, 7, 9, 7, 9])], [Fake("one", [1, 10, 11])])}, 2, 1)
+        plain = Fake("none", [1, 1, 1, 7, 9, 1, 7, 9, 3])
+        found = policies.measure_added({"weir": ([plain], [Fake("one", [1, 10, 11]), Fake("two", [1, 6, 8])])}, 2, 1)
         self.assertEqual(found["one"]["added_us"], [2.5, 2, 3])
+        self.assertEqual(found["two"]["added_us"], [1.5, 1, 2])
+
+    def test_no_token_comes_again_soon(self):
+        class Fake:
+            def empty_log(self):
+                pass
+        with tempfile.TemporaryDirectory() as folder, mock.patch.object(policies, "run_load"), \
+                mock.patch.object(policies, "slice_figures", return_value={"requests_per_second": 10}):
+            path = os.path.join(folder, "tokens")
+            with open(path, "w") as file:
+                file.writelines(f"{i}\n" for i in range(100))
+            policies.NewTokens("new", Fake(), "jwt", ["--each-field", path]).load(0.4)
+            with open(path) as file:
+                lines = file.read().split()
+        self.assertEqual((len(lines), lines[0], lines[-1]), (100, "10", "9"))
 
 
 class Picks(unittest.TestCase):

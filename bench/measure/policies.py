@@ -12,16 +12,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 
 from . import machine, slices
-from .proxies import Backend, HAProxy, Nginx, Proxy, Weir, pinned, program
+from .proxies import Backend, Forwarder, HAProxy, Nginx, Proxy, Weir, pinned, program
 from .scenarios import run_load, slice_figures
 
 TITLE = "What a policy adds to a request, 64 connections"
 TOKENS = 20000  # more than Weir remembers
 USERS = 20000
 CONSUMERS = 100000  # of API keys
-SLICE = 0.3     # of a measured second; each round has two slices without a policy for one with each
+SLICE = 0.3     # of a measured second; each round has a slice without a policy before and after each with one
 
-JWT, NEW, BARE = "JWT, ES256, remembered", "JWT, ES256, a new one", "EVP_DigestVerify alone"
+JWT, NEW = "JWT, ES256, remembered", "JWT, ES256, a new one"
+LOOP, BARE = "EVP_DigestVerify, in a loop", "EVP_DigestVerify, bare forwarder"
 REDIS = "token bucket in Redis"
 
 
@@ -35,6 +36,32 @@ class Variant:
         figures = slice_figures(run_load(self.proxy, (1,), ["--path", f"/{self.path}/7", *self.options], seconds, 0.1))
         self.proxy.empty_log()
         return figures
+
+
+class NewTokens(Variant):
+    """Each slice goes on behind the tokens of the one before, so that none is remembered from it."""
+
+    def __init__(self, name, proxy, path, options, bar=None):
+        super().__init__(name, proxy, path, options, bar)
+        self.file = options[options.index("--each-field") + 1]
+
+    def load(self, seconds):
+        figures = super().load(seconds)
+        with open(self.file) as file:
+            lines = file.readlines()
+        sent = int(2 * figures["requests_per_second"] * (seconds + 0.1)) % len(lines)
+        with open(self.file, "w") as file:
+            file.writelines(lines[sent:] + lines[:sent])
+        return figures
+
+
+class Verifying(Forwarder):
+    """The bare forwarder with a bare EVP_DigestVerify for each request."""
+
+    name = "forwarder_verify"
+
+    def command(self):
+        return [program("forwarder_verify"), str(self.port), str(self.backend_port), str(self.workers)]
 
 
 class Policies(Weir):
@@ -104,14 +131,14 @@ def make_consumers(folder):
 
 
 def variants_of(weir, peers, token, key, folder):
-    """Those without a policy first, of each proxy, then those with one."""
+    """Of each proxy those without a policy, then those with one."""
     common = ["--field", "Origin: https://shop.example", "--field", f"X-API-Key: {key}"]
     fields = ["--field", "X-User: u1", *common]
     known = [*fields, "--field", f"Authorization: Bearer {token}"]
     new = [*fields, "--each-field", os.path.join(folder, "tokens")]
     users = [*common, "--each-field", os.path.join(folder, "users")]
     found = {weir: [
-        Variant(JWT, weir, "jwt", known, 0.5), Variant(NEW, weir, "jwt", new),
+        Variant(JWT, weir, "jwt", known, 0.5), NewTokens(NEW, weir, "jwt", new),
         Variant("API key, one of 100,000", weir, "key", known, 0.4),
         Variant("allow", weir, "allow", known, 0.2), Variant("CORS", weir, "cors", known, 0.2),
         Variant("token bucket", weir, "bucket", known, 0.3),
@@ -126,17 +153,24 @@ def variants_of(weir, peers, token, key, folder):
                      if any(one.options is options for one in ones)], ones) for proxy, ones in found.items()}
 
 
+def bare_variants(plain, verifying, ones):
+    """What a signature costs in a proxy that does nothing else, with the requests of new tokens."""
+    options = next(one.options for one in ones if one.name == NEW)
+    return {plain: ([Variant("none", plain, "plain", options)], [Variant(BARE, verifying, "plain", options)])}
+
+
 def one_round(plain, ones, seconds, found):
-    """What each adds, by the CPU of two requests without it, one before and one after."""
-    base = {one.options[-1]: [one.load(seconds)["cpu_us"]] for one in plain}
-    with_policy = [(one, one.load(seconds)) for one in ones]
-    for one in plain:
-        base[one.options[-1]].append(one.load(seconds)["cpu_us"])
-    for one, figures in with_policy:
-        slot = found.setdefault(one.name, {"cpu_us": [], "added_us": [], "errors": 0, "bar": one.bar})
-        slot["cpu_us"].append(figures["cpu_us"])
-        slot["added_us"].append(figures["cpu_us"] - statistics.mean(base[one.options[-1]]))
-        slot["errors"] += figures["errors"]
+    """What each adds, by the CPU of two requests without it, one just before and one just after."""
+    for none in plain:
+        before = none.load(seconds)["cpu_us"]
+        for one in (one for one in ones if one.options is none.options):
+            figures = one.load(seconds)
+            after = none.load(seconds)["cpu_us"]
+            slot = found.setdefault(one.name, {"cpu_us": [], "added_us": [], "errors": 0, "bar": one.bar})
+            slot["cpu_us"].append(figures["cpu_us"])
+            slot["added_us"].append(figures["cpu_us"] - (before + after) / 2)
+            slot["errors"] += figures["errors"]
+            before = after
 
 
 def summary(values):
@@ -152,7 +186,7 @@ def measure_added(variants, rounds, seconds):
             for name, one in found.items()}
 
 
-def measure_bare():
+def measure_loop():
     done = subprocess.run(pinned((0,), [program("micro_jose")]), stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)["bare_ns"] / 1000
 
@@ -170,9 +204,10 @@ def measure(bench, _results):
         started += [kind(bench.folder, port).start() for kind in (HAProxyPolicies, NginxPolicies)
                     if kind.__base__ in bench.kinds]
         variants = variants_of(started[2], started[3:], token, key, bench.folder)
+        started += [kind(bench.folder, port).start() for kind in (Forwarder, Verifying)]
+        variants |= bare_variants(*started[-2:], variants[started[2]][1])
         found = measure_added(variants, bench.rounds * 3, bench.seconds * SLICE)
-    bare = measure_bare()
-    if NEW in found:
-        found[NEW]["bar"] = bare + 3
-        found[BARE] = {"cpu_us": None, "added_us": [bare, bare, bare], "errors": 0, "bar": None}
+    loop = measure_loop()
+    found[NEW]["bar"] = found[BARE]["added_us"][0] + 3
+    found[LOOP] = {"cpu_us": None, "added_us": [loop, loop, loop], "errors": 0, "bar": None}
     return {"title": TITLE, "policies": found}
