@@ -6,6 +6,7 @@ import subprocess
 
 import h2_client
 import http_client
+import l4_peers
 
 CONFIG = """
     version: 1
@@ -56,18 +57,10 @@ class Tunnel:
         return self.socket.recv(size)
 
     def read_all(self):
-        parts = []
-        while data := self.recv(1 << 20):
-            parts.append(data)
-        return b"".join(parts)
+        return l4_peers.read_all(self)
 
     def exactly(self, size):
-        have = b""
-        while len(have) < size:
-            data = self.recv(size - len(have))
-            assert data, have
-            have += data
-        return have
+        return l4_peers.read_exactly(self, size)
 
 
 def refused(gateway, target, *lines, **more):

@@ -74,6 +74,18 @@ def speak(gateway, version):
         gateway.connect = lambda timeout=30.0: H2Connection(gateway.address, timeout)
 
 
+def held():
+    """(begun, end, serve): a service that has a request when `begun` is set, and answers it after `end`."""
+    begun, end = threading.Event(), threading.Event()
+
+    def serve_late(peer):
+        peer.upstream.requests.append(peer.read_request())
+        begun.set()
+        end.wait(60)
+        peer.answer(b"done")
+    return begun, end, serve_late
+
+
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize("form", SECRETS)
 def test_each_form(hooks, form, version):
@@ -251,14 +263,7 @@ def test_it_is_known_after_a_reload_and_while_it_is_under_way(start, serve):
     answer = gateway.request("POST", "/github", signed("github"), BODY)
     assert answer.status == 409 and json.loads(answer.body)["reason"] == "webhook-repeated"
 
-    begun, end = threading.Event(), threading.Event()
-
-    def slow(peer):
-        peer.upstream.requests.append(peer.read_request())
-        begun.set()
-        end.wait(60)
-        peer.answer(b"done")
-
+    begun, end, slow = held()
     late = serve(slow)
     gateway = start(configuration(late))
     fields = signed("standard")
@@ -275,14 +280,7 @@ def test_it_is_known_after_a_reload_and_while_it_is_under_way(start, serve):
 
 
 def test_a_client_that_goes_away_may_come_again(start, serve):
-    begun, end = threading.Event(), threading.Event()
-
-    def slow(peer):
-        peer.upstream.requests.append(peer.read_request())
-        begun.set()
-        end.wait(60)
-        peer.answer(b"done")
-
+    begun, end, slow = held()
     service = serve(slow)
     gateway = start(configuration(service))
     fields = signed("github")
