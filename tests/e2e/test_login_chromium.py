@@ -80,3 +80,17 @@ def test_two_tabs_in_a_browser(site, chromium):  # noqa: F811
         shows(chromium, "Shop")
         assert chromium.evaluate("location.pathname") == path
     assert shop.counted("completed") == 2 and not shop.provider.problems
+
+
+def test_an_answer_by_a_form_in_a_browser(site, chromium):  # noqa: F811
+    """Another site posts it: the browser brings the cookie of the attempt, and then the session."""
+    shop = site(options="response-mode: form_post", service=answer)
+    chromium.command("Page.navigate", url=f"{shop.url}/orders?page=2")
+    shows(chromium, "Provider")
+    cookies = chromium.command("Network.getCookies", urls=[shop.url])["cookies"]
+    assert [(cookie["name"], cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) for cookie in cookies] == [
+        ("weir.login0", True, True, "None")]
+    chromium.click("Log in")
+    shows(chromium, "Shop")
+    assert chromium.evaluate("location.href") == f"{shop.url}/orders?page=2"
+    assert shop.counted("completed") == 1 and not shop.provider.problems

@@ -105,14 +105,14 @@ def test_mirrors_get_no_token(site, serve, start):
 
 def test_userinfo(site):
     shop = site(options="userinfo: true")
-    shop.provider.userinfo = {"name": "another", "groups": ["a", "b"], "iss": "https://evil.example", "locale": "de", "nonce": "n"}
-    extra = "send: {X-Groups: claims.groups, X-Locale: claims.locale, X-Issuer: claims.iss, X-Name: claims.name, X-User: claims.sub}"
+    shop.provider.userinfo = {"name": "another", "groups": ["a", "b"], "iss": "https://evil.example", "locale": "de", "azp": "x"}
+    extra = "send: {X-Groups: claims.groups, X-Locale: claims.locale, X-Issuer: claims.iss, X-Name: claims.name, X-User: claims.sub, X-Party: claims.azp}"
     assert shop.gateway.reload(shop.config().replace("send: {X-User: claims.sub, X-Name: claims.name}", extra))[0] == 200
     assert shop.browser.get(f"{shop.url}/").status == 200
     for _ in range(2):
         seen = shop.service.requests[-1]
         assert (seen.header("X-User"), seen.header("X-Name"), seen.header("X-Locale")) == ("u1", "Ada", "de")
-        assert seen.header("X-Issuer") == shop.provider.issuer and "b" in seen.header("X-Groups")
+        assert seen.header("X-Issuer") == shop.provider.issuer and seen.header("X-Party") is None and "b" in seen.header("X-Groups")
         assert shop.browser.ask(f"{shop.url}/again").status == 200
     assert len(shop.provider.asked("/userinfo")) == 1 and not shop.provider.problems
 

@@ -118,6 +118,52 @@ static void others_are_none(void **state)
     assert_status(login_session_open(&rig.login, &arena, text, &back), INVALID);
 }
 
+static void a_session_has_what_userinfo_said(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct login_session session =
+        session_of("{\"iss\":\"" ISSUER "\",\"aud\":\"shop\",\"sub\":\"u1\"}");
+    struct login_session back;
+    struct slice text;
+    rig_init(&rig);
+    session.userinfo = SLICE("{\"name\":\"Ada\",\"groups\":[\"a\",\"b\"]}");
+    assert_ok(login_session_seal(&rig.login, &session, &arena, &text));
+    assert_ok(login_session_open(&rig.login, &arena, text, &back));
+    assert_slice(json_text_of(back.claims, "name"), "Ada");
+    assert_slice(json_text_of(back.claims, "sub"), "u1");
+    assert_int_equal(json_array_of(back.claims, "groups")->count, 2);
+    assert_int_equal(back.claims->count, 5);
+    assert_slices(back.userinfo, session.userinfo);
+    static const char *const bad[] = {"[]", "{}", "x", "{\"a\":"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        session.userinfo = slice_of_text(bad[i]);
+        assert_ok(login_session_seal(&rig.login, &session, &arena, &text));
+        assert_status(login_session_open(&rig.login, &arena, text, &back), INVALID);
+    }
+}
+
+/* Cookies are small: it is there only if somebody is to have it. */
+static void an_access_token_is_kept_where_it_is_wanted(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct login_session session =
+        session_of("{\"iss\":\"" ISSUER "\",\"aud\":\"shop\",\"sub\":\"u1\"}");
+    struct login_session back;
+    struct slice text;
+    rig_init(&rig);
+    session.access_token = SLICE("access");
+    static const int bearers[] = {LOGIN_BEARER_NONE, LOGIN_BEARER_ID, LOGIN_BEARER_ACCESS};
+    for (size_t i = 0; i < sizeof bearers / sizeof *bearers; i++) {
+        rig.login.bearer = bearers[i];
+        assert_ok(login_session_seal(&rig.login, &session, &arena, &text));
+        assert_ok(login_session_open(&rig.login, &arena, text, &back));
+        assert_slices(back.access_token,
+            bearers[i] == LOGIN_BEARER_ACCESS ? session.access_token : SLICE(""));
+    }
+}
+
 static void only_paths_of_this_host_are_safe(void **state)
 {
     (void)state;
@@ -161,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_session_comes_back),
         TEST(others_are_none),
+        TEST(a_session_has_what_userinfo_said),
+        TEST(an_access_token_is_kept_where_it_is_wanted),
         TEST(only_paths_of_this_host_are_safe),
         TEST(keys_of_notes_differ),
     };

@@ -1,6 +1,7 @@
 /* How the gateway says who it is where tokens are given (RFC 6749 §2.3.1). */
 #include "policy/oauth_client.h"
 
+#include "acme/key.h"
 #include "support/asker.h"
 #include "support/on_loop.h"
 
@@ -51,11 +52,60 @@ static void test_post(void **state)
     assert_non_null(strstr(request, "&g=&client_id=the%20gate%3Away&client_secret=s%26%25"));
 }
 
+static void test_nothing_but_a_name(void **state)
+{
+    const char *request =
+        sent(*state, (struct oauth_client){.id = SLICE("app"), .method = OAUTH_CLIENT_NONE});
+    assert_null(strstr(request, "authorization"));
+    assert_non_null(strstr(request, "&g=&client_id=app"));
+    assert_null(strstr(request, "client_secret"));
+}
+
+/* What it says is looked at by a provider in the end-to-end tests. */
+static void test_a_private_key(void **state)
+{
+    struct acme_key *key;
+    assert_ok(acme_key_new(&key));
+    const char *request = sent(
+        *state, (struct oauth_client){.id = SLICE("app"), .method = OAUTH_CLIENT_KEY, .key = key});
+    assert_null(strstr(request, "authorization"));
+    assert_non_null(strstr(request,
+        "&client_id=app&client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%"
+        "3Ajwt-bearer&client_assertion=eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhcHAiLCJzdWIiOiJhcHAi"));
+    acme_key_free(key);
+}
+
+static bool is_taken(struct arena *arena, const char *text, const char *token)
+{
+    struct json_value *root;
+    struct slice found;
+    assert_ok(json_parse(arena, slice_of_text(text), NULL, &root, NULL));
+    bool is = oauth_access_token(root, &found);
+    if (is)
+        assert_slices(found, slice_of_text(token));
+    return is;
+}
+
+static void test_access_tokens(void **state)
+{
+    struct asker *asker = *state;
+    static const char *const bad[] = {"{}", "{\"access_token\":\"\"}", "{\"access_token\":7}",
+        "{\"access_token\":\"a b\"}", "{\"access_token\":\"a\\nb\"}",
+        "{\"access_token\":\"a\\u00e9\"}", "{\"access_token\":\"a\",\"token_type\":\"DPoP\"}",
+        "{\"access_token\":\"a\",\"token_type\":\"\"}", "[]", "null"};
+    asker_begin(asker, rig_fake(asker->rig, serve_politely, NULL));
+    assert_true(is_taken(&asker->arena, "{\"access_token\":\"a~!\"}", "a~!"));
+    assert_true(is_taken(&asker->arena, "{\"token_type\":\"bearer\",\"access_token\":\"a\"}", "a"));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(is_taken(&asker->arena, bad[i], ""));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static int run(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_basic), TEST(test_post)};
+    const struct CMUnitTest tests[] = {TEST(test_basic), TEST(test_post),
+        TEST(test_nothing_but_a_name), TEST(test_a_private_key), TEST(test_access_tokens)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
 

@@ -16,6 +16,7 @@ static enum status read_as(
         assert_ok(oidc_provider_copy(&arena, ret_provider, &copy));
         assert_true(slice_equal(copy.keys, ret_provider->keys));
         assert_true(slice_equal(copy.token_endpoint, ret_provider->token_endpoint));
+        assert_true(slice_equal(copy.userinfo_endpoint, ret_provider->userinfo_endpoint));
         assert_ptr_not_equal(copy.keys.data, ret_provider->keys.data);
     }
     return e;
@@ -29,12 +30,14 @@ static void a_provider_says_where_things_are(void **state)
     assert_ok(read_as(ISSUER,
         "{\"issuer\":\"" ISSUER "\"" KEYS
         ",\"authorization_endpoint\":\"https://id.example/a?x=1\","
-        "\"token_endpoint\":\"https://id.example/t\",\"end_session_endpoint\":null,\"else\":[{}]}",
+        "\"token_endpoint\":\"https://id.example/t\",\"end_session_endpoint\":null,\"else\":[{}],"
+        "\"userinfo_endpoint\":\"https://other.example/u\"}",
         &provider, &why));
     assert_slice(provider.issuer, ISSUER);
     assert_slice(provider.keys, "https://keys.example/jwks.json");
     assert_slice(provider.authorization_endpoint, "https://id.example/a?x=1");
     assert_slice(provider.token_endpoint, "https://id.example/t");
+    assert_slice(provider.userinfo_endpoint, "https://other.example/u");
     assert_int_equal(provider.end_session_endpoint.size, 0);
 }
 
