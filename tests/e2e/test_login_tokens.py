@@ -1,6 +1,7 @@
 """What providers give besides a session: tokens for services, userinfo; and the ways to ask them for it."""
 
 import json
+import time
 import urllib.parse
 
 import jwt
@@ -9,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from gateway import run_weir, wait_for
 from issuer import Key
 from login_browser import Browser
-from login_site import CLIENT_SECRET, SECRETS, provider, reason, site  # noqa: F401 (fixtures)
+from login_site import SECRETS, provider, reason, site  # noqa: F401 (fixtures)
 from oidc_provider import OidcProvider
 from test_login_sessions import due
 
@@ -60,6 +61,19 @@ def test_the_token_is_renewed_first(site):
     assert browser.ask(f"{shop.url}/x", navigates=False).status == 200
     session = shop.provider.sessions[0]
     assert len(session.access_tokens) == 2 and sent(shop) == f"Bearer {session.access_tokens[1]}"
+
+
+def test_an_id_token_is_renewed_by_its_own_time(site):
+    """However long the access token lasts."""
+    shop = site(options="bearer: id-token")
+    end = int(time.time()) + 2
+    shop.provider.id_claims = {"exp": end}
+    shop.log_in()
+    shop.provider.id_claims = {}
+    wait_for(lambda: time.time() > end + 1, what="the ID token to end")
+    assert shop.browser.ask(f"{shop.url}/x", navigates=False).status == 200 and shop.provider.refreshes == 1
+    claims = jwt.decode(sent(shop).split(" ")[1], shop.provider.key.private.public_key(), ["ES256"], audience="shop")
+    assert claims["exp"] > end
 
 
 def test_a_token_that_has_ended_goes_to_nobody(site):
@@ -213,10 +227,14 @@ def test_a_token_does_not_choose_how_it_is_verified(site, wants, signs):
     assert reason(answer) == (502, "login-failed") and "key of its own" in json.loads(answer.body)["detail"]
 
 
-def test_only_hs256_by_a_secret(site):
-    shop = site(options="signed-with: client-secret")
-    shop.provider.sign = lambda claims, *_: jwt.encode(claims, CLIENT_SECRET, "HS384")
-    assert reason(shop.browser.get(f"{shop.url}/")) == (502, "login-failed")
+@pytest.mark.parametrize("algorithm, status", [("HS256", 200), ("HS384", 502), ("HS512", 502)])
+def test_only_hs256_by_a_secret(site, provider, algorithm, status):
+    secret = "a secret of a client that would be long enough for every digest there is"
+    provider.clients["shop"] = secret
+    provider.sign = lambda claims, *_: jwt.encode(claims, secret, algorithm)
+    provider.id_claims = {"at_hash": None}
+    shop = site(options=f'signed-with: client-secret\n          client-secret: "{secret}"', has_secret=False)
+    assert shop.browser.get(f"{shop.url}/").status == status
 
 
 # --- who the gateway is at the token endpoint
