@@ -127,7 +127,8 @@ void limit_lease_begin(struct limit_held *held)
 {
     struct leases *leases = leases_of(held);
     add(leases, held);
-    if (leases->count++ == 0)
+    leases->count++;
+    if (first_of(leases) == held)
         set_timer(leases);
 }
 

@@ -5,7 +5,7 @@ import signal
 import pytest
 from gateway import run_weir, wait_for
 from h2_websocket import Connection
-from limit_visitors import VISITS, Services, Visitors
+from limit_visitors import VISITS, Services, Visitors, stay
 from redis_server import RedisServer
 
 LIMIT = "{concurrency: 2, per: header.x-user}"
@@ -197,6 +197,21 @@ def test_shadow_and_log(start, services, visitors):
         in_use(gateway, 0)
 
 
+def test_late_refusals_and_another_service(start, services, serve, visitors):
+    gateway = start(services.config("{concurrency: 1, over: tarpit 10ms}"))
+    passed(visitors.come(gateway, "http1"))
+    assert not visitors.passes(gateway, "http2")
+    assert decisions(gateway, "tarpitted") == 1
+    cheap = serve(stay)
+    text = services.config("{concurrency: 1, over: {to: cheap}}").replace("services: {", f'services: {{cheap: "{cheap.at}", ')
+    gateway = start(text)
+    for connections in (0, 1, 2):
+        passed(visitors.come(gateway, "http1"))
+        assert cheap.connections == connections
+    assert decisions(gateway, "degraded") == 2
+    in_use(gateway, 1)
+
+
 # --- several gateways
 
 def test_two_gateways_have_so_many_together(start, services, visitors, redis):
@@ -241,6 +256,19 @@ def test_what_lasts_longer_than_its_lease_is_renewed(start, services, visitors, 
     assert not visitors.passes(both[1], protocol)
     visit.end()
     wait_for(lambda: visitors.passes(both[1], protocol), 60, "the place")
+
+
+def test_leases_of_several_configurations_are_renewed(start, services, visitors, redis):
+    gateway = connected(start(services.config("{concurrency: 9, lease: 1h}", together(redis))))
+    visits = [passed(visitors.come(gateway, "websocket"))]
+    for count in (8, 7):
+        assert gateway.reload(services.config(f"{{concurrency: {count}, lease: 3s}}", together(redis)))[0] == 200
+        visits += [passed(visitors.come(gateway, protocol)) for protocol in ("http2", "websocket")]
+    early = sorted(holders(redis).items(), key=lambda one: one[1])[:4]
+    wait_for(lambda: all(holders(redis).get(who, 0) > until + 3000000 for who, until in early), 60, "all to be renewed")
+    for visit in visits:
+        visit.end()
+    wait_for(lambda: not holders(redis), 60, "all to be given back")
 
 
 @pytest.mark.parametrize("lease", ["1h", "3s"])
