@@ -62,6 +62,7 @@ static void a_number_is_found_at_its_path_alone(void **state)
     assert_number(
         "{\"a\":{\"x\":{},\"b\":{\"b\":{\"c\":1},\"c\":7},\"c\":3},\"b\":{\"c\":4}}", "a.b.c", 7);
     assert_number("{\"a\":1,\"b\":{\"c\":4}}", "a.b.c", NONE);
+    assert_number("{\"a\":{\"total\":7,\"b\":{\"total\":8}}}", "usage.total", NONE);
 }
 
 static void the_last_one_counts_and_what_is_none_changes_nothing(void **state)
