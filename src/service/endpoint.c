@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define MALLOC_WORD sizeof(size_t) /* what malloc keeps before each block */
+
 /* What the registry keeps: endpoints live on for a while after it has let go. */
 struct endpoint_entry {
     struct endpoint *endpoint;
@@ -52,7 +54,10 @@ static struct endpoint *allocate(const struct endpoint_key *key, unsigned worker
                   address_room(key->address) + key->service_name.size + key->text.size +
                   key->tls_name.size;
     size_t grain = _Alignof(struct endpoint);
-    return aligned_alloc(grain, (size + grain - 1) / grain * grain);
+    /* With malloc's own word it fills its grains, so that the next one follows without a gap. */
+    size = (size + MALLOC_WORD + grain - 1) / grain * grain - MALLOC_WORD;
+    void *memory;
+    return posix_memalign(&memory, grain, size) ? NULL : memory;
 }
 
 static struct endpoint *make(const struct endpoint_recipe *recipe)
