@@ -9,11 +9,9 @@
 #include "base/table.h"
 
 #define USERS_MAX        ((size_t)1 << 20)
-#define BCRYPT_COST_MAX  14 /* more takes seconds */
-#define SHA_ROUNDS_MAX   2000000
-#define ARGON_MEMORY_MAX ((uint64_t)256 << 10) /* KiB */
-#define ARGON_TIME_MAX   32
-#define ARGON_LANES_MAX  16
+
+#define TEXT_OF(number)  #number
+#define DIGITS_OF(limit) TEXT_OF(limit)
 
 /* Of a password that nobody knows, where a file has no hash to borrow. */
 #define NOBODYS "$2y$10$DQR2Yemey8O/OoLSa.W49e39crac0jNmlFvWFiBtAzm7kGh43jbIq"
@@ -47,28 +45,59 @@ static const char *bcrypt_problem(struct slice hash)
     uint64_t cost;
     if (hash.size != 60 || !slice_to_u64(slice_of(hash.data + 4, 2), &cost))
         return "has a hash that is cut short";
-    return cost > BCRYPT_COST_MAX ? "has a hash that takes too long: the cost is over 14" : NULL;
+    return cost > HTPASSWD_BCRYPT_COST_MAX
+               ? "has a hash that takes too long: the cost is over " DIGITS_OF(
+                     HTPASSWD_BCRYPT_COST_MAX)
+               : NULL;
 }
 
 static const char *sha_problem(struct slice hash)
 {
-    return parameter(hash, "$rounds=") > SHA_ROUNDS_MAX ? "has a hash that takes too long" : NULL;
+    return parameter(hash, "$rounds=") > HTPASSWD_SHA_ROUNDS_MAX
+               ? "has a hash that takes too long: it has more than " DIGITS_OF(
+                     HTPASSWD_SHA_ROUNDS_MAX) " rounds"
+               : NULL;
 }
 
 static const char *argon_problem(struct slice hash)
 {
     if (!parameter(hash, "m=") || !parameter(hash, "t=") || !parameter(hash, "p="))
         return "has a hash that is cut short";
-    return parameter(hash, "m=") > ARGON_MEMORY_MAX || parameter(hash, "t=") > ARGON_TIME_MAX ||
-                   parameter(hash, "p=") > ARGON_LANES_MAX
-               ? "has a hash that takes too much time or memory"
+    uint64_t memory = parameter(hash, "m="), passes = parameter(hash, "t=");
+    if (memory > HTPASSWD_ARGON_MEMORY_MAX)
+        return "has a hash that takes too much memory: m is over " DIGITS_OF(
+            HTPASSWD_ARGON_MEMORY_MAX) " KiB";
+    if (passes > HTPASSWD_ARGON_WORK_MAX / memory)
+        return "has a hash that takes too long: m times t is over " DIGITS_OF(
+            HTPASSWD_ARGON_WORK_MAX) " KiB";
+    return parameter(hash, "p=") > HTPASSWD_ARGON_LANES_MAX
+               ? "has a hash that takes too many threads: p is over " DIGITS_OF(
+                     HTPASSWD_ARGON_LANES_MAX)
                : NULL;
 }
 
-static const char *no_problem(struct slice hash)
+/* crypt(3)'s own digits; those above 47 begin a number of several, of which no usual hash has one.
+ * 0: it is none. */
+static unsigned yescrypt_number(char c)
 {
-    (void)hash;
-    return NULL;
+    static const char digits[] = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkl";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return at && at - digits < 48 ? (unsigned)(at - digits) + 1 : 0;
+}
+
+/* "$y$", the flavour j, the logarithm of N, r, "$": what crypt_gensalt writes. The others (p, t, g,
+ * a ROM) would make it more expensive still. */
+static const char *yescrypt_problem(struct slice hash)
+{
+    if (hash.size < 7 || hash.data[3] != 'j' || hash.data[6] != '$' ||
+        !yescrypt_number(hash.data[4]) || !yescrypt_number(hash.data[5]))
+        return "has a hash with parameters that are not taken: make it with `mkpasswd -m yescrypt`";
+    unsigned log = yescrypt_number(hash.data[4]);
+    uint64_t block = 128 * (uint64_t)yescrypt_number(hash.data[5]); /* bytes, N of them */
+    return block << log > (uint64_t)HTPASSWD_YESCRYPT_MEMORY_MAX << 10
+               ? "has a hash that takes too much memory: N times r is over " DIGITS_OF(
+                     HTPASSWD_YESCRYPT_MEMORY_MAX) " KiB"
+               : NULL;
 }
 
 static const struct {
@@ -81,7 +110,7 @@ static const struct {
     {SLICE_INIT("$2a$"), bcrypt_problem, -1},
     {SLICE_INIT("$5$"), sha_problem, -1},
     {SLICE_INIT("$6$"), sha_problem, -1},
-    {SLICE_INIT("$y$"), no_problem, -1},
+    {SLICE_INIT("$y$"), yescrypt_problem, -1},
     {SLICE_INIT("$argon2id$"), argon_problem, Argon2_id},
     {SLICE_INIT("$argon2i$"), argon_problem, Argon2_i},
     {SLICE_INIT("$argon2d$"), argon_problem, Argon2_d},

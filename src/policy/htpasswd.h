@@ -2,7 +2,9 @@
  *
  * Hashes are those of crypt(3) that are slow by design, bcrypt ($2y$ …), SHA-crypt ($5$, $6$) and
  * yescrypt ($y$), and Argon2 ($argon2id$ …). The fast ones that htpasswd knows, too (MD5, SHA-1,
- * none at all), are refused. */
+ * none at all), are refused, and so is what would take more than about a second or 256 MiB: the
+ * threads that check passwords (hash_pool.h) are few, so one such hash would keep everybody else
+ * waiting. */
 #pragma once
 
 #include "service/watched_file.h"
@@ -11,6 +13,14 @@
 #define HTPASSWD_NAME_MAX 255
 #define HTPASSWD_HASH_MAX 255
 #define PASSWORD_MAX      512 /* bytes; more would only take time */
+
+/* What a hash may cost. */
+#define HTPASSWD_BCRYPT_COST_MAX     14
+#define HTPASSWD_SHA_ROUNDS_MAX      2000000
+#define HTPASSWD_YESCRYPT_MEMORY_MAX 131072  /* KiB: cost 8 of mkpasswd; usual is 5, 16 MiB */
+#define HTPASSWD_ARGON_MEMORY_MAX    262144  /* KiB */
+#define HTPASSWD_ARGON_WORK_MAX      1048576 /* KiB times passes */
+#define HTPASSWD_ARGON_LANES_MAX     16
 
 struct htpasswd;
 

@@ -72,9 +72,28 @@ static void what_is_wrong_is_said_by_line(void **state)
         {"a:$2y$10$short", "line 1 has a hash that is cut short"},
         {"a:$2y$31$CVcZVJkvRVg8uZrUNbQlKuYbJXVxVnBHmCZPQlLBKNsU8WUMpMkqC",
             "line 1 has a hash that takes too long: the cost is over 14"},
-        {"a:$6$rounds=99999999$s$x", "line 1 has a hash that takes too long"},
-        {"a:$argon2id$v=19$m=99999999,t=3,p=4$a$b",
-            "line 1 has a hash that takes too much time or memory"},
+        {"a:$6$rounds=2000001$s$x",
+            "line 1 has a hash that takes too long: it has more than 2000000 rounds"},
+        {"a:$5$rounds=99999999999999999999$s$x",
+            "line 1 has a hash that takes too long: it has more than 2000000 rounds"},
+        {"a:$argon2id$v=19$m=262145,t=1,p=4$a$b",
+            "line 1 has a hash that takes too much memory: m is over 262144 KiB"},
+        {"a:$argon2id$v=19$m=262144,t=5,p=4$a$b",
+            "line 1 has a hash that takes too long: m times t is over 1048576 KiB"},
+        {"a:$argon2id$v=19$m=64,t=99999999999999999999,p=4$a$b",
+            "line 1 has a hash that takes too long: m times t is over 1048576 KiB"},
+        {"a:$argon2id$v=19$m=64,t=1,p=17$a$b",
+            "line 1 has a hash that takes too many threads: p is over 16"},
+        {"a:$y$jDT$salt$x",
+            "line 1 has a hash that takes too much memory: N times r is over 131072 KiB"},
+        {"a:$y$jj.$salt$x",
+            "line 1 has a hash that takes too much memory: N times r is over 131072 KiB"},
+        {"a:$y$jz1T$salt$x", "line 1 has a hash with parameters that are not taken: make it with "
+                             "`mkpasswd -m yescrypt`"},
+        {"a:$y$j9TF$salt$x", "line 1 has a hash with parameters that are not taken: make it with "
+                             "`mkpasswd -m yescrypt`"},
+        {"a:$y$j9", "line 1 has a hash with parameters that are not taken: make it with "
+                    "`mkpasswd -m yescrypt`"},
         {"a:$argon2id$v=19$t=3,p=4$a$b", "line 1 has a hash that is cut short"},
         {"a:$5$a b", "line 1 has bytes in its hash that no hash has"},
         {"a:" BCRYPT "\na:" BCRYPT, "line 2 names a user that an earlier line names"},
@@ -83,6 +102,30 @@ static void what_is_wrong_is_said_by_line(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         assert_status(read_text(rows[i].text), INVALID);
         assert_string_equal(room, rows[i].trouble);
+    }
+}
+
+static void what_is_just_affordable_is_taken(void **state)
+{
+    (void)state;
+    assert_ok(read_text("a:$2y$14$CVcZVJkvRVg8uZrUNbQlKuYbJXVxVnBHmCZPQlLBKNsU8WUMpMkqC\n"
+                        "b:$6$rounds=2000000$s$x\nc:$y$jCT$salt$x\n"
+                        "d:$argon2id$v=19$m=262144,t=4,p=16$a$b"));
+}
+
+/* What crypt_gensalt writes for each cost that it knows is read as it means it. */
+static void costs_of_yescrypt_are_known(void **state)
+{
+    (void)state;
+    for (unsigned long cost = 1; cost <= 11; cost++) {
+        char setting[CRYPT_GENSALT_OUTPUT_SIZE], line[CRYPT_GENSALT_OUTPUT_SIZE + 16];
+        assert_non_null(
+            crypt_gensalt_rn("$y$", cost, "0123456789abcdef", 16, setting, sizeof setting));
+        snprintf(line, sizeof line, "a:%s$x", setting);
+        assert_status(read_text(line), cost <= 8 ? OK : INVALID);
+        if (cost <= 8)
+            htpasswd_free(users);
+        users = NULL;
     }
 }
 
@@ -121,6 +164,8 @@ int main(void)
         TEST(users_are_found),
         TEST(a_file_without_users_has_a_hash_for_others),
         TEST(what_is_wrong_is_said_by_line),
+        TEST(what_is_just_affordable_is_taken),
+        TEST(costs_of_yescrypt_are_known),
         TEST(each_kind_of_hash_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
