@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/must.h"
+#include "base/registry_view.h"
 #include "base/table.h"
 
 #define CACHE_LINE  64
@@ -168,6 +169,23 @@ void registry_release(void *object)
         free_entry(entry);
     }
     pthread_mutex_unlock(&registry->mutex);
+}
+
+void registry_describe(struct registry *registry, const char *kind, const char *member,
+    void (*describe)(const void *object, struct json_writer *writer), struct json_writer *writer)
+{
+    json_put_array(writer, member);
+    pthread_mutex_lock(&registry->mutex);
+    table_each (item, &registry->entries) {
+        struct entry *entry = item->value;
+        if (strcmp(entry->kind->name, kind) != 0)
+            continue;
+        json_write_object(writer);
+        describe(object_of(entry), writer);
+        json_write_object_end(writer);
+    }
+    pthread_mutex_unlock(&registry->mutex);
+    json_write_array_end(writer);
 }
 
 size_t registry_count(struct registry *registry)

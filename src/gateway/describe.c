@@ -5,8 +5,13 @@
 
 #include "base/json_writer.h"
 #include "base/module.h"
+#include "base/registry_view.h"
 #include "gateway/acme_follow.h"
 #include "gateway/gateway_state.h"
+#include "policy/hash_pool.h"
+#include "policy/keyring.h"
+#include "policy/recall.h"
+#include "service/watched_file.h"
 #include "version.h"
 
 /* The address that the kernel gave, which differs from what was asked for when the port was 0. */
@@ -124,6 +129,15 @@ static void write_modules(struct json_writer *writer)
     json_write_array_end(writer);
 }
 
+/* What policies have to know who somebody is, and ask for it. */
+static void write_identity(struct json_writer *writer, struct registry *registry)
+{
+    registry_describe(registry, KEYRING_KIND, "keyrings", keyring_describe, writer);
+    registry_describe(registry, WATCHED_FILE_KIND, "files", watched_file_describe, writer);
+    registry_describe(registry, HASH_POOL_KIND, "password_pool", hash_pool_describe, writer);
+    registry_describe(registry, RECALL_KIND, "recalls", recall_describe, writer);
+}
+
 void gateway_describe(struct gateway *gateway, struct json_writer *writer)
 {
     json_write_object(writer);
@@ -148,6 +162,7 @@ void gateway_describe(struct gateway *gateway, struct json_writer *writer)
     write_store(writer, "postgres", gateway->snapshot->stores.postgres);
     write_modules(writer);
     write_services(writer, gateway->snapshot);
+    write_identity(writer, gateway->foundation.registry);
     write_log(writer, gateway->log);
     json_write_object_end(writer);
 }

@@ -5,6 +5,7 @@
 #include <openssl/hmac.h>
 
 #include "base/base64.h"
+#include "base/octets.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "jose/verifier.h"
@@ -85,18 +86,13 @@ enum status jws_read(struct arena *arena, struct slice token, struct jws *ret_jw
     return e ? e : jws_of(&parts, ret_jws);
 }
 
-static const unsigned char *bytes_of(struct slice s)
-{
-    return (const unsigned char *)s.data;
-}
-
 static enum status verify_hmac(
     const struct jws *jws, const struct jose_algorithm_facts *facts, const struct jose_key *key)
 {
     unsigned char code[EVP_MAX_MD_SIZE];
     size_t size;
     if (!EVP_Q_mac(NULL, "HMAC", NULL, facts->digest, NULL, key->secret.data, key->secret.size,
-            bytes_of(jws->input), jws->input.size, code, sizeof code, &size))
+            octets_of(jws->input), jws->input.size, code, sizeof code, &size))
         return NO_MEMORY;
     bool is_same =
         jws->signature.size == size && CRYPTO_memcmp(jws->signature.data, code, size) == 0;
@@ -151,8 +147,8 @@ static enum status verify_eddsa(const struct jws *jws, const struct jose_key *ke
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     enum status e = NO_MEMORY;
     if (context && EVP_DigestVerifyInit_ex(context, NULL, NULL, NULL, NULL, key->pair, NULL) > 0)
-        e = EVP_DigestVerify(context, bytes_of(jws->signature), jws->signature.size,
-                bytes_of(jws->input), jws->input.size) == 1
+        e = EVP_DigestVerify(context, octets_of(jws->signature), jws->signature.size,
+                octets_of(jws->input), jws->input.size) == 1
                 ? OK
                 : TOKEN_SIGNATURE;
     EVP_MD_CTX_free(context);

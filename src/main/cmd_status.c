@@ -261,6 +261,45 @@ static void print_services(const struct json_value *root)
     }
 }
 
+static void print_trouble(const struct json_value *thing)
+{
+    struct slice trouble = json_text_of(thing, "trouble");
+    if (trouble.size)
+        printf(", trouble: %.*s", SLICE_ARG(trouble));
+    putchar('\n');
+}
+
+static void print_keyrings(const struct json_value *root)
+{
+    json_each (ring, json_get(root, SLICE("keyrings"))) {
+        const struct json_value *keys = json_get(ring, SLICE("keys"));
+        struct slice fetched = json_text_of(ring, "fetched");
+        printf("  keys of %.*s: %zu, fetched %.*s", SLICE_ARG(json_text_of(ring, "source")),
+            keys ? keys->count : 0, SLICE_ARG(fetched.size ? fetched : SLICE("never")));
+        print_trouble(ring);
+    }
+}
+
+/* What identity rests on: keys of issuers, files of consumers and users. */
+static void print_identity(const struct json_value *root)
+{
+    print_keyrings(root);
+    json_each (file, json_get(root, SLICE("files"))) {
+        printf("  %.*s in %.*s: ", SLICE_ARG(json_text_of(file, "of")),
+            SLICE_ARG(json_text_of(file, "file")));
+        if (json_get(file, SLICE("entries")))
+            printf("%lld, ", number_member(file, "entries"));
+        printf("read %.*s", SLICE_ARG(json_text_of(file, "loaded")));
+        print_trouble(file);
+    }
+    json_each (pool, json_get(root, SLICE("password_pool")))
+        printf("  passwords: %lld being checked, %lld of %lld wait\n", number_member(pool, "busy"),
+            number_member(pool, "waiting"), number_member(pool, "waiting_max"));
+    json_each (recall, json_get(root, SLICE("recalls")))
+        printf("  remembered by %.*s of %.*s: %lld\n", SLICE_ARG(json_text_of(recall, "of")),
+            SLICE_ARG(json_text_of(recall, "at")), number_member(recall, "entries"));
+}
+
 /* Only of a gateway that was ever upgraded. */
 static void print_lineage(const struct json_value *root)
 {
@@ -294,6 +333,7 @@ static int print_status(struct arena *arena, struct slice body)
     print_store(root, "redis");
     print_store(root, "postgres");
     print_modules(root);
+    print_identity(root);
     print_services(root);
     return EXIT_DONE;
 }

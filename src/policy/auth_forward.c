@@ -187,8 +187,8 @@ static enum status prepare_forward(
     auth_asking_prepare(prepare, &forward->asking);
     if (e || !forward->key.count)
         return e;
-    const struct slice parts[] = {SLICE("forward\n"), terms->name, forward->written};
-    struct slice name = arena_join(prepare->reader->arena, parts, 3);
+    const struct slice parts[] = {SLICE("forward\n"), terms->name, SLICE("\n"), forward->written};
+    struct slice name = arena_join(prepare->reader->arena, parts, 4);
     return name.data ? recall_obtain(prepare, name, MEMORY_SIZE, &forward->recall) : NO_MEMORY;
 }
 

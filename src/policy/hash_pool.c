@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/json_writer.h"
 #include "base/list.h"
 #include "policy/htpasswd.h"
 #include "run/loop.h"
@@ -31,9 +32,12 @@ struct hash_pool {
     struct service_plane *plane; /* borrowed */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct list waiting; /* guarded, as the next two: of struct job */
+    struct list waiting; /* guarded, as the next three: of struct job */
     unsigned waiting_count;
+    unsigned busy_count;
     bool is_stopping;
+    struct metrics_shard *const *shards; /* borrowed: as long as the process */
+    uint32_t waiting_series, checked, rejected, given_up;
     pthread_t threads[HASH_POOL_THREADS];
     unsigned thread_count;
 };
@@ -79,13 +83,15 @@ static struct job *job_new(
 
 /* --- threads */
 
-static struct job *next_job(struct hash_pool *pool)
+static struct job *next_job(struct hash_pool *pool, bool was_busy)
 {
     pthread_mutex_lock(&pool->mutex);
+    pool->busy_count -= was_busy;
     while (!pool->waiting_count && !pool->is_stopping)
         pthread_cond_wait(&pool->changed, &pool->mutex);
     struct list *node = list_pop_front(&pool->waiting);
     pool->waiting_count -= node != NULL;
+    pool->busy_count += node != NULL;
     pthread_mutex_unlock(&pool->mutex);
     return node ? list_entry(node, struct job, node) : NULL;
 }
@@ -93,7 +99,9 @@ static struct job *next_job(struct hash_pool *pool)
 static void *work(void *argument)
 {
     struct job *job;
-    while ((job = next_job(argument))) {
+    bool was_busy = false;
+    while ((job = next_job(argument, was_busy))) {
+        was_busy = true;
         if (!atomic_load(&job->is_given_up))
             job->fits = htpasswd_fits(
                 slice_of(job->hash, job->hash_size), slice_of(job->password, job->password_size));
@@ -116,10 +124,42 @@ static void release(void *object)
     pthread_mutex_destroy(&pool->mutex);
 }
 
+static void make_series(struct hash_pool *pool, const struct prepare *prepare)
+{
+    static const struct metric_family waiting = {.name = "weir_password_checks_waiting",
+        .help = "Requests whose password is being checked or waits for its turn.",
+        .kind = METRIC_GAUGE};
+    static const struct metric_family checks = {.name = "weir_password_checks_total",
+        .help = "Passwords that were to be checked: checked, rejected (too many waited), given-up "
+                "(it took too long, or the client left).",
+        .kind = METRIC_COUNTER,
+        .labels = {"outcome"}};
+    struct metrics *metrics = prepare->metrics;
+    pool->shards = prepare->shards;
+    pool->waiting_series = metrics_series(metrics, &waiting, NULL);
+    pool->checked = metrics_series(metrics, &checks, &SLICE("checked"));
+    pool->rejected = metrics_series(metrics, &checks, &SLICE("rejected"));
+    pool->given_up = metrics_series(metrics, &checks, &SLICE("given-up"));
+}
+
+void hash_pool_describe(const void *object, struct json_writer *writer)
+{
+    struct hash_pool *pool = (struct hash_pool *)(uintptr_t)object; /* to lock it */
+    pthread_mutex_lock(&pool->mutex);
+    unsigned waiting = pool->waiting_count, busy = pool->busy_count;
+    pthread_mutex_unlock(&pool->mutex);
+    json_put_u64(writer, "threads", pool->thread_count);
+    json_put_u64(writer, "busy", busy);
+    json_put_u64(writer, "waiting", waiting);
+    json_put_u64(writer, "waiting_max", HASH_POOL_QUEUE);
+}
+
 static enum status init(void *object, void *context)
 {
     struct hash_pool *pool = object;
-    pool->plane = context;
+    struct prepare *prepare = context;
+    pool->plane = prepare->plane;
+    make_series(pool, prepare);
     list_init(&pool->waiting);
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->changed, NULL);
@@ -136,12 +176,13 @@ static enum status init(void *object, void *context)
 
 enum status hash_pool_obtain(struct prepare *prepare, struct hash_pool **ret_pool)
 {
-    static const struct registry_kind kind = {"hash pool", sizeof(struct hash_pool), init, release};
+    static const struct registry_kind kind = {
+        HASH_POOL_KIND, sizeof(struct hash_pool), init, release};
     void *object;
     *ret_pool = NULL;
     if (!prepare->plane || !prepare->plane->options.workers)
         return OK;
-    enum status e = registry_obtain(prepare->registry, &kind, SLICE(""), prepare->plane, &object);
+    enum status e = registry_obtain(prepare->registry, &kind, SLICE(""), prepare, &object);
     if (e)
         return e;
     if (arena_own(prepare->reader->arena, registry_release, object))
@@ -173,14 +214,19 @@ enum status hash_pool_verify(struct hash_pool *pool, const struct exchange *x, s
     struct job *job = job_new(pool, x, hash, password);
     if (!job)
         return NO_MEMORY;
+    struct metrics_shard *shard = pool->shards[x->worker];
     if (!enqueue(pool, job)) {
         atomic_store(&job->users, 1);
         job_unref(job);
+        metric_add(shard, pool->rejected, 1);
         return FULL;
     }
     enum status e = OK;
+    metric_add(shard, pool->waiting_series, 1);
     while (!e && !job->is_done)
         e = fiber_wait(deadline);
+    metric_add(shard, pool->waiting_series, (uint64_t)-1);
+    metric_add(shard, job->is_done ? pool->checked : pool->given_up, 1);
     job->fiber = NULL;
     if (job->is_done) {
         *ret_fits = job->fits;

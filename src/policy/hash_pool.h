@@ -13,7 +13,10 @@
 #define HASH_POOL_THREADS 2
 #define HASH_POOL_QUEUE   64
 
+#define HASH_POOL_KIND    "hash pool" /* in the registry */
+
 struct hash_pool;
+struct json_writer;
 
 /* For as long as the snapshot. NULL where there are no workers: then passwords are checked by who
  * asks. NO_MEMORY. On the control thread. */
@@ -23,3 +26,6 @@ enum status hash_pool_obtain(struct prepare *prepare, struct hash_pool **ret_poo
  * NO_MEMORY. On a worker's fiber; in a rehearsal, and without a pool, it is checked at once. */
 enum status hash_pool_verify(struct hash_pool *pool, const struct exchange *x, struct slice hash,
     struct slice password, instant deadline, bool *ret_fits);
+
+/* For `weir status` (registry_view.h): its threads, how many are busy, how many requests wait. */
+void hash_pool_describe(const void *pool, struct json_writer *writer);

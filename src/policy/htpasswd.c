@@ -211,8 +211,16 @@ static enum status make(struct slice text, struct text *trouble, void **ret_thin
     return e;
 }
 
-const struct watched_kind htpasswd_kind = {
-    .name = "users", .size_max = HTPASSWD_SIZE_MAX, .make = make, .free = htpasswd_free};
+static size_t count(const void *thing)
+{
+    return ((const struct htpasswd *)thing)->users.count;
+}
+
+const struct watched_kind htpasswd_kind = {.name = "users",
+    .size_max = HTPASSWD_SIZE_MAX,
+    .make = make,
+    .free = htpasswd_free,
+    .count = count};
 
 /* --- asking */
 

@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/octets.h"
 #include "base/table.h"
 
 struct key_book {
@@ -12,19 +13,6 @@ struct key_book {
 };
 
 /* --- reading a line */
-
-static bool read_digest(struct slice hex, unsigned char ret_digest[KEY_DIGEST_SIZE])
-{
-    uint64_t byte;
-    if (hex.size != (size_t)2 * KEY_DIGEST_SIZE)
-        return false;
-    for (size_t i = 0; i < KEY_DIGEST_SIZE; i++) {
-        if (!slice_to_hex_u64(slice_of(hex.data + 2 * i, 2), &byte))
-            return false;
-        ret_digest[i] = (unsigned char)byte;
-    }
-    return true;
-}
 
 /* The digest goes out, and the name becomes `sub`. */
 static void make_claims(struct json_value *object)
@@ -57,7 +45,8 @@ static const char *read_consumer(struct json_value *object, struct consumer *con
         return "lacks a \"name\"";
     if (json_get(object, SLICE("sub")))
         return "has a \"sub\", which is what \"name\" becomes";
-    if (!json_get_text(object, SLICE("sha256"), &digest) || !read_digest(digest, consumer->digest))
+    if (!json_get_text(object, SLICE("sha256"), &digest) ||
+        !octets_read_hex(digest, consumer->digest, KEY_DIGEST_SIZE))
         return "lacks a \"sha256\" of 64 hexadecimal digits";
     consumer->until = INT64_MAX;
     if (exp && !json_get_i64(object, SLICE("exp"), &consumer->until))
@@ -164,5 +153,13 @@ static enum status make(struct slice text, struct text *trouble, void **ret_thin
     return e;
 }
 
-const struct watched_kind key_book_kind = {
-    .name = "API keys", .size_max = KEY_BOOK_SIZE_MAX, .make = make, .free = key_book_unref};
+static size_t count(const void *thing)
+{
+    return key_book_count(thing);
+}
+
+const struct watched_kind key_book_kind = {.name = "API keys",
+    .size_max = KEY_BOOK_SIZE_MAX,
+    .make = make,
+    .free = key_book_unref,
+    .count = count};

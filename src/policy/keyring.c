@@ -1,257 +1,15 @@
-#include "policy/keyring.h"
+#include "policy/keyring_state.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "policy/keyring_fetch.h"
 #include "run/loop.h"
 #include "run/tls.h"
-#include "run/wait.h"
 #include "service/errand.h"
 #include "service/plane.h"
 
-#define FETCH_PATIENCE (10 * SECOND) /* for one fetch, from the name to the last byte */
-#define LIFE_USUAL     (10 * MINUTE) /* where nobody says how long keys are fresh */
-#define LIFE_LEAST     MINUTE        /* whatever the issuer says */
-#define LIFE_MOST      DAY
-#define RETRY_FIRST    SECOND /* after a failure; longer after each further one */
-#define RETRY_MOST     MINUTE
-#define CA_MAX         ((size_t)4 << 20)
-#define TROUBLE_SIZE   200
-
-/* One worker's waiting requests, and the message that wakes them. */
-struct seat {
-    _Alignas(64) struct wait_queue waiting; /* of the worker's fibers */
-    struct message message;
-    struct bench *bench;
-    _Atomic bool is_posted;
-};
-
-/* What workers wait at. It is counted, since a message may still be on its way to a worker when the
- * keyring goes: the keyring and each such message count. */
-struct bench {
-    _Atomic unsigned users;
-    _Atomic uint32_t turn; /* moves when a fetch begins (becomes odd) and when it ends (even) */
-    unsigned workers;
-    struct seat seats[];
-};
-
-struct keyring {
-    struct service_plane *plane; /* borrowed; NULL: nothing is ever fetched */
-    struct bench *bench;         /* counted */
-    _Atomic uint32_t epoch;
-    _Atomic instant may_ask; /* when a token may cause a fetch again */
-    _Atomic bool is_asked;   /* the message is on its way */
-    struct message question; /* from a worker, to fetch */
-
-    pthread_mutex_t mutex;
-    struct jose_keys *keys;        /* guarded, counted; NULL: there never were any */
-    struct arena provider_arena;   /* guarded, as the next */
-    struct oidc_provider provider; /* of a keyring by discovery, once there are keys */
-
-    /* Of the control thread alone. */
-    struct slice issuer, url, source; /* owned by `arena`; `source` is how people call it */
-    struct arena arena;
-    struct tls_client *tls; /* counted */
-    int64_t refresh, cooldown;
-    struct errand *errand;
-    struct fiber *fiber; /* the errand's, once it runs */
-    bool is_resting;
-    unsigned failures;          /* in a row */
-    char trouble[TROUBLE_SIZE]; /* that was told last */
-    uint32_t fetched, failed, count_series, time_series;
-};
-
-static const struct metric_family fetches_family = {"weir_auth_key_fetches_total",
-    "How often the keys of an issuer of tokens were fetched.", METRIC_COUNTER, {"source", "result"},
-    0};
-static const struct metric_family keys_family = {"weir_auth_keys",
-    "Keys of an issuer that tokens are verified with.", METRIC_GAUGE, {"source"}, 0};
-static const struct metric_family time_family = {"weir_auth_keys_timestamp_seconds",
-    "When the keys of an issuer were last fetched; 0: never.", METRIC_GAUGE, {"source"}, 0};
+#define CA_MAX ((size_t)4 << 20)
 
 bool keyring_is_url(struct slice text)
 {
     return slice_has_prefix(text, SLICE("https://")) || slice_has_prefix(text, SLICE("http://"));
-}
-
-/* --- the bench */
-
-static struct bench *bench_new(unsigned workers)
-{
-    size_t size = sizeof(struct bench) + workers * sizeof(struct seat);
-    struct bench *bench = aligned_alloc(_Alignof(struct seat), (size + 63) / 64 * 64);
-    if (!bench)
-        return NULL;
-    memset(bench, 0, size);
-    atomic_init(&bench->users, 1);
-    bench->workers = workers;
-    for (unsigned i = 0; i < workers; i++) {
-        wait_queue_init(&bench->seats[i].waiting);
-        bench->seats[i].bench = bench;
-    }
-    return bench;
-}
-
-static void bench_unref(struct bench *bench)
-{
-    if (bench && atomic_fetch_sub(&bench->users, 1) == 1)
-        free(bench);
-}
-
-/* On the worker. */
-static void wake_seat(struct message *message)
-{
-    struct seat *seat = list_entry(message, struct seat, message);
-    atomic_store(&seat->is_posted, false);
-    wait_queue_wake_all(&seat->waiting);
-    bench_unref(seat->bench);
-}
-
-static void wake_all(struct bench *bench, struct service_plane *plane)
-{
-    for (unsigned i = 0; i < bench->workers; i++) {
-        struct seat *seat = &bench->seats[i];
-        if (atomic_exchange(&seat->is_posted, true))
-            continue; /* it comes after this, and so is good for this, too */
-        seat->message.deliver = wake_seat;
-        atomic_fetch_add(&bench->users, 1);
-        if (!plane_post(plane, i, &seat->message))
-            bench_unref(bench);
-    }
-}
-
-/* --- keeping it fresh: the errand, on the control thread */
-
-static void say(const struct keyring *ring, const char *what, const char *why)
-{
-    const struct service_plane_options *plane = &ring->plane->options;
-    char room[TROUBLE_SIZE + OIDC_URL_MAX];
-    snprintf(room, sizeof room, "the keys of %.*s %s%s%s", SLICE_ARG(slice_head(ring->source, 300)),
-        what, *why ? ": " : "", why);
-    if (plane->notice)
-        plane->notice(plane->notice_argument, room);
-}
-
-/* Each trouble once, as long as it lasts. */
-static void tell_failure(struct keyring *ring, const char *trouble)
-{
-    if (ring->failures && strncmp(trouble, ring->trouble, sizeof ring->trouble - 1) == 0)
-        return;
-    snprintf(ring->trouble, sizeof ring->trouble, "%s", trouble);
-    say(ring, ring->keys ? "cannot be fetched, and stay as they are" : "cannot be fetched",
-        ring->trouble);
-}
-
-/* A copy of what the provider says, in place of what it has said before. Under the mutex. */
-static void take_provider(struct keyring *ring, const struct oidc_provider *provider)
-{
-    struct arena arena;
-    struct oidc_provider copy;
-    arena_init(&arena, 1024, 0);
-    if (oidc_provider_copy(&arena, provider, &copy)) {
-        arena_release(&arena);
-        return;
-    }
-    arena_release(&ring->provider_arena);
-    ring->provider_arena = arena;
-    ring->provider = copy;
-}
-
-static void take_keys(struct keyring *ring, struct keyring_fetch *fetch)
-{
-    struct jose_keys *old = ring->keys;
-    struct metrics_shard *shard = ring->plane->options.control_shard;
-    pthread_mutex_lock(&ring->mutex);
-    ring->keys = fetch->keys;
-    if (ring->issuer.size)
-        take_provider(ring, &fetch->provider);
-    pthread_mutex_unlock(&ring->mutex);
-    fetch->keys = NULL;
-    if (old && !jose_keys_cover(ring->keys, old))
-        atomic_fetch_add(&ring->epoch, 1);
-    jose_keys_unref(old);
-    metric_set(shard, ring->count_series, (int64_t)jose_keys_count(ring->keys));
-    metric_set(shard, ring->time_series, clock_wall() / SECOND);
-}
-
-static int64_t between(int64_t value, int64_t least, int64_t most)
-{
-    return value < least ? least : value > most ? most : value;
-}
-
-/* How long to rest. Somewhat sooner than needed, so that many gateways do not ask at once. */
-static int64_t rest_after(const struct keyring *ring, int64_t life)
-{
-    if (ring->failures)
-        return random_pause(loop_random(), RETRY_FIRST, RETRY_MOST, ring->failures);
-    if (ring->refresh)
-        life = ring->refresh;
-    else
-        life = life ? between(life, LIFE_LEAST, LIFE_MOST) : LIFE_USUAL;
-    return life - (int64_t)random_below(loop_random(), (uint64_t)(life / 8) + 1);
-}
-
-/* How long to rest; -1: the keyring may be gone. */
-static int64_t renew(struct keyring *ring)
-{
-    struct keyring_fetch fetch;
-    struct bench *bench = ring->bench;
-    struct metrics_shard *shard = ring->plane->options.control_shard;
-    atomic_fetch_add(&bench->turn, 1);
-    enum status e =
-        keyring_fetch_init(&fetch, ring->issuer, ring->url, plane_resolver(ring->plane), ring->tls);
-    if (!e)
-        e = keyring_fetch_run(&fetch, loop_now() + FETCH_PATIENCE);
-    if (errand_is_stopped()) {
-        keyring_fetch_release(&fetch);
-        return -1;
-    }
-    metric_add(shard, e ? ring->failed : ring->fetched, 1);
-    if (e) {
-        tell_failure(ring, fetch.trouble);
-        ring->failures++;
-    } else {
-        take_keys(ring, &fetch);
-        if (ring->failures)
-            say(ring, "are there again", "");
-        ring->failures = 0;
-    }
-    int64_t rest = rest_after(ring, fetch.life);
-    keyring_fetch_release(&fetch);
-    atomic_store(&ring->may_ask,
-        clock_now() + (ring->keys || ring->cooldown < RETRY_FIRST ? ring->cooldown : RETRY_FIRST));
-    atomic_fetch_add(&bench->turn, 1);
-    wake_all(bench, ring->plane);
-    return rest;
-}
-
-static void keep_fresh(void *owner)
-{
-    struct keyring *ring = owner;
-    ring->fiber = fiber_current();
-    for (;;) {
-        int64_t rest = renew(ring);
-        if (rest < 0)
-            return;
-        ring->is_resting = true;
-        (void)fiber_wait(loop_now() + rest);
-        if (errand_is_stopped())
-            return;
-        ring->is_resting = false;
-    }
-}
-
-/* A worker wants newer keys. The same condition as the worker's: one that has asked just when a
- * fetch ended has what it wants. */
-static void hear_question(struct message *message)
-{
-    struct keyring *ring = list_entry(message, struct keyring, question);
-    atomic_store(&ring->is_asked, false);
-    if (ring->is_resting && clock_now() >= atomic_load(&ring->may_ask))
-        fiber_wake(ring->fiber);
 }
 
 /* --- workers */
@@ -261,7 +19,7 @@ static void hear_question(struct message *message)
 static enum status await(
     struct keyring *ring, const struct exchange *x, uint32_t turn, instant deadline)
 {
-    struct bench *bench = ring->bench;
+    struct keyring_bench *bench = ring->bench;
     uint32_t end = (turn | 1) + 1;
     enum status e = OK;
     if (x->is_rehearsal || !ring->plane)
@@ -360,25 +118,11 @@ static enum status copy_words(struct keyring *ring, const struct keyring_options
     return ring->issuer.data && ring->url.data ? OK : NO_MEMORY;
 }
 
-static void begin(struct keyring *ring)
-{
-    struct metrics *metrics = ring->plane->options.metrics;
-    const struct slice *source = &ring->source;
-    ring->fetched =
-        metrics_series(metrics, &fetches_family, (struct slice[]){*source, SLICE("ok")});
-    ring->failed =
-        metrics_series(metrics, &fetches_family, (struct slice[]){*source, SLICE("failed")});
-    ring->count_series = metrics_series(metrics, &keys_family, source);
-    ring->time_series = metrics_series(metrics, &time_family, source);
-    ring->question.deliver = hear_question;
-    errand_start(ring->plane->options.control_loop, keep_fresh, ring, &ring->errand);
-}
-
 static void release_keyring(void *object)
 {
     struct keyring *ring = object;
     errand_stop(&ring->errand);
-    bench_unref(ring->bench);
+    keyring_bench_unref(ring->bench);
     jose_keys_unref(ring->keys);
     tls_client_unref(ring->tls);
     arena_release(&ring->provider_arena);
@@ -399,14 +143,14 @@ static enum status init_keyring(void *object, void *context)
     ring->plane = making->plane;
     ring->refresh = making->options->refresh;
     ring->cooldown = making->options->cooldown;
-    ring->bench = bench_new(making->plane ? making->plane->options.workers : 0);
+    ring->bench = keyring_bench_new(making->plane ? making->plane->options.workers : 0);
     enum status e = ring->bench ? copy_words(ring, making->options) : NO_MEMORY;
     if (!e && making->authorities)
         e = tls_client_new(&how, &ring->tls);
     if (e)
         release_keyring(ring);
     else if (ring->plane)
-        begin(ring);
+        keyring_begin(ring);
     return e;
 }
 
@@ -452,7 +196,7 @@ enum status keyring_obtain(
     struct prepare *prepare, const struct keyring_options *options, struct keyring **ret_ring)
 {
     static const struct registry_kind kind = {
-        "keyring", sizeof(struct keyring), init_keyring, release_keyring};
+        KEYRING_KIND, sizeof(struct keyring), init_keyring, release_keyring};
     struct service_plane *plane = prepare->plane;
     struct making making = {
         .options = options, .plane = plane && plane->options.control_loop ? plane : NULL};

@@ -22,6 +22,9 @@
 #include "policy/oidc_provider.h"
 #include "policy/policy.h"
 
+#define KEYRING_KIND "keyring" /* in the registry */
+
+struct json_writer;
 struct keyring;
 
 struct keyring_options {
@@ -79,3 +82,7 @@ enum status keyring_provider(
 /* How its issuer is spoken to, for whatever else there is to ask it; borrowed. NULL: not by TLS. */
 struct tls_client;
 struct tls_client *keyring_tls(const struct keyring *ring);
+
+/* For `weir status` (registry_view.h): where it comes from, the names of its keys, when they were
+ * fetched, and the trouble of the last fetch. */
+void keyring_describe(const void *keyring, struct json_writer *writer);

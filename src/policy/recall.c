@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/json_writer.h"
 #include "base/table.h"
 #include "run/loop.h"
 #include "run/mailbox.h"
@@ -24,6 +25,7 @@ struct part {
 struct recall {
     struct part parts[PARTS];
     size_t part_size;
+    char *name;                          /* owned: what asks and whom, for people */
     struct metrics_shard *const *shards; /* borrowed: as long as the process */
     uint32_t evicted;                    /* series */
 };
@@ -48,10 +50,30 @@ struct waiter {
 
 /* --- made once */
 
+struct making {
+    struct slice name;
+    size_t size;
+};
+
+/* The first two lines, without a query; what follows may be secret, or of no use to people. */
+static char *name_of(struct slice name)
+{
+    struct slice rest = name, line;
+    (void)slice_split(&rest, '\n', &line);
+    size_t first = line.size;
+    (void)slice_split(&rest, '\n', &line);
+    size_t second = slice_find(line, '?');
+    return strndup(name.data, first + (first < name.size) + second);
+}
+
 static enum status init(void *object, void *context)
 {
     struct recall *recall = object;
-    recall->part_size = *(const size_t *)context / PARTS;
+    const struct making *making = context;
+    recall->name = name_of(making->name);
+    if (!recall->name)
+        return NO_MEMORY;
+    recall->part_size = making->size / PARTS;
     for (size_t i = 0; i < PARTS; i++) {
         struct part *part = &recall->parts[i];
         pthread_mutex_init(&part->mutex, NULL); /* a usual one cannot fail */
@@ -83,18 +105,39 @@ static void release(void *object)
         table_release(&part->asked);
         pthread_mutex_destroy(&part->mutex);
     }
+    free(recall->name);
+}
+
+void recall_describe(const void *object, struct json_writer *writer)
+{
+    struct recall *recall = (struct recall *)(uintptr_t)object; /* to lock it */
+    struct slice name = slice_of_text(recall->name);
+    size_t line = slice_find(name, '\n'), entries = 0, size = 0;
+    for (size_t i = 0; i < PARTS; i++) {
+        struct part *part = &recall->parts[i];
+        pthread_mutex_lock(&part->mutex);
+        entries += part->known.count;
+        size += part->size;
+        pthread_mutex_unlock(&part->mutex);
+    }
+    json_put_text(writer, "of", slice_head(name, line));
+    json_put_text(writer, "at", slice_from(name, line + 1));
+    json_put_u64(writer, "entries", entries);
+    json_put_u64(writer, "bytes", size);
+    json_put_u64(writer, "bytes_max", recall->part_size * PARTS);
 }
 
 enum status recall_obtain(
     struct prepare *prepare, struct slice name, size_t size, struct recall **ret_recall)
 {
-    static const struct registry_kind kind = {"recall", sizeof(struct recall), init, release};
+    static const struct registry_kind kind = {RECALL_KIND, sizeof(struct recall), init, release};
     static const struct metric_family evicted = {.name = "weir_recall_evictions_total",
         .help = "Answers of authorities that were forgotten before their time, for want of room.",
         .kind = METRIC_COUNTER,
         .labels = {"policy"}};
     void *object;
-    enum status e = registry_obtain(prepare->registry, &kind, name, &size, &object);
+    struct making making = {name, size};
+    enum status e = registry_obtain(prepare->registry, &kind, name, &making, &object);
     if (e)
         return e;
     if (arena_own(prepare->reader->arena, registry_release, object))

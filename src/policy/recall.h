@@ -19,6 +19,9 @@
 #include "base/list.h"
 #include "policy/policy.h"
 
+#define RECALL_KIND "recall" /* in the registry */
+
+struct json_writer;
 struct recall;
 
 /* One answer. It does not change once recall_get has returned it, and stays while it is counted. */
@@ -36,8 +39,8 @@ struct recalled {
 typedef enum status recall_asker(
     void *context, const struct exchange *x, struct recalled *ret_recalled);
 
-/* The one of that name, which says all that its answers depend on; `size` is of all of it, bytes.
- */
+/* The one of that name, which says all that its answers depend on: in the first line what asks, in
+ * the second whom, which `weir status` shows, then the rest. `size` is of all of it, bytes. */
 enum status recall_obtain(
     struct prepare *prepare, struct slice name, size_t size, struct recall **ret_recall);
 
@@ -55,3 +58,6 @@ void recall_forget(struct recall *recall, struct recalled *recalled);
 
 /* Counts once less; as arena_defer wants it. NULL is fine. */
 void recalled_unref(void *argument);
+
+/* For `weir status` (registry_view.h): of what and whom, and how much of it there is. */
+void recall_describe(const void *recall, struct json_writer *writer);

@@ -1,6 +1,7 @@
 #include "policy/webhook_form.h"
 
 #include "base/base64.h"
+#include "base/octets.h"
 
 const struct webhook_form webhook_forms[] = {
 #define FORM(...) {__VA_ARGS__},
@@ -52,19 +53,6 @@ static enum webhook_fault take_field(
     return WEBHOOK_GOOD;
 }
 
-static bool read_hex(struct slice text, unsigned char *bytes, size_t size)
-{
-    if (text.size != 2 * size)
-        return false;
-    for (size_t i = 0; i < size; i++) {
-        int high = slice_hex_digit(text.data[2 * i]), low = slice_hex_digit(text.data[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        bytes[i] = (unsigned char)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool read_base64(struct slice text, unsigned char *bytes, size_t size)
 {
     char room[WEBHOOK_ED25519_SIZE + 8];
@@ -76,13 +64,17 @@ static bool read_base64(struct slice text, unsigned char *bytes, size_t size)
     return true;
 }
 
+bool webhook_take_prefix(struct slice *text, struct slice prefix)
+{
+    if (!slice_has_prefix(*text, prefix))
+        return false;
+    *text = slice_of(text->data + prefix.size, text->size - prefix.size);
+    return true;
+}
+
 static bool take_scheme(struct slice *part, const char *scheme)
 {
-    struct slice prefix = slice_of_text(scheme);
-    if (!scheme || !slice_has_prefix(*part, prefix))
-        return false;
-    *part = slice_of(part->data + prefix.size, part->size - prefix.size);
-    return true;
+    return scheme && webhook_take_prefix(part, slice_of_text(scheme));
 }
 
 static enum webhook_fault add_signature(const struct webhook_form *form, struct slice text,
@@ -94,7 +86,7 @@ static enum webhook_fault add_signature(const struct webhook_form *form, struct 
     signature->is_ed25519 = is_ed25519;
     signature->size = is_ed25519 ? WEBHOOK_ED25519_SIZE : WEBHOOK_DIGEST_SIZE;
     bool is_read = form->encoding == WEBHOOK_HEX
-                       ? read_hex(text, signature->bytes, signature->size)
+                       ? octets_read_hex(text, signature->bytes, signature->size)
                        : read_base64(text, signature->bytes, signature->size);
     if (!is_read)
         return WEBHOOK_MALFORMED;

@@ -80,3 +80,6 @@ enum webhook_fault webhook_claim_check_time(const struct webhook_form *form,
 /* What was signed, up to the body, which is always the last. */
 void webhook_claim_add_prefix(
     const struct webhook_form *form, const struct webhook_claim *claim, struct text *text);
+
+/* Takes the prefix off the front; false when it is not there. */
+bool webhook_take_prefix(struct slice *text, struct slice prefix);

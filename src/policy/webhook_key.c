@@ -6,6 +6,7 @@
 #include <openssl/params.h>
 
 #include "base/base64.h"
+#include "base/octets.h"
 
 #define SECRET_MIN       8  /* bytes of a text: fewer could be tried out */
 #define WHSEC_MIN        24 /* of Standard Webhooks' */
@@ -24,8 +25,7 @@ static enum status begin_hmac(struct slice secret, struct webhook_key *key)
     EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     key->hmac = mac ? EVP_MAC_CTX_new(mac) : NULL;
     EVP_MAC_free(mac);
-    if (key->hmac &&
-        EVP_MAC_init(key->hmac, (const unsigned char *)secret.data, secret.size, parameters))
+    if (key->hmac && EVP_MAC_init(key->hmac, octets_of(secret), secret.size, parameters))
         return OK;
     webhook_key_release(key);
     return NO_MEMORY;
@@ -63,14 +63,6 @@ static enum status read_whsec(struct slice text, struct webhook_key *key, const 
     return e;
 }
 
-static bool take_prefix(struct slice *text, struct slice prefix)
-{
-    if (!slice_has_prefix(*text, prefix))
-        return false;
-    *text = slice_of(text->data + prefix.size, text->size - prefix.size);
-    return true;
-}
-
 enum status webhook_key_read(const struct webhook_form *form, struct slice text,
     struct webhook_key *ret_key, const char **ret_why)
 {
@@ -78,13 +70,13 @@ enum status webhook_key_read(const struct webhook_form *form, struct slice text,
     enum status e;
     if (form->secret == WEBHOOK_TEXT) {
         e = read_text(text, &key, ret_why);
-    } else if (take_prefix(&text, SLICE("whsk_"))) {
+    } else if (webhook_take_prefix(&text, SLICE("whsk_"))) {
         *ret_why = "\"whsk_\" is the sender's private key: here belongs its \"whpk_\"";
         e = INVALID;
-    } else if (take_prefix(&text, SLICE("whpk_"))) {
+    } else if (webhook_take_prefix(&text, SLICE("whpk_"))) {
         e = read_public(text, &key, ret_why);
     } else {
-        (void)take_prefix(&text, SLICE("whsec_"));
+        (void)webhook_take_prefix(&text, SLICE("whsec_"));
         e = read_whsec(text, &key, ret_why);
     }
     if (!e)
@@ -101,18 +93,13 @@ void webhook_key_release(struct webhook_key *key)
 
 /* --- verifying */
 
-static const unsigned char *bytes_of(struct slice s)
-{
-    return (const unsigned char *)s.data;
-}
-
 static enum status compute(const struct webhook_key *key, struct slice prefix, struct slice body,
     unsigned char code[WEBHOOK_DIGEST_SIZE])
 {
     size_t size = 0;
     EVP_MAC_CTX *context = EVP_MAC_CTX_dup(key->hmac);
-    bool is_done = context && EVP_MAC_update(context, bytes_of(prefix), prefix.size) &&
-                   EVP_MAC_update(context, bytes_of(body), body.size) &&
+    bool is_done = context && EVP_MAC_update(context, octets_of(prefix), prefix.size) &&
+                   EVP_MAC_update(context, octets_of(body), body.size) &&
                    EVP_MAC_final(context, code, &size, WEBHOOK_DIGEST_SIZE);
     EVP_MAC_CTX_free(context);
     return is_done && size == WEBHOOK_DIGEST_SIZE ? OK : NO_MEMORY;
@@ -148,7 +135,7 @@ static enum status try_public(
         if (!EVP_MD_CTX_reset(context) ||
             EVP_DigestVerifyInit(context, NULL, NULL, NULL, key->ed25519) != 1)
             e = NO_MEMORY;
-        else if (EVP_DigestVerify(context, signature->bytes, signature->size, bytes_of(message),
+        else if (EVP_DigestVerify(context, signature->bytes, signature->size, octets_of(message),
                      message.size) == 1)
             e = OK;
     }

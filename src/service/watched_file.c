@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/json_writer.h"
 #include "config/source.h"
 #include "run/file_watch.h"
 #include "run/loop.h"
@@ -30,6 +31,8 @@ struct watched_file {
     struct timer look;
     struct stat read, seen; /* the file as it was read, and as it was looked at last */
     uint32_t good, bad;
+    int64_t loaded;                    /* wall-clock nanoseconds, of what was made last */
+    char trouble[WATCHED_TROUBLE_MAX]; /* of the last reading; empty: it was good */
 };
 
 /* --- holding */
@@ -106,12 +109,23 @@ static struct stat look_at(const struct watched_file *file)
     return now;
 }
 
+static void note(struct watched_file *file, enum status e, struct slice trouble)
+{
+    struct slice said = slice_head(e ? trouble : SLICE_NONE, sizeof file->trouble - 1);
+    if (said.size)
+        memcpy(file->trouble, said.data, said.size);
+    file->trouble[said.size] = '\0';
+    if (!e)
+        file->loaded = clock_wall();
+}
+
 static enum status read_file(struct watched_file *file, struct text *trouble)
 {
     file->read = file->seen = look_at(file);
     enum status e = make(file, trouble);
     if (e == NO_MEMORY)
         text_add_literal(trouble, "there is no memory for it");
+    note(file, e, text_slice(trouble));
     if (file->plane && file->plane->options.metrics)
         metric_add(file->plane->options.control_shard, e ? file->bad : file->good, 1);
     return e;
@@ -228,12 +242,27 @@ static enum status init(void *object, void *context)
     return e;
 }
 
+/* The thread that makes and frees what is in it may look at it as it is. */
+void watched_file_describe(const void *object, struct json_writer *writer)
+{
+    const struct watched_file *file = object;
+    json_put_text(writer, "file", watched_file_path(file));
+    json_put_text(writer, "of", slice_of_text(file->kind->name));
+    if (file->kind->count)
+        json_put_u64(writer, "entries", file->kind->count(atomic_load(&file->thing)));
+    json_put_time(writer, "loaded", file->loaded);
+    if (*file->trouble)
+        json_put_text(writer, "trouble", slice_of_text(file->trouble));
+    else
+        json_put_null(writer, "trouble");
+}
+
 enum status watched_file_obtain(const struct watched_context *context,
     const struct watched_kind *kind, struct slice path, struct text *trouble,
     struct watched_file **ret_file)
 {
     static const struct registry_kind registry_kind = {
-        "watched file", sizeof(struct watched_file), init, release};
+        WATCHED_FILE_KIND, sizeof(struct watched_file), init, release};
     struct making making = {context, kind, path, trouble};
     struct text name = text_growing(0);
     void *object;

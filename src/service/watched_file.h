@@ -18,6 +18,9 @@
 #include "base/registry.h"
 #include "base/text.h"
 
+#define WATCHED_FILE_KIND "watched file" /* in the registry */
+
+struct json_writer;
 struct service_plane;
 struct watched_file;
 
@@ -28,6 +31,7 @@ struct watched_kind {
     /* Makes a thing of the text, which stays as long as the call. INVALID, and why; NO_MEMORY. */
     enum status (*make)(struct slice text, struct text *trouble, void **ret_thing);
     void (*free)(void *thing);
+    size_t (*count)(const void *thing); /* how many entries it has, for `weir status`; or NULL */
 };
 
 struct watched_context {
@@ -53,3 +57,7 @@ void watched_file_let_go(const struct watched_file *file, unsigned worker);
 
 /* As it was when it was obtained, ends with a NUL. */
 struct slice watched_file_path(const struct watched_file *file);
+
+/* For `weir status` (registry_view.h): its path, what it is a file of, how many entries it has,
+ * when it was read, and what was wrong with it last. */
+void watched_file_describe(const void *file, struct json_writer *writer);
