@@ -28,4 +28,4 @@ enum status hash_pool_verify(struct hash_pool *pool, const struct exchange *x, s
     struct slice password, instant deadline, bool *ret_fits);
 
 /* For `weir status` (registry_view.h): its threads, how many are busy, how many requests wait. */
-void hash_pool_describe(const void *pool, struct json_writer *writer);
+void hash_pool_describe(const void *object, struct json_writer *writer);

@@ -60,4 +60,4 @@ void recall_forget(struct recall *recall, struct recalled *recalled);
 void recalled_unref(void *argument);
 
 /* For `weir status` (registry_view.h): of what and whom, and how much of it there is. */
-void recall_describe(const void *recall, struct json_writer *writer);
+void recall_describe(const void *object, struct json_writer *writer);

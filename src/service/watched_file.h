@@ -60,4 +60,4 @@ struct slice watched_file_path(const struct watched_file *file);
 
 /* For `weir status` (registry_view.h): its path, what it is a file of, how many entries it has,
  * when it was read, and what was wrong with it last. */
-void watched_file_describe(const void *file, struct json_writer *writer);
+void watched_file_describe(const void *object, struct json_writer *writer);
