@@ -26,8 +26,8 @@ class PostgresServer:
     """One on 127.0.0.1, with a superuser `weir` and a database `weir`. It refuses to run as root, and others may not look into a
     test's folder: so it has its own. Use it as a context manager."""
 
-    def __init__(self, port, *options, auth="trust", password=None):
-        """`options`: settings, "name=value"."""
+    def __init__(self, port, *options, auth="trust", password=None, files=None):
+        """`options`: settings, "name=value". `files`: copies by name that it can read, a folder above its data."""
         self.port = port
         self.user = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
         self.folder = Path(tempfile.mkdtemp())
@@ -39,6 +39,8 @@ class PostgresServer:
                         *[word for setting in settings for word in ("-c", setting)]]
         self.environment = {**os.environ, "PGPASSWORD": password or ""}
         secret = self.file("password", password or "none")
+        for name, source in (files or {}).items():
+            self.file(name, Path(source).read_text())
         self.process = None
         run(POSTGRES[0] + "/initdb", "-D", self.data, "-U", "weir", "-A", auth, "--pwfile", secret, "--no-sync", cwd=self.folder, **self.user)
 

@@ -1,10 +1,14 @@
 """PostgreSQL as what gateways share: through the module weir-postgres, against real servers."""
 
 import concurrent.futures
+import os
 import signal
+import subprocess
+from pathlib import Path
 
 import pytest
-from gateway import wait_for
+from authority import Authority
+from gateway import WEIR, run_weir, wait_for
 from idempotency_desk import Desk, check_left_unknown, check_retries_at_once, counted, is_order, post, reason
 from postgres_server import POSTGRES, PostgresServer
 
@@ -156,6 +160,29 @@ def test_a_server_that_is_killed_midway_makes_nothing_twice(shops, desk, postgre
     assert len(desk.orders) == 1
 
 
+# --- the module
+
+
+def test_without_the_module_the_configuration_is_refused(tmp_path):
+    path = tmp_path / "weir.yaml"
+    path.write_text('version: 1\nlisten: ":8080"\npostgres: 10.0.0.6\nroutes: {/: {respond: hello}}\n')
+    done = subprocess.run([WEIR, "check", path], env={**os.environ, "WEIR_MODULES": str(tmp_path)}, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 3
+    assert f"{path}:3:" in done.stderr and "postgres: the module weir-postgres is not installed" in done.stderr
+    assert run_weir("check", path)[0] == 0
+    assert run_weir("version")[1].splitlines()[1].startswith("module postgres, with libpq ")
+
+
+def test_it_is_loaded_only_where_it_is_needed(start, shops, postgres):
+    plain = start('version: 1\nlisten: "127.0.0.1:0"\nroutes: {/: {respond: hello}}\n')
+    assert plain.status()["modules"] == [] and "libpq" not in Path(f"/proc/{plain.process.pid}/maps").read_text()
+    gateway, = shops(count=1)
+    module, = gateway.status()["modules"]
+    assert module["name"] == "postgres" and module["library"].startswith("libpq ")
+    code, out, _ = run_weir("status", "--control", gateway.control)
+    assert code == 0 and f"  postgres 127.0.0.1:{postgres.port}/weir: up, connections: " in out and "  module postgres, with libpq " in out
+
+
 # --- what it says
 
 
@@ -180,6 +207,27 @@ def test_a_wrong_password_is_said(start, free_port, tmp_path):
         assert gateways[0].metric("weir_postgres_connects_total", result="failed") >= 1
         wait_for(lambda: is_up(gateways[1]), 60, "a connection")
         assert trouble(gateways[1]) is None
+
+
+def test_tls_is_spoken_as_libpq_does(start, free_port, authority, tmp_path):
+    """With the server's name resolved by the gateway."""
+    other = tmp_path / "other"
+    other.mkdir()
+    stranger, issued = Authority(other), authority.issue("localhost")
+    with PostgresServer(free_port(), "ssl=on", "ssl_cert_file=../server.pem", "ssl_key_file=../server.key",
+                        files={"server.pem": issued.cert, "server.key": issued.key}) as server:
+        gateways = [start(f"""
+            version: 1
+            listen: "127.0.0.1:0"
+            workers: 1
+            postgres: {{at: "postgres://{name}:{server.port}/weir?sslmode=verify-full", sslrootcert: {known.file}, {PATIENT}}}
+            routes: {{/: {{respond: hello}}}}
+            """) for name, known in (("localhost", authority), ("127.0.0.1", authority), ("localhost", stranger))]
+        wait_for(lambda: is_up(gateways[0]), 60, "a connection")
+        assert server.ask("select bool_and(ssl) from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'weir'") == "t"
+        for gateway, words in zip(gateways[1:], ("does not match host name", "certificate verify failed")):
+            wait_for(lambda one=gateway: is_down(one), 60, "the refusal")
+            assert words in trouble(gateway)
 
 
 def test_one_that_only_reads_is_none(shops, desk, postgres):
