@@ -12,7 +12,9 @@
  *
  * It is the server's clock that says when something has ended: now() at the beginning of a
  * statement, so all gateways agree. Who adds to a key of which the row has ended puts his own in
- * its place. Rows that have ended are taken out by one gateway at a time, a few in a step. */
+ * its place. Rows that have ended are taken out by one gateway at a time, a few in a step.
+ *
+ * Messages (store_publish) are not carried by it: they are heard in this process alone. */
 #pragma once
 
 #include "config/option.h"
