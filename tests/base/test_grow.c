@@ -23,6 +23,12 @@ static void what_is_in_a_list_stays_when_it_grows(void **state)
     free(items);
 }
 
+/* Sanitizers end a program that asks for too much instead of telling it. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define REFUSES_MEMORY
+#endif
+
+#if defined(REFUSES_MEMORY)
 static void without_memory_it_is_as_it_was(void **state)
 {
     char *items = malloc(1), *same = items;
@@ -34,12 +40,15 @@ static void without_memory_it_is_as_it_was(void **state)
     assert_int_equal(capacity, 1);
     free(items);
 }
+#endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_in_a_list_stays_when_it_grows),
+#if defined(REFUSES_MEMORY)
         cmocka_unit_test(without_memory_it_is_as_it_was),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
