@@ -110,6 +110,8 @@ static enum status prepare_login(
     if (!e)
         e = token_memories_new(arena, prepare->workers, &login->memories);
     if (!e)
+        e = login_news_prepare(login, prepare);
+    if (!e)
         e = prepare_providers(prepare, login);
     return e ? e : login_prepare_paths(arena, login);
 }

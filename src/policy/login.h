@@ -15,6 +15,7 @@
  *     login_logout.c     logging out
  *     login_backchannel.c  the provider says who has logged out
  *     login_notes.c      what gateways agree about, in a store
+ *     login_news.c       what they tell each other at once
  *     login_page.c       what people get to see
  *
  * The gateway keeps no sessions: a browser brings all there is in its cookie, and any gateway with
@@ -110,6 +111,7 @@ struct login {
     struct token_memory *memories;     /* one a worker */
     struct store *store, *memory; /* where gateways agree; this one's own. NULL in rehearsals */
     struct store *archive;        /* the one that lasts longest: for what has ended */
+    struct login_news *news;      /* of other gateways; NULL: there are none */
     struct service_plane *plane;  /* borrowed */
     struct metrics_shard *const *shards;
     uint32_t series[LOGIN_OUTCOMES];
@@ -407,6 +409,18 @@ enum status login_note_write(const struct login *login, struct store *store, str
 /* If there is none yet. CONFLICT: there is *ret_there; STORE_UNAVAILABLE, CANCELLED, NO_MEMORY. */
 enum status login_note_claim(const struct login *login, struct store *store, struct exchange *x,
     struct slice key, struct slice value, int64_t ttl, struct slice *ret_there);
+
+/* --- login_news.c */
+
+/* On the control thread: hears what other gateways say, as long as the snapshot. NO_MEMORY. */
+enum status login_news_prepare(struct login *login, struct prepare *prepare);
+
+/* Tells them of a note. Who does not hear it finds the note. */
+void login_news_tell(
+    const struct login *login, struct exchange *x, struct slice key, struct slice when);
+
+/* What was not found in the store until that second may be there: seconds since 1970, or 0. */
+int64_t login_news_begun(const struct login *login);
 
 /* --- login_page.c */
 

@@ -20,7 +20,10 @@ enum status login_end(const struct login *login, const struct login_provider *pr
                  when = arena_format(&x->arena, "%lld", (long long)login_now());
     if (!key.data || !when.data)
         return NO_MEMORY;
-    return login_note_write(login, login->archive, x, key, when, login->lifetime);
+    enum status e = login_note_write(login, login->archive, x, key, when, login->lifetime);
+    if (!e)
+        login_news_tell(login, x, key, when);
+    return e;
 }
 
 enum status login_end_session(
@@ -56,8 +59,8 @@ static enum status look(const struct login *login, struct store *store, struct e
     return e ? e : look_for(login, store, x, session, session->ends[1]);
 }
 
-/* This gateway's own notes cost nothing to look at; of those of others, and of its own life before
- * this one, it is enough to hear soon. */
+/* This gateway's own notes, and what others have told it, cost nothing to look at. What it was not
+ * told, and of its own life before this one, it is enough to find soon. */
 enum status login_check_ended(
     const struct login *login, struct exchange *x, struct login_session *session)
 {
@@ -65,7 +68,8 @@ enum status login_check_ended(
     if (!login->memory)
         return OK;
     enum status e = look(login, login->memory, x, session);
-    if (e || login->archive == login->memory || now - session->looked < LOOK_EVERY)
+    bool is_fresh = now - session->looked < LOOK_EVERY && session->looked > login_news_begun(login);
+    if (e || login->archive == login->memory || is_fresh)
         return e;
     e = look(login, login->archive, x, session);
     if (!e)

@@ -15,7 +15,7 @@ from issuer import Key
 from login_browser import NAVIGATION, Browser
 from login_site import provider, reason, site  # noqa: F401 (fixtures)
 from oidc_provider import LOGOUT_EVENT
-from redis_server import RedisServer
+from redis_server import Cluster, RedisServer
 from websocket_service import WebSocketService
 
 
@@ -220,9 +220,10 @@ def test_a_logout_outlasts_the_gateway(site, start, tmp_path, by, how):
 def pair(site, start, tmp_path, free_port):
     """Two gateways with one Redis: (the first's site, the second, Redis)."""
     with contextlib.ExitStack() as stack:
-        def run(options=""):
-            redis = stack.enter_context(RedisServer(tmp_path, free_port(), "--save", ""))
-            more = f'redis: {{at: "127.0.0.1:{redis.port}", timeout: 5s}}\n'
+        def run(*words, options="", servers=None):
+            redis = servers or stack.enter_context(RedisServer(tmp_path, free_port(), "--save", "", *words))
+            where = f"cluster: {servers.text}" if servers else f'at: "127.0.0.1:{redis.port}"'
+            more = f"redis: {{{where}, timeout: 5s}}\n"
             shop = site(options=options, more=more)
             second = start(shop.config(port_of_listener=0))
             for gateway in (shop.gateway, second):
@@ -269,6 +270,66 @@ def test_gateways_hear_of_logouts(pair):
     assert tell(shop, shop.provider.logout_token(sid=shop.provider.sessions[0].sid)).status == 200
     wait_for(lambda: asked(second, shop).status == 401, what="the other gateway to hear of it")
     wait_for(lambda: asked(shop.gateway, shop).status == 401, what="its workers to hear of it")
+
+
+def wait_for_listeners(servers):
+    """That both gateways can be told."""
+    def count():
+        name = next(name for server in servers for name in server.ask("PUBSUB", "CHANNELS").split() if name.startswith("weir:login:"))
+        return sum(int(server.ask("PUBSUB", "NUMSUB", name).split()[1]) for server in servers)
+    wait_for(lambda: any(server.ask("PUBSUB", "CHANNELS") for server in servers) and count() == 2, 60, "both to listen")
+
+
+def logs_out_everywhere(shop, second):
+    """That a session that the other gateway has just seen is over there as soon as it was told."""
+    assert shop.browser.get(f"{shop.url}/").status == 200
+    assert asked(second, shop).status == 200
+    heard = second.metric("weir_store_messages_total", result="heard")
+    assert tell(shop, shop.provider.logout_token(sid=shop.provider.sessions[-1].sid)).status == 200
+    wait_for(lambda: second.metric("weir_store_messages_total", result="heard") == heard + 1, 60, "the message")
+    assert asked(second, shop).status == 401
+
+
+@pytest.mark.parametrize("words", [(), ("--rename-command", "HELLO", "")])
+def test_gateways_tell_each_other_of_logouts(pair, words):
+    shop, second, redis = pair(*words)
+    wait_for_listeners([redis])
+    assert [gateway.status()["redis"]["messages"] for gateway in (shop.gateway, second)] == ["up"] * 2
+    logs_out_everywhere(shop, second)
+    assert second.reload()[0] == 200
+    wait_for_listeners([redis])
+    logs_out_everywhere(shop, second)
+
+
+def test_gateways_that_could_not_listen_listen_again(pair):
+    shop, second, redis = pair()
+    wait_for_listeners([redis])
+    for _ in range(3):
+        redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    wait_for_listeners([redis])
+    logs_out_everywhere(shop, second)
+
+
+def test_gateways_tell_each_other_through_a_cluster(pair, tmp_path, free_port):
+    with contextlib.ExitStack() as stack:
+        cluster = Cluster(tmp_path, free_port, stack)
+        shop, second, _ = pair(servers=cluster)
+        wait_for_listeners(cluster.nodes)
+        logs_out_everywhere(shop, second)
+
+
+def test_who_may_not_listen_finds_out_later(pair):
+    may = "~weir:* +@read +@write +@connection +@scripting +time +cluster|slots +publish".split()
+    shop, second, redis = pair("--user", "default", "on", "nopass", *may, "+acl|setuser")
+    wait_for(lambda: second.status()["redis"]["messages"] == "down" and
+             second.status()["redis"]["trouble"].startswith("NOPERM"), 60, "the trouble to be shown")
+    assert shop.browser.get(f"{shop.url}/").status == 200
+    assert asked(second, shop).status == 200
+    assert tell(shop, shop.provider.logout_token(sid=shop.provider.sessions[0].sid)).status == 200
+    wait_for(lambda: asked(second, shop).status == 401, 60, "the note to be found")
+    redis.ask("ACL", "SETUSER", "default", "allcommands", "allchannels")
+    wait_for_listeners([redis])
+    logs_out_everywhere(shop, second)
 
 
 @pytest.mark.parametrize("choice", ["local", "refuse"])
