@@ -41,6 +41,7 @@ def tree(tmp_path_factory):
         copy(ROOT / name, root / name)
     for name, text in {
         "tools/globals.allow": "",
+        "modules/meson.build": "",
         "src/base/one.h": "#pragma once\nint one(void);\n",
         "src/base/one.c": '#include "base/one.h"\n\nint one(void)\n{\n    return 1;\n}\n',
         "src/main/cmd_none.c": '#include "base/one.h"\n\nint cmd_none(void);\n'
