@@ -1,11 +1,11 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "policy/limit.h"
+#include "run/loop.h"
 #include "support/unit.h"
 #include "support/on_loop.h"
 #include "support/world.h"
-
-extern const struct policy_type limit_policy;
 
 static int set_up(void **state)
 {
@@ -48,6 +48,23 @@ static void the_burst_is_the_rate_when_it_is_not_given(void **state)
     world_policy(world, &limit_policy, "limits.x", "3/h");
     for (int i = 0; i < 3; i++)
         assert_int_equal(get(world, "192.0.2.1", NULL), 200);
+    assert_int_equal(get(world, "192.0.2.1", NULL), 429);
+}
+
+/* Another worker's time may be ahead of this one's, which has read it before. */
+static void a_unit_that_is_there_is_given_whatever_time_a_worker_has(void **state)
+{
+    struct world *world = *state;
+    struct slice client = SLICE("192.0.2.1");
+    world_policy(world, &limit_policy, "limits.login", "{rate: 5/h, burst: 2}");
+    const struct limit *limit = world->config;
+    instant ahead = loop_now() + MILLISECOND;
+    while (clock_now() < ahead)
+        continue;
+    assert_true(
+        limit_table_take(limit->state->table, client, &limit->plans.otherwise->rule, 1, clock_now())
+            .allowed);
+    assert_int_equal(get(world, "192.0.2.1", NULL), 200);
     assert_int_equal(get(world, "192.0.2.1", NULL), 429);
 }
 
@@ -227,6 +244,7 @@ static int run(void)
     const struct CMUnitTest tests[] = {
         EACH(the_burst_passes_and_then_429),
         EACH(the_burst_is_the_rate_when_it_is_not_given),
+        EACH(a_unit_that_is_there_is_given_whatever_time_a_worker_has),
         EACH(answers_say_what_is_left),
         EACH(a_bucket_deeper_than_its_rate_is_the_quota),
         EACH(members_are_added_to_those_of_others),
