@@ -78,6 +78,16 @@ void diagnostics_relate(struct diagnostics *diagnostics, struct place place, con
     newest->related_message = arena_copy(diagnostics->arena, slice_of_text(message));
 }
 
+enum status diagnostics_hide(struct diagnostics *diagnostics, struct place place)
+{
+    struct hidden_place *hidden = arena_new(diagnostics->arena, struct hidden_place);
+    if (!hidden)
+        return NO_MEMORY;
+    *hidden = (struct hidden_place){diagnostics->hidden, place};
+    diagnostics->hidden = hidden;
+    return OK;
+}
+
 /* A source as it was, and its copy. */
 struct kept_source {
     const struct source *original, *copy;
@@ -108,6 +118,17 @@ static enum status keep_source(struct arena *arena, struct kept_source *kept, st
     return kept->copy ? OK : NO_MEMORY;
 }
 
+/* What is hidden in a source is so in its copy. */
+static void keep_hidden(struct diagnostics *diagnostics, const struct kept_source *kept)
+{
+    for (struct hidden_place *hidden = diagnostics->hidden; hidden; hidden = hidden->next) {
+        const struct kept_source *one = kept;
+        while (one->original && one->original != hidden->place.source)
+            one++;
+        hidden->place.source = one->copy;
+    }
+}
+
 enum status diagnostics_keep_sources(struct diagnostics *diagnostics)
 {
     struct kept_source kept[2 * DIAGNOSTICS_MAX + 1] = {{NULL, NULL}};
@@ -119,6 +140,7 @@ enum status diagnostics_keep_sources(struct diagnostics *diagnostics)
         if (first || second)
             worst = NO_MEMORY;
     }
+    keep_hidden(diagnostics, kept);
     return worst;
 }
 
@@ -148,6 +170,7 @@ static void sort(struct diagnostics *diagnostics)
 
 struct look {
     bool color;
+    const struct hidden_place *hidden;
     struct text *text;
 };
 
@@ -181,14 +204,14 @@ static void print_one(const struct look *look, const struct place *place, const 
     }
     text_add_char(text, '\n');
     if (has_excerpt)
-        excerpt_add(place, hint, slice_of_text(look->color ? color : ""),
+        excerpt_add(place, look->hidden, hint, slice_of_text(look->color ? color : ""),
             slice_of_text(look->color ? PLAIN : ""), text);
 }
 
 void diagnostics_print(struct diagnostics *diagnostics, bool color, struct text *text)
 {
     sort(diagnostics);
-    struct look look = {color, text};
+    struct look look = {color, diagnostics->hidden, text};
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct diagnostic *item = &diagnostics->items[i];
         bool is_error = item->severity == SEVERITY_ERROR;

@@ -23,8 +23,11 @@ struct diagnostic {
 
 #define DIAGNOSTICS_MAX 200 /* further ones are only counted */
 
+struct hidden_place;
+
 struct diagnostics {
-    struct arena *arena; /* borrowed; messages are copied into it */
+    struct arena *arena;         /* borrowed; messages are copied into it */
+    struct hidden_place *hidden; /* the newest first */
     struct diagnostic *items;
     size_t count, errors, dropped;
 };
@@ -39,6 +42,9 @@ void diagnostics_warning(struct diagnostics *diagnostics, struct place place, st
 
 /* Adds a second place to the newest diagnostic. */
 void diagnostics_relate(struct diagnostics *diagnostics, struct place place, const char *message);
+
+/* A secret stands there: no excerpt shows it, whatever is wrong on that line. NO_MEMORY. */
+enum status diagnostics_hide(struct diagnostics *diagnostics, struct place place);
 
 /* Copies the sources that the places are in, so that the diagnostics outlive them: for who frees
  * what was read because of what they say. NO_MEMORY: then the places are nowhere. */

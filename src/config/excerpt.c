@@ -88,13 +88,24 @@ static void add_glyph(struct glyph glyph, struct text *text)
     text_add(text, glyph.is_safe ? glyph.text : replacement);
 }
 
+static bool is_hidden(
+    const struct hidden_place *hidden, const struct place *shown, uint32_t character)
+{
+    for (; hidden; hidden = hidden->next)
+        if (hidden->place.source == shown->source && hidden->place.line == shown->line &&
+            character >= hidden->place.column &&
+            character - hidden->place.column < hidden->place.length)
+            return true;
+    return false;
+}
+
 struct carets {
     size_t from, count; /* columns */
 };
 
 /* Shows a line from its `skipped`-th character on, and finds where its carets stand. */
-static struct carets add_line(
-    struct slice line, uint32_t skipped, const struct place *place, struct text *text)
+static struct carets add_line(struct slice line, uint32_t skipped, const struct place *place,
+    const struct hidden_place *hidden, struct text *text)
 {
     struct carets carets = {0, 0};
     struct slice rest = skip_characters(line, skipped);
@@ -108,6 +119,8 @@ static struct carets add_line(
         size_t before = column;
         bool is_tab = rest.data[0] == '\t';
         struct glyph glyph = take_glyph(&rest);
+        if (is_hidden(hidden, place, character))
+            glyph = (struct glyph){SLICE("*"), 1, true};
         column += is_tab ? TAB_COLUMNS - column % TAB_COLUMNS : glyph.columns;
         if (is_tab)
             add_spaces(column - before, text);
@@ -127,15 +140,15 @@ static struct carets add_line(
     return carets;
 }
 
-void excerpt_add(const struct place *place, struct slice hint, struct slice before_carets,
-    struct slice after_carets, struct text *text)
+void excerpt_add(const struct place *place, const struct hidden_place *hidden, struct slice hint,
+    struct slice before_carets, struct slice after_carets, struct text *text)
 {
     struct slice line = source_line(place->source, place->line);
     text_format(text, "%5u | ", place->line);
     uint32_t skipped = line.size > LINE_MAX_COLUMNS && place->column > COLUMNS_BEFORE
                            ? place->column - COLUMNS_BEFORE
                            : 0;
-    struct carets carets = add_line(line, skipped, place, text);
+    struct carets carets = add_line(line, skipped, place, hidden, text);
     text_add_literal(text, "\n      | ");
     add_spaces(carets.from, text);
     text_add(text, before_carets);

@@ -11,9 +11,15 @@
 #include "base/text.h"
 #include "config/source.h"
 
-/* `before_carets` and `after_carets` colour them; both may be empty. */
-void excerpt_add(const struct place *place, struct slice hint, struct slice before_carets,
-    struct slice after_carets, struct text *text);
+/* What is not to be shown: stars stand for it. */
+struct hidden_place {
+    struct hidden_place *next;
+    struct place place;
+};
+
+/* `before_carets` and `after_carets` colour them; both may be empty. `hidden` is a list. */
+void excerpt_add(const struct place *place, const struct hidden_place *hidden, struct slice hint,
+    struct slice before_carets, struct slice after_carets, struct text *text);
 
 /* Text that came from outside, made safe to show on one line of a terminal. */
 void excerpt_add_safe(struct slice s, struct text *text);

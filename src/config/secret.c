@@ -49,7 +49,7 @@ enum status secret_read(struct reader *reader, const struct node *node, struct s
     const struct node *name = node_get(node, SLICE("file"));
     if (node->kind == NODE_SCALAR) {
         *ret_secret = node->text;
-        return OK;
+        return node->is_from_environment ? OK : diagnostics_hide(reader->diagnostics, node->place);
     }
     if (node->kind != NODE_MAP || node->count != 1 || !name || name->kind != NODE_SCALAR ||
         !name->text.size)

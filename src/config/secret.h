@@ -21,7 +21,8 @@ struct secret_file {
     uint64_t stamp;    /* of the file as it was read: source_stamp */
 };
 
-/* Reads a secret. INVALID after a complaint, which never shows one; NO_MEMORY. */
+/* Reads a secret. INVALID after a complaint, which never shows one, and neither does any other of
+ * the same line; NO_MEMORY. */
 enum status secret_read(struct reader *reader, const struct node *node, struct slice *ret_secret);
 
 /* What the file of that name has, as the place means it. As above. */

@@ -17,8 +17,8 @@ static enum status read_text(struct prepare *prepare, const struct jwt_keys *key
 {
     const struct source *source;
     *ret_text = slice_trim(keys->keys);
-    if (is_inline(*ret_text))
-        return OK;
+    if (is_inline(*ret_text)) /* of a key that is a secret, too */
+        return diagnostics_hide(prepare->reader->diagnostics, keys->keys_place);
     struct slice path = source_path(scratch, keys->keys_place.source, keys->keys);
     enum status e = path.data ? source_read(scratch, path, JOSE_SET_SIZE_MAX, &source) : NO_MEMORY;
     if (e == NO_MEMORY)

@@ -10,8 +10,8 @@ static struct limit_rule share_of(const struct limit_part *part)
     return limit_share_of(limit->algorithm, &part->plan->rule, store_gateways(limit->shared.store));
 }
 
-/* Another worker may have counted at a time that is ahead of this one's, so that a unit is not there
- * yet by the old time: before somebody is refused the clock itself is asked. */
+/* Another worker may have counted at a time that is ahead of this one's, so that a unit is not
+ * there yet by the old time: before somebody is refused the clock itself is asked. */
 static void take_here(struct limit_part *part, const struct limit_rule *rule)
 {
     struct limit_table *table = part->limit->state->table;

@@ -105,6 +105,29 @@ static void a_secret_is_never_written(void **state)
     text_release(&text);
 }
 
+/* Also when the complaint outlives the file, as that of a reload does. */
+static void no_complaint_shows_one(void **state)
+{
+    (void)state;
+    struct chest chest = {.secret = SLICE_NONE};
+    struct config c;
+    assert_ok(config_begin(&c, SLICE("secret: hunter2  # mine\nmore: [\"hünter3\", {path: x}, "
+                                     "hunter4]\n")));
+    (void)option_read(&c.reader, &table, c.root, &chest);
+    assert_int_equal(c.diagnostics.errors, 1);
+    diagnostics_error(&c.diagnostics, c.root->entries[0].value->place, SLICE_NONE, "too short");
+    assert_ok(diagnostics_keep_sources(&c.diagnostics));
+    struct text text = text_growing(0);
+    diagnostics_print(&c.diagnostics, false, &text);
+    text_add_char(&text, '\0');
+    assert_null(strstr(text.data, "nter"));
+    assert_non_null(
+        strstr(text.data, "    1 | secret: *******  # mine\n      |         ^^^^^^^\n"));
+    assert_non_null(strstr(text.data, "    2 | more: [*********, {path: x}, *******]\n"));
+    text_release(&text);
+    config_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -112,6 +135,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_told),
         cmocka_unit_test(a_change_of_a_file_is_seen),
         cmocka_unit_test(a_secret_is_never_written),
+        cmocka_unit_test(no_complaint_shows_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

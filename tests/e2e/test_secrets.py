@@ -1,5 +1,8 @@
 """Secrets that stand in files: read with the configuration, read again when they change, and shown nowhere."""
 
+import re
+import signal
+
 import jwt
 from gateway import wait_for
 from issuer import bearer, good
@@ -70,3 +73,17 @@ def test_secrets_from_files(start, serve, tmp_path):
                                                        for path in ("/v1/status", "/v1/config")]
         for secret in (*JWT_SECRETS, "of the old days", "of the new days", "of the last days", SECRET):
             assert not any(secret in text for text in shown), secret
+
+
+def test_no_complaint_shows_a_secret(start, serve):
+    """Neither on the line of another mistake, nor when it is the mistake itself."""
+    good = configuration(serve().at, "/nowhere", "http://127.0.0.1:1/token")
+    good = re.sub(r"\{file: /nowhere/(\w+)\}", r'"the secret \1 of at least 32 bytes"', good)
+    gateway = start(good)
+    for bad in [good.replace("remember: 0s", "remembr: 0s"), good.replace("the secret jwt of at least 32 bytes", "the secret jwt")]:
+        assert bad != good
+        seen = len(gateway.stderr)
+        gateway.write_config(bad)
+        gateway.signal(signal.SIGHUP)
+        wait_for(lambda: "^^^" in gateway.stderr[seen:], what="the complaint")
+        assert "***" in gateway.stderr[seen:] and "the secret" not in gateway.stderr
