@@ -83,7 +83,6 @@ struct recipe {
     struct stores *stores;
     const struct postgres_options *options;
     const struct postgres_driver *driver;
-    struct slice password;
     const char *sslrootcert, *sslcert, *sslkey; /* full paths, or NULL */
 };
 
@@ -151,7 +150,7 @@ static bool keep_texts(struct postgres *postgres, const struct recipe *recipe)
     postgres->shown = arena_format(&postgres->arena, "%.*s/%.*s", SLICE_ARG(options->server.text),
         SLICE_ARG(options->database));
     postgres->user = keep(postgres, options->user);
-    postgres->password = keep(postgres, recipe->password);
+    postgres->password = keep(postgres, options->password);
     postgres->database = keep(postgres, options->database);
     postgres->sslmode = postgres_sslmodes[options->sslmode];
     return postgres->shown.data && postgres->user && postgres->password && postgres->database &&
@@ -216,7 +215,7 @@ static enum status name_recipe(
 {
     const struct postgres_options *options = recipe->options;
     char password[TLS_DIGEST_SIZE];
-    if (tls_digest(recipe->password, password))
+    if (tls_digest(options->password, password))
         return NO_MEMORY;
     *ret_name = arena_format(arena, "%.*s %.*s %s %.*s %.*s %d %s %s %s %lld %lld %lld %lld %lld",
         SLICE_ARG(options->server.text), SLICE_ARG(options->user), password,
@@ -270,8 +269,6 @@ enum status postgres_obtain(struct stores *stores, struct reader *reader,
     struct slice name = SLICE_NONE;
     void *object;
     enum status e = load_driver(reader, &recipe);
-    if (!e)
-        e = postgres_options_password(reader, options, &recipe.password);
     if (!e && !find_files(reader, &recipe))
         e = NO_MEMORY;
     if (!e)

@@ -100,10 +100,9 @@ static const struct option rows[] = {
                 "`postgres://user:password@host:port/database?sslmode=require`. Of a name with "
                 "several addresses the first is used that takes writes."},
     {"user", OPTION_TEXT, ROW(user), .fallback = "weir", .help = "Whose name we give."},
-    {"password", OPTION_TEXT, ROW(password),
-        .help = "Better from the environment: ${POSTGRES_PASSWORD}."},
-    {"password-file", OPTION_TEXT, ROW(password_file), .place_offset = ROW(password_place),
-        .help = "The file that holds the password; read when the configuration is loaded."},
+    {"password", OPTION_SECRET, ROW(password),
+        .help = "The password, better from the environment (${POSTGRES_PASSWORD}), or {file: "
+                "postgres.password}."},
     {"database", OPTION_TEXT, ROW(database), .fallback = "weir", .help = "The database's name."},
     {"table", OPTION_TEXT, ROW(table), .fallback = "weir_store", .place_offset = ROW(table_place),
         .form = "SCHEMA.TABLE",
@@ -160,11 +159,8 @@ static enum status check_table(struct reader *reader, const struct postgres_opti
         TABLE_MAX);
 }
 
-static enum status check_secrets(struct reader *reader, const struct postgres_options *options)
+static enum status check_certificates(struct reader *reader, const struct postgres_options *options)
 {
-    if (options->password.size && options->password_file.size)
-        return diagnostics_error(reader->diagnostics, options->password_place, SLICE_NONE,
-            "the password stands twice: here and in the file");
     if (options->sslmode >= VERIFY_CA && !options->sslrootcert.size)
         return diagnostics_error(reader->diagnostics,
             options->ssl_place.source ? options->ssl_place : options->at_place,
@@ -190,15 +186,7 @@ static enum status check(struct reader *reader, const struct node *node, void *v
             SLICE("postgres://weir@10.0.0.5:5432/weir"), "no PostgreSQL server: %s", problem);
     if (!e)
         e = check_table(reader, options);
-    return e ? e : check_secrets(reader, options);
-}
-
-enum status postgres_options_password(
-    struct reader *reader, const struct postgres_options *options, struct slice *ret_password)
-{
-    const struct server_password password = {
-        options->password, options->password_file, options->password_place};
-    return server_password_read(reader, &password, ret_password);
+    return e ? e : check_certificates(reader, options);
 }
 
 const struct option_table postgres_table = {.name = "postgres",

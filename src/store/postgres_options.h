@@ -7,7 +7,7 @@
 struct postgres_options {
     bool is_set;
     struct slice at;
-    struct slice user, password, password_file, database;
+    struct slice user, password, database;
     struct slice table; /* "weir_store", "schema.table" */
     int sslmode;        /* an index of postgres_sslmodes */
     struct slice sslrootcert, sslcert, sslkey;
@@ -16,7 +16,7 @@ struct postgres_options {
     int64_t connections;     /* of a worker */
     int64_t pending;         /* questions of a worker that may wait for one of them */
     int64_t gateways;        /* that share the server */
-    struct place place, at_place, password_place, table_place, ssl_place;
+    struct place place, at_place, table_place, ssl_place;
 
     /* Made when they are checked. */
     struct endpoint_place server;
@@ -24,10 +24,6 @@ struct postgres_options {
 
 extern const struct option_table postgres_table;
 extern const char *const postgres_sslmodes[];
-
-/* Reads the password's file, if there is one. INVALID after a complaint, NO_MEMORY. */
-enum status postgres_options_password(
-    struct reader *reader, const struct postgres_options *options, struct slice *ret_password);
 
 /* Takes "postgres://user:password@host:5432/database?sslmode=require" apart, "postgresql://",
  * "host:5432", "host", "unix:/run/postgresql"; what it does not say stays as it is. INVALID with a

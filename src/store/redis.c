@@ -83,7 +83,6 @@ static bool make_seats(struct redis *redis, unsigned workers)
 struct recipe {
     struct stores *stores;
     const struct redis_options *options;
-    struct redis_passwords passwords;
     struct tls_client *tls, *sentinel_tls; /* borrowed; or NULL */
 };
 
@@ -145,9 +144,9 @@ static bool keep_texts(struct redis *redis, const struct recipe *recipe)
 {
     const struct redis_options *options = recipe->options;
     redis->tls_name = options->tls.name;
-    redis->server_identity = (struct redis_identity){options->user, recipe->passwords.server};
+    redis->server_identity = (struct redis_identity){options->user, options->password};
     redis->sentinel_identity =
-        (struct redis_identity){options->sentinel.user, recipe->passwords.sentinel};
+        (struct redis_identity){options->sentinel.user, options->sentinel.password};
     redis->prefix = options->prefix;
     redis->master = options->master;
     return keep_text(redis, &redis->tls_name) && keep_identity(redis, &redis->server_identity) &&
@@ -220,8 +219,8 @@ static enum status name_recipe(
     const struct endpoint_place *sentinels = options->sentinels.items;
     char password[TLS_DIGEST_SIZE], sentinel_password[TLS_DIGEST_SIZE];
     struct text text = text_growing(0);
-    if (tls_digest(recipe->passwords.server, password) ||
-        tls_digest(recipe->passwords.sentinel, sentinel_password))
+    if (tls_digest(options->password, password) ||
+        tls_digest(options->sentinel.password, sentinel_password))
         return NO_MEMORY;
     text_format(&text, "%.*s %p %.*s %.*s %s %lld %lld %lld %lld %lld %.*s %.*s",
         SLICE_ARG(options->server.text), (void *)recipe->tls, SLICE_ARG(options->tls.name),
@@ -248,8 +247,8 @@ enum status redis_obtain(struct stores *stores, struct reader *reader,
     struct recipe recipe = {.stores = stores, .options = options};
     struct slice name = SLICE_NONE;
     void *object;
-    enum status e = redis_options_passwords(reader, options, &recipe.passwords);
-    if (!e && options->is_tls)
+    enum status e = OK;
+    if (options->is_tls)
         e = service_tls_client_obtain(stores->plane, reader, &options->tls, &recipe.tls);
     recipe.sentinel_tls = options->sentinel.is_clear ? NULL : recipe.tls;
     if (!e && options->sentinel.tls.is_set)

@@ -141,11 +141,9 @@ static const struct option node_option = {"node", OPTION_CUSTOM, 0, .read = read
 
 static const struct option sentinel_rows[] = {
     {"user", OPTION_TEXT, SENTINEL(user), .help = "Whose name we give (ACL); by default none."},
-    {"password", OPTION_TEXT, SENTINEL(password), .place_offset = SENTINEL(place),
-        .help = "By default none: the master's is not shown to Sentinels."},
-    {"password-file", OPTION_TEXT, SENTINEL(password_file),
-        .place_offset = SENTINEL(password_place),
-        .help = "The file that holds the password; read when the configuration is loaded."},
+    {"password", OPTION_SECRET, SENTINEL(password),
+        .help = "The password, or {file: sentinel.password}; by default none: the master's is not "
+                "shown to Sentinels."},
     {"tls", OPTION_STRUCT, SENTINEL(tls), .table = &service_tls_table,
         .is_set_offset = SENTINEL(tls.is_set),
         .help = "How TLS is spoken; nothing: as with the master, if it is."},
@@ -153,34 +151,24 @@ static const struct option sentinel_rows[] = {
         .help = "No TLS, although the master speaks it."},
     {NULL}};
 
-static enum status check_passwords(struct reader *reader, struct place place,
-    const struct server_password *password, struct slice user)
+static enum status check_user(
+    struct reader *reader, struct place place, struct slice user, struct slice password)
 {
-    if (password->text.size && password->file.size)
-        return diagnostics_error(reader->diagnostics, password->place, SLICE_NONE,
-            "the password stands twice: here and in the file");
-    if (user.size && !password->text.size && !password->file.size)
+    if (user.size && !password.size)
         return diagnostics_error(reader->diagnostics, place, SLICE("password: ${REDIS_PASSWORD}"),
             "a user needs a password");
     return OK;
 }
 
-static struct server_password password_of_sentinels(const struct redis_sentinel_options *options)
-{
-    return (struct server_password){
-        options->password, options->password_file, options->password_place};
-}
-
 static enum status check_sentinel(struct reader *reader, const struct node *node, void *value)
 {
     struct redis_sentinel_options *options = value;
-    const struct server_password password = password_of_sentinels(options);
     options->is_set = true;
     options->place = node->place;
     if (options->tls.is_set && options->is_clear)
         return diagnostics_error(reader->diagnostics, node->place, SLICE_NONE,
             "Sentinels are asked by `tls`, or in the `clear`");
-    return check_passwords(reader, node->place, &password, options->user);
+    return check_user(reader, node->place, options->user, options->password);
 }
 
 static const struct option_table sentinel_table = {.name = "sentinel",
@@ -207,10 +195,9 @@ static const struct option rows[] = {
     {"sentinel", OPTION_STRUCT, ROW(sentinel), .table = &sentinel_table,
         .help = "How the Sentinels are asked: with which password, over which TLS."},
     {"user", OPTION_TEXT, ROW(user), .help = "Whose name we give (ACL); by default none."},
-    {"password", OPTION_TEXT, ROW(password),
-        .help = "Better from the environment: ${REDIS_PASSWORD}."},
-    {"password-file", OPTION_TEXT, ROW(password_file), .place_offset = ROW(password_place),
-        .help = "The file that holds the password; read when the configuration is loaded."},
+    {"password", OPTION_SECRET, ROW(password),
+        .help = "The password, better from the environment (${REDIS_PASSWORD}), or {file: "
+                "redis.password}."},
     {"database", OPTION_INTEGER, ROW(database), .minimum = 0, .maximum = DATABASES_MAX,
         .help = "The number of the database."},
     {"tls", OPTION_STRUCT, ROW(tls), .table = &service_tls_table, .is_set_offset = ROW(tls.is_set),
@@ -233,12 +220,6 @@ static const struct option rows[] = {
                 "all may do. auto: they count each other there, and go by the last count."},
     {"prefix", OPTION_TEXT, ROW(prefix), .fallback = "weir:", .help = "What all keys begin with."},
     {NULL}};
-
-static struct server_password password_of_server(const struct redis_options *options)
-{
-    return (struct server_password){
-        options->password, options->password_file, options->password_place};
-}
 
 static bool has_socket_path(const struct redis_options *options)
 {
@@ -288,22 +269,7 @@ static enum status check(struct reader *reader, const struct node *node, void *v
         return diagnostics_error(reader->diagnostics, options->at_place,
             SLICE("tls: {name: redis.internal}"),
             "a unix socket has no name: `tls` must say what its certificate is for");
-    const struct server_password password = password_of_server(options);
-    return e ? e : check_passwords(reader, options->at_place, &password, options->user);
-}
-
-enum status redis_options_passwords(struct reader *reader, const struct redis_options *options,
-    struct redis_passwords *ret_passwords)
-{
-    const struct server_password server = password_of_server(options),
-                                 sentinel = password_of_sentinels(&options->sentinel);
-    struct redis_passwords passwords;
-    enum status e = server_password_read(reader, &server, &passwords.server);
-    if (!e)
-        e = server_password_read(reader, &sentinel, &passwords.sentinel);
-    if (!e)
-        *ret_passwords = passwords;
-    return e;
+    return e ? e : check_user(reader, options->at_place, options->user, options->password);
 }
 
 const struct option_table redis_table = {.name = "redis",

@@ -7,10 +7,10 @@
 /* How Sentinels are asked, where that is not as the master is. */
 struct redis_sentinel_options {
     bool is_set;
-    struct slice user, password, password_file;
+    struct slice user, password;
     struct service_tls_options tls;
     bool is_clear; /* no TLS, whatever the master speaks */
-    struct place place, password_place;
+    struct place place;
 };
 
 struct redis_options {
@@ -20,7 +20,7 @@ struct redis_options {
     struct option_list cluster;   /* the same: nodes of one, instead of `at` */
     struct slice master;          /* by which name they know it */
     struct redis_sentinel_options sentinel;
-    struct slice user, password, password_file;
+    struct slice user, password;
     int64_t database;
     struct service_tls_options tls;
     int64_t timeout;         /* nanoseconds that a request waits for an answer, at most */
@@ -28,7 +28,7 @@ struct redis_options {
     int64_t pending;         /* commands of a worker that may be without an answer at a time */
     int64_t gateways;        /* that share the server; 0: they count each other */
     struct slice prefix;     /* of all keys */
-    struct place place, at_place, password_place;
+    struct place place, at_place;
 
     /* Made by redis_options_check. */
     struct endpoint_place server;
@@ -36,14 +36,6 @@ struct redis_options {
 };
 
 extern const struct option_table redis_table;
-
-/* Reads the passwords' files, if there are any: the server's, and that of its Sentinels, which is
- * empty when they want none. INVALID after a complaint, NO_MEMORY. */
-struct redis_passwords {
-    struct slice server, sentinel;
-};
-enum status redis_options_passwords(struct reader *reader, const struct redis_options *options,
-    struct redis_passwords *ret_passwords);
 
 /* Takes "redis://user:password@host:6379/0" apart, "rediss://", "host:6379", "host", "unix:/path";
  * what it does not say stays as it is. INVALID with a static text that says what is wrong and holds

@@ -1,6 +1,5 @@
 #include "store/server_url.h"
 
-#include "config/secret.h"
 #include "http/uri.h"
 
 /* "user:password@", each percent-encoded. */
@@ -83,13 +82,4 @@ enum status server_place_read(struct arena *arena, struct slice text,
         return OK;
     *ret_problem = form->problem;
     return e == NO_MEMORY ? e : INVALID;
-}
-
-enum status server_password_read(
-    struct reader *reader, const struct server_password *password, struct slice *ret_password)
-{
-    if (password->file.size)
-        return secret_read_file(reader, password->file, password->place, ret_password);
-    *ret_password = password->text;
-    return OK;
 }

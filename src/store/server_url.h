@@ -28,13 +28,3 @@ struct server_form {
 /* Host and port, or a path. Statuses as above. */
 enum status server_place_read(struct arena *arena, struct slice text,
     const struct server_form *form, struct endpoint_place *ret_place, const char **ret_problem);
-
-/* Where a password may stand. */
-struct server_password {
-    struct slice text, file;
-    struct place place; /* of the file's name */
-};
-
-/* Reads the password's file, if there is one. INVALID after a complaint, NO_MEMORY. */
-enum status server_password_read(
-    struct reader *reader, const struct server_password *password, struct slice *ret_password);

@@ -42,6 +42,13 @@ def has_ipv6():
         return False
 
 
+def replace_file(path, text):
+    """At once, so that nobody reads a half of it."""
+    replacement = path.with_suffix(".new")
+    replacement.write_text(text)
+    replacement.rename(path)
+
+
 class Gateway:
     """One `weir run`. Use it as a context manager; `address` is the first listener's (host, port)."""
 
@@ -65,9 +72,7 @@ class Gateway:
         text = textwrap.dedent(config)
         if not re.search(r"^log:", text, re.M):
             text += f"\nlog: {{to: {self.log_path}}}\n"
-        replacement = self.config_path.with_suffix(".new")
-        replacement.write_text(text)
-        replacement.rename(self.config_path)
+        replace_file(self.config_path, text)
 
     def _wait_until_serving(self):
         deadline = time.monotonic() + STARTUP

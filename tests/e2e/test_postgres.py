@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from authority import Authority
-from gateway import WEIR, run_weir, wait_for
+from gateway import WEIR, replace_file, run_weir, wait_for
 from idempotency_desk import Desk, check_left_unknown, check_retries_at_once, counted, is_order, post, reason
 from postgres_server import POSTGRES, PostgresServer
 
@@ -198,7 +198,7 @@ def test_a_wrong_password_is_said(start, free_port, tmp_path):
         gateways = [start(f"""
             version: 1
             listen: "127.0.0.1:0"
-            postgres: {{at: "postgres://127.0.0.1:{server.port}", password-file: {secret}, {PATIENT}}}
+            postgres: {{at: "postgres://127.0.0.1:{server.port}", password: {{file: {secret}}}, {PATIENT}}}
             routes: {{/: {{respond: hello}}}}
             """) for secret in (wrong, right)]
         wait_for(lambda: is_down(gateways[0]), 60, "the refusal")
@@ -207,6 +207,8 @@ def test_a_wrong_password_is_said(start, free_port, tmp_path):
         assert gateways[0].metric("weir_postgres_connects_total", result="failed") >= 1
         wait_for(lambda: is_up(gateways[1]), 60, "a connection")
         assert trouble(gateways[1]) is None
+        replace_file(wrong, "open sesame\n")  # nobody reloads
+        wait_for(lambda: is_up(gateways[0]), 60, "a connection with the new password")
 
 
 def test_tls_is_spoken_as_libpq_does(start, free_port, authority, tmp_path):

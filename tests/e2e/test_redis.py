@@ -4,7 +4,7 @@ import concurrent.futures
 import contextlib
 
 import pytest
-from gateway import wait_for
+from gateway import replace_file, wait_for
 from redis_limits import PATIENT, alone, ask, commands, config, wait_until
 from redis_server import Cable, OddRedis, RedisServer
 
@@ -83,7 +83,21 @@ def test_a_password_and_a_database(start, redis, tmp_path):
     reaches(start, server, f'at: "redis://:s3cret-word@127.0.0.1:{server.port}/2"', database=2)
     server.ask("FLUSHALL")
     (tmp_path / "password").write_text("s3cret-word\n")
-    reaches(start, server, f'at: "127.0.0.1:{server.port}", password-file: {tmp_path}/password')
+    reaches(start, server, f'at: "127.0.0.1:{server.port}", password: {{file: {tmp_path}/password}}')
+
+
+def test_a_password_whose_file_changes(start, redis, tmp_path):
+    """Nobody reloads."""
+    server = redis("--requirepass", "s3cret-word", cli=ADMITTED)
+    replace_file(tmp_path / "password", "wr0ng-word")
+    gateway = start(config(f'{{at: "127.0.0.1:{server.port}", password: {{file: {tmp_path}/password}}, {PATIENT}}}'))
+    wait_until(gateway, "down")
+    replace_file(tmp_path / "password", "s3cret-word\n")
+    wait_until(gateway, "up")
+    assert ask(gateway) == 200
+    assert server.keys() == ["weir:limits.plan:ann"]
+    everything = gateway.stderr + gateway.metrics() + str(gateway.status())
+    assert not [word for word in ("wr0ng-word", "s3cret-word") if word in everything]
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from gateway import wait_for
+from gateway import replace_file, wait_for
 from redis_limits import alone, ask, commands, config, wait_until
 from redis_server import RedisServer, Sentinel
 
@@ -102,7 +102,10 @@ def test_a_password_of_sentinels(start, guarded, tmp_path):
     finds(start, master, by_sentinel(sentinel.port, 'password: "${SENTINEL_PASSWORD}"'))
     master.ask("FLUSHALL")
     (tmp_path / "password").write_text("s3ntinel-word\n")
-    finds(start, master, by_sentinel(sentinel.port, f"password-file: {tmp_path}/password"))
+    gateway = finds(start, master, by_sentinel(sentinel.port, f"password: {{file: {tmp_path}/password}}"))
+    replace_file(tmp_path / "password", "wr0ng-word\n")  # read again, and shown to the Sentinel by new connections
+    wait_until(gateway, "down")
+    assert gateway.status()["redis"]["trouble"].startswith("WRONGPASS")
 
 
 def test_a_user_of_sentinels_who_may_ask_for_the_master_alone(start, guarded):

@@ -4,7 +4,7 @@ import re
 import signal
 
 import jwt
-from gateway import wait_for
+from gateway import replace_file, wait_for
 from issuer import bearer, good
 from oauth_server import CLIENT, SECRET, OAuthServer
 from test_webhooks import signed
@@ -28,18 +28,12 @@ def configuration(service, folder, token):
         """
 
 
-def write(path, text):
-    fresh = path.with_suffix(".fresh")
-    fresh.write_text(text)
-    fresh.rename(path)
-
-
 def test_secrets_from_files(start, serve, tmp_path):
     service = serve()
-    write(tmp_path / "jwt", JWT_SECRETS[0] + "\n")
-    write(tmp_path / "old", "of the old days")
-    write(tmp_path / "new", "of the new days\r\n")
-    write(tmp_path / "client", SECRET + "\n")
+    replace_file(tmp_path / "jwt", JWT_SECRETS[0] + "\n")
+    replace_file(tmp_path / "old", "of the old days")
+    replace_file(tmp_path / "new", "of the new days\r\n")
+    replace_file(tmp_path / "client", SECRET + "\n")
     with OAuthServer() as identity:
         gateway = start(configuration(service.at, tmp_path, f"http://{identity.at}/token"))
 
@@ -55,18 +49,18 @@ def test_secrets_from_files(start, serve, tmp_path):
         assert service.requests[-1].header("Authorization") == "Bearer service-token-1"
 
         # Nobody reloads: the files are looked at.
-        write(tmp_path / "jwt", JWT_SECRETS[1])
+        replace_file(tmp_path / "jwt", JWT_SECRETS[1])
         wait_for(lambda: jwt_status(JWT_SECRETS[1]) == 200, what="the new secret of tokens")
         assert jwt_status(JWT_SECRETS[0]) == 401  # remembered or not
-        write(tmp_path / "old", "of the next days\n")
+        replace_file(tmp_path / "old", "of the next days\n")
         wait_for(lambda: hook_status("of the next days") == 200, what="the new secret of webhooks")
         assert [hook_status(f"of the {age} days") for age in ("old", "new", "next")] == [401, 200, 200]
 
         # One that is empty changes nothing, and is told of.
-        write(tmp_path / "old", "\n")
+        replace_file(tmp_path / "old", "\n")
         wait_for(lambda: f'the secret\'s file "{tmp_path}/old" is empty' in gateway.stderr, what="the complaint")
         assert hook_status("of the next days") == 200
-        write(tmp_path / "old", "of the last days")
+        replace_file(tmp_path / "old", "of the last days")
         wait_for(lambda: hook_status("of the last days") == 200, what="the secret after the mistake")
 
         shown = [gateway.stderr, gateway.metrics()] + [gateway.control_request("GET", path).body.decode()

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "config/secret.h"
 #include "support/unit.h"
 #include "support/world.h"
 
@@ -55,6 +56,20 @@ static void a_url_says_more(void **state)
     assert_slice(options->database, "d");
 }
 
+static void a_password_can_stand_in_a_file(void **state)
+{
+    struct world *world = *state;
+    const struct secret_file *files = NULL;
+    world->reader.secrets = &files;
+    assert_slice(
+        read_options(state, "{at: 10.0.0.5, password: open sesame}")->password, "open sesame");
+    assert_null(files);
+    assert_slice(
+        read_options(state, "{at: 10.0.0.5, password: {file: /proc/sys/kernel/ostype}}")->password,
+        "Linux");
+    assert_slice(files->path, "/proc/sys/kernel/ostype");
+}
+
 static void what_is_wrong_is_said_without_what_is_secret(void **state)
 {
     static const struct {
@@ -68,7 +83,8 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"\"postgres://u:s3cret@10.0.0.5/d?sslmode=maybe\"", "behind its ? may stand"},
         {"\"postgres://u:s3cret@10.0.0.5/d?options=-c\"", "behind its ? may stand"},
         {"\"postgres://u:s3cret@10.0.0.5/d%\"", "the name of a database"},
-        {"{at: 10.0.0.5, password: s3cret, password-file: f}", "stands twice"},
+        {"{at: 10.0.0.5, password: {text: s3cret}}", "{file: path}, not a map"},
+        {"{at: 10.0.0.5, password: {file: /nowhere/at/all}}", "cannot be read"},
         {"{at: 10.0.0.5, sslmode: verify-full}", "by which authorities"},
         {"{at: 10.0.0.5, sslcert: c}", "a certificate needs its key"},
         {"{at: 10.0.0.5, table: \"a b\"}", "a table's name is of letters"},
@@ -92,6 +108,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_text_is_the_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_url_says_more, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_password_can_stand_in_a_file, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             what_is_wrong_is_said_without_what_is_secret, set_up, tear_down),
     };

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "config/secret.h"
 #include "support/unit.h"
 #include "support/world.h"
 
@@ -101,7 +102,9 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"\"redis://:s3cret@10.0.0.5/99999\"", "the number of a database"},
         {"\"redis://:s3cret%@10.0.0.5\"", "percent-encoded"},
         {"{at: 10.0.0.5, user: u}", "a user needs a password"},
-        {"{at: 10.0.0.5, password: p, password-file: f}", "stands twice"},
+        {"{at: 10.0.0.5, user: u, password: \"\"}", "a user needs a password"},
+        {"{at: 10.0.0.5, password: {text: s3cret}}", "{file: path}, not a map"},
+        {"{at: 10.0.0.5, password: {file: /nowhere/at/all}}", "cannot be read"},
         {"{at: \"unix:/run/r.sock\", tls: {verify: false}}", "a unix socket has no name"},
         {"{at: 10.0.0.5, timeout: 0s}", "timeout"},
         {"{at: 10.0.0.5, tiemout: 5ms}", "did you mean \"timeout\""},
@@ -115,7 +118,7 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
         {"{sentinels: [[10.0.0.6]]}", "no Sentinel: write for example"},
         {"{at: 10.0.0.6, sentinel: {password: s3cret}}", "there are no `sentinels`"},
         {"{sentinels: [a], sentinel: {user: u}}", "a user needs a password"},
-        {"{sentinels: [a], sentinel: {password: s3cret, password-file: f}}", "stands twice"},
+        {"{sentinels: [a], sentinel: {password: {file: /nowhere}}}", "cannot be read"},
         {"{sentinels: [a], sentinel: {clear: true, tls: {verify: false}}}", "in the `clear`"},
         {"{cluster: [10.0.0.6], sentinels: [10.0.0.7]}", "in two ways"},
         {"{cluster: [[10.0.0.6]]}", "no node of a cluster: write for example"},
@@ -143,20 +146,19 @@ static void gateways_are_counted_unless_their_number_is_said(void **state)
 static void a_password_can_stand_in_a_file(void **state)
 {
     struct world *world = *state;
-    struct redis_passwords passwords;
+    const struct secret_file *files = NULL;
+    world->reader.secrets = &files;
     const struct redis_options *options =
-        read_options(state, "{at: 10.0.0.5, password-file: /proc/sys/kernel/ostype}");
-    assert_ok(redis_options_passwords(&world->reader, options, &passwords));
-    assert_slice(passwords.server, "Linux");
-    assert_slice(passwords.sentinel, "");
-    options = read_options(state, "{sentinels: [a], password: p, sentinel: {password-file: "
-                                  "/proc/sys/kernel/ostype, user: u}}");
-    assert_ok(redis_options_passwords(&world->reader, options, &passwords));
-    assert_slice(passwords.server, "p");
-    assert_slice(passwords.sentinel, "Linux");
-    options = read_options(state, "{at: 10.0.0.5, password-file: /nowhere/at/all}");
-    assert_status(redis_options_passwords(&world->reader, options, &passwords), INVALID);
-    assert_int_equal(world->diagnostics.errors, 1);
+        read_options(state, "{at: 10.0.0.5, user: u, password: {file: /proc/sys/kernel/ostype}}");
+    assert_slice(options->password, "Linux");
+    assert_slice(options->sentinel.password, "");
+    assert_slice(files->path, "/proc/sys/kernel/ostype");
+    assert_null(files->next);
+    options = read_options(state, "{sentinels: [a], password: p, sentinel: {user: u, password: "
+                                  "{file: /proc/sys/kernel/ostype}}}");
+    assert_slice(options->password, "p");
+    assert_slice(options->sentinel.password, "Linux");
+    assert_non_null(files->next);
 }
 
 int main(void)
