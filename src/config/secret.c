@@ -25,7 +25,7 @@ static struct slice without_end(struct slice text)
 }
 
 /* It is looked at before it is read: one that changes in between is seen to have changed. */
-enum status secret_read_file(
+static enum status read_file(
     struct reader *reader, struct slice name, struct place place, struct slice *ret_secret)
 {
     const struct source *source;
@@ -44,17 +44,33 @@ enum status secret_read_file(
     return OK;
 }
 
+static enum status hide(struct reader *reader, const struct node *node)
+{
+    if (node->kind != NODE_SCALAR || node->is_from_environment)
+        return OK;
+    return diagnostics_hide(reader->diagnostics, node->place);
+}
+
+/* In a form that is none: somebody may have meant a secret by it. */
+static enum status hide_parts(struct reader *reader, const struct node *node)
+{
+    enum status e = OK;
+    for (size_t i = 0; !e && i < node->count; i++)
+        e = hide(reader, node->kind == NODE_LIST ? node->items[i] : node->entries[i].value);
+    return e ? e : NOT_FOUND;
+}
+
 enum status secret_read(struct reader *reader, const struct node *node, struct slice *ret_secret)
 {
     const struct node *name = node_get(node, SLICE("file"));
     if (node->kind == NODE_SCALAR) {
         *ret_secret = node->text;
-        return node->is_from_environment ? OK : diagnostics_hide(reader->diagnostics, node->place);
+        return hide(reader, node);
     }
     if (node->kind != NODE_MAP || node->count != 1 || !name || name->kind != NODE_SCALAR ||
         !name->text.size)
-        return NOT_FOUND;
-    return secret_read_file(reader, name->text, name->place, ret_secret);
+        return hide_parts(reader, node);
+    return read_file(reader, name->text, name->place, ret_secret);
 }
 
 uint64_t secret_files_stamp(const struct secret_file *files)

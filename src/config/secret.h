@@ -25,10 +25,6 @@ struct secret_file {
  * the same line; NO_MEMORY. */
 enum status secret_read(struct reader *reader, const struct node *node, struct slice *ret_secret);
 
-/* What the file of that name has, as the place means it. As above. */
-enum status secret_read_file(
-    struct reader *reader, struct slice name, struct place place, struct slice *ret_secret);
-
 /* What all these files are like now, and were like when they were read: the same number as long as
  * nothing has changed. */
 uint64_t secret_files_stamp(const struct secret_file *files);

@@ -172,7 +172,6 @@ static enum status check_certificates(struct reader *reader, const struct postgr
     return OK;
 }
 
-/* What was written is not said again: it may hold a password. */
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
     struct postgres_options *options = value;
@@ -180,7 +179,9 @@ static enum status check(struct reader *reader, const struct node *node, void *v
     options->place = node->place;
     if (!options->at_place.source)
         options->at_place = node->place;
-    enum status e = postgres_options_parse(reader->arena, options->at, options, &problem);
+    enum status e = server_url_hide(reader, options->at, options->at_place);
+    if (!e)
+        e = postgres_options_parse(reader->arena, options->at, options, &problem);
     if (e == INVALID)
         return diagnostics_error(reader->diagnostics, options->at_place,
             SLICE("postgres://weir@10.0.0.5:5432/weir"), "no PostgreSQL server: %s", problem);

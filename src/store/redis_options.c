@@ -230,11 +230,12 @@ static bool has_socket_path(const struct redis_options *options)
     return options->server.address.any.sa_family == AF_UNIX;
 }
 
-/* What was written is not said again: it may hold a password. */
 static enum status read_at(struct reader *reader, struct redis_options *options)
 {
     const char *problem;
-    enum status e = redis_options_parse(reader->arena, options->at, options, &problem);
+    enum status e = server_url_hide(reader, options->at, options->at_place);
+    if (!e)
+        e = redis_options_parse(reader->arena, options->at, options, &problem);
     if (e == INVALID)
         return diagnostics_error(reader->diagnostics, options->at_place,
             SLICE("redis://10.0.0.5:6379/0"), "no Redis server: %s", problem);

@@ -56,6 +56,11 @@ enum status server_url_parse(struct arena *arena, struct slice text, const struc
     return e;
 }
 
+enum status server_url_hide(struct reader *reader, struct slice text, struct place place)
+{
+    return slice_find(text, '@') < text.size ? diagnostics_hide(reader->diagnostics, place) : OK;
+}
+
 /* An IPv6 address has colons of its own. */
 static bool has_port(struct slice text)
 {

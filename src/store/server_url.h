@@ -19,6 +19,9 @@ struct server_url {
 enum status server_url_parse(struct arena *arena, struct slice text, const struct slice *schemes,
     struct server_url *ret_url, const char **ret_problem);
 
+/* No complaint shows what may hold a password. NO_MEMORY. */
+enum status server_url_hide(struct reader *reader, struct slice text, struct place place);
+
 /* Which port a server has that does not say it, and how one is written, for people. */
 struct server_form {
     struct slice port; /* ":6379" */

@@ -130,10 +130,9 @@ static void what_is_wrong_is_said_without_what_is_secret(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const char *said = world_complaints(*state, &redis_table, wrong[i].value);
-        const char *first = strchr(said, '\n');
         if (!strstr(said, wrong[i].says))
             fail_msg("%s: %s", wrong[i].value, said);
-        assert_null(memmem(said, (size_t)(first - said), "s3cret", 6));
+        assert_null(strstr(said, "s3cret"));
     }
 }
 
