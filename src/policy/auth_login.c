@@ -97,7 +97,6 @@ static enum status prepare_login(
     struct login *login = config;
     struct arena *arena = prepare->reader->arena;
     login->name = terms->name;
-    login->plane = prepare->plane;
     login->memory = prepare->stores.memory;
     login->store = prepare->stores.shared ? prepare->stores.shared : login->memory;
     login->archive = store_best(&prepare->stores);

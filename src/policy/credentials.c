@@ -11,6 +11,9 @@
  * own credentials (RFC 6749 §4.4), as `Authorization: Bearer`. What the client has put there does
  * not get to the service.
  *
+ * Where tokens are given, the file says, or the issuer's discovery document, which its keyring
+ * keeps.
+ *
  * One token serves all workers. It is asked for when the first request needs it, renewed ahead of
  * its end while requests go on with the old one, and by one at a time; a reload keeps it. When the
  * service does not accept it (it was revoked), the request is sent once more with a new one, if its
@@ -24,7 +27,9 @@
 
 struct credentials {
     /* Options. */
-    struct inquiry_target target;
+    struct inquiry_target target; /* without text: where the issuer says */
+    struct slice issuer, ca;
+    struct place issuer_place, ca_place;
     struct oauth_client client;
     struct slice scope;
     struct option_map parameters; /* of struct slice */
@@ -32,6 +37,7 @@ struct credentials {
     int if_unavailable;
 
     /* Made by prepare. */
+    struct oidc_issuer remote;       /* with `issuer` */
     struct recall *recall;           /* counted */
     _Atomic instant *next_rejection; /* before that, one that is not accepted stays */
     struct metrics_shard *const *shards;
@@ -52,10 +58,16 @@ static const char *const if_unavailable_words[] = {[REFUSE] = "refuse", [PASS] =
 static const struct option parameter_item = {.name = "value", .kind = OPTION_TEXT};
 
 static const struct option options[] = {
-    {"token", OPTION_TEXT, CREDENTIALS(target.text), .is_required = true,
-        .place_offset = CREDENTIALS(target.place),
+    {"token", OPTION_TEXT, CREDENTIALS(target.text), .place_offset = CREDENTIALS(target.place),
         .help = "Where tokens are given: a URL, https://id.example/token, or a service of the file "
                 "and a path, id/token."},
+    {"issuer", OPTION_TEXT, CREDENTIALS(issuer), .place_offset = CREDENTIALS(issuer_place),
+        .help = "Instead of `token`: whose discovery document says where tokens are given, "
+                "https://id.example. It is fetched anew as often as the issuer's keys, and the "
+                "last one stays while the issuer is down."},
+    {"ca", OPTION_TEXT, CREDENTIALS(ca), .place_offset = CREDENTIALS(ca_place),
+        .help = "The file (PEM) of the authorities that the certificates of the `issuer` and its "
+                "endpoints may come from. By default the system's."},
     OAUTH_CLIENT_OPTIONS(struct credentials, client),
     {"scope", OPTION_TEXT, CREDENTIALS(scope), .help = "What the token is to be good for."},
     {"parameters", OPTION_MAP, CREDENTIALS(parameters), .item = &parameter_item,
@@ -79,22 +91,44 @@ static const struct option options[] = {
     {NULL},
 };
 
+static enum status check(struct reader *reader, const struct node *node, void *value)
+{
+    const struct credentials *credentials = value;
+    if ((credentials->target.text.size > 0) == (credentials->issuer.size > 0))
+        return diagnostics_error(reader->diagnostics, node->place,
+            SLICE("token: \"https://id.example/token\", or issuer: \"https://id.example\""),
+            "where tokens are given says either `token` or `issuer`");
+    if (credentials->ca.size && !credentials->issuer.size)
+        return diagnostics_error(reader->diagnostics, credentials->ca_place,
+            SLICE("a service with TLS of its own, and token: id/token"),
+            "`ca` goes with `issuer` only");
+    return OK;
+}
+
 static const struct option_table table = {
     .name = "credentials",
     .help = "Sends the gateway's own token to the service: OAuth 2.0 client credentials.",
     .options = options,
     .size = sizeof(struct credentials),
+    .check = check,
     .example = "credentials: {token: \"https://id.example/token\", client: gateway, secret: "
                "\"${CLIENT_SECRET}\", scope: pay}",
 };
 
 /* --- preparing */
 
+/* Who gives tokens, as the file calls it. */
+static struct slice server_of(const struct credentials *credentials)
+{
+    return credentials->issuer.size ? credentials->issuer : credentials->target.text;
+}
+
 /* Reloads keep the token as long as this stays the same. */
 static void write_memory_name(struct text *text, const struct credentials *credentials)
 {
-    text_format(text, "credentials\n%.*s\n%.*s\n%016llx\n%.*s\n%lld",
-        SLICE_ARG(credentials->target.text), SLICE_ARG(credentials->client.id),
+    text_format(text, "credentials\n%.*s\n%s\n%.*s\n%016llx\n%.*s\n%lld",
+        SLICE_ARG(server_of(credentials)), credentials->issuer.size ? "issuer" : "token",
+        SLICE_ARG(credentials->client.id),
         (unsigned long long)hash_bytes(credentials->client.secret), SLICE_ARG(credentials->scope),
         (long long)credentials->early);
     for (size_t i = 0; i < credentials->parameters.count; i++) {
@@ -121,6 +155,18 @@ static void make_series(struct prepare *prepare, struct credentials *credentials
             (const struct slice[]){prepare->name, slice_of_text(outcomes[i].word)});
 }
 
+static enum status prepare_server(struct prepare *prepare, struct credentials *credentials)
+{
+    const struct keyring_options wanted = {.issuer = credentials->issuer,
+        .ca = credentials->ca,
+        .place = credentials->issuer_place,
+        .ca_place = credentials->ca_place,
+        .patience = credentials->timeout,
+        .cooldown = 10 * SECOND};
+    return credentials->issuer.size ? oidc_issuer_prepare(prepare, &wanted, &credentials->remote)
+                                    : inquiry_prepare(prepare, &credentials->target);
+}
+
 static enum status prepare(struct prepare *prepare, void *config)
 {
     struct credentials *credentials = config;
@@ -129,7 +175,7 @@ static enum status prepare(struct prepare *prepare, void *config)
     credentials->next_rejection = arena_zalloc(prepare->reader->arena, sizeof(_Atomic instant));
     enum status e = credentials->next_rejection ? OK : NO_MEMORY;
     if (!e)
-        e = inquiry_prepare(prepare, &credentials->target);
+        e = prepare_server(prepare, credentials);
     if (!e)
         e = oauth_client_prepare(prepare, &credentials->client);
     write_memory_name(&name, credentials);
@@ -197,6 +243,33 @@ static enum status read_answer(const struct credentials *credentials, struct are
     return take(credentials, root, recalled);
 }
 
+/* Finds the endpoint first, in the same time. KEYS_UNAVAILABLE: the document was never there;
+ * NOT_FOUND: it names none. */
+static enum status ask_issuer(const struct credentials *credentials, const struct exchange *x,
+    struct text *form, struct arena *scratch, struct inquiry_answer *ret_answer)
+{
+    const struct oidc_issuer *remote = &credentials->remote;
+    struct oidc_provider found;
+    instant end = clock_after(loop_now(), credentials->timeout);
+    enum status e = keyring_provider(remote->ring, x, credentials->timeout, scratch, &found);
+    if (e)
+        return e;
+    if (!found.token_endpoint.size)
+        return NOT_FOUND;
+    int64_t rest = end - loop_now();
+    return rest <= 0 ? UPSTREAM_TIMEOUT
+                     : oauth_ask_issuer(&credentials->client, remote, found.token_endpoint, x, form,
+                           rest, scratch, ret_answer);
+}
+
+static enum status ask_server(const struct credentials *credentials, const struct exchange *x,
+    struct text *form, struct arena *scratch, struct inquiry_answer *ret_answer)
+{
+    return credentials->issuer.size ? ask_issuer(credentials, x, form, scratch, ret_answer)
+                                    : oauth_ask(&credentials->client, &credentials->target, x, form,
+                                          credentials->timeout, scratch, ret_answer);
+}
+
 static enum status ask(void *context, const struct exchange *x, struct recalled *recalled)
 {
     const struct credentials *credentials = context;
@@ -210,8 +283,7 @@ static enum status ask(void *context, const struct exchange *x, struct recalled 
     for (size_t i = 0; i < credentials->parameters.count; i++)
         oauth_form_add(&form, arena_text(&scratch, credentials->parameters.entries[i].key),
             *(const struct slice *)credentials->parameters.entries[i].value);
-    enum status e = oauth_ask(&credentials->client, &credentials->target, x, &form,
-        credentials->timeout, &scratch, &answer);
+    enum status e = ask_server(credentials, x, &form, &scratch, &answer);
     if (!e)
         e = read_answer(credentials, &scratch, &answer, recalled);
     count(credentials, x, e ? credentials->failed : credentials->fetched);
@@ -235,7 +307,9 @@ static void look_ahead(
     if (now < renewal ||
         !atomic_compare_exchange_strong(&token->renewal, &renewal, now + RENEWAL_PAUSE))
         return;
-    (void)inquiry_begin_aside(&credentials->target, x, renew, (void *)(uintptr_t)credentials);
+    (void)inquiry_begin_aside(
+        credentials->issuer.size ? &credentials->remote.home : &credentials->target, x, renew,
+        (void *)(uintptr_t)credentials);
 }
 
 /* `ret_recalled` stays as long as the exchange. */
@@ -257,6 +331,15 @@ static enum status get_token(
 
 /* --- serving */
 
+static const char *why_of(const struct credentials *credentials, enum status e)
+{
+    if (credentials->issuer.size && e == KEYS_UNAVAILABLE)
+        return "its discovery document could not be fetched";
+    if (credentials->issuer.size && e == NOT_FOUND)
+        return "its discovery document has no token endpoint";
+    return status_word(e);
+}
+
 /* There is none. OK: it goes without. */
 static enum status fail(const struct credentials *credentials, struct exchange *x, enum status e)
 {
@@ -264,8 +347,8 @@ static enum status fail(const struct credentials *credentials, struct exchange *
         return e;
     if (loop_now() >= x->deadline)
         return exchange_lateness(x);
-    x->facts.trouble =
-        arena_format(&x->arena, "%.*s: %s", SLICE_ARG(credentials->target.text), status_word(e));
+    x->facts.trouble = arena_format(
+        &x->arena, "%.*s: %s", SLICE_ARG(server_of(credentials)), why_of(credentials, e));
     return credentials->if_unavailable == PASS ? OK : SERVICE_TOKEN_UNAVAILABLE;
 }
 
@@ -372,7 +455,7 @@ static void explain(const void *config, struct exchange *x, struct text *text)
 {
     const struct credentials *credentials = config;
     (void)x;
-    text_format(text, "sends a token of %.*s", SLICE_ARG(credentials->target.text));
+    text_format(text, "sends a token of %.*s", SLICE_ARG(server_of(credentials)));
 }
 
 const struct policy_type credentials_policy = {

@@ -78,16 +78,16 @@ uint32_t keyring_epoch(const struct keyring *ring)
     return atomic_load_explicit(&ring->epoch, memory_order_relaxed);
 }
 
-enum status keyring_provider(
-    struct keyring *ring, struct exchange *x, int64_t patience, struct oidc_provider *ret_provider)
+enum status keyring_provider(struct keyring *ring, const struct exchange *x, int64_t patience,
+    struct arena *arena, struct oidc_provider *ret_provider)
 {
     instant deadline = x->is_rehearsal ? 0 : deadline_of(x, patience);
     for (;;) {
         uint32_t turn = atomic_load(&ring->bench->turn);
         pthread_mutex_lock(&ring->mutex);
         bool is_there = ring->provider.issuer.size > 0;
-        enum status e = is_there ? oidc_provider_copy(&x->arena, &ring->provider, ret_provider)
-                                 : KEYS_UNAVAILABLE;
+        enum status e =
+            is_there ? oidc_provider_copy(arena, &ring->provider, ret_provider) : KEYS_UNAVAILABLE;
         pthread_mutex_unlock(&ring->mutex);
         if (is_there)
             return e;

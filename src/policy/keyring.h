@@ -74,10 +74,10 @@ enum status keyring_verify(
  * thread. */
 uint32_t keyring_epoch(const struct keyring *ring);
 
-/* What the provider says of itself, of a keyring by discovery, copied into the exchange's arena;
- * waits for it as above. KEYS_UNAVAILABLE, CANCELLED, NO_MEMORY. */
-enum status keyring_provider(
-    struct keyring *ring, struct exchange *x, int64_t patience, struct oidc_provider *ret_provider);
+/* What the provider says of itself, of a keyring by discovery, copied into the arena; waits for
+ * it as above. KEYS_UNAVAILABLE, CANCELLED, NO_MEMORY. */
+enum status keyring_provider(struct keyring *ring, const struct exchange *x, int64_t patience,
+    struct arena *arena, struct oidc_provider *ret_provider);
 
 /* How its issuer is spoken to, for whatever else there is to ask it; borrowed. NULL: not by TLS. */
 struct tls_client;

@@ -27,7 +27,7 @@
 #include "jose/jws.h"
 #include "jose/seal.h"
 #include "policy/auth_way.h"
-#include "policy/keyring.h"
+#include "policy/oidc_issuer.h"
 #include "policy/oauth_client.h"
 #include "policy/token_memory.h"
 
@@ -60,12 +60,11 @@ struct login_provider {
     struct inquiry_target token;  /* without text: where the provider says */
 
     /* Made by login_provider_prepare. */
-    struct slice name;          /* among several; empty: it is the only one */
-    struct slice step;          /* behind the paths of a login: "/google", or empty */
-    struct inquiry_target home; /* the issuer's host: "https://id.example" */
-    struct slice query;         /* what is asked of the authorization endpoint every time */
-    struct jose_keys *secret;   /* the client's secret, as a key; NULL: keys are the ring's */
-    struct keyring *ring;
+    struct slice name;        /* among several; empty: it is the only one */
+    struct slice step;        /* behind the paths of a login: "/google", or empty */
+    struct slice query;       /* what is asked of the authorization endpoint every time */
+    struct jose_keys *secret; /* the client's secret, as a key; NULL: keys are the ring's */
+    struct oidc_issuer remote;
 };
 
 enum login_outcome {
@@ -112,7 +111,6 @@ struct login {
     struct store *store, *memory; /* where gateways agree; this one's own. NULL in rehearsals */
     struct store *archive;        /* the one that lasts longest: for what has ended */
     struct login_news *news;      /* of other gateways; NULL: there are none */
-    struct service_plane *plane;  /* borrowed */
     struct metrics_shard *const *shards;
     uint32_t series[LOGIN_OUTCOMES];
 };
@@ -264,8 +262,7 @@ enum status login_discover(const struct login *login, const struct login_provide
 
 /* --- login_ask.c */
 
-/* Asks an endpoint that the provider names. By its service, if it is at the issuer's own host; else
- * by a connection of its own. As inquiry_ask. */
+/* Asks an endpoint that the provider names. As oidc_issuer_ask. */
 enum status login_ask(const struct login *login, const struct login_provider *provider,
     struct slice url, struct exchange *x, struct inquiry *inquiry,
     struct inquiry_answer *ret_answer);

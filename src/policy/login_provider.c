@@ -86,18 +86,6 @@ enum status login_provider_check(
 
 /* --- prepared */
 
-/* "https://id.example" of "https://id.example/realms/shop". */
-static struct slice origin_of(struct slice url)
-{
-    size_t scheme = slice_find_slice(url, SLICE("://"));
-    if (scheme == url.size)
-        return url;
-    size_t end = scheme + 3;
-    while (end < url.size && url.data[end] != '/' && url.data[end] != '?')
-        end++;
-    return slice_head(url, end);
-}
-
 static void add_parameter(
     struct arena *arena, struct text *text, const char *name, struct slice value)
 {
@@ -169,7 +157,7 @@ static enum status prepare_client(struct prepare *prepare, struct login_provider
     return e;
 }
 
-static enum status prepare_keys(
+static enum status prepare_remote(
     struct prepare *prepare, const struct login *login, struct login_provider *provider)
 {
     const struct keyring_options wanted = {.issuer = provider->issuer,
@@ -178,14 +166,7 @@ static enum status prepare_keys(
         .ca_place = provider->ca_place,
         .patience = login->timeout,
         .cooldown = 10 * SECOND};
-    return keyring_obtain(prepare, &wanted, &provider->ring);
-}
-
-static enum status prepare_targets(struct prepare *prepare, struct login_provider *provider)
-{
-    provider->home.text = origin_of(provider->issuer);
-    provider->home.place = provider->issuer_place;
-    enum status e = inquiry_prepare(prepare, &provider->home);
+    enum status e = oidc_issuer_prepare(prepare, &wanted, &provider->remote);
     if (!e && provider->token.text.size)
         e = inquiry_prepare(prepare, &provider->token);
     return e;
@@ -202,15 +183,14 @@ enum status login_provider_prepare(
     enum status e = provider->step.data ? make_query(arena, provider) : NO_MEMORY;
     if (!e)
         e = prepare_client(prepare, provider);
-    if (!e)
-        e = prepare_keys(prepare, login, provider);
-    return e ? e : prepare_targets(prepare, provider);
+    return e ? e : prepare_remote(prepare, login, provider);
 }
 
 enum status login_discover(const struct login *login, const struct login_provider *provider,
     struct exchange *x, struct oidc_provider *ret_found)
 {
-    enum status e = keyring_provider(provider->ring, x, login->timeout, ret_found);
+    enum status e =
+        keyring_provider(provider->remote.ring, x, login->timeout, &x->arena, ret_found);
     if (e == CANCELLED || e == NO_MEMORY)
         return e;
     if (!e && ret_found->authorization_endpoint.size && ret_found->token_endpoint.size)

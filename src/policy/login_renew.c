@@ -165,7 +165,7 @@ static enum status begin(const struct login *login, struct exchange *x, struct s
     renewal->key = arena_copy(&renewal->x.arena, key);
     enum status e = renewal->key.data ? copy_session(renewal, session) : NO_MEMORY;
     if (!e)
-        e = inquiry_begin_aside(&renewal->provider->home, x, run, renewal);
+        e = inquiry_begin_aside(&renewal->provider->remote.home, x, run, renewal);
     if (e)
         release(renewal);
     return e;

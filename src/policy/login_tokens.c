@@ -66,7 +66,7 @@ enum status login_verify(const struct login *login, const struct login_provider 
     struct exchange *x, const struct jws *jws)
 {
     if (!provider->secret)
-        return keyring_verify(provider->ring, x, jws, login->timeout);
+        return keyring_verify(provider->remote.ring, x, jws, login->timeout);
     return jws->algorithm == JOSE_HS256 ? jws_verify(jws, provider->secret) : TOKEN_ALGORITHM;
 }
 

@@ -170,26 +170,42 @@ enum status oauth_client_show(const struct oauth_client *client, enum oauth_clie
     return form->failed ? NO_MEMORY : e;
 }
 
+/* `arena` is for the fields, which it borrows, as the form. */
+static enum status fill(const struct oauth_client *client, struct slice audience, struct text *form,
+    struct arena *arena, struct inquiry *inquiry)
+{
+    struct fields *fields = arena_alloc(arena, sizeof *fields);
+    if (!fields)
+        return NO_MEMORY;
+    fields_init(fields, arena);
+    enum status e = fields_add_known(fields, FIELD_ACCEPT, SLICE("application/json"));
+    if (!e)
+        e = oauth_client_show(
+            client, (enum oauth_client_method)client->method, audience, fields, form);
+    if (!e && form->failed)
+        e = NO_MEMORY;
+    inquiry->fields = fields;
+    inquiry->body = text_slice(form);
+    inquiry->type = SLICE("application/x-www-form-urlencoded");
+    return e;
+}
+
 enum status oauth_ask(const struct oauth_client *client, const struct inquiry_target *target,
     const struct exchange *x, struct text *form, int64_t timeout, struct arena *arena,
     struct inquiry_answer *ret_answer)
 {
-    struct arena scratch;
-    struct fields fields;
-    arena_init(&scratch, 0, 0);
-    fields_init(&fields, &scratch);
-    enum status e = fields_add_known(&fields, FIELD_ACCEPT, SLICE("application/json"));
-    if (!e)
-        e = oauth_client_show(
-            client, (enum oauth_client_method)client->method, target->text, &fields, form);
-    const struct inquiry inquiry = {.fields = &fields,
-        .body = text_slice(form),
-        .type = SLICE("application/x-www-form-urlencoded"),
-        .timeout = timeout};
-    if (!e)
-        e = inquiry_ask(target, x, &inquiry, arena, ret_answer);
-    arena_release(&scratch);
-    return e;
+    struct inquiry inquiry = {.timeout = timeout};
+    enum status e = fill(client, target->text, form, arena, &inquiry);
+    return e ? e : inquiry_ask(target, x, &inquiry, arena, ret_answer);
+}
+
+enum status oauth_ask_issuer(const struct oauth_client *client, const struct oidc_issuer *issuer,
+    struct slice endpoint, const struct exchange *x, struct text *form, int64_t timeout,
+    struct arena *arena, struct inquiry_answer *ret_answer)
+{
+    struct inquiry inquiry = {.timeout = timeout};
+    enum status e = fill(client, endpoint, form, arena, &inquiry);
+    return e ? e : oidc_issuer_ask(issuer, endpoint, x, &inquiry, arena, ret_answer);
 }
 
 bool oauth_access_token(const struct json_value *answer, struct slice *ret_token)

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "policy/inquiry.h"
+#include "policy/oidc_issuer.h"
 
 enum oauth_client_method {
     OAUTH_CLIENT_BASIC,
@@ -65,6 +65,11 @@ enum status oauth_client_show(const struct oauth_client *client, enum oauth_clie
 enum status oauth_ask(const struct oauth_client *client, const struct inquiry_target *target,
     const struct exchange *x, struct text *form, int64_t timeout, struct arena *arena,
     struct inquiry_answer *ret_answer);
+
+/* The same at an endpoint that an issuer names. */
+enum status oauth_ask_issuer(const struct oauth_client *client, const struct oidc_issuer *issuer,
+    struct slice endpoint, const struct exchange *x, struct text *form, int64_t timeout,
+    struct arena *arena, struct inquiry_answer *ret_answer);
 
 /* The access token that a server has given (RFC 6749 §5.1), which stays as long as the answer.
  * False: there is none that could be shown as `Bearer` (RFC 6750 §2.1). */

@@ -1,6 +1,7 @@
 """Tokens that the gateway shows to services: OAuth 2.0 client credentials (RFC 6749 §4.4)."""
 
 import json
+import ssl
 import threading
 
 import grpc
@@ -9,6 +10,7 @@ import websocket_client
 from gateway import run_weir, wait_for
 from grpc_peer import SERVICE, GrpcService, Orders, channel
 from h2_client import Connection as H2Connection
+from issuer import Issuer, Key
 from oauth_server import CLIENT, SECRET, OAuthServer
 from upstream import Upstream
 
@@ -17,6 +19,18 @@ from upstream import Upstream
 def identity():
     with OAuthServer() as server:
         yield server
+
+
+@pytest.fixture
+def issuer(identity):
+    """Its tokens are given at another host's port."""
+    with Issuer(Key("one", "ES256")) as made:
+        made.document = {"token_endpoint": f"http://{identity.at}/token?by=discovery"}
+        yield made
+
+
+def discovering(service, issuer, more="", workers=2):
+    return configuration(service, issuer.url, more, workers).replace("{token:", "{issuer:")
 
 
 def credentials(at, more=""):
@@ -91,15 +105,71 @@ def test_one_asks_at_a_time(start, serve, identity):
     assert identity.forms[0]["client_id"] == CLIENT and identity.requests[0].header("Authorization") is None
 
 
-def test_renewed_ahead_of_its_end(start, serve, identity):
+@pytest.mark.parametrize("by", ["token", "issuer"])
+def test_renewed_ahead_of_its_end(start, serve, identity, issuer, by):
     service = serve()
     identity.expires_in = 4  # renewal is due after 2 s
-    gateway = start(configuration(service.at, f"http://{identity.at}/token", ", early: 1d", workers=1))
+    text = configuration(service.at, f"http://{identity.at}/token", ", early: 1d", workers=1)
+    gateway = start(text if by == "token" else discovering(service.at, issuer, ", early: 1d", workers=1))
     assert gateway.get("/x").status == 200
     identity.expires_in = 3600
     wait_for(lambda: gateway.get("/x").status == 200 and len(identity.requests) == 2, what="the renewal")
     wait_for(lambda: gateway.get("/x").status == 200 and tokens_of(service)[-1] == "Bearer service-token-2")
     assert set(tokens_of(service)) == {"Bearer service-token-1", "Bearer service-token-2"}
+
+
+def test_found_by_discovery(start, serve, identity, issuer):
+    service = serve()
+    gateway = start(discovering(service.at, issuer, ", scope: pay"))
+    for i in range(5):
+        assert gateway.get(f"/{i}", {"Authorization": "Bearer of-the-client"}).status == 200
+    assert tokens_of(service) == ["Bearer service-token-1"] * 5
+    assert [request.target for request in identity.requests] == ["/token?by=discovery"]
+    assert identity.forms == [{"grant_type": "client_credentials", "scope": "pay"}]
+    issuer.kill()  # what it has said stays, and is enough for another token
+    gateway.reload(gateway.config_path.read_text().replace("scope: pay", "scope: refund"))
+    assert gateway.get("/x").status == 200 and tokens_of(service)[-1] == "Bearer service-token-2"
+    assert identity.forms[-1]["scope"] == "refund" and issuer.asked("/.well-known/openid-configuration") == 1
+
+
+def test_issuer_that_is_down_at_first(start, serve, identity, issuer):
+    issuer.kill()
+    service = serve()
+    gateway = start(discovering(service.at, issuer))
+    answer = gateway.get("/early", {"Authorization": "Bearer of-the-client"})
+    assert answer.status == 503 and json.loads(answer.body)["reason"] == "service-token-unavailable"
+    line = gateway.log_line("/early")
+    assert line["error.message"] == f"{issuer.url}: its discovery document could not be fetched"
+    assert service.requests == [] and identity.requests == []
+    issuer.start()
+    wait_for(lambda: gateway.get("/x").status == 200, what="a token")
+    assert tokens_of(service)[-1] == "Bearer service-token-1"
+
+
+@pytest.mark.parametrize("said, why", [
+    ({"issuer": "http://127.0.0.1:1"}, "its discovery document could not be fetched"),
+    ({"token_endpoint": "http://id.example/token"}, "its discovery document could not be fetched"),
+    ({"token_endpoint": None}, "its discovery document has no token endpoint")])
+def test_document_that_is_not_believed(start, serve, identity, issuer, said, why):
+    issuer.document |= said
+    service = serve()
+    gateway = start(discovering(service.at, issuer))
+    assert gateway.get("/x").status == 503
+    assert gateway.log_line("/x")["error.message"] == f"{issuer.url}: {why}"
+    assert service.requests == [] and identity.requests == []
+
+
+def test_discovery_over_tls(start, serve, authority):
+    issued = authority.issue("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.cert, issued.key)
+    service = serve()
+    with OAuthServer(tls=context) as identity, Issuer(Key("one", "ES256"), tls=context) as issuer:
+        issuer.document = {"token_endpoint": f"https://{identity.at}/token"}
+        gateway = start(discovering(service.at, issuer, f', ca: "{authority.file}"'))
+        assert gateway.get("/x").status == 200 and tokens_of(service) == ["Bearer service-token-1"]
+        gateway = start(discovering(service.at, issuer))  # the system's authorities do not know it
+        assert gateway.get("/y").status == 503
 
 
 def test_sent_again_when_it_is_not_accepted(start, identity):
@@ -193,6 +263,10 @@ tests:
     code, out, _ = run_weir("explain", "GET /x", path)
     assert code == 0 and f"sends a token of http://{identity.at}/token" in out, out
     assert identity.requests == []
-    path.write_text(configuration("127.0.0.1:9", "idd/token"))
-    code, _, error = run_weir("check", path)
-    assert code == 3 and 'there is no service "idd"' in error
+    mistakes = [(configuration("127.0.0.1:9", "idd/token"), 'there is no service "idd"'),
+                (configuration("127.0.0.1:9", "id/token", ', issuer: "https://id.example"'), "either `token` or `issuer`"),
+                (configuration("127.0.0.1:9", "").replace('token: "", ', ""), "either `token` or `issuer`")]
+    for text, complaint in mistakes:
+        path.write_text(text)
+        code, _, error = run_weir("check", path)
+        assert code == 3 and complaint in error, error
