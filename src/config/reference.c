@@ -1,4 +1,6 @@
 /* The reference page: a section for each table, then what expressions can ask for. */
+#include <ctype.h>
+
 #include "config/document.h"
 #include "config/expression_root.h"
 #include "config/option_value.h"
@@ -31,12 +33,25 @@ static void write_code(struct reference *r, const char *words)
     write(r, "`");
 }
 
+/* What links to a heading are made of: its letters, small, and digits and hyphens. */
+static void write_anchor(struct text *text, struct slice heading)
+{
+    for (size_t i = 0; i < heading.size; i++) {
+        unsigned char c = (unsigned char)heading.data[i];
+        if (isalnum(c) || c == '-')
+            text_add_char(text, (char)tolower(c));
+    }
+}
+
 static void write_link(struct reference *r, const struct option_table *table)
 {
     write(r, "[");
     table_set_name(&r->set, table, r->text);
     write(r, "](#");
-    table_set_name(&r->set, table, r->text);
+    struct text name = text_growing(0);
+    table_set_name(&r->set, table, &name);
+    write_anchor(r->text, text_slice(&name));
+    text_release(&name);
     write(r, ")");
 }
 

@@ -20,13 +20,13 @@ PATIENCE = 30.0  # seconds: how long a test waits for what must come; far more t
 
 
 def pick_port(stack):
-    """A port of 127.0.0.1 on which nobody listens and which nobody else is given until the ExitStack ends."""
+    """A port on which nobody listens, at any address, and which nobody else is given until the ExitStack ends."""
     # A bound socket that does not listen keeps the port from being given to others, and SO_REUSEPORT
     # is not needed to listen there: the kernel allows it beside one with SO_REUSEADDR.
     while True:
         keeper = stack.enter_context(socket.socket())
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        keeper.bind(("127.0.0.1", 0))
+        keeper.bind(("0.0.0.0", 0))
         # Nothing keeps datagrams' ports, but who comes by chance takes any other just as well.
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
             datagrams.bind(keeper.getsockname())

@@ -136,7 +136,7 @@ def test_schema_takes_what_weir_takes(tmp_path):
     kind.check_schema(schema)
     validator = kind(schema)
     texts = [(path.name, path.read_text()) for path in EXAMPLES] + [("good", GOOD)]
-    for document in ["docs/guide.md", "README.md"]:
+    for document in ["README.md", "docs/guide.md", *sorted((ROOT / "docs/guide").glob("*.md"))]:
         blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / document).read_text(), re.M | re.S)
         texts += [(document, block) for block in blocks if "version:" in block]
     for name, text in texts:

@@ -27,6 +27,7 @@ def test_readme_shows_the_shop_as_it_is():
     assert yaml_blocks("README.md")[0] == shop[shop.index("version:"):]
 
 
+GUIDE = ["docs/guide.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs/guide").glob("*.md"))]
 DOCUMENTS = ["README.md", "CHANGELOG.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 
 
@@ -49,24 +50,39 @@ def test_documents_are_whole(path):
     assert fence is None, f"{path}: the block of line {fence} does not end"
 
 
+def anchor(heading):
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_links_lead_somewhere(path):
+    text = re.sub(r"^```.*?^```", "", (ROOT / path).read_text(), flags=re.M | re.S)
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        file, _, place = target.partition("#")
+        other = (ROOT / path).parent / file if file else ROOT / path
+        assert other.exists(), f"{path}: {target}"
+        headings = [anchor(h) for h in re.findall(r"^#+ (.*)", other.read_text(), re.M)] if place else []
+        assert not place or place in headings, f"{path}: {target}"
+
+
 def test_the_guide_says_the_order_of_policies():
     order = re.findall(r"^POLICY\((\w+)\)", (ROOT / "src/policy/policies.def").read_text(), re.M)
-    said = re.search(r"^The order in which policies run .*?: (.*?)\. ", (ROOT / "docs/guide.md").read_text(), re.M)[1]
+    said = re.search(r"^The order in which policies run .*?: (.*?)\. ", (ROOT / "docs/guide/routes.md").read_text(), re.M)[1]
     assert re.findall("`(.*?)`", said) == [name.replace("_", "-") for name in order]
 
 
-@pytest.mark.parametrize("path", ["README.md", "docs/guide.md"])
+@pytest.mark.parametrize("path", ["README.md", *GUIDE])
 def test_every_configuration_is_good(path, tmp_path):
     blocks = yaml_blocks(path)
-    assert blocks
     authority = Authority(tmp_path)
     for name in ["shop.example", "admin.shop.example"]:  # the files that the configurations name
         authority.issue(name, "www." + name, file=name.split(".")[0])
     authority.issue("shop.example", "www.shop.example", file="shop-rsa", kind="rsa")
     authority.issue("staff", file="staff")
+    (tmp_path / "consumers.jsonl").write_text(f'{{"name": "acme", "sha256": "{"0" * 64}"}}\n')
+    (tmp_path / "users.htpasswd").write_text("alice:$2y$05$" + "a" * 53 + "\n")
     for number, block in enumerate(blocks):
-        if "version:" not in block:
-            continue
+        assert "version:" in block, f"{path}, block {number} is no whole configuration"
         file = tmp_path / f"{number}.yaml"
         file.write_text(block)
         code, out, err = run_weir("test" if "tests:" in block else "check", file)

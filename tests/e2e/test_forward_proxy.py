@@ -333,19 +333,19 @@ def test_where_the_list_leads(proxy, service, option):
 
 
 def test_never_to_its_own_listeners(proxy, start, free_port):
-    port = free_port()
-    own = f"""
+    own = """
         version: 1
-        listen: {{http: {{address: "ADDRESS:{port}", forward-proxy: ["loopback:*"]}}}}
-        routes: {{/**: {{respond: own}}}}
+        listen: {http: {address: "ADDRESS:PORT", forward-proxy: ["loopback:*"]}}
+        routes: {/**: {respond: own}}
         """
     for address, targets in (("127.0.0.1", ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost"]),
                              ("0.0.0.0", ["127.0.0.1", "127.0.0.2"])):
-        gateway = start(own.replace("ADDRESS", address))
+        gateway = start(own.replace("ADDRESS:PORT", f"{address}:0"))
         for target in targets:
-            assert refused(gateway, f"{target}:{port}")[:2] == (403, "target-address-denied")
+            assert refused(gateway, f"{target}:{gateway.address[1]}")[:2] == (403, "target-address-denied")
         gateway.stop()
-    gateway = start(own.replace("ADDRESS", "127.0.0.1").replace("loopback:*", f"127.0.0.1:{port}"))
+    port = free_port()
+    gateway = start(own.replace("ADDRESS:PORT", f"127.0.0.1:{port}").replace("loopback:*", f"127.0.0.1:{port}"))
     with Tunnel(gateway, f"127.0.0.1:{port}") as tunnel:  # it means just that
         tunnel.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert tunnel.read_all().endswith(b"own")
