@@ -8,14 +8,20 @@ struct check {
     bool json;
 };
 
+static void print_good(const struct check *check, const struct snapshot *snapshot)
+{
+    size_t routes = snapshot->route_count, services = snapshot->named_services;
+    printf("%s: good: %zu route%s, %zu service%s\n", check->path, routes, routes == 1 ? "" : "s",
+        services, services == 1 ? "" : "s");
+}
+
 static int check(void *argument)
 {
     const struct check *check = argument;
     struct loaded loaded;
     int code = load_configuration(check->path, check->json, &loaded);
     if (code == EXIT_DONE && !check->json)
-        printf("%s: good: %zu routes, %zu services\n", check->path, loaded.snapshot->route_count,
-            loaded.snapshot->named_services);
+        print_good(check, loaded.snapshot);
     loaded_release(&loaded);
     return code;
 }
