@@ -61,16 +61,17 @@ static const char *sha_problem(struct slice hash)
 
 static const char *argon_problem(struct slice hash)
 {
-    if (!parameter(hash, "m=") || !parameter(hash, "t=") || !parameter(hash, "p="))
+    uint64_t memory = parameter(hash, "m="), passes = parameter(hash, "t="),
+             lanes = parameter(hash, "p=");
+    if (!memory || !passes || !lanes)
         return "has a hash that is cut short";
-    uint64_t memory = parameter(hash, "m="), passes = parameter(hash, "t=");
     if (memory > HTPASSWD_ARGON_MEMORY_MAX)
         return "has a hash that takes too much memory: m is over " DIGITS_OF(
             HTPASSWD_ARGON_MEMORY_MAX) " KiB";
     if (passes > HTPASSWD_ARGON_WORK_MAX / memory)
         return "has a hash that takes too long: m times t is over " DIGITS_OF(
             HTPASSWD_ARGON_WORK_MAX) " KiB";
-    return parameter(hash, "p=") > HTPASSWD_ARGON_LANES_MAX
+    return lanes > HTPASSWD_ARGON_LANES_MAX
                ? "has a hash that takes too many threads: p is over " DIGITS_OF(
                      HTPASSWD_ARGON_LANES_MAX)
                : NULL;
