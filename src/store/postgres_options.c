@@ -175,7 +175,7 @@ static enum status check_certificates(struct reader *reader, const struct postgr
 static enum status check(struct reader *reader, const struct node *node, void *value)
 {
     struct postgres_options *options = value;
-    const char *problem;
+    const char *problem = "";
     options->place = node->place;
     if (!options->at_place.source)
         options->at_place = node->place;

@@ -232,7 +232,7 @@ static bool has_socket_path(const struct redis_options *options)
 
 static enum status read_at(struct reader *reader, struct redis_options *options)
 {
-    const char *problem;
+    const char *problem = "";
     enum status e = server_url_hide(reader, options->at, options->at_place);
     if (!e)
         e = redis_options_parse(reader->arena, options->at, options, &problem);
