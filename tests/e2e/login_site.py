@@ -83,3 +83,21 @@ def site(start, serve, provider, free_port):
                                     "secret": json.dumps(secret or SECRETS[0]), "options": options, "more": more, **changes})
         return Site(start(config()), provider, service, f"http://127.0.0.1:{port}", config)
     return run
+
+
+@pytest.fixture
+def tls_site(start, serve, provider, authority, free_port):
+    """A site behind a login, over TLS: a browser that trusts its certificate, and its URL."""
+    service, port = serve(), free_port()
+    issued = authority.issue("localhost")
+    start(f"""
+        version: 1
+        listen: {{https: "127.0.0.1:{port}"}}
+        tls: {{cert: {issued.cert}, key: {issued.key}}}
+        services: {{back: "{service.at}"}}
+        auth:
+          web: {{login: {{issuer: "{provider.issuer}", client: shop, client-secret: "{CLIENT_SECRET}", secret: "{SECRETS[0]}"}}}}
+        use: [auth.web]
+        routes: {{/**: back}}
+        """)
+    return Browser(authority.context()), f"https://localhost:{port}"

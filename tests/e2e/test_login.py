@@ -8,7 +8,7 @@ import urllib.parse
 import pytest
 from gateway import run_weir, wait_for
 from login_browser import Browser
-from login_site import CLIENT_SECRET, SECRETS, provider, reason, site  # noqa: F401 (fixtures)
+from login_site import CLIENT_SECRET, SECRETS, provider, reason, site, tls_site  # noqa: F401 (fixtures)
 from oidc_provider import OidcProvider
 
 def test_a_login(site):
@@ -302,23 +302,11 @@ def test_nothing_secret_is_written(site):
         assert secret not in written, secret
 
 
-def test_over_tls(start, serve, provider, authority, free_port):
+def test_over_tls(tls_site):
     """The cookies have the prefix that no other host can set, and are kept from plain connections."""
-    service, port = serve(), free_port()
-    issued = authority.issue("localhost")
-    start(f"""
-        version: 1
-        listen: {{https: "127.0.0.1:{port}"}}
-        tls: {{cert: {issued.cert}, key: {issued.key}}}
-        services: {{back: "{service.at}"}}
-        auth:
-          web: {{login: {{issuer: "{provider.issuer}", client: shop, client-secret: "{CLIENT_SECRET}", secret: "{SECRETS[0]}"}}}}
-        use: [auth.web]
-        routes: {{/**: back}}
-        """)
-    browser = Browser(authority.context())
-    assert browser.get(f"https://localhost:{port}/x").status == 200
-    assert list(browser.cookies(f"https://localhost:{port}")) == ["__Host-weir"]
+    browser, url = tls_site
+    assert browser.get(f"{url}/x").status == 200
+    assert list(browser.cookies(url)) == ["__Host-weir"]
     assert {cookie.name for cookie in browser.seen} == {"__Host-weir", "__Host-weir.login0"}
 
 

@@ -7,7 +7,7 @@ import urllib.parse
 import pytest
 from gateway import wait_for
 from login_browser import Browser, Cookie
-from login_site import CLIENT_SECRET, SECRETS, provider, reason, site  # noqa: F401 (fixtures)
+from login_site import CLIENT_SECRET, SECRETS, provider, reason, site, tls_site  # noqa: F401 (fixtures)
 from oidc_provider import OidcProvider
 from test_login_sessions import tell
 
@@ -226,21 +226,9 @@ def test_sessions_of_other_logins(start, serve, provider, free_port):
         assert len(service.requests) == 2
 
 
-def test_plain_cookies_are_none_over_tls(start, serve, provider, authority, free_port):
+def test_plain_cookies_are_none_over_tls(tls_site):
     """Other hosts can set cookies without the prefix, and plain connections: they count for nothing."""
-    service, port = serve(), free_port()
-    issued = authority.issue("localhost")
-    start(f"""
-        version: 1
-        listen: {{https: "127.0.0.1:{port}"}}
-        tls: {{cert: {issued.cert}, key: {issued.key}}}
-        services: {{back: "{service.at}"}}
-        auth:
-          web: {{login: {{issuer: "{provider.issuer}", client: shop, client-secret: "{CLIENT_SECRET}", secret: "{SECRETS[0]}"}}}}
-        use: [auth.web]
-        routes: {{/**: back}}
-        """)
-    browser, url = Browser(authority.context()), f"https://localhost:{port}"
+    browser, url = tls_site
     assert browser.get(f"{url}/x").status == 200
     value = browser.cookies(url).pop("__Host-weir").value
     put(browser, url, "weir", value)

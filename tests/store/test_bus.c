@@ -35,14 +35,20 @@ static struct ear ear_of(struct store *store)
             .channel = SLICE("news"), .begin = count_begin, .hear = count_heard, .store = store}};
 }
 
+/* With both of them at it. */
+static void begin(struct store_bus *bus, struct ear *mine, struct ear *theirs)
+{
+    assert_ok(store_bus_init(bus, loop_current()));
+    store_bus_add(bus, &mine->listener);
+    store_bus_add(bus, &theirs->listener);
+}
+
 static void a_store_is_heard_by_its_own(void **state)
 {
     struct store_bus bus;
     struct ear mine = ear_of(&one), theirs = ear_of(&other);
     (void)state;
-    assert_ok(store_bus_init(&bus, loop_current()));
-    store_bus_add(&bus, &mine.listener);
-    store_bus_add(&bus, &theirs.listener);
+    begin(&bus, &mine, &theirs);
     assert_true(store_bus_has(&bus, &one, SLICE("news")));
     assert_false(store_bus_has(&bus, &one, SLICE("new")));
     store_bus_say(&bus, &one, SLICE("news"), SLICE("a"));
@@ -63,9 +69,7 @@ static void what_has_no_room_is_lost_and_told(void **state)
     struct store_bus bus;
     struct ear mine = ear_of(&one), theirs = ear_of(&other);
     (void)state;
-    assert_ok(store_bus_init(&bus, loop_current()));
-    store_bus_add(&bus, &mine.listener);
-    store_bus_add(&bus, &theirs.listener);
+    begin(&bus, &mine, &theirs);
     for (int i = 0; i < STORE_BUS_MESSAGES_MAX + 3; i++)
         store_bus_say(&bus, &one, SLICE("news"), SLICE("a"));
     rig_until(mine.begun && theirs.begun);
